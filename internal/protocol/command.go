@@ -1,0 +1,31 @@
+package protocol
+
+// CommandKind says what a client asks for.
+type CommandKind uint8
+
+const (
+	// CommandIgnored is a well-formed frame that means nothing to the server.
+	CommandIgnored CommandKind = iota
+	CommandPing
+	CommandPong
+	CommandSubscribe
+	CommandUnsubscribe
+	CommandSignIn
+	CommandClientEvent
+)
+
+// Command is one decoded inbound frame. Its byte slices alias the frame and are valid only
+// until the handler returns; its strings are its own.
+type Command struct {
+	Kind CommandKind
+
+	Channel    string
+	HasChannel bool // the frame had a channel of type string (matters to client events)
+
+	Auth           string // subscribe, sign-in
+	ChannelData    string // subscribe: the JSON text exactly as received, which is what was signed
+	HasChannelData bool
+
+	Event string // client event: its name
+	Data  []byte // client event: one JSON value exactly as received; nil means absent
+}

@@ -1,0 +1,66 @@
+package protocol
+
+import "fmt"
+
+// Error is an answer that a client may see: a code of the wire and a sentence that says
+// what to do. It carries no internals. The ranges of Code tell a client what a close
+// means: 4000-4099 do not reconnect, 4100-4199 back off first, 4200-4299 reconnect at
+// once, 4300 and above only report (pusher-protocol 1.8).
+type Error struct {
+	Code    int
+	Message string
+
+	// Of a refused subscription (pusher-protocol 2.5); empty and zero otherwise.
+	Type   string
+	Status int
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
+
+// Withf is a copy of e with another message.
+func (e *Error) Withf(format string, args ...any) *Error {
+	c := *e
+	c.Message = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// Types of subscription errors.
+const (
+	TypeAuth        = "AuthError"
+	TypeChannel     = "InvalidChannel"
+	TypeChannelData = "InvalidChannelData"
+	TypeLimit       = "LimitReached"
+	TypeServer      = "ServerError"
+)
+
+// Every error that a client of channels can be sent. docs/protocol/errors.md lists them.
+var (
+	ErrTLSOnly           = &Error{Code: 4000, Message: "This app accepts TLS connections only; connect with wss"}
+	ErrAppUnknown        = &Error{Code: 4001, Message: "No app with this key"}
+	ErrAppDisabled       = &Error{Code: 4003, Message: "This app is disabled"}
+	ErrAppOverQuota      = &Error{Code: 4004, Message: "This app is over its connection quota"}
+	ErrPathUnknown       = &Error{Code: 4005, Message: "Path not found; connect to /app/{key}"}
+	ErrProtocolMalformed = &Error{Code: 4006, Message: "The protocol parameter is not a whole number"}
+	ErrProtocolUnknown   = &Error{Code: 4007, Message: "Unsupported protocol version; use protocol=7"}
+	ErrProtocolMissing   = &Error{Code: 4008, Message: "The protocol parameter is missing; add protocol=7"}
+	ErrOrigin            = &Error{Code: 4009, Message: "Connections from this origin are not allowed"}
+	ErrAuthTimeout       = &Error{Code: 4009, Message: "No authorized subscription or sign-in arrived in time"}
+	ErrSignInOff         = &Error{Code: 4009, Message: "Sign-in is not enabled for this app"}
+	ErrNodeFull          = &Error{Code: 4100, Message: "The server is at its connection limit; try again later"}
+	ErrBackend           = &Error{Code: 4100, Message: "The server cannot look up the app right now; try again later"}
+	ErrSlowConsumer      = &Error{Code: 4100, Message: "The connection reads too slowly; its queue is full"}
+	ErrShutdown          = &Error{Code: 4200, Message: "The server is shutting down; reconnect"}
+	ErrPongTimeout       = &Error{Code: 4201, Message: "No answer to a ping in time"}
+	ErrMalformed         = &Error{Code: 4300, Message: "The frame is not a JSON object with an event name"}
+	ErrClientEvent       = &Error{Code: 4301, Message: "Client event refused"}
+	ErrMessageRate       = &Error{Code: 4301, Message: "Too many messages on this connection"}
+
+	ErrSignature       = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Signature does not match"}
+	ErrUserChannel     = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Sign in as this user to subscribe to its channel"}
+	ErrChannelName     = &Error{Code: 4300, Type: TypeChannel, Status: 4300, Message: "Channel name is not allowed"}
+	ErrChannelData     = &Error{Code: 4300, Type: TypeChannelData, Status: 4300, Message: "channel_data must be JSON with a user_id"}
+	ErrMemberTooLarge  = &Error{Code: 4301, Type: TypeLimit, Status: 4301, Message: "user_info is too large"}
+	ErrPresenceFull    = &Error{Code: 4100, Type: TypeLimit, Status: 4100, Message: "The presence channel is full"}
+	ErrSubscriptionMax = &Error{Code: 4300, Type: TypeLimit, Status: 4300, Message: "Too many subscriptions on this connection"}
+	ErrInternal        = &Error{Code: 4300, Type: TypeServer, Status: 500, Message: "Internal error"}
+)

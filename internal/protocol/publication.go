@@ -1,0 +1,36 @@
+package protocol
+
+// PublicationKind says what a publication tells its subscribers. Codecs choose the event
+// name and the shape from it.
+type PublicationKind uint8
+
+const (
+	// KindEvent is an event published by a backend or a client: Event and Data as given.
+	KindEvent PublicationKind = iota
+	// KindMemberAdded announces the member UserID, whose user_info is Data.
+	KindMemberAdded
+	// KindMemberRemoved announces that the member UserID has left.
+	KindMemberRemoved
+	// KindSubscriptionCount announces Count subscribed connections.
+	KindSubscriptionCount
+)
+
+// Publication is one change of a topic, on its way from an engine through the bus to the
+// hub of every interested node. It is immutable once handed to the bus: the same value is
+// shared by every subscriber and by the retained store.
+type Publication struct {
+	Topic    Topic
+	Position Position // assigned by the bus; zero before
+
+	Kind   PublicationKind
+	Event  string   // event name, KindEvent only
+	Data   []byte   // one JSON value exactly as it goes on the wire (a published string is a JSON string literal); nil means absent
+	UserID string   // the member concerned; for a client event on a presence channel its sender
+	Count  int      // KindSubscriptionCount only
+	Except SocketID // a connection that must not receive it; zero excludes nobody
+}
+
+// Size estimates the bytes one subscriber will be sent, for queue bounds.
+func (p *Publication) Size() int {
+	return len(p.Topic.Name) + len(p.Event) + len(p.Data) + len(p.UserID) + 64
+}
