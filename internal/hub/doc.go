@@ -1,0 +1,19 @@
+// Package hub is the fan-out of one node: from a publication to the connections that
+// subscribe to its topic. It owns the table of topics, the subscriptions and the frames it
+// encodes. It must never know an app's rules, a channel's kind or how a connection writes.
+//
+// Connections are split in shards. [Hub.Receive] appends to the inbox of each shard that
+// has subscribers and returns. The shard's flusher takes everything that waits, encodes each
+// publication once per variant, joins the frames of a topic and makes one write per
+// connection. Under light load that is one frame at once; under heavy load the batch grows
+// by itself, and nothing is ever delayed to make it grow.
+//
+// Goroutines: one flusher per shard, from [Hub.Run] until its context ends.
+//
+// Order: on every connection the publications of a topic arrive in the order of Receive.
+// Between topics there is no order; in one batch, topics with few subscribers come first.
+//
+// Loss: the hub loses nothing between Release and Close of a subscription; what a connection
+// does when its queue is full is the connection's affair. Inboxes are bounded through
+// [Hub.Reserve]: when fan-out is behind, publishers wait, then are refused.
+package hub

@@ -1,0 +1,244 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+const (
+	// What one round joins of one topic at most; the rest is for the next round, so that
+	// small topics do not wait behind a long backlog.
+	maxRoundFrames = 256
+	maxRoundBytes  = 256 << 10
+
+	// maxScratch is the capacity, in elements, above which a slice is not kept for reuse.
+	maxScratch = 16 << 10
+)
+
+// flusher delivers what waits in the inbox of its shard, in rounds. A round takes the front
+// of what waits for each topic, smallest topic first, as one run of frames. A connection
+// with several topics in the round gets them in one write, when the first comes along.
+//
+// All fields are owned by the flusher's goroutine; in steady state it allocates nothing.
+type flusher struct {
+	shard   *shard
+	entries []entry // entries[0] is not used, so that 0 means none
+	free    int32   // chain of unused entries
+	groups  []group // one for each list for which something waits
+	spare   []item  // the next empty inbox
+
+	// Of the round.
+	collected []place
+	excepted  []*Subscriber
+	frames    int // delivered
+	writes    int
+
+	segs    []bufpool.Segment // scratch
+	payload []byte            // scratch
+}
+
+// entry is one publication in the chain of its group.
+type entry struct {
+	pub  *protocol.Publication
+	next int32
+}
+
+// group is what waits for one list.
+type group struct {
+	list        *list
+	first, last int32 // chain of entries
+
+	// Of the round.
+	n        int32 // subscriptions
+	variants uint8
+	frames   int                                   // entries from first on that are delivered
+	bytes    int                                   // their Size
+	runs     [protocol.NumVariants]bufpool.Segment // encoded; no Buf: not yet
+}
+
+// run delivers until ctx ends, and then what waits.
+func (f *flusher) run(ctx context.Context) {
+	for {
+		select {
+		case <-f.shard.inbox.signal:
+			f.drain(false)
+		case <-ctx.Done():
+			f.drain(true)
+			return
+		}
+	}
+}
+
+// drain delivers until nothing waits. The last drain closes the inbox first.
+func (f *flusher) drain(isLast bool) {
+	for {
+		f.take(isLast)
+		if len(f.groups) == 0 {
+			return
+		}
+		f.round()
+	}
+}
+
+// take sorts all that waits in the inbox into groups, behind what is left of the last round.
+//
+//millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
+func (f *flusher) take(isLast bool) {
+	items := f.shard.inbox.take(f.spare, isLast)
+	for _, it := range items {
+		e := f.newEntry(it.pub)
+		if it.list.group == 0 {
+			f.groups = append(f.groups, group{list: it.list, first: e, last: e})
+			it.list.group = int32(len(f.groups))
+			continue
+		}
+		g := &f.groups[it.list.group-1]
+		f.entries[g.last].next = e
+		g.last = e
+	}
+	clear(items)
+	f.spare = reuse(items)
+}
+
+func (f *flusher) newEntry(p *protocol.Publication) int32 {
+	if e := f.free; e != 0 {
+		f.free = f.entries[e].next
+		f.entries[e] = entry{pub: p}
+		return e
+	}
+	f.entries = append(f.entries, entry{pub: p})
+	return int32(len(f.entries) - 1)
+}
+
+// round delivers the front of each group.
+//
+//millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
+func (f *flusher) round() {
+	f.cut()
+	if len(f.groups) > 1 {
+		slices.SortFunc(f.groups, func(a, b group) int { return cmp.Compare(a.n, b.n) })
+		for i := range f.groups {
+			f.groups[i].list.group = int32(i + 1)
+		}
+		f.collect()
+	}
+	for i := range f.groups {
+		g := &f.groups[i]
+		if g.n > 0 {
+			f.encode(g)
+			f.deliver(g)
+			f.shard.hub.metrics.batch.Observe(float64(g.frames))
+		}
+		f.finishGroup(g)
+	}
+	f.finish()
+}
+
+// cut decides what each group delivers in this round, and marks the connections that a
+// publication excepts, so that all others need not be compared with it.
+func (f *flusher) cut() {
+	sh := f.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for i := range f.groups {
+		g := &f.groups[i]
+		g.n, g.variants, g.frames, g.bytes = g.list.n, g.list.variants, 0, 0
+		for e := g.first; e != 0 && g.frames < maxRoundFrames && g.bytes < maxRoundBytes; e = f.entries[e].next {
+			p := f.entries[e].pub
+			g.frames++
+			g.bytes += p.Size()
+			if p.Except.IsZero() {
+				continue
+			}
+			if s := sh.ids[p.Except]; s != nil && !s.isExcepted {
+				s.isExcepted = true
+				f.excepted = append(f.excepted, s)
+			}
+		}
+	}
+}
+
+// encode prepares the runs of g without holding the lock.
+func (f *flusher) encode(g *group) {
+	for v := range protocol.NumVariants {
+		if g.variants&(1<<v) != 0 {
+			f.runOf(g, v)
+		}
+	}
+}
+
+// runOf is the run of g in one variant, encoded at first use.
+func (f *flusher) runOf(g *group, v protocol.Variant) *bufpool.Segment {
+	run := &g.runs[v]
+	if run.Buf != nil {
+		return run
+	}
+	buf, codec := bufpool.Get(g.bytes), f.shard.hub.codecs[v]
+	e := g.first
+	for range g.frames {
+		buf.B, f.payload = appendFrame(buf.B, f.payload, codec, f.entries[e].pub)
+		e = f.entries[e].next
+	}
+	*run = bufpool.Segment{Buf: buf, End: len(buf.B), Frames: g.frames}
+	return run
+}
+
+// finishGroup frees what g delivered and makes room for publishers.
+func (f *flusher) finishGroup(g *group) {
+	for v := range g.runs {
+		if buf := g.runs[v].Buf; buf != nil {
+			buf.Release()
+			g.runs[v] = bufpool.Segment{}
+		}
+	}
+	for range g.frames {
+		e := g.first
+		g.first = f.entries[e].next
+		f.entries[e] = entry{next: f.free}
+		f.free = e
+	}
+	f.shard.hub.room.release(int64(g.bytes))
+}
+
+// finish forgets the round and the groups for which nothing waits any more.
+func (f *flusher) finish() {
+	f.unmark()
+	if cap(f.payload) > maxRoundBytes {
+		f.payload = nil
+	}
+	kept := 0
+	for i := range f.groups {
+		g := &f.groups[i]
+		if g.first == 0 {
+			g.list.group = 0
+			continue
+		}
+		f.groups[kept] = *g
+		kept++
+		g.list.group = int32(kept)
+	}
+	clear(f.groups[kept:])
+	f.groups = f.groups[:kept]
+	if kept == 0 {
+		f.groups = reuse(f.groups)
+		if cap(f.entries) > maxScratch {
+			f.entries, f.free = make([]entry, 1), 0
+		}
+	}
+	m := f.shard.hub.metrics
+	m.deliveries.Add(float64(f.frames))
+	m.writes.Add(float64(f.writes))
+	f.frames, f.writes = 0, 0
+}
+
+// reuse is s, emptied, unless a burst has made it too large to keep.
+func reuse[T any](s []T) []T {
+	if cap(s) > maxScratch {
+		return nil
+	}
+	return s[:0]
+}

@@ -1,0 +1,122 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// ErrBackpressure is returned by Reserve when there was no room until ctx ended.
+var ErrBackpressure = errors.New("hub: fan-out is behind; try again later")
+
+// ErrHeldOverflow is returned by Release when more was published during the hold than a
+// held subscription keeps: its state is no longer complete and the caller must start over.
+var ErrHeldOverflow = errors.New("hub: too much was published while the subscription was held")
+
+const (
+	defaultInboxBytes = 4 << 20
+	defaultHeld       = 1000
+	maxShards         = 256
+)
+
+// Conn is what the hub needs of a connection.
+type Conn interface {
+	// WriteSegments writes or queues whole frames, in order, and never blocks. It retains
+	// the buffers it must keep beyond the call. segs itself is the caller's again after it.
+	// It is called with a lock of the hub held and must not call the hub.
+	WriteSegments(segs []bufpool.Segment)
+}
+
+// Options of a Hub. Zero fields mean the default.
+type Options struct {
+	Codecs        [protocol.NumVariants]protocol.Codec // of every variant that is attached
+	Shards        int                                  // default GOMAXPROCS
+	MaxInboxBytes int                                  // of what waits for all flushers; default 4 MiB
+	MaxHeld       int                                  // publications kept for one held subscription; default 1000
+	Metrics       *Metrics
+}
+
+// Hub is the fan-out of one node. All methods are safe for concurrent use.
+type Hub struct {
+	codecs  [protocol.NumVariants]protocol.Codec
+	maxHeld int
+	metrics *Metrics
+	seed    maphash.Seed
+	shards  []*shard
+
+	topics      table
+	room        room
+	connections atomic.Int64
+}
+
+// New makes a Hub. It delivers only while Run runs.
+func New(o Options) *Hub {
+	h := &Hub{codecs: o.Codecs, maxHeld: o.MaxHeld, metrics: o.Metrics, seed: maphash.MakeSeed()}
+	if h.maxHeld <= 0 {
+		h.maxHeld = defaultHeld
+	}
+	if h.metrics == nil {
+		h.metrics = NewMetrics(nil)
+	}
+	h.room.max = int64(o.MaxInboxBytes)
+	if h.room.max <= 0 {
+		h.room.max = defaultInboxBytes
+	}
+	h.room.metrics = h.metrics
+	h.metrics.room.Store(&h.room)
+	h.topics.seed = h.seed
+	n := o.Shards
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for i := range min(n, maxShards) {
+		h.shards = append(h.shards, newShard(h, i))
+	}
+	return h
+}
+
+// Run delivers until ctx ends, then what waits, and returns when all flushers have. After
+// that a publication is dropped. Run is called once.
+func (h *Hub) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, sh := range h.shards {
+		wg.Go(func() { sh.flusher.run(ctx) }) // ends with ctx
+	}
+	wg.Wait()
+	return nil
+}
+
+// Reserve waits until there is room for a publication of n bytes, or until ctx ends, which
+// is ErrBackpressure. Publishers call it before they publish. The bound is soft: publishers
+// that were let in together may exceed it together.
+func (h *Hub) Reserve(ctx context.Context, n int) error { return h.room.reserve(ctx, int64(n)) }
+
+// Receive hands p to every shard that has subscribers of its topic (bus.Receiver). It never
+// blocks. Calls for one topic must not be concurrent: their order is the order of delivery.
+//
+//millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
+func (h *Hub) Receive(p *protocol.Publication) {
+	size := int64(p.Size())
+	hash := h.topics.hash(p.Topic)
+	stripe := h.topics.stripe(hash)
+	stripe.mu.RLock()
+	for l := stripe.lists[hash]; l != nil; l = l.next {
+		if l.topic != p.Topic {
+			continue
+		}
+		h.room.add(size) // first, so that the flusher never takes off more than was added
+		if !h.shards[l.shard].inbox.put(item{l, p}) {
+			h.room.release(size)
+		}
+	}
+	stripe.mu.RUnlock()
+}
+
+// Connections is the number of attached connections.
+func (h *Hub) Connections() int { return int(h.connections.Load()) }

@@ -1,0 +1,65 @@
+package hub
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics of one hub.
+type Metrics struct {
+	room atomic.Pointer[room] // of the hub; set by New
+
+	deliveries prometheus.Counter
+	writes     prometheus.Counter
+	batch      prometheus.Histogram
+	waits      prometheus.Counter
+	refusals   prometheus.Counter
+	overflows  prometheus.Counter
+}
+
+// NewMetrics makes the metrics of package hub and registers them unless r is nil.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		deliveries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_deliveries_total",
+			Help: "Publications handed to connections, counted once for each connection.",
+		}),
+		writes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_writes_total",
+			Help: "Writes to connections; deliveries per write tell how well batching works.",
+		}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "millrace_hub_batch_frames",
+			Help:    "Publications of one channel that one shard sent together.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+		waits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_backpressure_waits_total",
+			Help: "Publishes that had to wait because fan-out was behind.",
+		}),
+		refusals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_backpressure_refusals_total",
+			Help: "Publishes that were refused because fan-out stayed behind.",
+		}),
+		overflows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_held_overflows_total",
+			Help: "Subscriptions that had to start over because too much was published before they went live.",
+		}),
+	}
+	inbox := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_hub_inbox_bytes",
+		Help: "Estimated bytes of publications that wait for fan-out, counted once for each shard.",
+	}, m.inboxBytes)
+	if r != nil {
+		r.MustRegister(m.deliveries, m.writes, m.batch, m.waits, m.refusals, m.overflows, inbox)
+	}
+	return m
+}
+
+func (m *Metrics) inboxBytes() float64 {
+	if r := m.room.Load(); r != nil {
+		return float64(r.used.Load())
+	}
+	return 0
+}
