@@ -1,0 +1,27 @@
+// Package socket is the connection engine: WebSocket connections (RFC 6455) that cost
+// nothing while they are idle and one system call per write.
+//
+// It owns sockets, framing, write queues, the closing handshake and timers. It must never
+// know an app, a channel or a wire dialect: whole messages go up to a [Handler], bytes come
+// down.
+//
+// A plain TCP or unix connection on Linux leaves net/http after the upgrade: its descriptor
+// moves to an epoll poller and everything that net/http held is dropped. TLS connections
+// and other systems run the same [Conn] over a goroutine that blocks in a one-byte read and
+// borrows a buffer when there is something to read. The rest of the server cannot tell
+// which.
+//
+// # Goroutines
+//
+// Engine.Run owns them all: the pollers, the ticker of the timer wheels, and the workers
+// that connections borrow for a turn. A turn is the right to call a connection's handler
+// and to touch its read state; at most one goroutine has it, so messages of one connection
+// never overtake each other, and a handler that blocks holds up nobody else.
+//
+// # Order and loss
+//
+// Every connection has one queue: what is sent first is written first, replies and
+// broadcasts alike. A write never blocks. When the queue is full the peer is a slow
+// consumer: by the [Endpoint]'s choice it is disconnected, or broadcasts are dropped for it
+// and replies stop being produced because it is no longer read.
+package socket

@@ -1,0 +1,196 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/internal/bufpool"
+)
+
+// tick is the accuracy of timers and of IdleFor.
+const tick = 100 * time.Millisecond
+
+// readBuffer is the size of the buffer that a turn borrows.
+const readBuffer = 32 << 10
+
+// maxParkedWorkers bounds the goroutines kept for the next turns, per processor.
+const maxParkedWorkers = 32
+
+// ErrStopped is returned when a connection is opened on an engine that has ended.
+var ErrStopped = errors.New("socket: engine has stopped")
+
+// Options of an Engine; the zero value is good.
+type Options struct {
+	Pollers int // epoll pollers, default one per two processors, at least one
+	// Inline runs handlers on the poller itself. For handlers that never block, such as a
+	// load generator's: one blocking handler would stop all connections of its poller.
+	Inline  bool
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+// Engine runs connections. Upgrade and Dial may be called once Run has been; they are safe
+// from any goroutine.
+type Engine struct {
+	inline  bool
+	log     *slog.Logger
+	metrics *Metrics
+	started time.Time
+	wheels  []*wheel
+	pollers []*poller // empty where there is no epoll
+	work    chan *Conn
+
+	now     atomic.Uint32 // ticks since started, at least 1
+	next    atomic.Uint32 // wheel for the next connection
+	parked  atomic.Int32  // workers waiting for a turn
+	workers sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool
+	conns   map[*Conn]struct{} // connections on a goroutine of their own; guarded by mu
+	open    sync.WaitGroup     // all connections; Add under mu while not stopped
+}
+
+// New makes an engine. Its pollers hold descriptors until Run has ended.
+func New(o Options) (*Engine, error) {
+	if o.Pollers <= 0 {
+		o.Pollers = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	e := &Engine{
+		inline: o.Inline, log: o.Log, metrics: o.Metrics, started: time.Now(),
+		work: make(chan *Conn), conns: make(map[*Conn]struct{}),
+	}
+	e.now.Store(1)
+	for range o.Pollers {
+		e.wheels = append(e.wheels, newWheel())
+	}
+	return e, e.openPollers(o.Pollers)
+}
+
+// Run polls until ctx ends, then cuts every connection that is left, so that each handler's
+// Closed has been called, and joins all goroutines.
+func (e *Engine) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	stop := make(chan struct{}) // closed when every connection has ended
+	for _, p := range e.pollers {
+		wg.Go(p.run) // ends with p.stop
+	}
+	wg.Go(func() { e.turnWheels(stop) })
+
+	<-ctx.Done()
+	e.mu.Lock()
+	e.stopped = true
+	e.mu.Unlock()
+	e.each(func(c *Conn) { c.cut(ReasonShutdown) })
+	e.open.Wait()
+	close(stop)
+	for _, p := range e.pollers {
+		p.stop()
+	}
+	wg.Wait()
+	close(e.work) // parked workers end; nobody can dispatch any more
+	e.workers.Wait()
+	return nil
+}
+
+// Connections is the number of connections that the engine runs.
+func (e *Engine) Connections() int {
+	n := 0
+	e.each(func(*Conn) { n++ })
+	return n
+}
+
+// each calls f for every connection. Connections that come or go meanwhile may be missed.
+func (e *Engine) each(f func(*Conn)) {
+	for _, p := range e.pollers {
+		p.each(f)
+	}
+	e.mu.Lock()
+	conns := make([]*Conn, 0, len(e.conns))
+	for c := range e.conns {
+		conns = append(conns, c)
+	}
+	e.mu.Unlock()
+	for _, c := range conns {
+		f(c)
+	}
+}
+
+// admit counts a connection in, unless the engine has stopped. finish counts it out.
+func (e *Engine) admit() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return false
+	}
+	e.open.Add(1)
+	e.metrics.connections.Inc()
+	return true
+}
+
+func (e *Engine) hasStopped() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopped
+}
+
+// turnWheels advances the clock and the wheels until stop is closed.
+func (e *Engine) turnWheels(stop <-chan struct{}) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	var due []*Conn
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+		}
+		now := uint32(time.Since(e.started)/tick) + 1
+		e.now.Store(now)
+		for _, w := range e.wheels {
+			due = w.advance(now, due[:0])
+			for i, c := range due {
+				c.post(eventTimer)
+				due[i] = nil
+			}
+		}
+	}
+}
+
+// dispatch gives c, whose turn has just been taken, to a worker.
+func (e *Engine) dispatch(c *Conn) {
+	select {
+	case e.work <- c:
+	default:
+		e.workers.Add(1)
+		go e.worker(c) // ends when enough workers are parked, or with e.work
+	}
+}
+
+// worker does turns until there are enough parked workers without it.
+func (e *Engine) worker(c *Conn) {
+	defer e.workers.Done()
+	limit := int32(maxParkedWorkers * runtime.GOMAXPROCS(0))
+	for ok := true; ok; {
+		buf := bufpool.Get(readBuffer)
+		c.turn(buf.B[:cap(buf.B)])
+		buf.Release()
+		if e.parked.Add(1) > limit {
+			e.parked.Add(-1)
+			return
+		}
+		c, ok = <-e.work
+		e.parked.Add(-1)
+	}
+}

@@ -1,0 +1,147 @@
+package socket
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/bufpool"
+)
+
+// writeTimeout bounds one write on a stream; a peer that takes nothing for so long is cut.
+const writeTimeout = 10 * time.Second
+
+// stream carries a Conn over a net.Conn that no poller can watch: TLS, and plain sockets
+// where there is no epoll. One goroutine reads for as long as the connection lives; a
+// second one is borrowed while something waits to be written.
+type stream struct {
+	nc   net.Conn
+	turn sync.Mutex // serialises the reader with turns that timers and closing take
+	one  [1]byte    // the byte an idle connection waits for; owned by the reader
+
+	// Guarded by Conn.mu.
+	isWriting bool
+	inFlight  bufpool.Segment // taken by the writer, still the front of the queue
+}
+
+// startStream begins to read. The connection is uncorked and its queue may hold bytes.
+func (e *Engine) startStream(c *Conn) {
+	e.mu.Lock()
+	e.conns[c] = struct{}{}
+	e.mu.Unlock()
+	e.workers.Add(1)
+	go c.stream.read(c) // ends when the connection is cut
+}
+
+func (s *stream) read(c *Conn) {
+	defer c.eng.workers.Done()
+	for {
+		if _, err := s.nc.Read(s.one[:]); err != nil {
+			break
+		}
+		buf := bufpool.Get(readBuffer)
+		b := append(buf.B, s.one[0])
+		// No frame is one byte long: more is there, or about to be.
+		n, err := s.nc.Read(b[1:cap(b)])
+		s.turn.Lock()
+		c.consume(b[:1+n])
+		s.turn.Unlock()
+		buf.Release()
+		if err != nil {
+			break
+		}
+	}
+	c.cut(ReasonLost)
+}
+
+// wakeLocked borrows a writer unless there is one.
+func (s *stream) wakeLocked(c *Conn) {
+	if s.isWriting || c.queue == nil || c.queue.isEmpty() {
+		return
+	}
+	s.isWriting = true
+	c.eng.workers.Add(1)
+	go s.write(c) // ends when the queue is empty, or the connection cut
+}
+
+func (s *stream) write(c *Conn) {
+	defer c.eng.workers.Done()
+	for s.take(c) {
+		_ = s.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_, err := s.nc.Write(s.inFlight.Bytes())
+		if !s.settle(c, err) {
+			return
+		}
+	}
+}
+
+// take makes the front of the queue the segment to write next.
+func (s *stream) take(c *Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state >= cutting {
+		s.endLocked(c)
+		return false
+	}
+	s.inFlight = c.queue.front()
+	return true
+}
+
+// settle accounts for a finished write. It reports whether there is more to write.
+func (s *stream) settle(c *Conn, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue.wrote(s.inFlight.End - s.inFlight.Start)
+	s.inFlight = bufpool.Segment{}
+	if err != nil {
+		c.cutLocked(ReasonLost)
+	}
+	if c.state >= cutting {
+		s.endLocked(c)
+		return false
+	}
+	if c.queue.isEmpty() {
+		s.isWriting = false
+		c.drainedLocked()
+		return false
+	}
+	return true
+}
+
+// endLocked ends the writer of a connection that is cut.
+func (s *stream) endLocked(c *Conn) {
+	s.isWriting = false
+	c.queue.free()
+	c.queue = nil
+}
+
+// dropLocked drops what no writer has taken yet.
+func (s *stream) dropLocked(q *queue) {
+	if s.inFlight.Buf == nil {
+		q.dropToFrame()
+		return
+	}
+	q.begun = s.inFlight.End - s.inFlight.Start
+	frames := s.inFlight.Frames
+	q.dropToFrame()
+	q.frames, q.segs[q.head].Frames = frames, frames
+}
+
+// streamWritingLocked reports whether a stream's writer still uses the queue.
+func (c *Conn) streamWritingLocked() bool { return c.stream != nil && c.stream.isWriting }
+
+// closeLocked ends reads and writes that block. For TLS this bypasses close_notify, which
+// could block behind a peer that does not read; the close frame has said it already.
+func (s *stream) closeLocked() {
+	nc := s.nc
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = t.NetConn()
+	}
+	_ = nc.Close()
+}
+
+func (s *stream) forget(c *Conn) {
+	c.eng.mu.Lock()
+	delete(c.eng.conns, c)
+	c.eng.mu.Unlock()
+}

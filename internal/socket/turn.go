@@ -1,0 +1,136 @@
+package socket
+
+import (
+	"github.com/millrace/millrace/internal/websocket"
+)
+
+// Events that a turn handles, and the bit that says that somebody has the turn.
+const (
+	eventRead   uint32 = 1 << iota // there may be something to read
+	eventTimer                     // the timer has fired
+	eventClosed                    // the connection is dead to the application
+	eventCut                       // the descriptor is to be closed
+	eventStart                     // the connection was started: early bytes wait
+	turnTaken
+)
+
+// post adds an event and gives the connection a turn if nobody has it.
+func (c *Conn) post(event uint32) {
+	if c.raise(event) {
+		c.eng.dispatch(c)
+	}
+}
+
+// raise adds an event. It reports whether the caller has got the turn by that.
+func (c *Conn) raise(event uint32) (taken bool) {
+	for {
+		old := c.events.Load()
+		if c.events.CompareAndSwap(old, old|event|turnTaken) {
+			return old&turnTaken == 0
+		}
+	}
+}
+
+// turn handles events until none is left. buf is the borrowed read buffer.
+func (c *Conn) turn(buf []byte) {
+	for {
+		e := c.events.Swap(turnTaken)
+		c.handle(e, buf)
+		if c.events.CompareAndSwap(turnTaken, 0) {
+			return
+		}
+	}
+}
+
+func (c *Conn) handle(e uint32, buf []byte) {
+	if c.stream != nil {
+		c.stream.turn.Lock()
+		defer c.stream.turn.Unlock()
+	}
+	if e&eventStart != 0 {
+		early := c.early
+		c.early = nil
+		c.consume(early)
+	}
+	if e&eventRead != 0 && c.stream == nil {
+		c.read(buf)
+	}
+	if e&eventTimer != 0 {
+		c.expire()
+	}
+	if e&eventClosed != 0 && !c.toldClose {
+		c.tellClosed()
+	}
+	if e&eventCut != 0 {
+		c.finish()
+	}
+}
+
+// expire handles the timer: the handler's while open, the end of the linger afterwards.
+func (c *Conn) expire() {
+	c.mu.Lock()
+	isOpen := c.state == open
+	if !isOpen {
+		c.cutLocked(c.reason)
+	}
+	c.mu.Unlock()
+	if isOpen {
+		c.handler.Timeout(c)
+	}
+}
+
+// tellClosed tells the handler, once.
+func (c *Conn) tellClosed() {
+	c.toldClose = true
+	c.mu.Lock()
+	reason := c.reason
+	c.mu.Unlock()
+	c.handler.Closed(c, reason)
+	c.handler = nil
+}
+
+// finish closes the descriptor and forgets the connection.
+func (c *Conn) finish() {
+	if !c.toldClose {
+		c.tellClosed()
+	}
+	c.mu.Lock()
+	if c.state == closed {
+		c.mu.Unlock()
+		return
+	}
+	c.state = closed
+	c.wheel.set(c, 0)
+	if c.queue != nil && !c.streamWritingLocked() {
+		c.queue.free()
+		c.queue = nil
+	}
+	c.closeDescriptorLocked()
+	c.mu.Unlock()
+	if c.partial != nil {
+		c.partial.free()
+		c.partial = nil
+	}
+	c.eng.metrics.connections.Dec()
+	c.eng.open.Done()
+}
+
+// isOpen reports whether messages still go to the handler. The turn is held.
+func (c *Conn) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == open
+}
+
+// frame handles one whole frame, unmasked. The turn is held.
+func (c *Conn) frame(h websocket.Header, payload []byte) {
+	switch h.Op {
+	case websocket.OpPing:
+		c.sendControl(websocket.OpPong, payload)
+	case websocket.OpPong:
+	case websocket.OpClose:
+		c.peerClosing(payload)
+	default:
+		c.dataFrame(h, payload)
+	}
+}

@@ -1,0 +1,156 @@
+package socket
+
+import (
+	"github.com/millrace/millrace/internal/bufpool"
+)
+
+// write writes segs at once if nothing waits, and queues what the socket does not take.
+func (c *Conn) write(segs []bufpool.Segment, isReply bool) {
+	c.mu.Lock()
+	switch {
+	case c.state > open:
+		c.mu.Unlock()
+		return
+	case c.state == corked || c.queue != nil || c.stream != nil:
+	case len(segs) == 1:
+		s := segs[0]
+		n, ok := c.writeSocket(s.Buf.B[s.Start:s.End])
+		if n == s.End-s.Start {
+			c.mu.Unlock()
+			return
+		}
+		if !ok {
+			c.cutLocked(ReasonLost)
+			c.mu.Unlock()
+			return
+		}
+		c.queueRestLocked(s, n)
+		segs = nil
+	default:
+		c.writeJoinedLocked(segs)
+		segs = nil
+	}
+	isFull := len(segs) > 0 && c.enqueueLocked(segs, isReply)
+	if !isFull && c.queue != nil {
+		isFull = !isReply && !c.ep.DropWhenFull && c.overLimitLocked()
+	}
+	if isFull {
+		c.closeSlowLocked()
+	}
+	c.mu.Unlock()
+}
+
+// writeJoinedLocked joins several segments for one system call: cheaper than a vector for
+// the few kilobytes that a batch has.
+func (c *Conn) writeJoinedLocked(segs []bufpool.Segment) {
+	size, frames := 0, 0
+	for _, s := range segs {
+		size += s.End - s.Start
+		frames += s.Frames
+	}
+	buf := bufpool.Get(size)
+	for _, s := range segs {
+		buf.B = append(buf.B, s.Bytes()...)
+	}
+	n, ok := c.writeSocket(buf.B)
+	switch {
+	case n == size:
+	case !ok:
+		c.cutLocked(ReasonLost)
+	default:
+		c.queueRestLocked(bufpool.Segment{Buf: buf, End: size, Frames: frames}, n)
+	}
+	buf.Release()
+}
+
+// queueRestLocked queues s, of which n bytes have been written, as the first of the queue.
+// A connection that took a part of a segment is owed the rest, up to the limits.
+func (c *Conn) queueRestLocked(s bufpool.Segment, n int) {
+	c.queue = queues.Get().(*queue)
+	s.Buf.Retain()
+	c.queue.push(s)
+	if n > 0 {
+		c.queue.wrote(n)
+	}
+	if c.ep.DropWhenFull {
+		c.eng.metrics.dropped.Add(float64(c.queue.trim(c.ep)))
+	}
+	c.armWriteLocked()
+}
+
+// overLimitLocked reports whether more waits than the endpoint allows.
+func (c *Conn) overLimitLocked() bool {
+	return c.queue.frames > c.ep.MaxQueueFrames || (c.ep.MaxQueueBytes > 0 && c.queue.bytes > c.ep.MaxQueueBytes)
+}
+
+// enqueueLocked queues segs behind what waits. It reports whether the queue is full in the
+// sense that the connection must be closed.
+func (c *Conn) enqueueLocked(segs []bufpool.Segment, isReply bool) (isFull bool) {
+	if c.queue == nil {
+		c.queue = queues.Get().(*queue)
+	}
+	for _, s := range segs {
+		frames, end := c.queue.fits(s, c.ep)
+		if frames < s.Frames {
+			if !c.ep.DropWhenFull {
+				return true
+			}
+			if isReply {
+				c.readPaused = true // no more replies until the peer reads
+			} else {
+				c.eng.metrics.dropped.Add(float64(s.Frames - frames))
+				s.Frames, s.End = frames, end
+			}
+		}
+		if s.Frames > 0 {
+			s.Buf.Retain()
+			c.queue.push(s)
+		}
+	}
+	if c.state != corked && c.stream != nil {
+		c.stream.wakeLocked(c)
+	}
+	return false
+}
+
+// flush writes what waits; called when the socket can be written again.
+func (c *Conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue == nil || c.state == corked || c.state >= cutting || c.stream != nil {
+		return
+	}
+	c.flushLocked()
+}
+
+func (c *Conn) flushLocked() {
+	for !c.queue.isEmpty() {
+		b := c.queue.front().Bytes()
+		n, ok := c.writeSocket(b)
+		if !ok {
+			c.cutLocked(ReasonLost)
+			return
+		}
+		if n > 0 {
+			c.queue.wrote(n)
+		}
+		if n < len(b) {
+			c.armWriteLocked()
+			return
+		}
+	}
+	c.drainedLocked()
+}
+
+// drainedLocked ends the queue, which is empty, and goes on with what waited for that.
+func (c *Conn) drainedLocked() {
+	c.queue.free()
+	c.queue = nil
+	if c.readPaused {
+		c.readPaused = false
+		c.post(eventRead)
+	}
+	if c.peerClosed {
+		c.cutLocked(c.reason)
+	}
+}
