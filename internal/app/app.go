@@ -1,0 +1,65 @@
+// Package app holds apps: their keys, limits and features, and the contract by which the
+// rest of the server looks them up. It knows no connection, no wire and no file format, and
+// starts no goroutine.
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrNotFound is returned by a Registry that knows no such app. Any other error means that
+// the registry could not be asked.
+var ErrNotFound = errors.New("app: not found")
+
+// App is one application and its settings (pusher-protocol 7.1). It is immutable: a change
+// of settings is a new App.
+type App struct {
+	ID      string
+	Key     string
+	Secret  string
+	Enabled bool
+
+	Limits   Limits
+	Features Features
+
+	AllowedOrigins Origins // empty allows all
+}
+
+// Limits of one app. Zero means unlimited unless said otherwise; sizes are bytes.
+type Limits struct {
+	MaxConnections                int
+	MaxSubscriptionsPerConnection int
+	MaxBackendEventsPerSecond     int           // published over HTTP, one for each target channel
+	MaxReadRequestsPerSecond      int           // HTTP API requests that are no publishes
+	MaxClientEvents               int           // per connection and ClientEventWindow
+	ClientEventWindow             time.Duration // above zero
+	MaxMessages                   int           // inbound frames per connection and MessageWindow
+	MessageWindow                 time.Duration // above zero
+	TerminateOnMessageLimit       bool
+	TerminateOnClientEventLimit   bool
+	MaxPresenceMembers            int
+	MaxPresenceMemberSize         int
+	MaxChannelNameLength          int // above zero
+	MaxChannelsPerPublish         int
+	MaxEventNameLength            int
+	MaxEventPayload               int
+	MaxBatchSize                  int
+	CacheTTL                      time.Duration // of cache channels; above zero
+	AuthorizationTimeout          time.Duration // with Features.RequireAuthorized; above zero
+}
+
+// Features of one app, all off in the zero value.
+type Features struct {
+	ClientEvents      bool
+	SubscriptionCount bool
+	RequireAuthorized bool // close connections that stay unauthorized
+}
+
+// Registry finds apps. Implementations are safe for concurrent use.
+type Registry interface {
+	// ByKey finds an app by its public key, ByID by its id. ErrNotFound when there is none.
+	ByKey(ctx context.Context, key string) (*App, error)
+	ByID(ctx context.Context, id string) (*App, error)
+}

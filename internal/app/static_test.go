@@ -1,0 +1,80 @@
+package app_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+func valid(id, key string) *app.App {
+	return &app.App{ID: id, Key: key, Secret: "s", Enabled: true, Limits: app.DefaultLimits()}
+}
+
+func TestStaticFinds(t *testing.T) {
+	t.Parallel()
+	one, two := valid("1", "k1"), valid("2", "k2")
+	s, err := app.NewStatic([]*app.App{one, two})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.ByKey(t.Context(), "k2"); got != two || err != nil {
+		t.Errorf("ByKey(k2) = %v, %v", got, err)
+	}
+	if got, err := s.ByID(t.Context(), "1"); got != one || err != nil {
+		t.Errorf("ByID(1) = %v, %v", got, err)
+	}
+	if _, err := s.ByKey(t.Context(), "1"); !errors.Is(err, app.ErrNotFound) {
+		t.Errorf("an id found as a key: %v", err)
+	}
+	if _, err := s.ByID(t.Context(), "k1"); !errors.Is(err, app.ErrNotFound) {
+		t.Errorf("a key found as an id: %v", err)
+	}
+	if got := s.Len(); got != 2 {
+		t.Errorf("Len = %d, want 2", got)
+	}
+}
+
+func TestStaticRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		apps []*app.App
+		want string
+	}{
+		{"two apps with one id", []*app.App{valid("1", "k1"), valid("1", "k2")}, `app 1 ("1"): ID: another app has it`},
+		{"two apps with one key", []*app.App{valid("1", "k1"), valid("2", "k1")}, `app 1 ("2"): Key: another app has it`},
+		{"an app that is not valid", []*app.App{{ID: "1", Key: "k", Limits: app.DefaultLimits()}}, `app 0 ("1"): Secret: missing`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := app.NewStatic(tt.apps)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestValidateListsEverything(t *testing.T) {
+	t.Parallel()
+	if got := app.Validate(valid("1", "k")); got != nil {
+		t.Errorf("the defaults are refused: %v", got)
+	}
+	bad := &app.App{Key: "a\nb", Limits: app.Limits{MaxConnections: -1}, Features: app.Features{RequireAuthorized: true}}
+	var got []string
+	for _, p := range app.Validate(bad) {
+		got = append(got, p.Field)
+	}
+	want := []string{
+		"ID", "Secret", "Key", "MaxConnections", "MaxChannelNameLength", "ClientEventWindow", "MessageWindow",
+		"CacheTTL", "AuthorizationTimeout",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,63 @@
+// Package limit counts things against a bound: [Window] so many per stretch of time,
+// [Quota] so many at once.
+//
+// It is arithmetic on what it is given: it reads no clock, knows no app and no connection,
+// and starts no goroutine. In both, a maximum of zero or less means unlimited.
+package limit
+
+import "time"
+
+// Window is a fixed window counter: a window starts with the first event after the end of
+// the former one. The zero value is ready. It is small enough to be embedded by value in
+// every connection, and not safe for concurrent use: the owner's lock guards it.
+//
+// In any stretch as long as one window it allows less than twice the maximum.
+type Window struct {
+	start int64 // of the present window, Unix nanoseconds
+	used  int64
+}
+
+// Allow counts one event at now and reports whether it is within max per length.
+func (w *Window) Allow(now time.Time, max int, length time.Duration) bool {
+	return w.AllowN(now, 1, max, length)
+}
+
+// AllowN counts n events at now, all or none of them: refused events use nothing up.
+func (w *Window) AllowN(now time.Time, n, max int, length time.Duration) bool {
+	if max <= 0 {
+		return true
+	}
+	t := now.UnixNano()
+	if w.used == 0 || w.over(t, length) {
+		w.start, w.used = t, 0
+	}
+	if int64(n) > int64(max)-w.used {
+		return false
+	}
+	w.used += int64(n)
+	return true
+}
+
+// Left is how many events Allow would grant at now.
+func (w *Window) Left(now time.Time, max int, length time.Duration) int {
+	if w.over(now.UnixNano(), length) {
+		return max
+	}
+	return int(int64(max) - w.used)
+}
+
+// Until is the time from now to the end of the window, zero if none is open.
+func (w *Window) Until(now time.Time, length time.Duration) time.Duration {
+	t := now.UnixNano()
+	if w.used == 0 || w.over(t, length) {
+		return 0
+	}
+	return time.Duration(w.start + int64(length) - t)
+}
+
+// over reports whether the window has ended at t. A clock that was set back ends it too,
+// or a wrong clock could hold it open for years.
+func (w *Window) over(t int64, length time.Duration) bool {
+	d := t - w.start
+	return d < 0 || d >= int64(length)
+}

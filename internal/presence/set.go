@@ -1,0 +1,122 @@
+// Package presence holds the members of one channel: the distinct users, each with the
+// connections through which it is there (pusher-protocol 2.7).
+//
+// It decides which join is a user's first and which leave its last, and nothing more: it
+// must never know who is told about it, limits, or the wire. A Set is not synchronised and
+// has no goroutines; its owner serialises calls, and their order is the order of events.
+package presence
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Set is the membership of one channel. The zero Set is empty and ready to use.
+//
+// Every operation but Members is constant in the number of members, and in the number of
+// connections of one user.
+type Set struct {
+	users   map[string]*user
+	conns   map[protocol.SocketID]*conn
+	members []protocol.Member // one for each user, at user.index; ready to be copied
+}
+
+// user is one member: its connections in the order in which they joined. There is at
+// least one, and members[index] holds the info of the oldest.
+type user struct {
+	index          int
+	oldest, newest *conn
+}
+
+type conn struct {
+	user         *user
+	older, newer *conn // of the same user
+	info         []byte
+}
+
+// Join adds connection id as a connection of m.UserID and reports whether it is that
+// user's first. A connection that is in the set already stays as it is. m.Info is kept.
+func (s *Set) Join(id protocol.SocketID, m protocol.Member) (isFirst bool) {
+	if _, ok := s.conns[id]; ok {
+		return false
+	}
+	if s.users == nil {
+		s.users = make(map[string]*user)
+		s.conns = make(map[protocol.SocketID]*conn)
+	}
+	c := &conn{info: m.Info}
+	s.conns[id] = c
+	u := s.users[m.UserID]
+	if u == nil {
+		c.user = &user{index: len(s.members), oldest: c, newest: c}
+		s.users[m.UserID] = c.user
+		s.members = append(s.members, m)
+		return true
+	}
+	if bytes.Equal(c.info, u.newest.info) {
+		c.info = u.newest.info // a user's connections mostly say the same: keep it once
+	}
+	c.user, c.older = u, u.newest
+	u.newest.newer, u.newest = c, c
+	return false
+}
+
+// Leave removes connection id. It reports whose it was, and whether it was the user's last.
+// An unknown connection is nobody's: "" and false.
+func (s *Set) Leave(id protocol.SocketID) (userID string, isLast bool) {
+	c := s.conns[id]
+	if c == nil {
+		return "", false
+	}
+	delete(s.conns, id)
+	u := c.user
+	userID = s.members[u.index].UserID
+	switch {
+	case c.older == nil && c.newer == nil:
+		delete(s.users, userID)
+		s.removeMember(u.index)
+		return userID, true
+	case c.older == nil:
+		u.oldest, c.newer.older = c.newer, nil
+		s.members[u.index].Info = u.oldest.info
+	case c.newer == nil:
+		u.newest, c.older.newer = c.older, nil
+	default:
+		c.older.newer, c.newer.older = c.newer, c.older
+	}
+	return userID, false
+}
+
+// removeMember puts the last member in the place of the one at i.
+func (s *Set) removeMember(i int) {
+	last := len(s.members) - 1
+	if i != last {
+		s.members[i] = s.members[last]
+		s.users[s.members[i].UserID].index = i
+	}
+	s.members[last] = protocol.Member{}
+	s.members = s.members[:last]
+}
+
+// User is the user as whom connection id is there, "" for an unknown connection.
+func (s *Set) User(id protocol.SocketID) string {
+	if c := s.conns[id]; c != nil {
+		return s.members[c.user.index].UserID
+	}
+	return ""
+}
+
+// Members lists each user once, in no particular order, with the info of its oldest
+// connection that is still there. The list is the caller's; the infos must not be changed.
+func (s *Set) Members() []protocol.Member { return slices.Clone(s.members) }
+
+// Has reports whether the user is a member.
+func (s *Set) Has(userID string) bool {
+	_, ok := s.users[userID]
+	return ok
+}
+
+// Len is the number of distinct users.
+func (s *Set) Len() int { return len(s.members) }

@@ -1,0 +1,166 @@
+package presence_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/millrace/millrace/internal/presence"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+func socketID(n int) protocol.SocketID {
+	id, _ := protocol.ParseSocketID(fmt.Sprintf("%d.1", n))
+	return id
+}
+
+func member(userID, info string) protocol.Member {
+	return protocol.Member{UserID: userID, Info: []byte(info)}
+}
+
+func sorted(members []protocol.Member) []protocol.Member {
+	slices.SortFunc(members, func(a, b protocol.Member) int { return strings.Compare(a.UserID, b.UserID) })
+	return members
+}
+
+func TestInfoIsOfTheOldestLiveConnection(t *testing.T) {
+	t.Parallel()
+	var s presence.Set
+	s.Join(socketID(1), member("u-9", `1`))
+	s.Join(socketID(2), member("u-9", `2`))
+	s.Join(socketID(3), member("u-9", `3`))
+	for _, step := range []struct {
+		leave int
+		want  string
+	}{{0, `1`}, {2, `1`}, {1, `3`}} {
+		s.Leave(socketID(step.leave))
+		if diff := cmp.Diff([]protocol.Member{member("u-9", step.want)}, s.Members()); diff != "" {
+			t.Errorf("after %d left (-want +got):\n%s", step.leave, diff)
+		}
+	}
+}
+
+func TestJoiningTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
+	var s presence.Set
+	s.Join(socketID(1), member("u-9", `1`))
+	if s.Join(socketID(1), member("u-3", `2`)) {
+		t.Error("the second join was a first")
+	}
+	if diff := cmp.Diff([]protocol.Member{member("u-9", `1`)}, s.Members()); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if userID, last := s.Leave(socketID(1)); userID != "u-9" || !last {
+		t.Errorf("got %q, %v; want u-9, true", userID, last)
+	}
+}
+
+func TestLeaveOfAnUnknownConnection(t *testing.T) {
+	t.Parallel()
+	var s presence.Set
+	if userID, last := s.Leave(socketID(1)); userID != "" || last {
+		t.Errorf("got %q, %v; want nobody", userID, last)
+	}
+	if s.Has("") || s.Len() != 0 || len(s.Members()) != 0 {
+		t.Error("the set is not empty")
+	}
+}
+
+// naive is the specification: all connections in the order in which they joined.
+type naive []naiveConn
+
+type naiveConn struct {
+	id protocol.SocketID
+	protocol.Member
+}
+
+func (n naive) members() []protocol.Member {
+	var out []protocol.Member
+	for _, c := range n {
+		if !slices.ContainsFunc(out, func(m protocol.Member) bool { return m.UserID == c.UserID }) {
+			out = append(out, c.Member)
+		}
+	}
+	return sorted(out)
+}
+
+func (n naive) has(userID string) bool {
+	return slices.ContainsFunc(n, func(c naiveConn) bool { return c.UserID == userID })
+}
+
+func (n naive) find(id protocol.SocketID) int {
+	return slices.IndexFunc(n, func(c naiveConn) bool { return c.id == id })
+}
+
+func TestSetAgreesWithModel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var s presence.Set
+		var model naive
+		id := rapid.Custom(func(t *rapid.T) protocol.SocketID { return socketID(rapid.IntRange(1, 12).Draw(t, "n")) })
+		user := rapid.SampledFrom([]string{"", "u-1", "u-2", "u-3"})
+		t.Repeat(map[string]func(*rapid.T){
+			"join": func(t *rapid.T) {
+				id, m := id.Draw(t, "id"), member(user.Draw(t, "user"), rapid.SampledFrom([]string{`{}`, `1`}).Draw(t, "info"))
+				known := model.find(id) >= 0
+				want := !known && !model.has(m.UserID)
+				if !known {
+					model = append(model, naiveConn{id, m})
+				}
+				if got := s.Join(id, m); got != want {
+					t.Fatalf("join of %v as %q: got first %v, want %v", id, m.UserID, got, want)
+				}
+			},
+			"leave": func(t *rapid.T) {
+				id := id.Draw(t, "id")
+				var wantUser string
+				var wantLast bool
+				if i := model.find(id); i >= 0 {
+					wantUser = model[i].UserID
+					model = slices.Delete(model, i, i+1)
+					wantLast = !model.has(wantUser)
+				}
+				if userID, last := s.Leave(id); userID != wantUser || last != wantLast {
+					t.Fatalf("leave of %v: got %q, %v; want %q, %v", id, userID, last, wantUser, wantLast)
+				}
+			},
+			"": func(t *rapid.T) {
+				got := sorted(s.Members())
+				if diff := cmp.Diff(model.members(), got, cmpopts.EquateEmpty()); diff != "" {
+					t.Fatalf("members (-want +got):\n%s", diff)
+				}
+				if s.Len() != len(got) {
+					t.Fatalf("got length %d, want %d", s.Len(), len(got))
+				}
+				for _, c := range model {
+					if got := s.User(c.id); got != c.UserID {
+						t.Fatalf("got user %q of %v, want %q", got, c.id, c.UserID)
+					}
+				}
+				for _, u := range []string{"", "u-1", "u-2", "u-3"} {
+					if s.Has(u) != model.has(u) {
+						t.Fatalf("got has(%q) %v", u, s.Has(u))
+					}
+				}
+			},
+		})
+	})
+}
+
+func BenchmarkJoinLeave(b *testing.B) {
+	var s presence.Set
+	for i := range 10_000 {
+		s.Join(socketID(i+1), member(fmt.Sprintf("u-%d", i%5000), `{}`))
+	}
+	id, m := socketID(1_000_000), member("u-77", `{}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Join(id, m)
+		s.Leave(id)
+	}
+}

@@ -1,0 +1,39 @@
+// Package pusher is the dialect of Pusher Channels protocol 7: JSON text messages whose
+// protocol data is JSON inside a JSON string (pusher-protocol 1.4 to 1.7, 2.4 to 2.10, 3).
+//
+// It owns the spelling of every event and nothing else: it must never know whether a
+// command is allowed, who is connected or what an app permits. It has no state and no
+// goroutines; order and loss are its callers' business. Encoders append by hand, because
+// they run once per publication and once per reply; what they append is valid JSON for
+// any input strings, given that raw JSON fields hold JSON.
+package pusher
+
+import "github.com/millrace/millrace/internal/protocol"
+
+// Codec is protocol 7. It is stateless and safe for concurrent use.
+type Codec struct{}
+
+var _ protocol.Codec = Codec{}
+
+// Variant is the key under which the hub shares what this codec encodes.
+func (Codec) Variant() protocol.Variant { return protocol.VariantPusher }
+
+// Names of events on the wire, in both directions.
+const (
+	eventPing           = "pusher:ping"
+	eventPong           = "pusher:pong"
+	eventSubscribe      = "pusher:subscribe"
+	eventUnsubscribe    = "pusher:unsubscribe"
+	eventSignIn         = "pusher:signin"
+	prefixClient        = "client-"
+	eventMemberAdded    = "pusher_internal:member_added"
+	eventMemberRemoved  = "pusher_internal:member_removed"
+	eventSubscriptions  = "pusher_internal:subscription_count"
+	headPing            = `{"event":"pusher:ping"}`
+	headPong            = `{"event":"pusher:pong"}`
+	headError           = `{"event":"pusher:error"`
+	headEstablished     = `{"event":"pusher:connection_established","data":"{\"socket_id\":\"`
+	headSucceeded       = `{"event":"pusher_internal:subscription_succeeded","channel":`
+	headSubscriptionErr = `{"event":"pusher:subscription_error","channel":`
+	headCacheMiss       = `{"event":"pusher:cache_miss","channel":`
+)

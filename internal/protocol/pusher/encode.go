@@ -1,0 +1,139 @@
+package pusher
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// AppendPublication appends the message by which a subscriber hears of p
+// (pusher-protocol 2.7, 2.10, 2.12, 3). p.Data must be JSON.
+//
+//millrace:hot BenchmarkAppendPublication TestAppendPublicationAllocs
+func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
+	dst = append(dst, `{"event":`...)
+	switch p.Kind {
+	case protocol.KindMemberAdded:
+		dst = append(dst, `"`+eventMemberAdded+`","channel":`...)
+		dst = AppendString(dst, p.Topic.Name)
+		dst = append(dst, `,"data":"{\"user_id\":\"`...)
+		dst = appendEscapedTwice(dst, p.UserID)
+		dst = append(dst, `\",\"user_info\":`...)
+		dst = appendEscaped(dst, p.Data)
+		return append(dst, `}"}`...)
+	case protocol.KindMemberRemoved:
+		dst = append(dst, `"`+eventMemberRemoved+`","channel":`...)
+		dst = AppendString(dst, p.Topic.Name)
+		dst = append(dst, `,"data":"{\"user_id\":\"`...)
+		dst = appendEscapedTwice(dst, p.UserID)
+		return append(dst, `\"}"}`...)
+	case protocol.KindSubscriptionCount:
+		dst = append(dst, `"`+eventSubscriptions+`","channel":`...)
+		dst = AppendString(dst, p.Topic.Name)
+		dst = append(dst, `,"data":"{\"subscription_count\":`...)
+		dst = strconv.AppendInt(dst, int64(p.Count), 10)
+		return append(dst, `}"}`...)
+	default:
+		dst = AppendString(dst, p.Event)
+		dst = append(dst, `,"channel":`...)
+		dst = AppendString(dst, p.Topic.Name)
+		if p.Data != nil {
+			dst = append(dst, `,"data":`...)
+			dst = append(dst, p.Data...)
+		}
+		if p.UserID != "" {
+			dst = append(dst, `,"user_id":`...)
+			dst = AppendString(dst, p.UserID)
+		}
+		return append(dst, '}')
+	}
+}
+
+// AppendMessage appends a reply to one connection (pusher-protocol 1.4, 1.5, 1.7, 2.4.2,
+// 2.5, 2.9). A kind that the dialect does not have appends nothing.
+func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
+	switch m.Kind {
+	case protocol.MessageEstablished:
+		dst = append(dst, headEstablished...)
+		dst = m.SocketID.Append(dst)
+		dst = append(dst, `\",\"activity_timeout\":`...)
+		dst = strconv.AppendInt(dst, int64(m.ActivityTimeout/time.Second), 10)
+		return append(dst, `}"}`...)
+	case protocol.MessagePing:
+		return append(dst, headPing...)
+	case protocol.MessagePong:
+		return append(dst, headPong...)
+	case protocol.MessageSubscriptionSucceeded:
+		dst = append(dst, headSucceeded...)
+		dst = AppendString(dst, m.Channel)
+		if m.Presence {
+			return appendMembers(dst, m.Members)
+		}
+		return append(dst, `,"data":"{}"}`...)
+	case protocol.MessageSubscriptionError:
+		return appendSubscriptionError(dst, m)
+	case protocol.MessageCacheMiss:
+		dst = append(dst, headCacheMiss...)
+		dst = AppendString(dst, m.Channel)
+		return append(dst, `,"data":"{}"}`...)
+	case protocol.MessageError:
+		return appendError(dst, m)
+	default:
+		return dst
+	}
+}
+
+func appendMembers(dst []byte, members []protocol.Member) []byte {
+	dst = append(dst, `,"data":"{\"presence\":{\"count\":`...)
+	dst = strconv.AppendInt(dst, int64(len(members)), 10)
+	dst = append(dst, `,\"ids\":[`...)
+	for i := range members {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `\"`...)
+		dst = appendEscapedTwice(dst, members[i].UserID)
+		dst = append(dst, `\"`...)
+	}
+	dst = append(dst, `],\"hash\":{`...)
+	for i := range members {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `\"`...)
+		dst = appendEscapedTwice(dst, members[i].UserID)
+		dst = append(dst, `\":`...)
+		dst = appendEscaped(dst, members[i].Info)
+	}
+	return append(dst, `}}}"}`...)
+}
+
+func appendSubscriptionError(dst []byte, m *protocol.Message) []byte {
+	dst = append(dst, headSubscriptionErr...)
+	dst = AppendString(dst, m.Channel)
+	dst = append(dst, `,"data":{"type":`...)
+	dst = AppendString(dst, m.Err.Type)
+	dst = append(dst, `,"error":`...)
+	dst = AppendString(dst, m.Err.Message)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(m.Err.Status), 10)
+	return append(dst, `}}`...)
+}
+
+func appendError(dst []byte, m *protocol.Message) []byte {
+	dst = append(dst, headError...)
+	if m.Channel != "" {
+		dst = append(dst, `,"channel":`...)
+		dst = AppendString(dst, m.Channel)
+	}
+	dst = append(dst, `,"data":{"code":`...)
+	if m.Err.Code != 0 {
+		dst = strconv.AppendInt(dst, int64(m.Err.Code), 10)
+	} else {
+		dst = append(dst, `null`...)
+	}
+	dst = append(dst, `,"message":`...)
+	dst = AppendString(dst, m.Err.Message)
+	return append(dst, `}}`...)
+}
