@@ -1,0 +1,359 @@
+package channel_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/pusher"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is an engine on a real hub and a real bus.
+type node struct {
+	*channel.Engine
+	t   testing.TB
+	hub *hub.Hub
+	bus *faultyBus
+	app *app.App
+}
+
+// inNode runs test on a new node within a synctest bubble: synctest.Wait waits until
+// fan-out has delivered everything.
+func inNode(t *testing.T, test func(t *testing.T, n *node)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, hub.Options{})
+		test(t, n)
+	})
+}
+
+func newNode(t testing.TB, o hub.Options) *node {
+	t.Helper()
+	o.Codecs = [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}
+	h := hub.New(o)
+	b := newBus(t, h)
+	n := &node{t: t, hub: h, bus: b, Engine: channel.New(h, b, channel.Options{}), app: testApp()}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = h.Run(ctx) })
+	t.Cleanup(func() {
+		if err := n.Shutdown(context.Background()); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		cancel()
+		wg.Wait()
+	})
+	return n
+}
+
+// pass lets d pass on the clock of the bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
+func testApp() *app.App {
+	return &app.App{
+		ID: "77", Key: "mill-key", Secret: "mill-secret", Enabled: true,
+		Limits: app.Limits{
+			MaxPresenceMembers: 100, MaxPresenceMemberSize: 2048, MaxChannelNameLength: 200,
+			MaxEventNameLength: 200, MaxEventPayload: 10240, CacheTTL: 30 * time.Minute,
+		},
+		Features: app.Features{ClientEvents: true},
+	}
+}
+
+// newBus makes the bus whose receiver is h.
+func newBus(t testing.TB, h *hub.Hub) *faultyBus {
+	return &faultyBus{Bus: bus.NewLocal(h, nil), t: t, subscribed: map[protocol.Topic]bool{}}
+}
+
+var errFault = errors.New("bus is down")
+
+// faultyBus fails the calls whose switch is on, and fails the test when Subscribe and
+// Unsubscribe do not take turns.
+type faultyBus struct {
+	bus.Bus
+	t                                                testing.TB
+	publish, announce, subscribe, position, retained atomic.Bool
+
+	mu         sync.Mutex
+	subscribed map[protocol.Topic]bool
+}
+
+func (b *faultyBus) Publish(ctx context.Context, p *protocol.Publication, r bus.Retention) (protocol.Position, error) {
+	if b.publish.Load() || b.announce.Load() && p.Kind == protocol.KindMemberAdded {
+		return protocol.Position{}, errFault
+	}
+	return b.Bus.Publish(ctx, p, r)
+}
+
+func (b *faultyBus) Subscribe(ctx context.Context, t protocol.Topic) (protocol.Position, error) {
+	if b.subscribe.Load() {
+		return protocol.Position{}, errFault
+	}
+	b.turn(t, true)
+	return b.Bus.Subscribe(ctx, t)
+}
+
+func (b *faultyBus) Unsubscribe(t protocol.Topic) {
+	runtime.Gosched() // lets a wrong order show
+	b.turn(t, false)
+	b.Bus.Unsubscribe(t)
+}
+
+func (b *faultyBus) turn(t protocol.Topic, on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.subscribed[t] == on {
+		b.t.Errorf("%s: subscribed is %v already", t.Name, on)
+	}
+	b.subscribed[t] = on
+}
+
+func (b *faultyBus) Position(ctx context.Context, t protocol.Topic) (protocol.Position, error) {
+	if b.position.Load() {
+		return protocol.Position{}, errFault
+	}
+	return b.Bus.Position(ctx, t)
+}
+
+func (b *faultyBus) Retained(ctx context.Context, t protocol.Topic) (*bus.Retained, protocol.Position, error) {
+	if b.retained.Load() {
+		return nil, protocol.Position{}, errFault
+	}
+	return b.Bus.Retained(ctx, t)
+}
+
+// conn is a connection that records the frames it is sent, decoded, in order.
+type conn struct {
+	channel.Connection
+	n       *node
+	onReply func(*protocol.Message) // runs after the reply is recorded
+
+	mu     sync.Mutex
+	frames []frame
+}
+
+// frame is a message as a client reads it.
+type frame struct {
+	Event   string
+	Channel string
+	Data    string // text of a string, else the JSON
+	UserID  string
+}
+
+func (f frame) String() string {
+	s := strings.TrimPrefix(f.Event, "pusher_internal:") + " " + f.Channel + " " + f.Data
+	if f.UserID != "" {
+		s += " by " + f.UserID
+	}
+	return s
+}
+
+func (n *node) connect() *conn {
+	n.t.Helper()
+	c := &conn{n: n}
+	if !n.hub.Attach(&c.Subscriber, c, protocol.NewSocketID(), protocol.VariantPusher) {
+		n.t.Error("socket id in use")
+	}
+	c.Init(n.app, c)
+	return c
+}
+
+func (c *conn) Reply(m *protocol.Message) {
+	c.record(pusher.Codec{}.AppendMessage(nil, m))
+	if c.onReply != nil {
+		c.onReply(m)
+	}
+}
+
+func (c *conn) ReplyPublication(p *protocol.Publication) {
+	c.record(pusher.Codec{}.AppendPublication(nil, p))
+}
+
+// WriteSegments reads unmasked, unfragmented frames.
+func (c *conn) WriteSegments(segs []bufpool.Segment) {
+	for _, s := range segs {
+		for b := s.Bytes(); len(b) > 0; {
+			size, head := int(b[1]), 2
+			switch size {
+			case 126:
+				size, head = int(binary.BigEndian.Uint16(b[2:])), 4
+			case 127:
+				size, head = int(binary.BigEndian.Uint64(b[2:])), 10
+			}
+			c.record(b[head : head+size])
+			b = b[head+size:]
+		}
+	}
+}
+
+func (c *conn) record(payload []byte) {
+	var f struct {
+		Event   string          `json:"event"`
+		Channel string          `json:"channel"`
+		Data    json.RawMessage `json:"data"`
+		UserID  string          `json:"user_id"`
+	}
+	if err := json.Unmarshal(payload, &f); err != nil {
+		c.n.t.Errorf("frame %q: %v", payload, err)
+		return
+	}
+	data := string(f.Data)
+	if strings.HasPrefix(data, `"`) {
+		_ = json.Unmarshal(f.Data, &data)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frames = append(c.frames, frame{f.Event, f.Channel, data, f.UserID})
+}
+
+// take waits for fan-out and returns what came since the last call.
+func (c *conn) take() []frame {
+	synctest.Wait()
+	return c.taken()
+}
+
+func (c *conn) taken() []frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	frames := c.frames
+	c.frames = nil
+	return frames
+}
+
+// expect compares what came since the last call with frames written as String does.
+func (c *conn) expect(want ...string) {
+	c.n.t.Helper()
+	var got []string
+	for _, f := range c.take() {
+		got = append(got, f.String())
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		c.n.t.Errorf("frames (-want +got):\n%s", diff)
+	}
+}
+
+func (c *conn) subscribe(name string) *protocol.Error { return c.join(name, "", "") }
+
+func (c *conn) join(name, userID, info string) *protocol.Error {
+	if info == "" {
+		info = `{}`
+	}
+	return c.n.Subscribe(context.Background(), &c.Connection, name, protocol.Member{UserID: userID, Info: []byte(info)})
+}
+
+func (c *conn) mustJoin(name, userID string) {
+	c.n.t.Helper()
+	if err := c.join(name, userID, ""); err != nil {
+		c.n.t.Fatalf("join %s as %q: %v", name, userID, err)
+	}
+}
+
+func (c *conn) unsubscribe(name string) { c.n.Unsubscribe(&c.Connection, name) }
+
+func (c *conn) close() { c.n.Leave(&c.Connection) }
+
+func (c *conn) send(name, event, data string) *protocol.Error {
+	cmd := &protocol.Command{Kind: protocol.CommandClientEvent, Channel: name, HasChannel: true, Event: event}
+	if data != "" {
+		cmd.Data = []byte(data)
+	}
+	return c.n.ClientEvent(context.Background(), &c.Connection, cmd)
+}
+
+func (n *node) publish(name, event, text string) {
+	n.t.Helper()
+	ev := channel.Event{Channel: name, Name: event, Data: pusher.AppendString(nil, text)}
+	if err := n.Publish(context.Background(), n.app, []channel.Event{ev}); err != nil {
+		n.t.Errorf("publish: %v", err)
+	}
+}
+
+// expectEmpty fails if anything is left of any channel.
+func (n *node) expectEmpty() {
+	n.t.Helper()
+	if left := n.Channels(n.app, ""); len(left) > 0 {
+		n.t.Errorf("channels left: %+v", left)
+	}
+}
+
+func (n *node) userIDs(name string) []string {
+	var ids []string
+	for _, m := range n.Members(n.app, name) {
+		ids = append(ids, m.UserID)
+	}
+	return ids
+}
+
+// view is what a client makes of a presence channel's frames: exact, so that an event that
+// changes nothing is an error.
+type view struct {
+	members map[string]bool
+}
+
+func (v *view) apply(f frame) error {
+	var data struct {
+		UserID   string `json:"user_id"`
+		Presence struct {
+			Count int
+			IDs   []string
+			Hash  map[string]json.RawMessage
+		}
+	}
+	if strings.HasPrefix(f.Event, "pusher_internal:") {
+		if err := json.Unmarshal([]byte(f.Data), &data); err != nil {
+			return err
+		}
+	}
+	switch f.Event {
+	case "pusher_internal:subscription_succeeded":
+		v.members = map[string]bool{}
+		for _, id := range data.Presence.IDs {
+			v.members[id] = true
+		}
+		if n := len(v.members); n != data.Presence.Count || n != len(data.Presence.IDs) || n != len(data.Presence.Hash) {
+			return fmt.Errorf("inconsistent list: %s", f.Data)
+		}
+	case "pusher_internal:member_added":
+		if v.members == nil || v.members[data.UserID] {
+			return fmt.Errorf("added %q, who is a member of %v", data.UserID, v.ids())
+		}
+		v.members[data.UserID] = true
+	case "pusher_internal:member_removed":
+		if !v.members[data.UserID] {
+			return fmt.Errorf("removed %q, who is no member of %v", data.UserID, v.ids())
+		}
+		delete(v.members, data.UserID)
+	}
+	return nil
+}
+
+func (v *view) ids() []string {
+	var ids []string
+	for id := range v.members {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,75 @@
+package channel
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Unsubscribe ends c's subscription to the channel, with every effect on the others. When it
+// returns no further frame of the channel is queued to c. Without a subscription it does
+// nothing at all (pusher-protocol 2.6).
+func (e *Engine) Unsubscribe(c *Connection, name string) {
+	if s := c.find(name); s != nil {
+		e.drop(context.Background(), c, s)
+	}
+}
+
+func (e *Engine) drop(ctx context.Context, c *Connection, s *subscription) {
+	e.leave(ctx, c, s)
+	c.remove(s)
+}
+
+// Leave ends all subscriptions of a connection that is gone, with every effect on the
+// others, and detaches it from the hub. Idempotent. Subscribe refuses c from then on.
+func (e *Engine) Leave(c *Connection) {
+	if c.hasLeft {
+		return
+	}
+	c.hasLeft = true
+	c.Detach()
+	for s := range c.all() {
+		e.leave(context.Background(), c, s)
+	}
+	c.few, c.many = nil, nil
+}
+
+// leave does not take s off c's list. It always happens: whether ctx has ended means nothing.
+func (e *Engine) leave(ctx context.Context, c *Connection, s *subscription) {
+	ch := s.channel
+	ch.mu.Lock()
+	err := e.leaveLocked(ctx, c, s)
+	e.countChangedLocked(ctx, ch, c.app)
+	ch.mu.Unlock()
+	if err != nil {
+		e.log.Error("member_removed not published", "app", ch.topic.App, "err", err)
+	}
+}
+
+// leaveLocked takes c out of the channel and, with the last subscriber, the channel out of
+// the table. An error means that the others were not told that a user is gone.
+func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription) (err error) {
+	ch := s.channel
+	s.Close()
+	ch.subs--
+	e.metrics.subscriptions.Dec()
+	if ch.members != nil {
+		if userID, isLast := ch.members.Leave(c.ID()); isLast {
+			// A leave cannot be refused, so it waits neither for room nor with a context that ends.
+			_, err = e.bus.Publish(context.WithoutCancel(ctx), &protocol.Publication{
+				Topic: ch.topic, Kind: protocol.KindMemberRemoved, UserID: userID, Except: c.ID(),
+			}, bus.Retention{})
+			if err != nil {
+				e.metrics.noticeFailures.Inc()
+			}
+		}
+	}
+	if ch.subs == 0 {
+		e.dropNoticeLocked(ch)
+		e.bus.Unsubscribe(ch.topic)
+		e.table.removeLocked(ch)
+		e.metrics.channels.Dec()
+	}
+	return err
+}

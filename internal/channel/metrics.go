@@ -1,0 +1,58 @@
+package channel
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of one engine.
+type Metrics struct {
+	subscriptions   prometheus.Gauge
+	channels        prometheus.Gauge
+	publishedAPI    prometheus.Counter
+	publishedClient prometheus.Counter
+	refused         *prometheus.CounterVec // by refusal
+	cacheHits       prometheus.Counter
+	cacheMisses     prometheus.Counter
+	cacheErrors     prometheus.Counter
+	noticeFailures  prometheus.Counter
+}
+
+// NewMetrics makes the metrics of package channel and registers them unless r is nil.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	subscriptions := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "millrace_channel_subscriptions",
+		Help: "Subscriptions of connections to channels now.",
+	})
+	channels := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "millrace_channel_occupied_channels",
+		Help: "Channels with at least one subscription on this node now.",
+	})
+	published := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_channel_publications_total",
+		Help: "Events accepted, once for each channel, by source: api or client.",
+	}, []string{"source"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_channel_client_events_refused_total",
+		Help: "Client events that were refused, by reason.",
+	}, []string{"reason"})
+	replays := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_channel_cache_reads_total",
+		Help: "Reads of the cached event for a joiner, by result: hit, miss or error.",
+	}, []string{"result"})
+	failures := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millrace_channel_notice_failures_total",
+		Help: "Notices about members or counts that the bus did not take.",
+	})
+	if r != nil {
+		r.MustRegister(subscriptions, channels, published, refused, replays, failures)
+	}
+	return &Metrics{
+		subscriptions:   subscriptions,
+		channels:        channels,
+		publishedAPI:    published.WithLabelValues("api"),
+		publishedClient: published.WithLabelValues("client"),
+		refused:         refused,
+		cacheHits:       replays.WithLabelValues("hit"),
+		cacheMisses:     replays.WithLabelValues("miss"),
+		cacheErrors:     replays.WithLabelValues("error"),
+		noticeFailures:  failures,
+	}
+}

@@ -1,0 +1,215 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// maxStarts bounds how often a subscription starts over because its hold overflowed.
+const maxStarts = 5
+
+// state is what a joiner is told. Everything in it is true at position: what was published
+// up to there is in it or was before the join, what comes later will be delivered.
+type state struct {
+	position protocol.Position
+	members  []protocol.Member     // kinds with members
+	replay   *protocol.Publication // kinds with a cache; nil is a miss
+	cacheErr error                 // the cache could not be read
+}
+
+// Subscribe joins c to a channel whose name and signature the caller has checked, and
+// replies: success, then the cache. m is the member for kinds with members. Subscribing
+// again only replies again (pusher-protocol 2.8).
+//
+// A returned error was not sent and has changed nothing for anybody. Only when again and
+// again more is published than a held subscription keeps (hub.ErrHeldOverflow) does an error
+// come after success was sent: then c has left the channel with every effect of that.
+func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m protocol.Member) *protocol.Error {
+	if c.hasLeft {
+		return protocol.ErrInternal
+	}
+	if s := c.find(name); s != nil {
+		return e.subscribeAgain(ctx, c, s)
+	}
+	kind := KindOf(name)
+	if kind.IsUser() {
+		return protocol.ErrUserChannel
+	}
+	topic := protocol.Topic{App: c.app.ID, Name: name}
+	if kind.HasMembers() {
+		added := memberAdded(c, topic, m)
+		if err := e.hub.Reserve(ctx, added.Size()); err != nil {
+			e.log.Warn("subscribe refused", "app", topic.App, "err", err)
+			return protocol.ErrInternal.Withf("The server is busy; subscribe again later")
+		}
+	}
+	s := new(subscription)
+	st, err := e.join(ctx, c, s, topic, m)
+	if perr, ok := errors.AsType[*protocol.Error](err); ok {
+		return perr
+	}
+	if err != nil {
+		e.log.Error("subscribe failed", "app", topic.App, "err", err)
+		return protocol.ErrInternal
+	}
+	c.add(s)
+	return e.goLive(ctx, c, s, st)
+}
+
+// join is the step that decides: when it returns without error, c is in the channel, held
+// at the position of the state. An error that the client may see is a *protocol.Error.
+func (e *Engine) join(ctx context.Context, c *Connection, s *subscription, topic protocol.Topic, m protocol.Member) (state, error) {
+	ch := e.table.lock(topic)
+	defer ch.mu.Unlock()
+	if limit := c.app.Limits.MaxPresenceMembers; ch.members != nil && limit > 0 && ch.members.Len() >= limit && !ch.members.Has(m.UserID) {
+		return state{}, protocol.ErrPresenceFull.Withf("The channel has %d members, which is its limit", limit)
+	}
+	s.channel = ch
+	c.Subscribe(&s.Subscription, topic)
+	if ch.subs == 0 {
+		if _, err := e.bus.Subscribe(ctx, topic); err != nil {
+			s.Close()
+			e.table.removeLocked(ch)
+			return state{}, err
+		}
+		e.metrics.channels.Inc()
+	}
+	ch.subs++
+	e.metrics.subscriptions.Inc()
+	st, err := e.enterLocked(ctx, c, ch, m)
+	if err != nil {
+		if undo := e.leaveLocked(ctx, c, s); undo != nil {
+			err = fmt.Errorf("%w; undoing it: %w", err, undo)
+		}
+		return state{}, err
+	}
+	e.countChangedLocked(ctx, ch, c.app) // beyond the position, so c gets it too, after success
+	return st, nil
+}
+
+// enterLocked makes c a member, tells the others if its user is new, and reads the state.
+// After an error the caller must leave.
+func (e *Engine) enterLocked(ctx context.Context, c *Connection, ch *channel, m protocol.Member) (state, error) {
+	if ch.members != nil && ch.members.Join(c.ID(), m) {
+		if _, err := e.bus.Publish(ctx, memberAdded(c, ch.topic, m), bus.Retention{}); err != nil {
+			ch.members.Leave(c.ID()) // nobody was told, so nobody needs to hear of the leave
+			return state{}, err
+		}
+	}
+	return e.readLocked(ctx, ch)
+}
+
+func memberAdded(c *Connection, topic protocol.Topic, m protocol.Member) *protocol.Publication {
+	return &protocol.Publication{Topic: topic, Kind: protocol.KindMemberAdded, UserID: m.UserID, Data: m.Info, Except: c.ID()}
+}
+
+// readLocked reads the state of ch. Nobody joins or leaves under the lock, so the members
+// are those at the position, whichever of the two is read first.
+func (e *Engine) readLocked(ctx context.Context, ch *channel) (st state, err error) {
+	if ch.members != nil {
+		st.members = ch.members.Members()
+	}
+	if ch.kind.HasCache() {
+		kept, position, err := e.bus.Retained(ctx, ch.topic)
+		if err == nil {
+			st.position = position
+			if kept != nil {
+				st.replay = kept.Publication
+			}
+			return st, nil
+		}
+		st.cacheErr = err // a miss then, and the subscription stays (pusher-protocol 2.9)
+	}
+	st.position, err = e.bus.Position(ctx, ch.topic)
+	return st, err
+}
+
+// goLive replies and lets the publications flow. The subscription is held, so nothing of
+// the channel comes before the reply although no lock is held over encoding it.
+//
+// When more was published during the hold than is kept, it starts over: success comes
+// again, with what is true then, and stands for what was missed.
+func (e *Engine) goLive(ctx context.Context, c *Connection, s *subscription, st state) *protocol.Error {
+	for start := 1; ; start++ {
+		e.reply(c, s.channel, st)
+		err := s.Release(st.position)
+		if err == nil {
+			return nil
+		}
+		if start < maxStarts {
+			if st, err = e.restart(ctx, c, s); err == nil {
+				continue
+			}
+		}
+		e.log.Warn("subscribe failed", "app", c.app.ID, "err", err)
+		e.drop(ctx, c, s)
+		return protocol.ErrInternal.Withf("Too much was published while subscribing; subscribe again later")
+	}
+}
+
+// restart makes the subscription held again and reads the state anew.
+func (e *Engine) restart(ctx context.Context, c *Connection, s *subscription) (state, error) {
+	ch := s.channel
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	s.Close()
+	c.Subscribe(&s.Subscription, ch.topic)
+	return e.readLocked(ctx, ch)
+}
+
+func (e *Engine) reply(c *Connection, ch *channel, st state) {
+	c.replier.Reply(&protocol.Message{
+		Kind:     protocol.MessageSubscriptionSucceeded,
+		Channel:  ch.topic.Name,
+		Presence: ch.kind.HasMembers(),
+		Members:  st.members,
+	})
+	if ch.kind.HasCache() {
+		e.replay(c, ch, st)
+	}
+}
+
+func (e *Engine) replay(c *Connection, ch *channel, st state) {
+	if st.replay != nil {
+		e.metrics.cacheHits.Inc()
+		c.replier.ReplyPublication(st.replay)
+		return
+	}
+	if st.cacheErr != nil {
+		e.metrics.cacheErrors.Inc()
+		e.log.Warn("cache not readable", "app", ch.topic.App, "err", st.cacheErr)
+	} else {
+		e.metrics.cacheMisses.Inc()
+	}
+	c.replier.Reply(&protocol.Message{Kind: protocol.MessageCacheMiss, Channel: ch.topic.Name})
+}
+
+// subscribeAgain replies once more and changes nothing (pusher-protocol 2.8).
+//
+// Without a cache the subscription stays live: it must not lose a publication. Member
+// events that still wait for fan-out then come after the list that has them already, which
+// tells the client nothing new. With a cache an older event must not come after the newer
+// one that is replayed, so the subscription starts over, held.
+func (e *Engine) subscribeAgain(ctx context.Context, c *Connection, s *subscription) *protocol.Error {
+	var st state
+	var err error
+	if s.channel.kind.HasCache() {
+		st, err = e.restart(ctx, c, s)
+	} else {
+		s.channel.mu.Lock()
+		st, err = e.readLocked(ctx, s.channel)
+		s.channel.mu.Unlock()
+	}
+	if err == nil {
+		return e.goLive(ctx, c, s, st)
+	}
+	e.log.Error("subscribe failed", "app", c.app.ID, "err", err)
+	if s.Release(protocol.Position{}) != nil { // otherwise all that was held is delivered
+		e.drop(ctx, c, s)
+	}
+	return protocol.ErrInternal
+}

@@ -1,0 +1,104 @@
+package channel
+
+import (
+	"hash/maphash"
+	"sync"
+
+	"github.com/millrace/millrace/internal/presence"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+const stripes = 64
+
+// channel is one occupied channel of this node.
+//
+// Invariants: while it is in the table and unlocked, subs is above zero and the bus is
+// subscribed exactly once. Once it is gone it is never joined again.
+type channel struct {
+	topic protocol.Topic // immutable
+	kind  Kind           // immutable
+
+	mu      sync.Mutex
+	isGone  bool          // guarded by mu, as all below
+	subs    int           // subscribed connections
+	members *presence.Set // nil unless the kind has members
+	notice  *notice       // nil until a count is due
+}
+
+// table finds channels. Its locks are taken after a channel's, and only to look at the map.
+type table struct {
+	seed    maphash.Seed
+	stripes [stripes]stripe
+}
+
+type stripe struct {
+	mu       sync.Mutex
+	channels map[protocol.Topic]*channel // guarded by mu
+}
+
+func (t *table) init() {
+	t.seed = maphash.MakeSeed()
+	for i := range t.stripes {
+		t.stripes[i].channels = make(map[protocol.Topic]*channel)
+	}
+}
+
+func (t *table) stripe(topic protocol.Topic) *stripe {
+	return &t.stripes[maphash.String(t.seed, topic.Name)%stripes]
+}
+
+// lock returns the channel of topic, locked and not gone. A new one has no subscribers; the
+// caller adds one or removes it before it unlocks.
+func (t *table) lock(topic protocol.Topic) *channel {
+	s := t.stripe(topic)
+	for {
+		s.mu.Lock()
+		ch := s.channels[topic]
+		if ch == nil {
+			ch = &channel{topic: topic, kind: KindOf(topic.Name)}
+			if ch.kind.HasMembers() {
+				ch.members = new(presence.Set)
+			}
+			s.channels[topic] = ch
+		}
+		s.mu.Unlock()
+		ch.mu.Lock()
+		if !ch.isGone {
+			return ch
+		}
+		ch.mu.Unlock() // removed meanwhile, so the table has it no more
+	}
+}
+
+// find returns the channel of topic, unlocked, nil when there is none.
+func (t *table) find(topic protocol.Topic) *channel {
+	s := t.stripe(topic)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.channels[topic]
+}
+
+// removeLocked takes ch, whose lock is held, out of the table for good.
+func (t *table) removeLocked(ch *channel) {
+	s := t.stripe(ch.topic)
+	s.mu.Lock()
+	delete(s.channels, ch.topic)
+	s.mu.Unlock()
+	ch.isGone = true
+}
+
+// all returns the channels that match, unlocked, in no particular order.
+func (t *table) all(match func(protocol.Topic) bool) []*channel {
+	var found []*channel
+	for i := range t.stripes {
+		s := &t.stripes[i]
+		s.mu.Lock()
+		for topic, ch := range s.channels {
+			if match(topic) {
+				found = append(found, ch)
+			}
+		}
+		s.mu.Unlock()
+	}
+	return found
+}
