@@ -95,8 +95,12 @@ func (p *poller) ready(ev *unix.EpollEvent, buf []byte) {
 	if ev.Events&^unix.EPOLLOUT == 0 {
 		return
 	}
+	events := eventRead
+	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		events |= eventEnd
+	}
 	switch {
-	case !c.raise(eventRead):
+	case !c.raise(events):
 	case buf != nil:
 		c.turn(buf)
 	default:
@@ -207,8 +211,10 @@ func (c *Conn) writeSocket(b []byte) (n int, ok bool) {
 	}
 }
 
-// read reads until the socket is dry and handles what comes. The turn is held.
-func (c *Conn) read(buf []byte) {
+// read reads until the socket is dry and handles what comes. A short read means dry, as what
+// comes from then on makes a new event; unless the stream has ended, which the same event
+// has told with the last bytes. The turn is held.
+func (c *Conn) read(buf []byte, toEnd bool) {
 	for {
 		c.mu.Lock()
 		stop := c.state == corked || c.state >= cutting || c.readPaused
@@ -227,8 +233,8 @@ func (c *Conn) read(buf []byte) {
 			return
 		}
 		c.consume(buf[:n])
-		if n < len(buf) {
-			return // dry: what comes from now on makes a new event
+		if n < len(buf) && !toEnd {
+			return
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (c *Conn) armWriteLocked() {}
 
 func (c *Conn) writeSocket([]byte) (int, bool) { return 0, false }
 
-func (c *Conn) read([]byte) {}
+func (c *Conn) read([]byte, bool) {}
 
 func (c *Conn) shutdownLocked() { c.stream.closeLocked() }
 

@@ -184,6 +184,10 @@ func TestClosedIsCalledOnceHoweverTheEndComes(t *testing.T) {
 			want socket.CloseReason
 		}{
 			{"the peer vanishes", func(p *peer, _ *socket.Conn) { _ = p.nc.Close() }, socket.ReasonLost},
+			{"the peer speaks and vanishes in one go", func(p *peer, _ *socket.Conn) {
+				p.send(websocket.OpText, "last words")
+				_ = p.nc.Close()
+			}, socket.ReasonLost},
 			{"the server closes twice", func(_ *peer, c *socket.Conn) {
 				c.Close(socket.Farewell{Code: 4200})
 				c.Close(socket.Farewell{Code: 4201})

@@ -7,6 +7,7 @@ import (
 // Events that a turn handles, and the bit that says that somebody has the turn.
 const (
 	eventRead   uint32 = 1 << iota // there may be something to read
+	eventEnd                       // with eventRead: the stream's end may be behind it
 	eventTimer                     // the timer has fired
 	eventClosed                    // the connection is dead to the application
 	eventCut                       // the descriptor is to be closed
@@ -53,7 +54,7 @@ func (c *Conn) handle(e uint32, buf []byte) {
 		c.consume(early)
 	}
 	if e&eventRead != 0 && c.stream == nil {
-		c.read(buf)
+		c.read(buf, e&eventEnd != 0)
 	}
 	if e&eventTimer != 0 {
 		c.expire()

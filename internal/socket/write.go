@@ -148,7 +148,7 @@ func (c *Conn) drainedLocked() {
 	c.queue = nil
 	if c.readPaused {
 		c.readPaused = false
-		c.post(eventRead)
+		c.post(eventRead | eventEnd) // the end may have come meanwhile
 	}
 	if c.peerClosed {
 		c.cutLocked(c.reason)
