@@ -1,0 +1,243 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// binder gives the fields of a Config their values, by their toml tags, and collects what
+// does not fit instead of stopping at it.
+type binder struct {
+	problems []Problem
+}
+
+func (b *binder) report(path, value, message string) {
+	b.problems = append(b.problems, Problem{path, value, message})
+}
+
+// table binds the keys of a TOML table to the fields of the struct v.
+func (b *binder) table(path string, v reflect.Value, table map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		at := join(path, key)
+		field, ok := fieldOf(v, key)
+		if !ok {
+			b.report(at, "", "unknown key"+suggest(key, keysOf(v.Type())))
+			continue
+		}
+		b.value(at, field, table[key])
+	}
+}
+
+func (b *binder) value(path string, v reflect.Value, raw any) {
+	switch p := v.Addr().Interface().(type) {
+	case *[]App:
+		b.apps(path, p, raw)
+	case *[]string:
+		b.strings(path, p, raw)
+	default:
+		if v.Kind() != reflect.Struct {
+			b.scalar(path, v, raw)
+			return
+		}
+		table, ok := raw.(map[string]any)
+		if !ok {
+			b.report(path, "", "must be a table: ["+path+"]")
+			return
+		}
+		b.table(path, v, table)
+	}
+}
+
+// apps binds [[apps]]; each starts from the defaults.
+func (b *binder) apps(path string, apps *[]App, raw any) {
+	list, ok := raw.([]any)
+	if !ok {
+		b.report(path, "", "must be a list of tables: write [["+path+"]] above each app")
+		return
+	}
+	*apps = make([]App, len(list))
+	for i, item := range list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		(*apps)[i] = DefaultApp()
+		table, ok := item.(map[string]any)
+		if !ok {
+			b.report(at, "", "must be a table: write [["+path+"]] above each app")
+			continue
+		}
+		b.table(at, reflect.ValueOf(&(*apps)[i]).Elem(), table)
+	}
+}
+
+func (b *binder) strings(path string, list *[]string, raw any) {
+	items, ok := raw.([]any)
+	if !ok {
+		b.report(path, show(raw), `must be a list of texts, such as ["a", "b"]`)
+		return
+	}
+	*list = make([]string, 0, len(items))
+	for i, item := range items {
+		text, ok := item.(string)
+		if !ok {
+			b.report(fmt.Sprintf("%s[%d]", path, i), show(item), "must be a text in quotes")
+			continue
+		}
+		*list = append(*list, text)
+	}
+}
+
+// scalar binds one value as TOML gives it.
+func (b *binder) scalar(path string, v reflect.Value, raw any) {
+	text, isText := raw.(string)
+	number, isNumber := raw.(int64)
+	value := show(raw)
+	switch p := v.Addr().Interface().(type) {
+	case *Secret:
+		if !isText {
+			b.report(path, hidden, "must be a text in quotes")
+			return
+		}
+		*p = Secret(text)
+	case *string:
+		if !isText {
+			b.report(path, value, "must be a text in quotes")
+			return
+		}
+		*p = text
+	case *bool:
+		flag, ok := raw.(bool)
+		if !ok {
+			b.report(path, value, "must be true or false, without quotes")
+			return
+		}
+		*p = flag
+	case *int:
+		if !isNumber {
+			b.report(path, value, "must be a whole number, without quotes")
+			return
+		}
+		b.integer(path, p, number)
+	default:
+		if isNumber {
+			b.report(path, value, "a number without unit; write "+withUnit(v, value))
+			return
+		}
+		if !isText {
+			b.report(path, value, "must be a text in quotes")
+			return
+		}
+		b.text(path, v, text)
+	}
+}
+
+func (b *binder) integer(path string, p *int, n int64) {
+	switch value := strconv.FormatInt(n, 10); {
+	case n < 0:
+		b.report(path, value, "below zero")
+	case n > math.MaxInt32:
+		b.report(path, value, "too large; the greatest number is "+strconv.Itoa(math.MaxInt32))
+	default:
+		*p = int(n)
+	}
+}
+
+// text binds one value that is written as text, as every environment variable is.
+func (b *binder) text(path string, v reflect.Value, text string) {
+	switch p := v.Addr().Interface().(type) {
+	case *Secret:
+		*p = Secret(text)
+	case *string:
+		*p = text
+	case *[]string:
+		*p = splitList(text)
+	case *bool:
+		switch text {
+		case "true", "false":
+			*p = text == "true"
+		default:
+			b.report(path, quote(text), "must be true or false")
+		}
+	case *int:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			b.report(path, quote(text), "must be a whole number")
+			return
+		}
+		b.integer(path, p, n)
+	case *Duration:
+		parsed(b, path, text, p, parseDuration)
+	case *Size:
+		parsed(b, path, text, p, parseSize)
+	}
+}
+
+// parsed sets *p to what text means; what means nothing leaves *p as it is.
+func parsed[T any](b *binder, path, text string, p *T, parse func(string) (T, error)) {
+	value, err := parse(text)
+	if err != nil {
+		b.report(path, quote(text), err.Error())
+		return
+	}
+	*p = value
+}
+
+// splitList reads a list from the environment: entries separated by commas.
+func splitList(text string) []string {
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	list := strings.Split(text, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
+}
+
+func withUnit(v reflect.Value, number string) string {
+	if _, ok := reflect.TypeAssert[*Size](v.Addr()); ok {
+		return `"` + number + `B", or in KB, MB, GB`
+	}
+	return `"` + number + `s", or in ms, m, h`
+}
+
+// show is a TOML value as a problem shows it.
+func show(raw any) string {
+	switch raw := raw.(type) {
+	case string:
+		return quote(raw)
+	case map[string]any:
+		return "{...}"
+	case []any:
+		return "[...]"
+	default:
+		return fmt.Sprint(raw)
+	}
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("toml") == key {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+func keysOf(t reflect.Type) []string {
+	keys := make([]string, t.NumField())
+	for i := range keys {
+		keys[i] = t.Field(i).Tag.Get("toml")
+	}
+	return keys
+}

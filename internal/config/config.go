@@ -1,0 +1,151 @@
+// Package config is what an operator may set: the keys, their defaults, how a TOML file and
+// the environment give them values, and what is wrong with those values.
+//
+// It must never know what the settings do: server and cli alone import it and hand each
+// package its own Options. A [Config] is data; loading starts no goroutine.
+//
+// The comments of the fields are the documentation that users read: docs/config.md and the
+// example file are generated from them.
+package config
+
+//go:generate go test . -run TestReferenceIsUpToDate -update
+
+// Config is everything that can be set.
+type Config struct {
+	HTTP        HTTP      `toml:"http"`
+	Metrics     Metrics   `toml:"metrics"`
+	WebSocket   WebSocket `toml:"websocket"`
+	Handshake   Handshake `toml:"handshake"`
+	Shutdown    Shutdown  `toml:"shutdown"`
+	Log         Log       `toml:"log"`
+	Development Dev       `toml:"development"`
+	Apps        []App     `toml:"apps"`
+}
+
+// HTTP is the listener for clients and for the HTTP API.
+type HTTP struct {
+	// Address of the listener that serves WebSocket connections and the HTTP API.
+	Listen string `toml:"listen"`
+	// Largest body of an HTTP API request; a larger one gets 413.
+	MaxBody Size `toml:"max_body"`
+	// Largest header of any request, handshakes included.
+	MaxHeader Size `toml:"max_header"`
+	// How long a new connection may take to send its request header.
+	ReadHeaderTimeout Duration `toml:"read_header_timeout"`
+	// PEM file with the certificate chain. Set together with tls_key_file, it makes the listener speak TLS only.
+	TLSCertFile string `toml:"tls_cert_file"`
+	// PEM file with the private key of the certificate.
+	TLSKeyFile string `toml:"tls_key_file"`
+}
+
+// Metrics is the second listener, for operators.
+type Metrics struct {
+	// Address of the listener that serves /metrics. Keep it private. Empty turns it off.
+	Listen string `toml:"listen"`
+}
+
+// WebSocket is what every client connection is subject to.
+type WebSocket struct {
+	// Largest message a client may send; a larger one closes its connection with 1009.
+	MaxMessage Size `toml:"max_message"`
+	// Most frames that may wait for a slow reader. 0 leaves only max_bytes; with both 0 it is 1000.
+	MaxMessages int `toml:"max_messages"`
+	// Most bytes that may wait for a slow reader. "0B" leaves only max_messages.
+	MaxBytes Size `toml:"max_bytes"`
+	// Closes a connection whose queue is full, with 4100. Otherwise new events are dropped for that connection.
+	DisconnectOnBufferFull bool `toml:"disconnect_on_buffer_full"`
+	// Silence after which the server pings a client, in whole seconds. Clients are told it.
+	ActivityTimeout Duration `toml:"activity_timeout"`
+	// Further silence after the ping that closes the connection with 4201.
+	PongTimeout Duration `toml:"pong_timeout"`
+	// Most connections of this node, all apps together. 0 means unlimited.
+	MaxConnections int `toml:"max_connections"`
+}
+
+// Handshake is what is asked of a new connection.
+type Handshake struct {
+	// Refuses connections without a protocol version or with one that is not supported. Otherwise they count as version 7.
+	StrictProtocol bool `toml:"strict_protocol"`
+}
+
+// Shutdown is how the server ends.
+type Shutdown struct {
+	// Time from the signal to the exit in which connections are told to reconnect elsewhere and are cleaned up.
+	GracePeriod Duration `toml:"grace_period"`
+}
+
+// Log is what is logged, on standard error.
+type Log struct {
+	// Least level that is logged: debug, info, warn or error.
+	Level string `toml:"level"`
+	// text, json, or auto: text on a terminal, json otherwise.
+	Format string `toml:"format"`
+}
+
+// Dev is for trying things out, never for production.
+type Dev struct {
+	// Serves a page at / that connects to the first app and signs its subscriptions for whoever opens it.
+	Page bool `toml:"page"`
+}
+
+// App is one application: its credentials, limits and features. In limits 0 means unlimited
+// unless said otherwise.
+type App struct {
+	// Names the app in the paths of the HTTP API. Required, and unique.
+	ID string `toml:"id"`
+	// Public key, by which clients name the app. Required, and unique.
+	Key string `toml:"key"`
+	// Signs subscriptions and HTTP API requests. Required; keep it on servers.
+	Secret Secret `toml:"secret"`
+	// Turns the app off without forgetting it: connections get 4003, requests 403.
+	Enabled bool `toml:"enabled"`
+	// Web origins that may connect, such as "https://shop.example", "shop.example" or "*.example.com". Empty allows all.
+	AllowedOrigins []string `toml:"allowed_origins"`
+
+	// Lets clients send client- events to private and presence channels.
+	ClientEvents bool `toml:"client_events"`
+	// Tells subscribers how many they are whenever that changes, except on presence channels.
+	SubscriptionCount bool `toml:"subscription_count"`
+	// Closes connections that have not subscribed to a private or presence channel within authorization_timeout.
+	RequireAuthorization bool `toml:"require_authorization"`
+	// Time for require_authorization. Above zero.
+	AuthorizationTimeout Duration `toml:"authorization_timeout"`
+
+	// Most connections at once.
+	MaxConnections int `toml:"max_connections"`
+	// Most channels that one connection may be subscribed to.
+	MaxSubscriptionsPerConnection int `toml:"max_subscriptions_per_connection"`
+	// Most events published per second over HTTP, each counted once for every channel it goes to.
+	MaxBackendEventsPerSecond int `toml:"max_backend_events_per_second"`
+	// Most HTTP API requests per second other than publishes.
+	MaxReadRequestsPerSecond int `toml:"max_read_requests_per_second"`
+	// Most client events of one connection within client_event_window.
+	MaxClientEvents int `toml:"max_client_events"`
+	// Window of max_client_events. Above zero.
+	ClientEventWindow Duration `toml:"client_event_window"`
+	// Closes a connection that exceeds max_client_events, with 4301, after which browsers do not reconnect.
+	TerminateOnClientEventLimit bool `toml:"terminate_on_client_event_limit"`
+	// Most messages of any kind from one connection within message_window.
+	MaxMessages int `toml:"max_messages"`
+	// Window of max_messages. Above zero.
+	MessageWindow Duration `toml:"message_window"`
+	// Closes a connection that exceeds max_messages, with 4301, after which browsers do not reconnect.
+	TerminateOnMessageLimit bool `toml:"terminate_on_message_limit"`
+
+	// Most distinct users in one presence channel.
+	MaxPresenceMembers int `toml:"max_presence_members"`
+	// Largest user_info of a presence member, as compact JSON.
+	MaxPresenceMemberSize Size `toml:"max_presence_member_size"`
+	// Longest channel name, in bytes. Above zero.
+	MaxChannelNameLength int `toml:"max_channel_name_length"`
+	// Most channels that one published event may go to.
+	MaxChannelsPerPublish int `toml:"max_channels_per_publish"`
+	// Longest event name, in bytes.
+	MaxEventNameLength int `toml:"max_event_name_length"`
+	// Largest data of one event, published or from a client.
+	MaxEventPayload Size `toml:"max_event_payload"`
+	// Most events in one batch request.
+	MaxBatchSize int `toml:"max_batch_size"`
+	// How long a cache channel remembers its last event. Above zero.
+	CacheTTL Duration `toml:"cache_ttl"`
+}

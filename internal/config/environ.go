@@ -1,0 +1,90 @@
+package config
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// prefix begins every environment variable that sets a key: MILLRACE_HTTP_LISTEN sets
+// http.listen, MILLRACE_APPS_0_SECRET sets apps[0].secret.
+const prefix = "MILLRACE_"
+
+// environment binds the variables of environ (each NAME=value). A variable with the prefix
+// that sets nothing is a problem: a typing error would otherwise pass unseen.
+func (b *binder) environment(c *Config, environ []string) {
+	ours := map[string]string{} // of a repeated variable the last counts
+	for _, entry := range environ {
+		if name, text, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix) {
+			ours[name] = text
+		}
+	}
+	b.growApps(c, ours)
+	known := variables("", prefix, reflect.ValueOf(c).Elem())
+	for _, name := range slices.Sorted(maps.Keys(ours)) {
+		text := ours[name]
+		i := slices.IndexFunc(known, func(v variable) bool { return v.name == name })
+		if i < 0 {
+			b.report(name, "", "unknown environment variable"+suggest(name, namesOf(known)))
+			continue
+		}
+		b.text(name, known[i].value, text)
+	}
+}
+
+// growApps adds the apps that exist in the environment only. Numbers follow on those of
+// the file, without a gap.
+func (b *binder) growApps(c *Config, ours map[string]string) {
+	numbers := map[int]bool{}
+	for name := range ours {
+		rest, ok := strings.CutPrefix(name, prefix+"APPS_")
+		digits, _, ok2 := strings.Cut(rest, "_")
+		if n, err := strconv.Atoi(digits); ok && ok2 && err == nil && strconv.Itoa(n) == digits {
+			numbers[n] = true
+		}
+	}
+	for numbers[len(c.Apps)] {
+		c.Apps = append(c.Apps, DefaultApp())
+	}
+}
+
+// variable is an environment variable and the field that it sets.
+type variable struct {
+	name, path string
+	value      reflect.Value
+}
+
+// variables lists every variable that sets something within v.
+func variables(path, name string, v reflect.Value) []variable {
+	if apps, ok := reflect.TypeAssert[*[]App](v.Addr()); ok {
+		var list []variable
+		for i := range *apps {
+			n := strconv.Itoa(i)
+			list = append(list, variables(path+"["+n+"]", name+"_"+n, v.Index(i))...)
+		}
+		return list
+	}
+	if v.Kind() != reflect.Struct {
+		return []variable{{name, path, v}}
+	}
+	var list []variable
+	for i := range v.NumField() {
+		key := v.Type().Field(i).Tag.Get("toml")
+		below := name + "_" + strings.ToUpper(key)
+		if name == prefix {
+			below = prefix + strings.ToUpper(key)
+		}
+		list = append(list, variables(join(path, key), below, v.Field(i))...)
+	}
+	return list
+}
+
+func namesOf(list []variable) []string {
+	names := make([]string, len(list))
+	for i, v := range list {
+		names[i] = v.name
+	}
+	return names
+}

@@ -1,0 +1,117 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a time span that is written with its unit, such as "1m30s".
+type Duration time.Duration
+
+// D is d as the standard type.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// String is the shortest text that reads back as d: 120s is "2m0s" to the standard library.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func parseDuration(text string) (Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New(`not a duration; write a number and its unit, such as "30s", "5m" or "1h30m"`)
+	}
+	if d < 0 {
+		return 0, errors.New("below zero")
+	}
+	return Duration(d), nil
+}
+
+// Size is a number of bytes that is written with its unit, such as "64KB".
+type Size int64
+
+// Units of a Size: a KB is 1024 bytes.
+const (
+	KB Size = 1 << 10
+	MB Size = 1 << 20
+	GB Size = 1 << 30
+)
+
+// String is s in the greatest unit that divides it.
+func (s Size) String() string {
+	n := int64(s)
+	switch {
+	case n != 0 && s%GB == 0:
+		return strconv.FormatInt(n/int64(GB), 10) + "GB"
+	case n != 0 && s%MB == 0:
+		return strconv.FormatInt(n/int64(MB), 10) + "MB"
+	case n != 0 && s%KB == 0:
+		return strconv.FormatInt(n/int64(KB), 10) + "KB"
+	}
+	return strconv.FormatInt(n, 10) + "B"
+}
+
+var errSize = errors.New(`not a size; write a whole number and its unit B, KB, MB or GB, such as "64KB"`)
+
+// maxSize keeps every size within an int of any machine.
+const maxSize = 1<<31 - 1
+
+func parseSize(text string) (Size, error) {
+	digits := strings.TrimRight(text, "BKMG")
+	var unit Size
+	switch text[len(digits):] {
+	case "B":
+		unit = 1
+	case "KB":
+		unit = KB
+	case "MB":
+		unit = MB
+	case "GB":
+		unit = GB
+	default:
+		return 0, errSize
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(digits, " "), 10, 40)
+	if err != nil {
+		return 0, errSize
+	}
+	if n > maxSize/uint64(unit) {
+		return 0, errors.New("too large; the greatest size is below 2GB")
+	}
+	return Size(n) * unit, nil
+}
+
+// Secret is a text that is never printed: every way of formatting it gives ***. Reveal is
+// the only way to it.
+type Secret string
+
+const hidden = "***"
+
+// Reveal is the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -1,0 +1,56 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/config"
+)
+
+func TestUnitsPrintAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	for got, want := range map[string]string{
+		config.Size(0).String():                         "0B",
+		config.Size(1000).String():                      "1000B",
+		(64 * config.KB).String():                       "64KB",
+		(1024 * config.KB).String():                     "1MB",
+		(10 * config.MB).String():                       "10MB",
+		config.GB.String():                              "1GB",
+		config.Duration(30 * time.Second).String():      "30s",
+		config.Duration(120 * time.Second).String():     "2m",
+		config.Duration(90 * time.Second).String():      "1m30s",
+		config.Duration(30 * time.Minute).String():      "30m",
+		config.Duration(2 * time.Hour).String():         "2h",
+		config.Duration(20 * time.Millisecond).String(): "20ms",
+		config.Duration(0).String():                     "0s",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestSecretsAreNeverPrinted(t *testing.T) {
+	t.Parallel()
+	c := config.Development()
+	secret := c.Apps[0].Secret.Reveal()
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "secret", c.Apps[0].Secret, "app", c.Apps[0])
+	for name, text := range map[string]string{
+		"%v": fmt.Sprintf("%v", c.Apps), "%+v": fmt.Sprintf("%+v", c.Apps), "%#v": fmt.Sprintf("%#v", c.Apps),
+		"String": c.Apps[0].Secret.String(), "%q": fmt.Sprintf("%q", c.Apps[0].Secret),
+		"json": string(encoded), "slog": logged.String(),
+	} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s prints the secret: %s", name, text)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Validate lists everything in c that breaks a rule, in the order of the keys.
+func (c *Config) Validate() []Problem {
+	var r rules
+	r.listener("http.listen", c.HTTP.Listen)
+	r.aboveZero("http.max_body", c.HTTP.MaxBody)
+	r.atLeast("http.max_header", c.HTTP.MaxHeader, KB)
+	r.aboveZero("http.read_header_timeout", c.HTTP.ReadHeaderTimeout)
+	if (c.HTTP.TLSCertFile == "") != (c.HTTP.TLSKeyFile == "") {
+		key := "http.tls_key_file"
+		if c.HTTP.TLSCertFile == "" {
+			key = "http.tls_cert_file"
+		}
+		r.report(key, "", "missing; TLS needs both the certificate and its key")
+	}
+	if c.Metrics.Listen != "" {
+		r.listener("metrics.listen", c.Metrics.Listen)
+		if c.Metrics.Listen == c.HTTP.Listen && !strings.HasSuffix(c.HTTP.Listen, ":0") {
+			r.report("metrics.listen", quote(c.Metrics.Listen), "the same as http.listen; choose another port, or \"\" for no metrics")
+		}
+	}
+	r.aboveZero("websocket.max_message", c.WebSocket.MaxMessage)
+	if d := c.WebSocket.ActivityTimeout.D(); d < time.Second || d%time.Second != 0 {
+		r.report("websocket.activity_timeout", quote(c.WebSocket.ActivityTimeout.String()), "must be whole seconds, at least one: clients are told it in seconds")
+	}
+	r.aboveZero("websocket.pong_timeout", c.WebSocket.PongTimeout)
+	r.aboveZero("shutdown.grace_period", c.Shutdown.GracePeriod)
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
+	r.apps(c)
+	return r.problems
+}
+
+type rules struct{ problems []Problem }
+
+func (r *rules) report(path, value, message string) {
+	r.problems = append(r.problems, Problem{path, value, message})
+}
+
+func (r *rules) listener(path, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if n, numErr := strconv.ParseUint(port, 10, 16); err != nil || numErr != nil || n > 65535 {
+		r.report(path, quote(address), `not an address; write host and port, such as "127.0.0.1:6001" or ":6001"`)
+	}
+}
+
+// aboveZero is for a Size or Duration.
+func (r *rules) aboveZero(path string, v fmt.Stringer) {
+	if reflect.ValueOf(v).Int() <= 0 {
+		r.report(path, quote(v.String()), "must be above zero")
+	}
+}
+
+func (r *rules) atLeast(path string, v, least Size) {
+	if v < least {
+		r.report(path, quote(v.String()), "must be at least "+least.String())
+	}
+}
+
+func (r *rules) oneOf(path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		r.report(path, quote(value), "must be one of "+strings.Join(allowed, ", "))
+	}
+}
+
+func (r *rules) apps(c *Config) {
+	if len(c.Apps) == 0 {
+		r.report("apps", "", "none, so nobody could connect; add [[apps]] with id, key and secret")
+	}
+	ids, keys := map[string]int{}, map[string]int{}
+	for i, a := range c.Apps {
+		at := fmt.Sprintf("apps[%d].", i)
+		r.required(i, "id", a.ID)
+		r.required(i, "key", a.Key)
+		r.required(i, "secret", a.Secret.Reveal())
+		r.unique(at+"id", a.ID, i, ids)
+		r.unique(at+"key", a.Key, i, keys)
+		if a.MaxChannelNameLength <= 0 {
+			r.report(at+"max_channel_name_length", strconv.Itoa(a.MaxChannelNameLength), "must be above zero")
+		}
+		r.aboveZero(at+"authorization_timeout", a.AuthorizationTimeout)
+		r.aboveZero(at+"client_event_window", a.ClientEventWindow)
+		r.aboveZero(at+"message_window", a.MessageWindow)
+		r.aboveZero(at+"cache_ttl", a.CacheTTL)
+		if a.MaxEventPayload > c.HTTP.MaxBody {
+			r.report(at+"max_event_payload", quote(a.MaxEventPayload.String()),
+				fmt.Sprintf("exceeds http.max_body = %q; raise http.max_body", c.HTTP.MaxBody))
+		}
+	}
+}
+
+func (r *rules) required(i int, key, value string) {
+	if value == "" {
+		r.report(fmt.Sprintf("apps[%d].%s", i, key), "",
+			fmt.Sprintf("missing (or set %sAPPS_%d_%s)", prefix, i, strings.ToUpper(key)))
+	}
+}
+
+func (r *rules) unique(path, value string, i int, seen map[string]int) {
+	if value == "" {
+		return
+	}
+	if first, taken := seen[value]; taken {
+		r.report(path, quote(value), fmt.Sprintf("apps[%d] has the same; it must be unique", first))
+		return
+	}
+	seen[value] = i
+}

@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// headers writes answers. Its header values are made once and shared by all of them.
+type headers struct {
+	json, text, anyOrigin, methods, names, maxAge, retryAfter []string
+}
+
+func newHeaders() headers {
+	return headers{
+		json:       []string{"application/json"},
+		text:       []string{"text/plain; charset=utf-8"},
+		anyOrigin:  []string{"*"},
+		methods:    []string{"GET, POST, OPTIONS"},
+		names:      []string{"Authorization, Content-Type, X-Requested-With, Accept"},
+		maxAge:     []string{"86400"},
+		retryAfter: []string{"1"},
+	}
+}
+
+// autoLength is the body size up to which net/http counts the length itself.
+const autoLength = 2048
+
+func (hs *headers) answer(w http.ResponseWriter, body []byte) {
+	hs.write(w, http.StatusOK, body)
+}
+
+func (hs *headers) refuse(w http.ResponseWriter, c *call, f *failure) {
+	if f.allow != "" {
+		w.Header()["Allow"] = []string{f.allow}
+	}
+	if f.code.retries() {
+		w.Header()["Retry-After"] = hs.retryAfter
+	}
+	c.out = f.appendBody(c.out[:0])
+	hs.write(w, f.code.status(), c.out)
+}
+
+func (hs *headers) write(w http.ResponseWriter, status int, body []byte) {
+	header := w.Header()
+	header["Content-Type"] = hs.json
+	if len(body) > autoLength {
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client has gone; net/http notices by itself
+}
+
+// notFound answers a path that means nothing, the one error that is no JSON.
+func (hs *headers) notFound(w http.ResponseWriter) {
+	w.Header()["Content-Type"] = hs.text
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte("404 NOT FOUND"))
+}
+
+// allowOrigin lets every web page read the answer (pusher-protocol 5.11). Requests are
+// signed, so a page that can make one needs no permission of its browser.
+func (hs *headers) allowOrigin(w http.ResponseWriter, r *http.Request) {
+	if len(r.Header["Origin"]) > 0 {
+		w.Header()["Access-Control-Allow-Origin"] = hs.anyOrigin
+	}
+}
+
+func (hs *headers) preflight(w http.ResponseWriter) {
+	header := w.Header()
+	header["Access-Control-Allow-Origin"] = hs.anyOrigin
+	header["Access-Control-Allow-Methods"] = hs.methods
+	header["Access-Control-Allow-Headers"] = hs.names
+	header["Access-Control-Max-Age"] = hs.maxAge
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,73 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sink is a response that is thrown away, so that the recorder's cost is not measured.
+type sink struct {
+	header http.Header
+	status int
+}
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) WriteHeader(status int)      { s.status = status }
+func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
+
+// rewound is a request whose body can be read again and again.
+type rewound struct {
+	r    *http.Request
+	body *strings.Reader
+	text string
+}
+
+func (b rewound) Close() error               { return nil }
+func (b rewound) Read(p []byte) (int, error) { return b.body.Read(p) }
+
+func (b rewound) again() *http.Request {
+	b.body.Reset(b.text)
+	return b.r
+}
+
+func publishRequest(dataSize int) rewound {
+	text := `{"name":"tick","channel":"prices","data":"` + strings.Repeat("x", dataSize) + `"}`
+	body := strings.NewReader(text)
+	r := httptest.NewRequest("POST", signedTarget("POST", "/apps/77/events", text, "mill-key", time.Now()), body)
+	b := rewound{r, body, text}
+	r.Body = b
+	return b
+}
+
+func TestPublishAllocs(t *testing.T) {
+	n := newNode(t, nil)
+	request, w := publishRequest(100), &sink{header: http.Header{}}
+	allocs := testing.AllocsPerRun(200, func() {
+		if n.api.ServeHTTP(w, request.again()); w.status != 200 {
+			t.Fatalf("status %d", w.status)
+		}
+	})
+	// The event's name, channel and data, its context, and what the engine makes of it.
+	if allocs > 6 {
+		t.Errorf("%v allocations per publish, want at most 6", allocs)
+	}
+}
+
+func BenchmarkPublishHandler(b *testing.B) {
+	for name, size := range map[string]int{"data=100": 100, "data=10KB": 10 << 10} {
+		b.Run(name, func(b *testing.B) {
+			n := newNode(b, nil)
+			request, w := publishRequest(size), &sink{header: http.Header{}}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(request.text)))
+			for b.Loop() {
+				if n.api.ServeHTTP(w, request.again()); w.status != 200 {
+					b.Fatalf("status %d", w.status)
+				}
+			}
+		})
+	}
+}

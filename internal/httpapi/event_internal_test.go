@@ -1,0 +1,136 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+// depth is how deeply the values of a good JSON text are nested.
+func depth(text []byte) int {
+	deepest, now := 0, 0
+	d := json.NewDecoder(bytes.NewReader(text))
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return deepest
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			now++
+		case json.Delim('}'), json.Delim(']'):
+			now--
+		}
+		deepest = max(deepest, now)
+	}
+}
+
+// FuzzPublishBody holds the hand-written decoder against encoding/json: the same texts are
+// good, the same values found, and what would be delivered is the data of the request.
+func FuzzPublishBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"tick","channel":"prices","data":"{\"p\":1}"}`,
+		`{"name":"a","channels":["x","y","x"],"data":{"a" : [1,-2.5e+3,true,false,null,"\ud83d\ude00\ud83d \u00e9"]},"info":"user_count","socket_id":"1.2"}`,
+		`{"n\u0061me":"\t","name":"b","data":"\\\"\/\b\f\n\r\t","channel":"c"}`,
+		`{"data":01}`, `{"data":1.}`, `{"data":-}`, `{"data":"\x"}`, `{"data":"\u12g4"}`, `{,}`, `{"a":1,}`, `{"a" 1}`, `{"a":[1,]}`, `{"a":tru}`,
+		`[1,2]`, `"x"`, ` `, `{} {}`, "{\"data\":\"\x01\"}", "{\"a\":\"\xff\"}", `{"data":"\ud800\ud800\udc00\udc00"}`, `{"data":{"a\"":"\\"}}`,
+		strings.Repeat("[", 2000) + strings.Repeat("]", 2000),
+	} {
+		f.Add([]byte(seed))
+	}
+	limits := app.DefaultLimits()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		in, failed := parseEvent(bytes.Clone(body))
+		var want map[string]json.RawMessage
+		err := json.Unmarshal(body, &want)
+		good := err == nil && want != nil && utf8.Valid(body)
+		if good && failed != nil && depth(body) > maxDepth {
+			return
+		}
+		if good != (failed == nil) {
+			t.Fatalf("decoder says %v, encoding/json %v", failed, err)
+		}
+		var p publish
+		if failed == nil {
+			sameValues(t, in, want)
+			checkData(t, in.data)
+			_ = p.add(&in, &limits)
+		}
+		if ins, failed := parseBatch(nil, body, 10); failed == nil {
+			for i := range ins {
+				_ = p.add(&ins[i], &limits)
+			}
+		}
+	})
+}
+
+func sameValues(t *testing.T, in input, want map[string]json.RawMessage) {
+	t.Helper()
+	for key, got := range map[string][]byte{
+		"name": in.name, "data": in.data, "channel": in.channel, "channels": in.channels,
+		"socket_id": in.socketID, "info": in.info,
+	} {
+		if string(got) != string(want[key]) {
+			t.Fatalf("%s: got %q, want %q", key, got, want[key])
+		}
+		if !isString(got) {
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(got, &text); err != nil || unquote(got) != text || textLen(got) != len(text) {
+			t.Fatalf("%s means %q of %d bytes, want %q of %d (%v)", got, unquote(got), textLen(got), text, len(text), err)
+		}
+	}
+}
+
+// checkData checks that the literal to be delivered means the data that was given.
+func checkData(t *testing.T, data []byte) {
+	t.Helper()
+	if data == nil {
+		return
+	}
+	literal, failed := eventData(data, &app.Limits{})
+	if failed != nil {
+		t.Fatalf("data without limits refused: %v", failed)
+	}
+	var text string
+	if err := json.Unmarshal(literal, &text); err != nil {
+		t.Fatalf("data %s became %s: %v", data, literal, err)
+	}
+	if isString(data) {
+		return
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, data); err != nil || compact.String() != text {
+		t.Fatalf("data %s became the text %s, want %s (%v)", data, text, compact.Bytes(), err)
+	}
+	if _, size := appendCompactAsString(nil, data); size != len(text) {
+		t.Fatalf("size of %s: got %d, want %d", text, size, len(text))
+	}
+}
+
+func TestAppendStringIsJSON(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "plain", `a"b\c`, "\x00\x1f\n\t", "é😀", "\xff bad", "\u2028"} {
+		var got string
+		literal := appendString(nil, text)
+		if err := json.Unmarshal(literal, &got); err != nil || got != strings.ToValidUTF8(text, "\ufffd") {
+			t.Errorf("%q became %s, which means %q (%v)", text, literal, got, err)
+		}
+	}
+}
+
+func TestRoutesAreNamed(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for r := range numRoutes {
+		if r.String() == "" || seen[r.String()] {
+			t.Errorf("route %d has no name of its own", r)
+		}
+		seen[r.String()] = true
+	}
+}

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// code is the machine-readable part of an error answer (pusher-protocol 5.1).
+type code string
+
+const (
+	codeAuth         code = "auth_failed"
+	codeForbidden    code = "forbidden"
+	codeMethod       code = "method_not_allowed"
+	codeNoChannel    code = "missing_channel_info"
+	codeInvalid      code = "invalid_input"
+	codeLimit        code = "limit_exceeded"
+	codeTooLarge     code = "payload_too_large"
+	codeRate         code = "rate_limited"
+	codeBackpressure code = "backpressure"
+	codeUnavailable  code = "service_unavailable"
+	codeInternal     code = "internal_error"
+)
+
+// status is the HTTP status that goes with c.
+func (c code) status() int {
+	switch c {
+	case codeAuth:
+		return http.StatusUnauthorized
+	case codeForbidden:
+		return http.StatusForbidden
+	case codeMethod:
+		return http.StatusMethodNotAllowed
+	case codeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case codeRate:
+		return http.StatusTooManyRequests
+	case codeBackpressure, codeUnavailable:
+		return http.StatusServiceUnavailable
+	case codeInternal:
+		return http.StatusInternalServerError
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+// retries reports whether the same request may succeed a moment later. A second is right
+// for all of them: it is the window of the limits, and how long a publish waits.
+func (c code) retries() bool {
+	return c == codeRate || c == codeBackpressure || c == codeUnavailable
+}
+
+// failure is an error answer. Its message is for the sender and reveals no internals.
+type failure struct {
+	code    code
+	message string
+	allow   string // the method to use instead, with codeMethod
+}
+
+func fail(c code, message string) *failure { return &failure{code: c, message: message} }
+
+func invalid(message string) *failure { return fail(codeInvalid, message) }
+
+func failMethod(allow string) *failure {
+	return &failure{code: codeMethod, message: "This method is not allowed here; use " + allow, allow: allow}
+}
+
+// at says where in the request f lies.
+func (f *failure) at(place string) *failure {
+	g := *f
+	g.message = place + ": " + f.message
+	return &g
+}
+
+func (f *failure) appendBody(dst []byte) []byte {
+	dst = append(dst, `{"error":`...)
+	dst = appendString(dst, f.message)
+	dst = append(dst, `,"code":"`...)
+	dst = append(dst, f.code...)
+	dst = append(dst, `","status":`...)
+	dst = strconv.AppendInt(dst, int64(f.code.status()), 10)
+	return append(dst, '}')
+}

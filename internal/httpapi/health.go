@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+// serveHealth answers /live, /up and /up/{app_id} (pusher-protocol 5.10), and 404 to
+// every other path. These are not signed.
+func (h *handler) serveHealth(w http.ResponseWriter, r *http.Request, path string) {
+	t, isApp := strings.CutPrefix(path, "/up/")
+	isApp = isApp && t != "" && !strings.Contains(t, "/")
+	if path != "/live" && path != "/up" && !isApp {
+		h.headers.notFound(w)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header()["Allow"] = []string{"GET, HEAD"}
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	switch {
+	case path == "/live":
+		w.WriteHeader(http.StatusOK)
+	case h.o.Draining():
+		h.health(w, http.StatusServiceUnavailable, "DRAINING")
+	case isApp:
+		h.appHealth(w, r, t)
+	case h.noApps():
+		h.health(w, http.StatusServiceUnavailable, "ERROR")
+	default:
+		h.health(w, http.StatusOK, "OK")
+	}
+}
+
+func (h *handler) appHealth(w http.ResponseWriter, r *http.Request, rawID string) {
+	t, ok := match(rawID + "/channels") // decodes the id as every other route does
+	a, err := h.o.Apps.ByID(r.Context(), t.appID)
+	switch {
+	case !ok || errors.Is(err, app.ErrNotFound):
+		h.health(w, http.StatusNotFound, "NOT_FOUND")
+	case err != nil || !a.Enabled:
+		h.health(w, http.StatusServiceUnavailable, "ERROR")
+	default:
+		h.health(w, http.StatusOK, "OK")
+	}
+}
+
+// noApps reports whether the registry can tell that it is empty.
+func (h *handler) noApps() bool {
+	counted, ok := h.o.Apps.(interface{ Len() int })
+	return ok && counted.Len() == 0
+}
+
+func (h *handler) health(w http.ResponseWriter, status int, word string) {
+	w.Header()["Content-Type"] = h.headers.text
+	w.Header()["X-Health-Check"] = []string{word}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(word))
+}

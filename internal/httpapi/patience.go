@@ -1,0 +1,46 @@
+package httpapi
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// patience is a request's context that also ends when somebody has waited on it for long
+// enough. The time starts with the first call of Done, so a publish that need not wait,
+// which is nearly every one, pays for no timer.
+type patience struct {
+	context.Context //nolint:containedctx // it is a context, alive as long as its request
+	limit           time.Duration
+
+	mu     sync.Mutex
+	timed  context.Context //nolint:containedctx // guarded by mu; nil before the first Done
+	cancel context.CancelFunc
+}
+
+func (p *patience) Done() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timed == nil {
+		p.timed, p.cancel = context.WithTimeout(p.Context, p.limit)
+	}
+	return p.timed.Done()
+}
+
+func (p *patience) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timed != nil {
+		return p.timed.Err()
+	}
+	return p.Context.Err()
+}
+
+// stop frees the timer. The context is not to be used after it.
+func (p *patience) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cancel != nil {
+		p.cancel()
+	}
+}

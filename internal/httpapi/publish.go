@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/hub"
+)
+
+// publishEvent is POST /apps/{app_id}/events (pusher-protocol 5.3).
+func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *failure {
+	in, f := parseEvent(c.bytes())
+	if f != nil {
+		return f
+	}
+	p := &c.publish
+	if f := p.add(&in, &c.app.Limits); f != nil {
+		return f
+	}
+	if f := h.send(ctx, c, now); f != nil {
+		return f
+	}
+	e := p.entries[0]
+	if !e.hasInfo {
+		c.out = append(c.out, `{"ok":true}`...)
+		return nil
+	}
+	c.out = append(c.out, `{"channels":{`...)
+	for i, ev := range p.events[e.first:e.end] {
+		if i > 0 {
+			c.out = append(c.out, ',')
+		}
+		c.out = appendString(c.out, ev.Channel)
+		c.out = append(c.out, ':')
+		c.out = h.appendAttributes(c.out, c.app, ev.Channel, e.info)
+	}
+	c.out = append(c.out, '}', '}')
+	return nil
+}
+
+// publishBatch is POST /apps/{app_id}/batch_events (pusher-protocol 5.4).
+func (h *handler) publishBatch(ctx context.Context, c *call, now time.Time) *failure {
+	p, l := &c.publish, &c.app.Limits
+	inputs, f := parseBatch(p.inputs, c.bytes(), l.MaxBatchSize)
+	if f != nil {
+		return f
+	}
+	p.inputs = inputs
+	if l.MaxBatchSize > 0 && len(inputs) > l.MaxBatchSize {
+		return fail(codeLimit, fmt.Sprintf("The batch holds more than %d events", l.MaxBatchSize))
+	}
+	for i := range inputs {
+		if f := p.add(&inputs[i], l); f != nil {
+			return f.at("batch[" + strconv.Itoa(i) + "]")
+		}
+	}
+	if f := h.send(ctx, c, now); f != nil {
+		return f
+	}
+	asked := false
+	for _, e := range p.entries {
+		asked = asked || e.hasInfo
+	}
+	if !asked {
+		c.out = append(c.out, '{', '}')
+		return nil
+	}
+	c.out = append(c.out, `{"batch":[`...)
+	for i, e := range p.entries {
+		if i > 0 {
+			c.out = append(c.out, ',')
+		}
+		if e.hasInfo {
+			c.out = h.appendAttributes(c.out, c.app, p.events[e.first].Channel, e.info)
+		} else {
+			c.out = append(c.out, '{', '}')
+		}
+	}
+	c.out = append(c.out, ']', '}')
+	return nil
+}
+
+// send spends what the gathered events cost and publishes them. Nothing before it has had
+// any effect.
+func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
+	events := c.publish.events
+	if len(events) == 0 {
+		return nil
+	}
+	if f := h.limits.spend(c.app, len(events), now); f != nil {
+		return f
+	}
+	patient := &patience{Context: ctx, limit: h.o.MaxWait}
+	err := h.o.Channels.Publish(patient, c.app, events) //nolint:contextcheck // patient inherits from ctx
+	patient.stop()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, hub.ErrBackpressure):
+		return fail(codeBackpressure, "The server is behind with its deliveries; try again")
+	case errors.Is(err, bus.ErrClosed):
+		return fail(codeUnavailable, "The server is shutting down; try again")
+	case ctx.Err() != nil:
+		return fail(codeBackpressure, "The server is behind with its deliveries; try again") // the client gave up waiting and reads no answer
+	}
+	h.o.Log.Error("publish failed", "app", c.app.ID, "err", err)
+	return fail(codeInternal, "Internal error")
+}
+
+// appendAttributes appends the object of those attributes that apply to a channel.
+func (h *handler) appendAttributes(dst []byte, a *app.App, name string, want attributes) []byte {
+	dst = append(dst, '{')
+	if kind := channel.KindOf(name); !kind.IsUser() {
+		want.users = want.users && kind.HasMembers()
+		if want.users || want.subscriptions {
+			s := h.o.Channels.Channel(a, name)
+			dst = appendCounts(dst, &s, want)
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendCounts appends the members of an object that say how many there are.
+func appendCounts(dst []byte, s *channel.Status, want attributes) []byte {
+	if want.subscriptions {
+		dst = append(dst, `"subscription_count":`...)
+		dst = strconv.AppendInt(dst, int64(s.Subscriptions), 10)
+	}
+	if want.users {
+		if want.subscriptions {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `"user_count":`...)
+		dst = strconv.AppendInt(dst, int64(s.Users), 10)
+	}
+	return dst
+}

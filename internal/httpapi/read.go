@@ -1,0 +1,106 @@
+package httpapi
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/channel"
+)
+
+const presencePrefix = "presence-"
+
+// listChannels is GET /apps/{app_id}/channels (pusher-protocol 5.5).
+func (h *handler) listChannels(c *call) *failure {
+	prefix, _ := c.query.Get("filter_by_prefix")
+	want := c.wanted()
+	if want.users && !strings.HasPrefix(prefix, presencePrefix) {
+		return invalid("user_count needs filter_by_prefix to begin with " + presencePrefix)
+	}
+	c.out = append(c.out, `{"channels":{`...)
+	for i, s := range h.o.Channels.Channels(c.app, prefix) {
+		if i > 0 {
+			c.out = append(c.out, ',')
+		}
+		c.out = appendString(c.out, s.Name)
+		c.out = append(c.out, ':', '{')
+		c.out = appendCounts(c.out, &s, want)
+		c.out = append(c.out, '}')
+	}
+	c.out = append(c.out, '}', '}')
+	return nil
+}
+
+// showChannel is GET /apps/{app_id}/channels/{channel} (pusher-protocol 5.6).
+func (h *handler) showChannel(ctx context.Context, c *call) *failure {
+	name := c.target.name
+	if f := checkName(name, &c.app.Limits); f != nil {
+		return f
+	}
+	want, kind := c.wanted(), channel.KindOf(name)
+	if want.users && !kind.HasMembers() {
+		return invalid("user_count is for presence channels only")
+	}
+	s := h.o.Channels.Channel(c.app, name)
+	c.out = append(c.out, `{"occupied":`...)
+	c.out = strconv.AppendBool(c.out, s.Occupied)
+	if want.subscriptions || want.users {
+		c.out = append(c.out, ',')
+		c.out = appendCounts(c.out, &s, want)
+	}
+	if want.cache && kind.HasCache() {
+		if f := h.appendCache(ctx, c); f != nil {
+			return f
+		}
+	}
+	c.out = append(c.out, '}')
+	return nil
+}
+
+// appendCache appends what the cache of the channel holds, if anything.
+func (h *handler) appendCache(ctx context.Context, c *call) *failure {
+	kept, err := h.o.Channels.Cached(ctx, c.app, c.target.name)
+	if err != nil {
+		h.o.Log.Error("cache lookup failed", "app", c.app.ID, "err", err)
+		return fail(codeUnavailable, "The cache cannot be read right now; try again")
+	}
+	if kept == nil {
+		return nil
+	}
+	// Rounded up: what is still there has time left.
+	seconds := (kept.Remaining + time.Second - 1) / time.Second
+	c.out = append(c.out, `,"cache":{"data":`...)
+	c.out = append(c.out, kept.Publication.Data...)
+	c.out = append(c.out, `,"ttl":`...)
+	c.out = strconv.AppendInt(c.out, int64(seconds), 10)
+	c.out = append(c.out, '}')
+	return nil
+}
+
+// listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher-protocol 5.7).
+func (h *handler) listUsers(c *call) *failure {
+	if f := checkName(c.target.name, &c.app.Limits); f != nil {
+		return f
+	}
+	if !channel.KindOf(c.target.name).HasMembers() {
+		return invalid("Users are listed for presence channels only")
+	}
+	c.out = append(c.out, `{"users":[`...)
+	for i, m := range h.o.Channels.Members(c.app, c.target.name) {
+		if i > 0 {
+			c.out = append(c.out, ',')
+		}
+		c.out = append(c.out, `{"id":`...)
+		c.out = appendString(c.out, m.UserID)
+		c.out = append(c.out, '}')
+	}
+	c.out = append(c.out, ']', '}')
+	return nil
+}
+
+// wanted are the attributes that the query asks for.
+func (c *call) wanted() attributes {
+	info, _ := c.query.Get("info")
+	return parseAttributes(info)
+}

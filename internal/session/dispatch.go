@@ -1,0 +1,104 @@
+package session
+
+import (
+	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+func (s *Session) dispatch(cmd *protocol.Command) {
+	switch cmd.Kind {
+	case protocol.CommandPing:
+		s.conn.Send(s.sessions.pong)
+	case protocol.CommandSubscribe:
+		s.subscribe(cmd)
+	case protocol.CommandUnsubscribe:
+		s.sessions.o.Channels.Unsubscribe(&s.channels, cmd.Channel)
+	case protocol.CommandClientEvent:
+		s.clientEvent(cmd)
+	case protocol.CommandSignIn:
+		s.replyError("", protocol.ErrSignInOff)
+	case protocol.CommandPong, protocol.CommandIgnored:
+	}
+}
+
+// allowMessage is the limit on everything a connection says (pusher-protocol 7.3). It is
+// checked before the message is decoded, so that it also bounds what nonsense costs.
+func (s *Session) allowMessage() bool {
+	l := &s.app.Limits
+	if l.MaxMessages <= 0 || s.counted().messages.Allow(s.sessions.o.Now(), l.MaxMessages, l.MessageWindow) {
+		return true
+	}
+	s.overLimit("", protocol.ErrMessageRate, l.TerminateOnMessageLimit)
+	return false
+}
+
+func (s *Session) overLimit(channel string, e *protocol.Error, terminate bool) {
+	if terminate {
+		s.close(e)
+		return
+	}
+	s.replyError(channel, e)
+}
+
+func (s *Session) subscribe(cmd *protocol.Command) {
+	err := s.trySubscribe(cmd)
+	if err == nil {
+		return
+	}
+	s.Reply(&protocol.Message{Kind: protocol.MessageSubscriptionError, Channel: cmd.Channel, Err: err})
+	// Clients of other servers know these two cases from an error frame only
+	// (pusher-protocol 2.5).
+	if err.Type == protocol.TypeAuth || err.Type == protocol.TypeLimit && err.Code == protocol.ErrPresenceFull.Code {
+		s.replyError(cmd.Channel, err)
+	}
+}
+
+// trySubscribe checks in the order of pusher-protocol 2.4: a signature comes before
+// anything that would tell about the channel.
+func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
+	l := &s.app.Limits
+	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
+		return protocol.ErrChannelName
+	}
+	if l.MaxSubscriptionsPerConnection > 0 && s.channels.Subscriptions() >= l.MaxSubscriptionsPerConnection &&
+		!s.channels.IsSubscribed(cmd.Channel) {
+		return protocol.ErrSubscriptionMax
+	}
+	kind := channel.KindOf(cmd.Channel)
+	if kind.IsUser() {
+		return protocol.ErrUserChannel
+	}
+	var member protocol.Member
+	if kind.NeedsSignature() {
+		if !auth.VerifyChannel(s.app.Key, s.app.Secret, cmd.Auth, s.channels.ID().String(), cmd.Channel, cmd.ChannelData) {
+			return protocol.ErrSignature
+		}
+		if kind.HasMembers() {
+			m, err := channel.ParseMember(cmd.ChannelData, l.MaxPresenceMemberSize)
+			if err != nil {
+				return err
+			}
+			member = m
+		}
+	}
+	if err := s.sessions.o.Channels.Subscribe(s.sessions.ctx, &s.channels, cmd.Channel, member); err != nil {
+		return err
+	}
+	s.authorized = s.authorized || kind.NeedsSignature()
+	return nil
+}
+
+// clientEvent applies check 2 of pusher-protocol 3, which counts every client event, also
+// those that the engine refuses.
+func (s *Session) clientEvent(cmd *protocol.Command) {
+	l := &s.app.Limits
+	if l.MaxClientEvents > 0 && !s.counted().clientEvents.Allow(s.sessions.o.Now(), l.MaxClientEvents, l.ClientEventWindow) {
+		s.overLimit(cmd.Channel, protocol.ErrClientEvent.Withf("Too many client events: at most %d per %s", l.MaxClientEvents, l.ClientEventWindow),
+			l.TerminateOnClientEventLimit)
+		return
+	}
+	if err := s.sessions.o.Channels.ClientEvent(s.sessions.ctx, &s.channels, cmd); err != nil {
+		s.replyError(cmd.Channel, err)
+	}
+}

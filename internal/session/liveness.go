@@ -1,0 +1,94 @@
+package session
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/socket"
+)
+
+// timerSlack is how much too early a timer may be taken for its deadline.
+const timerSlack = 10 * time.Millisecond
+
+// firstDeadline is the timer of a connection that has just been opened.
+func (s *Session) firstDeadline() time.Duration {
+	d := s.sessions.o.ActivityTimeout
+	if left, waiting := s.authorizationLeft(); waiting {
+		d = min(d, left)
+	}
+	return d
+}
+
+// authorizationLeft is the time until an unauthorized connection is closed; false for those
+// that need no authorization or have it (pusher-protocol 4.2).
+func (s *Session) authorizationLeft() (time.Duration, bool) {
+	if s.authorized || !s.app.Features.RequireAuthorized {
+		return 0, false
+	}
+	return s.app.Limits.AuthorizationTimeout - s.since(s.opened), true
+}
+
+func (s *Session) since(at uint32) time.Duration {
+	return time.Duration(s.sessions.clock()-at) * time.Millisecond
+}
+
+// checkDeadlines acts on whatever deadline has come, and sets the timer to the next.
+func (s *Session) checkDeadlines(c *socket.Conn) {
+	ss := s.sessions
+	left, waiting := s.authorizationLeft()
+	if waiting && left <= timerSlack {
+		s.close(protocol.ErrAuthTimeout)
+		return
+	}
+	var sincePing time.Duration
+	if s.pinging {
+		sincePing = s.since(s.pinged)
+	}
+	step, next := liveness(c.IdleFor(), s.pinging, sincePing, ss.o.ActivityTimeout, ss.o.PongTimeout)
+	switch step {
+	case stepDead:
+		s.close(protocol.ErrPongTimeout)
+		return
+	case stepPing:
+		s.pinging, s.pinged = true, ss.clock()
+		c.Send(ss.ping)
+	case stepAlive:
+		s.pinging = false
+	case stepWait:
+	}
+	if waiting {
+		next = min(next, left)
+	}
+	c.SetTimer(next)
+}
+
+// step is what liveness asks for.
+type step uint8
+
+const (
+	stepWait  step = iota // for the answer to the ping
+	stepAlive             // no ping is unanswered
+	stepPing
+	stepDead
+)
+
+// liveness is the rule of pusher-protocol 1.5: after activity without anything received,
+// ping; after pong more, dead. Anything received since the ping ends the suspicion. It
+// returns the time until the rule must be asked again.
+//
+// When the ping left, the connection had been idle for activity. If nothing came since, it
+// now is idle for activity longer than the ping is old; if something came, it is idle for
+// at most the ping's age. The middle between the two decides, so that coarse clocks do no
+// harm.
+func liveness(idle time.Duration, pinging bool, sincePing, activity, pong time.Duration) (step, time.Duration) {
+	if pinging && idle > sincePing+activity/2 {
+		if sincePing >= pong-timerSlack {
+			return stepDead, 0
+		}
+		return stepWait, pong - sincePing
+	}
+	if idle >= activity-timerSlack {
+		return stepPing, pong
+	}
+	return stepAlive, activity - idle
+}

@@ -1,0 +1,278 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 10 * time.Second
+
+// errDown is what broken parts answer.
+var errDown = errors.New("backend is down")
+
+// forgetfulBus cannot read what it has retained.
+type forgetfulBus struct{ *bus.Local }
+
+func (forgetfulBus) Retained(context.Context, protocol.Topic) (*bus.Retained, protocol.Position, error) {
+	return nil, protocol.Position{}, errDown
+}
+
+// brokenRegistry cannot be asked.
+type brokenRegistry struct{}
+
+func (brokenRegistry) ByKey(context.Context, string) (*app.App, error) { return nil, errDown }
+func (brokenRegistry) ByID(context.Context, string) (*app.App, error)  { return nil, errDown }
+
+// panickyCodec panics on one word.
+type panickyCodec struct{ pusher.Codec }
+
+func (c panickyCodec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
+	if bytes.Contains(payload, []byte("dynamite")) {
+		panic("boom")
+	}
+	return c.Codec.Decode(payload)
+}
+
+// stack is everything that sessions need, with parts that a test may break.
+type stack struct {
+	addr     string
+	sessions *session.Sessions
+	draining atomic.Bool
+	log      *bytes.Buffer // read after stop
+	stop     func()
+}
+
+func newStack(t *testing.T, change func(*session.Options), wrap func(*bus.Local) bus.Bus) *stack {
+	t.Helper()
+	limits := app.DefaultLimits()
+	registry, err := app.NewStatic([]*app.App{{
+		ID: testkit.AppID, Key: testkit.Key, Secret: testkit.Secret, Enabled: true, Limits: limits,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stack{log: &bytes.Buffer{}}
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	codec := pusher.Codec{}
+	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: codec}})
+	local := bus.NewLocal(h, nil)
+	var b bus.Bus = local
+	if wrap != nil {
+		b = wrap(local)
+	}
+	engine := channel.New(h, b, channel.Options{Log: log})
+	sockets, err := socket.New(socket.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := session.Options{
+		Apps: registry, Channels: engine, Hub: h, Sockets: sockets, Codec: codec,
+		Endpoint:        socket.Endpoint{MaxMessage: 64 << 10, MaxQueueFrames: 1000},
+		ActivityTimeout: 120 * time.Second, PongTimeout: 30 * time.Second,
+		StrictProtocol: true, Draining: s.draining.Load, Log: log,
+	}
+	if change != nil {
+		change(&o)
+	}
+	s.sessions = session.New(o)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = h.Run(ctx) })
+	running.Go(func() { _ = sockets.Run(ctx) })
+	server := httptest.NewServer(s.sessions)
+	s.addr = server.Listener.Addr().String()
+	s.stop = sync.OnceFunc(func() {
+		server.Close()
+		_ = engine.Shutdown(context.Background())
+		cancel()
+		running.Wait()
+	})
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *stack) dial(t *testing.T) *testkit.Peer {
+	t.Helper()
+	p, err := testkit.DialPeer(s.addr, "/app/"+testkit.Key+"?protocol=7", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Cut)
+	return p
+}
+
+func (s *stack) connect(t *testing.T) *testkit.Peer {
+	t.Helper()
+	p := s.dial(t)
+	if _, err := p.Established(patience); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func wantText(t *testing.T, p *testkit.Peer, want string) {
+	t.Helper()
+	f, err := p.Next(patience)
+	if err != nil || string(f.Payload) != want {
+		t.Fatalf("got %q, %v; want %q", f.Payload, err, want)
+	}
+}
+
+func wantClose(t *testing.T, p *testkit.Peer, code int) {
+	t.Helper()
+	f, err := p.Next(patience)
+	if err != nil || f.Opcode != testkit.Close || f.CloseCode() != code {
+		t.Fatalf("got opcode %d, code %d, %v; want close %d", f.Opcode, f.CloseCode(), err, code)
+	}
+}
+
+func TestK11ACacheThatCannotBeReadIsAMissAndTheSubscriptionStays(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, nil, func(l *bus.Local) bus.Bus { return forgetfulBus{l} })
+	p := s.connect(t)
+	p.Subscribe(t, "cache-fx")
+	wantText(t, p, `{"event":"pusher:cache_miss","channel":"cache-fx","data":"{}"}`)
+	p.Subscribe(t, "cache-fx") // still there: answered again
+	wantText(t, p, `{"event":"pusher:cache_miss","channel":"cache-fx","data":"{}"}`)
+	s.stop()
+	if !strings.Contains(s.log.String(), errDown.Error()) {
+		t.Errorf("the log does not tell why:\n%s", s.log)
+	}
+}
+
+func TestARegistryThatCannotBeAskedIs4100(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, func(o *session.Options) { o.Apps = brokenRegistry{} }, nil)
+	p := s.dial(t)
+	wantText(t, p, `{"event":"pusher:error","data":{"code":4100,"message":"The server cannot look up the app right now; try again later"}}`)
+	wantClose(t, p, 4100)
+}
+
+func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, func(o *session.Options) { o.Codec = panickyCodec{} }, nil)
+	bystander, victim := s.connect(t), s.connect(t)
+	if err := victim.SendText("dynamite"); err != nil {
+		t.Fatal(err)
+	}
+	wantClose(t, victim, 1011)
+	bystander.Subscribe(t, "prices")
+	if err := testkit.Eventually(t.Context(), func() error {
+		if n := s.sessions.Len(); n != 1 {
+			return errors.New("the connection of the panic is still there")
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	s.stop()
+	for _, want := range []string{"panic on a connection", "boom", "Decode"} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log does not hold %q:\n%s", want, s.log)
+		}
+	}
+}
+
+func TestWhileDrainingNobodyIsAdmitted(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, nil, nil)
+	s.draining.Store(true)
+	_, err := testkit.DialPeer(s.addr, "/app/nobody", nil, nil) // before every other check
+	var refused *testkit.RefusedError
+	if !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" {
+		t.Errorf("got %v, want 503 with Retry-After", err)
+	}
+}
+
+func TestDrainClosesEverybodyWhateverTheSpread(t *testing.T) {
+	t.Parallel()
+	for name, spread := range map[string]time.Duration{"at once": 0, "spread": 100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, nil, nil)
+			peers := make([]*testkit.Peer, 30)
+			for i := range peers {
+				peers[i] = s.connect(t)
+			}
+			s.draining.Store(true)
+			s.sessions.Drain(t.Context(), spread)
+			if n := s.sessions.Len(); n != 0 {
+				t.Errorf("%d are left", n)
+			}
+			for _, p := range peers {
+				wantText(t, p, `{"event":"pusher:error","data":{"code":4200,"message":"The server is shutting down; reconnect"}}`)
+				wantClose(t, p, 4200)
+			}
+		})
+	}
+}
+
+func TestRequestsThatAreNoUpgrade(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, nil, nil)
+	tests := []struct {
+		name, method, path string
+		header             http.Header
+		status             int
+		want               string
+	}{
+		{"a plain GET is told to upgrade", "GET", "/app/mill-key?protocol=7", nil, 426, "proxy"},
+		{"an old WebSocket version", "GET", "/app/mill-key?protocol=7", http.Header{
+			"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"},
+			"Sec-Websocket-Key": {"bWlsbHJhY2UtdGVzdGtpdA=="},
+		}, 426, "13"},
+		{"a key that is none", "GET", "/app/mill-key?protocol=7", http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"short"},
+		}, 400, "Sec-WebSocket-Key"},
+		{"an impossible path", "GET", "/app", nil, 404, "404 NOT FOUND"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+s.addr+tt.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Close = true
+			maps.Copy(r.Header, tt.header)
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.StatusCode != tt.status || !strings.Contains(string(body), tt.want) {
+				t.Errorf("got %d %q, want %d with %q", answer.StatusCode, body, tt.status, tt.want)
+			}
+		})
+	}
+}
