@@ -1,0 +1,107 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/config"
+)
+
+// Check is the config.Check of what package config cannot judge: origins, and whatever else
+// package app demands of an app.
+func Check(c *config.Config) []config.Problem {
+	var problems []config.Problem
+	for i := range c.Apps {
+		at := fmt.Sprintf("apps[%d].", i)
+		for j, entry := range c.Apps[i].AllowedOrigins {
+			if _, err := app.ParseOrigins([]string{entry}); err != nil {
+				problems = append(problems, config.Problem{
+					Path:    at + fmt.Sprintf("allowed_origins[%d]", j),
+					Value:   strconv.Quote(entry),
+					Message: withoutEntry(err.Error(), entry),
+				})
+			}
+		}
+		for _, p := range app.Validate(convert(&c.Apps[i], app.Origins{})) {
+			problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
+		}
+	}
+	return problems
+}
+
+// apps is the registry of the apps that c configures.
+func apps(c *config.Config) (*app.Static, error) {
+	if problems := Check(c); len(problems) > 0 {
+		return nil, &config.Error{Source: "configuration", Problems: problems}
+	}
+	list := make([]*app.App, len(c.Apps))
+	for i := range c.Apps {
+		origins, err := app.ParseOrigins(c.Apps[i].AllowedOrigins)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = convert(&c.Apps[i], origins)
+	}
+	return app.NewStatic(list)
+}
+
+// convert gives every key of an app its place. A test holds that none is forgotten.
+func convert(c *config.App, origins app.Origins) *app.App {
+	return &app.App{
+		ID:      c.ID,
+		Key:     c.Key,
+		Secret:  c.Secret.Reveal(),
+		Enabled: c.Enabled,
+		Limits: app.Limits{
+			MaxConnections:                c.MaxConnections,
+			MaxSubscriptionsPerConnection: c.MaxSubscriptionsPerConnection,
+			MaxBackendEventsPerSecond:     c.MaxBackendEventsPerSecond,
+			MaxReadRequestsPerSecond:      c.MaxReadRequestsPerSecond,
+			MaxClientEvents:               c.MaxClientEvents,
+			ClientEventWindow:             c.ClientEventWindow.D(),
+			MaxMessages:                   c.MaxMessages,
+			MessageWindow:                 c.MessageWindow.D(),
+			TerminateOnMessageLimit:       c.TerminateOnMessageLimit,
+			TerminateOnClientEventLimit:   c.TerminateOnClientEventLimit,
+			MaxPresenceMembers:            c.MaxPresenceMembers,
+			MaxPresenceMemberSize:         int(c.MaxPresenceMemberSize),
+			MaxChannelNameLength:          c.MaxChannelNameLength,
+			MaxChannelsPerPublish:         c.MaxChannelsPerPublish,
+			MaxEventNameLength:            c.MaxEventNameLength,
+			MaxEventPayload:               int(c.MaxEventPayload),
+			MaxBatchSize:                  c.MaxBatchSize,
+			CacheTTL:                      c.CacheTTL.D(),
+			AuthorizationTimeout:          c.AuthorizationTimeout.D(),
+		},
+		Features: app.Features{
+			ClientEvents:      c.ClientEvents,
+			SubscriptionCount: c.SubscriptionCount,
+			RequireAuthorized: c.RequireAuthorization,
+		},
+		AllowedOrigins: origins,
+	}
+}
+
+// configKey is the key that sets a field of app.App: MaxEventPayload is max_event_payload.
+func configKey(field string) string {
+	if slices.Contains([]string{"ID", "Key", "Secret"}, field) {
+		return strings.ToLower(field)
+	}
+	var b strings.Builder
+	for i := range len(field) {
+		upper := 'A' <= field[i] && field[i] <= 'Z'
+		if upper && i > 0 && !('A' <= field[i-1] && field[i-1] <= 'Z') {
+			b.WriteByte('_')
+		}
+		b.WriteByte(field[i])
+	}
+	return strings.ToLower(b.String())
+}
+
+// withoutEntry is what an error says about one origin; the problem shows the entry itself.
+func withoutEntry(message, entry string) string {
+	return strings.TrimPrefix(message, fmt.Sprintf("origin %q: ", entry))
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"time"
+)
+
+// handshakePatience is how long clients may take to answer the close frame; a connection
+// that is cut before may lose it.
+const handshakePatience = 2 * time.Second
+
+// closesPerSecond is how fast connections are told to go at least, grace period
+// permitting: each comes back to a server that is starting or was not asked before.
+const closesPerSecond = 2000
+
+// drain ends the node in the order of pusher-protocol 7.9 within the grace period: first
+// nobody new is admitted and readiness is false, then connections are told to reconnect
+// elsewhere, spread over time; then what is under way ends, and at last the engines, each
+// after those that still feed it.
+func (s *Server) drain(ctx context.Context, p *parts) {
+	s.draining.Store(true)
+	grace := s.cfg.Shutdown.GracePeriod.D()
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+
+	n := s.sessions.Len()
+	s.log.Info("draining", "connections", n, "grace_period", grace.String())
+	spread := min(grace/2, time.Duration(n)*time.Second/closesPerSecond)
+	s.sessions.Drain(ctx, spread)
+	s.awaitHandshakes(ctx)
+
+	if err := s.public.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut", "err", err)
+		s.report("close listener", s.public.Close())
+	}
+	p.stopSockets() // cuts connections that outlived the grace period
+	p.sockets.Wait()
+	s.report("stop channels", s.channels.Shutdown(ctx))
+	p.stopHub()
+	p.hub.Wait()
+	s.report("stop bus", s.bus.Shutdown(ctx))
+	if s.operator != nil {
+		s.report("close metrics listener", s.operator.Close())
+	}
+	s.log.Info("stopped")
+}
+
+// awaitHandshakes returns when every connection has ended.
+func (s *Server) awaitHandshakes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, handshakePatience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for s.sockets.Connections() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// exhausted is a listener that has run out of descriptors.
+type exhausted struct {
+	net.Listener
+	err error
+}
+
+func (l exhausted) Accept() (net.Conn, error) { return nil, l.err }
+
+func count(t *testing.T, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}
+
+func TestAcceptFailuresAreCountedAndSaidOnce(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	l := &patientListener{
+		Listener: exhausted{err: errors.New("too many open files")},
+		log:      slog.New(slog.NewTextHandler(&log, nil)),
+		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
+	}
+	for range 5 {
+		if _, err := l.Accept(); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	if got := count(t, l.failed); got != 5 {
+		t.Errorf("counted %v, want 5", got)
+	}
+	if got := strings.Count(log.String(), "too many open files"); got != 1 {
+		t.Errorf("said %d times, want once:\n%s", got, &log)
+	}
+}
+
+func TestTheEndOfAListenerIsNoFailure(t *testing.T) {
+	t.Parallel()
+	l := &patientListener{
+		Listener: exhausted{err: net.ErrClosed},
+		log:      slog.New(slog.DiscardHandler),
+		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if got := count(t, l.failed); got != 0 {
+		t.Errorf("counted %v, want 0", got)
+	}
+}

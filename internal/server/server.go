@@ -1,0 +1,60 @@
+// Package server puts a node together and runs it: the only place that knows every part.
+//
+// It owns the listeners, the wiring (build.go, by hand), the order in which parts start and
+// end (run.go, drain.go) and the return of memory after bursts (memory.go). It must never
+// hold a rule of the protocol: those live in the packages that it wires.
+//
+// Goroutines: one per listener, one per part that runs, one for memory; Run joins them all.
+package server
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+)
+
+// Server is one node. Its methods are safe for concurrent use; Run is called once.
+type Server struct {
+	cfg *config.Config
+	log *slog.Logger
+
+	hub      *hub.Hub
+	bus      *bus.Local
+	channels *channel.Engine
+	sockets  *socket.Engine
+	sessions *session.Sessions
+
+	public       *http.Server // clients and the HTTP API
+	operator     *http.Server // metrics and profiles; nil when turned off
+	acceptFailed prometheus.Counter
+
+	draining atomic.Bool
+	ready    chan struct{} // closed when the addresses are known and served
+
+	addr, metricsAddr net.Addr // written before ready is closed
+}
+
+// Ready is closed when the server answers on its addresses.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addr is where clients connect, valid after Ready.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// MetricsAddr is where operators look, valid after Ready; nil when turned off.
+func (s *Server) MetricsAddr() net.Addr { return s.metricsAddr }
+
+// Connections is the number of connections whose effects have not all ended.
+func (s *Server) Connections() int { return s.sessions.Len() }
+
+// Draining reports whether shutdown has begun.
+func (s *Server) Draining() bool { return s.draining.Load() }

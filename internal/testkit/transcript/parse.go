@@ -1,0 +1,61 @@
+package transcript
+
+import (
+	"fmt"
+	"strings"
+)
+
+// script is a parsed file. lines keeps its text, so that it can be written again.
+type script struct {
+	path  string
+	lines []string
+	cases []testCase
+}
+
+type testCase struct {
+	name     string
+	settings []string // NAME=VALUE
+	steps    []step
+}
+
+// step is one line: a verb, and the rest as the verb reads it.
+type step struct {
+	line int // index into script.lines
+	verb string
+	rest string
+}
+
+func parse(path, text string) (*script, error) {
+	s := &script{path: path, lines: strings.Split(text, "\n")}
+	for i, line := range s.lines {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		verb, rest := word(line)
+		if verb == "case" {
+			s.cases = append(s.cases, testCase{name: rest})
+			continue
+		}
+		if len(s.cases) == 0 {
+			return nil, fmt.Errorf("%s:%d: a line before the first case", path, i+1)
+		}
+		c := &s.cases[len(s.cases)-1]
+		if verb != "config" {
+			c.steps = append(c.steps, step{line: i, verb: verb, rest: rest})
+			continue
+		}
+		name, value, ok := strings.Cut(rest, "=")
+		if !ok || len(c.steps) > 0 {
+			return nil, fmt.Errorf("%s:%d: want config NAME = VALUE, before anything else", path, i+1)
+		}
+		c.settings = append(c.settings, strings.TrimSpace(name)+"="+strings.TrimSpace(value))
+	}
+	return s, nil
+}
+
+// word cuts the first word off.
+func word(s string) (first, rest string) {
+	first, rest, _ = strings.Cut(strings.TrimSpace(s), " ")
+	return first, strings.TrimSpace(rest)
+}
