@@ -25,8 +25,12 @@ import (
 	"github.com/millrace/millrace/internal/socket"
 )
 
-// idleTimeout is how long an HTTP connection may wait for its next request.
-const idleTimeout = 75 * time.Second
+const (
+	// idleTimeout is how long an HTTP connection may wait for its next request.
+	idleTimeout = 75 * time.Second
+	// requestTimeout is how long a client may take to send a request, and to take its answer.
+	requestTimeout = 30 * time.Second
+)
 
 // New wires a node. It opens no listener; Run does.
 func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
@@ -76,6 +80,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		Metrics:  httpapi.NewMetrics(prom),
 	})
 	s.public = s.httpServer(s.route(api, s.page(registry)))
+	s.public.ReadTimeout, s.public.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	if cfg.HTTP.TLSCertFile != "" {
 		if s.public.TLSConfig, err = tlsConfig(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile); err != nil {
 			return nil, err

@@ -15,8 +15,13 @@ import (
 // tick is the accuracy of timers and of IdleFor.
 const tick = 100 * time.Millisecond
 
-// readBuffer is the size of the buffer that a turn borrows.
-const readBuffer = 32 << 10
+const (
+	// readBuffer is the size of the buffer that a turn borrows: several of the messages that
+	// clients send, and little enough for thousands of handlers that block at a time.
+	readBuffer = 8 << 10
+	// inlineBuffer is that of a poller which takes turns itself.
+	inlineBuffer = 128 << 10
+)
 
 // maxParkedWorkers bounds the goroutines kept for the next turns, per processor.
 const maxParkedWorkers = 32

@@ -64,7 +64,7 @@ func (p *poller) run() {
 	events := make([]unix.EpollEvent, pollBatch)
 	var buf []byte
 	if p.eng.inline {
-		b := bufpool.Get(readBuffer)
+		b := bufpool.Get(inlineBuffer)
 		defer b.Release()
 		buf = b.B[:cap(b.B)]
 	}
