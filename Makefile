@@ -1,0 +1,68 @@
+# Every command of the repository. Bare "make" lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+FUZZTIME ?= 30s
+BENCH ?= .
+
+.PHONY: help
+help: ## list the targets
+	@echo 'make TARGET'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: build
+build: ## build bin/millrace, one static binary
+	@CGO_ENABLED=0 go build -trimpath -o bin/millrace ./cmd/millrace
+
+.PHONY: run
+run: build ## run the server on its built-in defaults and show it working
+	@scripts/run.sh
+
+.PHONY: check
+check: ## what a change must pass before it is proposed: format, generated files, lint, Go tests
+	@scripts/format.sh
+	@$(MAKE) lint test-go
+
+.PHONY: test
+test: test-go e2e ## all tests: Go, then the real clients against the real binary
+
+.PHONY: test-go
+test-go: ## the Go tests only
+	go test -shuffle=on ./...
+
+.PHONY: race
+race: ## the Go tests under the race detector
+	@scripts/need.sh gcc "the race detector needs a C compiler" gcc libc6-dev
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+.PHONY: e2e
+e2e: build ## pusher-js, pusher and laravel-echo, in Node and in Chromium, against bin/millrace
+	@scripts/clients.sh
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## measure every claim beside the floor and write docs/performance.md (quiet machine)
+	bin/millrace bench report --commit "$$(git describe --always --dirty)"
+
+.PHONY: bench-go
+bench-go: ## the Go benchmarks whose names match BENCH (all)
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+.PHONY: generate
+generate: ## write the documents that are made from the code
+	go generate ./...
+	go test ./internal/archtest -run 'Document' -update
+
+.PHONY: fmt
+fmt: ## format the Go files
+	@scripts/lint.sh fmt
+
+.PHONY: lint
+lint: ## golangci-lint, and the house rules of internal/archtest
+	@scripts/lint.sh run
+	go test ./internal/archtest

@@ -1,0 +1,148 @@
+package archtest
+
+// module is the path under which the repository imports itself.
+const module = "github.com/millrace/millrace"
+
+// ranks is the import law: a package imports only packages of a lower rank, or its own
+// parent directory, whose contract it implements.
+var ranks = map[string]int{
+	"internal/bufpool":   0,
+	"internal/websocket": 0,
+
+	"internal/protocol": 1,
+	"internal/app":      1,
+	"internal/config":   1,
+
+	"internal/protocol/pusher": 2,
+	"internal/socket":          2,
+	"internal/hub":             2,
+	"internal/auth":            2,
+	"internal/limit":           2,
+	"internal/bus":             2,
+	"internal/presence":        2,
+	"internal/metrics":         2,
+
+	"internal/channel": 3,
+
+	"internal/session": 4,
+	"internal/httpapi": 4,
+	"internal/page":    4,
+	"internal/bench":   4,
+	"internal/client":  4,
+
+	"internal/server": 5,
+	"internal/cli":    6,
+	"cmd/millrace":    7,
+}
+
+// beside lists packages that stand beside the ranks: they may import anything, and only
+// tests and each other may import them.
+var beside = map[string]string{
+	"internal/archtest":           "reads the repository, imports none of it",
+	"internal/bus/bustest":        "is the conformance suite of every bus",
+	"internal/testkit":            "boots a node for tests",
+	"internal/testkit/transcript": "runs conversations written as text",
+}
+
+// rule lets only the named packages import something, for a reason.
+type rule struct {
+	importers []string
+	reason    string
+}
+
+// only says who may import what. Keys are import paths, within the module without its name;
+// a key that ends in /... covers everything below it.
+var only = map[string]rule{
+	"internal/config": {
+		[]string{"internal/server", "internal/cli"},
+		"configuration must not leak; other packages take a small Options of their own",
+	},
+	"internal/page": {
+		[]string{"internal/server"},
+		"the page signs for whoever asks; only the server decides that it is development mode",
+	},
+	"internal/server": {
+		[]string{"internal/cli"},
+		"the server is wired in one place and started from one place",
+	},
+	"golang.org/x/sys/...": {
+		[]string{"internal/socket", "internal/bench"},
+		"system calls belong to the connection engine; bench measures processes and runs the bare loop",
+	},
+	"syscall": {
+		[]string{"internal/socket", "internal/bench", "internal/cli"},
+		"as golang.org/x/sys; cli names the signals that end the process",
+	},
+	"unsafe": {
+		[]string{"internal/socket", "internal/websocket", "internal/protocol/pusher"},
+		"unsafe views are for measured hot paths only",
+	},
+	"github.com/alecthomas/kong": {
+		[]string{"internal/cli"},
+		"the command line is cli's alone",
+	},
+	"github.com/pelletier/go-toml/...": {
+		[]string{"internal/config"},
+		"one package reads the configuration file",
+	},
+	"github.com/HdrHistogram/...": {
+		[]string{"internal/bench"},
+		"histograms of latency are the load generator's",
+	},
+	"net/http/pprof": {
+		[]string{"internal/server"},
+		"its import registers handlers; only the second listener may serve them",
+	},
+	"testing": {
+		nil,
+		"test code stays out of the binary",
+	},
+}
+
+// spawns lists the packages that may contain a go statement, or a call of WaitGroup.Go,
+// outside tests, with what ends the goroutines. An idle connection owns none: everything else is
+// called, on a goroutine that somebody lent.
+var spawns = map[string]string{
+	"internal/socket": "pollers and borrowed goroutines; Engine.Run joins them",
+	"internal/hub":    "one flusher per shard; Hub.Run joins them",
+	"internal/bus":    "delivery to receivers; the bus's shutdown joins it",
+	"internal/server": "listeners and lifecycles; Server.Run joins them",
+	"internal/cli":    "signals and output; ends with the command",
+	"internal/bench":  "publishers, subscribers and the progress line; end with the run",
+	"internal/client": "the read loop of one connection; ends with Close",
+}
+
+// pure packages hold data and arithmetic: what they must not import, and why.
+var pure = map[string]rule{
+	"internal/protocol": {
+		[]string{"sync", "sync/atomic", "net", "net/http", "os", "io", "context", "log/slog"},
+		"protocol is data and the Codec contract: no I/O, no locks, no goroutines",
+	},
+	"internal/protocol/pusher": {
+		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
+		"a codec is a stateless function from bytes to nouns and back",
+	},
+	"internal/hub": {
+		[]string{module + "/internal/app", "net/http"},
+		"the hub knows topics and connections, never an app's rules",
+	},
+	"internal/socket": {
+		[]string{module + "/internal/app", module + "/internal/protocol"},
+		"the connection engine moves frames; what they say is the session's business",
+	},
+}
+
+// Budgets, in lines. Long tails grow silently, so the hard stop is a test.
+const (
+	maxFunc     = 80
+	maxFile     = 800
+	maxTestFile = 1000
+	maxADR      = 60
+	maxReadme   = 149
+)
+
+// grabBags are names that say nothing, so anything ends up there.
+var grabBags = []string{
+	"util", "utils", "common", "helper", "helpers", "tool", "tools", "types", "base",
+	"manager", "misc", "shared", "lib", "core", "generic", "stuff",
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# clients.sh [FILE...]: the real Pusher clients against bin/millrace, all suites or the named ones.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/need.sh node "runs the real clients" nodejs
+scripts/need.sh npm "installs the real clients" npm
+if [ -z "${CHROMIUM_BIN:-}" ]; then
+	scripts/need.sh chromium "runs pusher-js and the development page in a browser" chromium
+fi
+
+cd test/clients
+if ! cmp -s package-lock.json node_modules/.installed-lock.json; then
+	npm ci --no-audit --no-fund --loglevel=error </dev/null
+	cp package-lock.json node_modules/.installed-lock.json
+fi
+if [ $# -eq 0 ]; then
+	set -- suites/*.test.js
+fi
+node --test --test-concurrency=2 --test-timeout=120000 --test-reporter=spec "$@" </dev/null

@@ -1,0 +1,146 @@
+// The development page, in two tabs of headless Chromium.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Inbox, within } from '../support/deadline.js';
+import { launch } from '../support/chromium.js';
+import { World } from '../support/world.js';
+
+let world;
+let browser;
+const children = new Set();
+before(async () => {
+  world = await World.start();
+  browser = await launch();
+});
+after(async () => {
+  children.forEach((child) => child.kill());
+  await browser?.close();
+  await world?.stop();
+});
+
+class Tab {
+  complaints = [];
+  requests = new Inbox('requests');
+
+  static async open(context, name) {
+    const tab = new Tab();
+    tab.page = await context.newPage();
+    tab.page.on('console', (message) => { if (message.type() === 'error') tab.complaints.push(message.text()); });
+    tab.page.on('pageerror', (error) => tab.complaints.push(String(error)));
+    tab.page.on('request', (request) => tab.requests.push(request.url()));
+    await tab.page.goto(world.server.url);
+    await tab.state('connected');
+    await tab.sees('#messages', 'joined as');
+    await tab.rename(name);
+    return tab;
+  }
+
+  state(state) {
+    return this.page.locator(`#state[data-state=${state}]`).waitFor({ timeout: 20_000 });
+  }
+
+  sees(where, text, extra = '') {
+    return this.page.locator(`${where} li${extra}`).filter({ hasText: text }).last().waitFor({ timeout: 20_000 });
+  }
+
+  async rename(name) {
+    await this.page.fill('#name', name);
+    await this.page.click('#naming button');
+    await this.sees('#members', name, '.me');
+  }
+
+  async say(text, way = 'client') {
+    await this.page.check(`input[value=${way}]`);
+    await this.page.fill('#text', text);
+    await this.page.locator('#composer button:enabled').click();
+  }
+
+  count(n) {
+    return this.page.waitForFunction((want) => document.querySelector('#count').textContent === String(want), n, { timeout: 20_000 });
+  }
+
+  messages(text) {
+    return this.page.locator('#messages li.message').filter({ hasText: text }).count();
+  }
+}
+
+// shell runs a command as somebody would paste it, with millrace on the path.
+function shell(command) {
+  const bin = fileURLToPath(new URL('../../../bin', import.meta.url));
+  const child = spawn('sh', ['-c', `exec ${command}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+  });
+  children.add(child);
+  child.lines = new Inbox(command);
+  createInterface({ input: child.stdout }).on('line', child.lines.push);
+  return child;
+}
+
+suite('development page', () => {
+  test('two tabs see each other, talk, and find the server again', async () => {
+    const context = await browser.newContext();
+    const ida = await Tab.open(context, 'Ida');
+    const bo = await Tab.open(context, 'Bo');
+    await Promise.all([ida.count(2), bo.count(2)]);
+    await ida.sees('#members', 'Bo');
+    await bo.sees('#members', 'Ida');
+
+    await bo.page.locator('#text').pressSequentially('hi');
+    await ida.page.locator('#typing').filter({ hasText: 'Bo is typing' }).waitFor({ timeout: 20_000 });
+
+    await ida.say('hello from Ida <b>&amp;</b>');
+    await bo.sees('#messages', 'hello from Ida <b>&amp;</b>');
+    await bo.say('through the server', 'server');
+    await Promise.all([ida.sees('#messages', 'through the server'), bo.sees('#messages', 'through the server')]);
+    assert.equal(await ida.messages('hello from Ida'), 1);
+    assert.equal(await bo.messages('through the server'), 1);
+
+    await world.pusher.trigger('presence-lobby', 'message', { text: 'from the backend' });
+    await Promise.all([ida.sees('#messages', 'from the backend'), bo.sees('#messages', 'from the backend')]);
+
+    assert.deepEqual([...ida.complaints, ...bo.complaints], [], 'no script error, no violation of the content policy');
+
+    await world.server.kill();
+    await ida.state('waiting');
+    await world.server.start();
+    await Promise.all([ida.state('connected'), bo.state('connected'), ida.count(2), bo.count(2)]);
+    await bo.say('back again');
+    await ida.sees('#messages', 'back again');
+
+    await bo.page.close();
+    await ida.count(1);
+    const strange = ida.requests.items.filter((url) => !url.startsWith(world.server.url));
+    assert.deepEqual(strange, [], 'the page asks nobody but its server');
+    await context.close();
+  });
+
+  test('the commands that the page shows work as they stand', async () => {
+    const context = await browser.newContext();
+    const tab = await Tab.open(context, 'Eve');
+    const listener = shell(await tab.page.locator('#cmd-subscribe').textContent());
+    await tab.count(2);
+    const publisher = shell(await tab.page.locator('#cmd-publish').textContent());
+    assert.equal((await within(once(publisher, 'exit'), 'end of millrace publish'))[0], 0);
+    await tab.sees('#messages', 'Hello from a terminal');
+    await listener.lines.find((line) => line.includes('Hello from a terminal'), 'the message');
+    listener.kill();
+    await tab.count(1);
+    await context.close();
+  });
+
+  for (const colorScheme of ['light', 'dark']) {
+    test(`narrow and ${colorScheme}: nothing is cut off`, async () => {
+      const context = await browser.newContext({ colorScheme, viewport: { width: 360, height: 740 } });
+      const tab = await Tab.open(context, 'Eve');
+      const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(overflow <= 0, `the page is ${overflow} pixels too wide`);
+      await context.close();
+    });
+  }
+});

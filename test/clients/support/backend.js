@@ -1,0 +1,83 @@
+// An application's backend, as its owner would write it with the official server library: a
+// small authorization endpoint, and the page on which browsers load pusher-js.
+
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import PusherServer from 'pusher';
+
+const require = createRequire(import.meta.url);
+const masterKey = Buffer.alloc(32, 'millrace test master key').toString('base64');
+
+const files = {
+  '/': [new URL('./browser.html', import.meta.url), 'text/html; charset=utf-8'],
+  '/pusher.js': [require.resolve('pusher-js/dist/web/pusher.js'), 'text/javascript'],
+  '/pusher-with-encryption.js': [require.resolve('pusher-js/dist/web/pusher-with-encryption.js'), 'text/javascript'],
+};
+
+export function serverLibrary(server, overrides = {}) {
+  return new PusherServer({
+    appId: server.app.id,
+    key: server.app.key,
+    secret: server.app.secret,
+    host: server.host,
+    port: server.port,
+    useTLS: false,
+    encryptionMasterKeyBase64: masterKey,
+    ...overrides,
+  });
+}
+
+export class Backend {
+  static async start(server) {
+    const backend = new Backend();
+    backend.pusher = serverLibrary(server);
+    backend.stranger = serverLibrary(server, { secret: 'not-the-secret' });
+    backend.http = createServer((request, response) => backend.#handle(request, response));
+    backend.http.listen(0, '127.0.0.1');
+    await once(backend.http, 'listening');
+    backend.url = `http://127.0.0.1:${backend.http.address().port}`;
+    return backend;
+  }
+
+  stop() {
+    this.http.closeAllConnections();
+    return new Promise((resolve) => this.http.close(resolve));
+  }
+
+  async #handle(request, response) {
+    const { pathname } = new URL(request.url, this.url);
+    if (request.method === 'POST' && pathname === '/pusher/auth') {
+      this.#authorize(new URLSearchParams(await text(request)), response);
+      return;
+    }
+    const file = files[pathname];
+    if (!file) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, { 'content-type': file[1] }).end(await readFile(file[0]));
+  }
+
+  // Channels whose name says "forged" are signed with a wrong secret, "forbidden" ones not at all.
+  #authorize(form, response) {
+    const channel = form.get('channel_name');
+    if (channel.includes('forbidden')) {
+      response.writeHead(403, { 'content-type': 'text/plain' }).end('Forbidden');
+      return;
+    }
+    const member = channel.startsWith('presence-')
+      ? { user_id: form.get('user_id'), user_info: { name: form.get('user_name') ?? form.get('user_id') } }
+      : undefined;
+    const signer = channel.includes('forged') ? this.stranger : this.pusher;
+    const answer = signer.authorizeChannel(form.get('socket_id'), channel, member);
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+  }
+}
+
+async function text(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}

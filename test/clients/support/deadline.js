@@ -1,0 +1,54 @@
+// Waiting, always for an event and never for a time: the only module that owns timers.
+
+export const patience = 20_000;
+
+// within resolves as promise does, or fails when that takes longer than ms.
+export function within(promise, what, ms = patience) {
+  let timer;
+  const deadline = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no ${typeof what === 'function' ? what() : what} within ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
+}
+
+// Inbox keeps everything that happened, in order, and lets tests wait for what has not yet.
+export class Inbox {
+  items = [];
+  #waiting = new Set();
+
+  constructor(name) {
+    this.name = name;
+  }
+
+  push = (item) => {
+    this.items.push(item);
+    for (const look of [...this.#waiting]) look();
+  };
+
+  // find resolves to the first item at or after index `from` that fits, now or later.
+  find(fits, what, { from = 0, ms = patience } = {}) {
+    let next = from;
+    const found = new Promise((resolve) => {
+      const look = () => {
+        while (next < this.items.length) {
+          const item = this.items[next++];
+          if (fits(item)) {
+            this.#waiting.delete(look);
+            resolve(item);
+            return;
+          }
+        }
+      };
+      this.#waiting.add(look);
+      look();
+    });
+    return within(found, () => `${what} in ${this.name}, which holds ${JSON.stringify(this.items.slice(-8))}`, ms);
+  }
+
+  // count resolves when n items fit.
+  async count(n, fits, what, ms = patience) {
+    let seen = 0;
+    await this.find((item) => fits(item) && ++seen === n, `${n} x ${what}`, { ms });
+    return this.items.filter(fits);
+  }
+}

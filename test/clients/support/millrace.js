@@ -1,0 +1,107 @@
+// The real binary as a child process, on ports that nobody uses.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Inbox, within } from './deadline.js';
+
+const binary = process.env.SERVER_BIN ?? fileURLToPath(new URL('../../../bin/millrace', import.meta.url));
+const host = '127.0.0.1';
+
+// The suites decide how the server is set up, not whoever runs them.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_')));
+const running = new Set();
+
+// What is started is stopped, however this process ends.
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
+// A port below the range from which clients draw theirs, so that a restart finds it free.
+export async function freePort() {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
+    const probe = createServer();
+    const free = await new Promise((resolve) => {
+      probe.once('error', () => resolve(false)).listen({ port, host, exclusive: true }, () => resolve(true));
+    });
+    if (free) {
+      await new Promise((resolve) => probe.close(resolve));
+      return port;
+    }
+  }
+}
+
+export class Millrace {
+  app = { id: 'app-id', key: 'app-key', secret: 'app-secret' };
+  host = host;
+  log = new Inbox('the log');
+  #child = null;
+
+  static async start(...args) {
+    const server = new Millrace();
+    server.args = args;
+    server.port = await freePort();
+    server.metricsPort = await freePort();
+    await server.start();
+    return server;
+  }
+
+  get url() {
+    return `http://${host}:${this.port}`;
+  }
+
+  get metricsUrl() {
+    return `http://${host}:${this.metricsPort}`;
+  }
+
+  async start() {
+    const child = spawn(
+      binary,
+      ['serve', '--listen', `${host}:${this.port}`, ...this.args],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...environment, MILLRACE_METRICS_LISTEN: `${host}:${this.metricsPort}` } },
+    );
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    const failed = once(child, 'exit').then(([code]) => {
+      throw new Error(`the server ended with ${code} before it listened: ${JSON.stringify(this.log.items)}`);
+    });
+    failed.catch(() => {});
+    const from = this.log.items.length;
+    createInterface({ input: child.stderr }).on('line', (line) => this.log.push(readLog(line)));
+    const listening = this.log.find(
+      ({ msg, addr }) => /^(listening|serving)$/.test(msg) && String(addr).endsWith(`:${this.port}`), 'address', { from },
+    );
+    listening.catch(() => {});
+    this.#child = child;
+    await Promise.race([listening, failed]);
+  }
+
+  // end sends a signal and resolves to the exit code once the process is gone.
+  async end(signal) {
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    const [code] = await within(exited, `end of the server after ${signal}`);
+    return code;
+  }
+
+  stop() {
+    return this.end('SIGTERM');
+  }
+
+  // kill leaves the server no time for anything.
+  kill() {
+    return this.end('SIGKILL');
+  }
+}
+
+function readLog(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return { msg: line };
+  }
+}
