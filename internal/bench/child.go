@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"time"
+)
+
+const (
+	// startTimeout bounds the start of a child.
+	startTimeout = 15 * time.Second
+	// stopTimeout is how long a child may take to end by itself.
+	stopTimeout = 10 * time.Second
+)
+
+// Child is a server that runs as a process of its own, so that what it uses can be told
+// apart from what the generator uses.
+type Child struct {
+	URL        string
+	MetricsURL string // empty if it has none
+
+	cmd    *exec.Cmd
+	cancel context.CancelFunc
+	ended  chan struct{}
+	output bytes.Buffer // to be read after the end
+	dir    string
+}
+
+// StartFloor starts executable as the floor.
+func StartFloor(ctx context.Context, executable string) (*Child, error) {
+	address, err := unusedAddress()
+	if err != nil {
+		return nil, err
+	}
+	return startChild(ctx, address, "", nil, executable, "bench", "floor", "--listen", address)
+}
+
+// StartServer starts executable as a server with development defaults and data of its own.
+func StartServer(ctx context.Context, executable string) (*Child, error) {
+	address, err1 := unusedAddress()
+	metrics, err2 := unusedAddress()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	environ := []string{"MILLRACE_HTTP_LISTEN=" + address, "MILLRACE_METRICS_LISTEN=" + metrics}
+	return startChild(ctx, address, metrics, environ, executable, "serve")
+}
+
+func startChild(ctx context.Context, address, metrics string, environ []string, executable string, args ...string) (_ *Child, err error) {
+	c := &Child{URL: "http://" + address}
+	if metrics != "" {
+		c.MetricsURL = "http://" + metrics + "/metrics"
+	}
+	if c.dir, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
+		return nil, err
+	}
+	ctx, c.cancel = context.WithCancel(ctx)
+	c.cmd = exec.CommandContext(ctx, executable, args...)
+	c.cmd.Dir = c.dir
+	c.cmd.Env = append(c.cmd.Environ(), environ...)
+	c.cmd.Stdout, c.cmd.Stderr = &c.output, &c.output
+	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(os.Interrupt) }
+	c.cmd.WaitDelay = stopTimeout
+	if err := c.cmd.Start(); err != nil {
+		c.cancel()
+		return nil, errors.Join(fmt.Errorf("start %q: %w", args, err), os.RemoveAll(c.dir))
+	}
+	waiting, done := context.WithTimeout(ctx, startTimeout)
+	defer done()
+	c.ended = make(chan struct{})
+	go func() { // ends with the process
+		defer close(c.ended)
+		defer done() // who has ended need not be waited for
+		_ = c.cmd.Wait()
+	}()
+	if err := awaitListener(waiting, address); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %q: %w", args, err), c.Stop(),
+			fmt.Errorf("its output: %s", bytes.TrimSpace(c.output.Bytes())))
+	}
+	return c, nil
+}
+
+// PID of the process.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Stop ends the process and removes its data.
+func (c *Child) Stop() error {
+	c.cancel()
+	<-c.ended
+	return os.RemoveAll(c.dir)
+}
+
+// unusedAddress is a loopback address that was free a moment ago.
+func unusedAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// awaitListener waits until somebody accepts connections on address.
+func awaitListener(ctx context.Context, address string) error {
+	var d net.Dialer
+	for {
+		conn, err := d.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			return err
+		}
+	}
+}

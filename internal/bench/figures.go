@@ -1,0 +1,203 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// The promised numbers. What cannot be measured is not met.
+const (
+	barMemory      = 1.5 * 1024 // bytes per idle connection
+	barCPU         = 1.25       // times the floor, per delivery
+	barThroughput  = 8.0        // times the floor
+	barLatency     = 1.1        // times the floor
+	barPublish     = 30.0       // us of CPU per signed publish
+	barOpening     = 8000.0     // per second
+	barAllocations = 0.005      // per delivery: 0, to the accuracy of the measurement
+	barGrowth      = 0.05       // of memory from the first third of churn to its last
+
+	// barGoroutines is how many more goroutines ten times the connections may have: those
+	// that happen to be at work.
+	barGoroutines = 8
+)
+
+// median of f over results; NaN if there is none.
+func median(results []*Result, f func(*Result) float64) float64 {
+	values := make([]float64, 0, len(results))
+	for _, r := range results {
+		values = append(values, f(r))
+	}
+	return middle(values)
+}
+
+func middle(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(values))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+func memoryFigure(many, bare *Result) Figure {
+	f := Figure{
+		What: fmt.Sprintf("resident memory per idle connection with one subscription, %d of them", many.Connections),
+		Bar:  "at most 1.5 KB", Measured: "unknown",
+	}
+	if m := many.Memory; m != nil {
+		f.Measured = fmt.Sprintf("%.2f KB", m.PerConnection/1024)
+		f.IsMet = m.PerConnection <= barMemory
+		f.Note = fmt.Sprintf("%.1f MB before, %.1f MB after", float64(m.Before)/1e6, float64(m.Settled)/1e6)
+	}
+	if bare.Memory != nil {
+		f.Floor = fmt.Sprintf("%.2f KB", bare.Memory.PerConnection/1024)
+	}
+	return f
+}
+
+func goroutineFigure(few, many *Result) Figure {
+	f := Figure{What: "goroutines with idle connections", Bar: "independent of their number", Measured: "unknown"}
+	if a, b := few.Runtime, many.Runtime; a != nil && b != nil && a.GoroutinesConnected > 0 && b.GoroutinesConnected > 0 {
+		f.Measured = fmt.Sprintf("%.0f with %d, %.0f with %d",
+			a.GoroutinesConnected, few.Opening.Opened, b.GoroutinesConnected, many.Opening.Opened)
+		f.IsMet = math.Abs(b.GoroutinesConnected-a.GoroutinesConnected) <= barGoroutines
+	}
+	return f
+}
+
+// cpuPerDelivery is NaN where the process could not be seen.
+func cpuPerDelivery(r *Result) float64 {
+	if r.CPU == nil {
+		return math.NaN()
+	}
+	return r.CPU.PerDelivery
+}
+
+func cpuFigure(p pair) Figure {
+	a, b := median(p.server, cpuPerDelivery), median(p.floor, cpuPerDelivery)
+	return Figure{
+		What: "server CPU per delivery, 2,000 subscribers, 128 bytes, 20 publishes/s", Bar: "at most 1.25 x the floor",
+		Measured: fmt.Sprintf("%.2f us = %.2f x", a, a/b), Floor: fmt.Sprintf("%.2f us", b), IsMet: a/b <= barCPU,
+	}
+}
+
+func throughputFigure(p pair) Figure {
+	speed := func(r *Result) float64 { return r.Delivery.PerSecond }
+	a, b := median(p.server, speed), median(p.floor, speed)
+	return Figure{
+		What: "deliveries/s, 2,000 subscribers, 128 bytes, window 32", Bar: "at least 8 x the floor",
+		Measured: fmt.Sprintf("%.2f M/s = %.1f x", a/1e6, a/b), Floor: fmt.Sprintf("%.2f M/s", b/1e6),
+		IsMet: a/b >= barThroughput,
+		Note: fmt.Sprintf("CPU per delivery %.2f us against %.2f us",
+			median(p.server, cpuPerDelivery), median(p.floor, cpuPerDelivery)),
+	}
+}
+
+// latencyFigure compares latency under load, and notes what it is where nobody queues.
+func latencyFigure(loaded, light pair, name string, f func(*Latency) float64) Figure {
+	latency := func(r *Result) float64 { return f(r.Latency) / 1e3 }
+	a, b := median(loaded.server, latency), median(loaded.floor, latency)
+	c, d := median(light.server, latency), median(light.floor, latency)
+	return Figure{
+		What: name + " latency, 2,000 subscribers, 128 bytes, 60 publishes/s", Bar: "at most 1.1 x the floor",
+		Measured: fmt.Sprintf("%.2f ms = %.2f x", a, a/b), Floor: fmt.Sprintf("%.2f ms", b), IsMet: a/b <= barLatency,
+		Note: fmt.Sprintf("at 20 publishes/s it is %.2f ms against %.2f ms = %.2f x%s", c, d, c/d, saturation(loaded)),
+	}
+}
+
+// saturated is the share of a processor from which on a single goroutine mostly queues.
+const saturated = 75.0
+
+// saturation warns when the floor's latency is that of a queue, which flatters whoever is
+// compared with it.
+func saturation(p pair) string {
+	used := func(r *Result) float64 {
+		if r.CPU == nil {
+			return math.NaN()
+		}
+		return r.CPU.ServerPercent
+	}
+	a, b := median(p.server, used), median(p.floor, used)
+	if b < saturated {
+		return ""
+	}
+	return fmt.Sprintf("; at 60 the floor, one goroutine, uses %.0f %% of a processor and queues, which flatters the ratio (millrace uses %.0f %%)", b, a)
+}
+
+func publishFigure(p pair) Figure {
+	cost := func(r *Result) float64 {
+		if r.CPU == nil {
+			return math.NaN()
+		}
+		return r.CPU.PerPublish
+	}
+	speed := func(r *Result) float64 { return r.Publishing.PerSecond }
+	a := median(p.server, cost)
+	return Figure{
+		What: "server CPU per signed publish, 100 channels with one subscriber each", Bar: "at most 30 us",
+		Measured: fmt.Sprintf("%.1f us", a), Floor: fmt.Sprintf("%.1f us", median(p.floor, cost)), IsMet: a <= barPublish,
+		Note: fmt.Sprintf("%.0f publishes/s against %.0f; the floor checks no signature",
+			median(p.server, speed), median(p.floor, speed)),
+	}
+}
+
+func openingFigure(p pair) Figure {
+	speed := func(r *Result) float64 { return r.Opening.PerSecond }
+	a := median(p.server, speed)
+	return Figure{
+		What: "connections opened per second (upgrade, established, subscribed)", Bar: "at least 8,000",
+		Measured: fmt.Sprintf("%.0f", a), Floor: fmt.Sprintf("%.0f", median(p.floor, speed)), IsMet: a >= barOpening,
+		Note: "the generator opens them on the same processors",
+	}
+}
+
+// allocationFigure tells what a delivery allocates from what a publish allocates: the
+// difference between many subscribers and few, per subscriber.
+func allocationFigure(many []*Result, few *Result) Figure {
+	perPublish := func(r *Result) float64 {
+		if r.Runtime == nil || r.Runtime.MallocsPerPublish == nil {
+			return math.NaN()
+		}
+		return *r.Runtime.MallocsPerPublish
+	}
+	perDelivery := func(r *Result) float64 {
+		if r.Runtime == nil || r.Runtime.MallocsPerDelivery == nil {
+			return math.NaN()
+		}
+		return *r.Runtime.MallocsPerDelivery
+	}
+	a, b := median(many, perPublish), perPublish(few)
+	f := Figure{What: "allocations per delivery", Bar: "0", Measured: "unknown"}
+	if math.IsNaN(a) || math.IsNaN(b) {
+		return f
+	}
+	slope := (a - b) / float64(many[0].Connections-few.Connections)
+	f.Measured = fmt.Sprintf("%.3f", max(slope, 0))
+	f.IsMet = slope < barAllocations
+	f.Note = fmt.Sprintf("from the whole server's allocations per publish with %d and with %d subscribers: %.1f and %.1f; all of them, publishing included, are %.4f per delivery",
+		many[0].Connections, few.Connections, a, b, median(many, perDelivery))
+	return f
+}
+
+func churnFigure(r *Result) Figure {
+	f := Figure{
+		What: fmt.Sprintf("memory after %d rounds of %d connects and disconnects", len(r.Rounds), r.Connections),
+		Bar:  "flat", Measured: "unknown",
+	}
+	if r.Memory == nil || len(r.Rounds) < 3 {
+		return f
+	}
+	sizes := make([]float64, len(r.Rounds))
+	for i, round := range r.Rounds {
+		sizes[i] = float64(round.RSS) / 1e6
+	}
+	third := len(sizes) / 3
+	early, last := middle(sizes[1:1+third]), middle(sizes[len(sizes)-third:])
+	f.Measured = fmt.Sprintf("%+.1f %%: %.1f MB in the first third, %.1f MB in the last", 100*(last/early-1), early, last)
+	f.IsMet = last/early-1 <= barGrowth
+	f.Note = fmt.Sprintf("%.1f MB before the first, %.1f MB after the last; at most 5 %% counts as flat", float64(r.Memory.Before)/1e6, sizes[len(sizes)-1])
+	return f
+}

@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/millrace/millrace/internal/websocket"
+)
+
+// The floor is the least a Go server can do for a delivery: one goroutine that holds raw
+// descriptors and makes one write(2) per subscriber, of a frame that was built once per
+// publication. It checks nothing, signs nothing, batches nothing and forgets nothing; it
+// exists to be measured beside a real server. It parses just enough of protocol 7 and of
+// HTTP for the load generator, byte by byte, without allocating per delivery.
+
+// floorCommand is what one message of a connection asks for.
+type floorCommand struct {
+	opcode  websocket.Opcode
+	event   []byte
+	channel []byte
+}
+
+// parseFloorFrame reads the client frame at the front of b and unmasks it in place. n is
+// its size, zero while it is incomplete, negative if it is none.
+func parseFloorFrame(b []byte) (c floorCommand, n int) {
+	h, n, err := websocket.ParseHeader(b)
+	switch {
+	case err != nil:
+		return c, -1
+	case n == 0 || len(b) < n+h.Length:
+		return c, 0
+	}
+	payload := b[n : n+h.Length]
+	if h.Masked {
+		websocket.Mask(h.Mask, payload)
+	}
+	return floorCommand{h.Op, field(payload, `"event":"`), field(payload, `"channel":"`)}, n + h.Length
+}
+
+// field is the text between key and the next quotation mark, nil if there is no key.
+func field(b []byte, key string) []byte {
+	_, rest, ok := bytes.Cut(b, []byte(key))
+	if !ok {
+		return nil
+	}
+	value, _, _ := bytes.Cut(rest, []byte(`"`))
+	return value
+}
+
+// floorRequest is one HTTP request: an upgrade if it has a key, else a publication.
+type floorRequest struct {
+	key           []byte
+	channel, data []byte
+}
+
+// parseFloorRequest reads the request at the front of b. n is its size, zero while it is
+// incomplete.
+func parseFloorRequest(b []byte) (r floorRequest, n int) {
+	head, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))
+	if !ok {
+		return r, 0
+	}
+	n = len(head) + 4
+	if bytes.HasPrefix(head, []byte("GET ")) {
+		r.key = header(head, "\r\nSec-WebSocket-Key: ")
+		return r, n
+	}
+	length, _ := strconv.Atoi(string(header(head, "\r\nContent-Length: ")))
+	if length < 0 || len(body) < length {
+		return r, 0
+	}
+	body = body[:length]
+	r.channel, r.data = field(body, `"channels":["`), field(body, `"data":"`)
+	return r, n + length
+}
+
+func header(head []byte, name string) []byte {
+	_, rest, _ := bytes.Cut(head, []byte(name))
+	value, _, _ := bytes.Cut(rest, []byte("\r"))
+	return value
+}
+
+const (
+	floorAccepted    = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
+	floorEstablished = `{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}`
+	floorPong        = `{"event":"pusher:pong"}`
+)
+
+// appendFloorUpgrade appends the response to an upgrade and the first message.
+func appendFloorUpgrade(dst []byte, key string) []byte {
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = websocket.AppendAccept(dst, key)
+	dst = append(dst, "\r\n\r\n"...)
+	return websocket.AppendFrame(dst, websocket.OpText, []byte(floorEstablished))
+}
+
+func appendFloorSubscribed(dst, scratch, channel []byte) []byte {
+	scratch = append(scratch[:0], `{"event":"pusher_internal:subscription_succeeded","channel":"`...)
+	scratch = append(scratch, channel...)
+	scratch = append(scratch, `","data":"{}"}`...)
+	return websocket.AppendFrame(dst, websocket.OpText, scratch)
+}
+
+func appendFloorEvent(dst, scratch, channel, data []byte) []byte {
+	scratch = append(scratch[:0], `{"event":"`+event+`","channel":"`...)
+	scratch = append(scratch, channel...)
+	scratch = append(scratch, `","data":"`...)
+	scratch = append(scratch, data...)
+	scratch = append(scratch, `"}`...)
+	return websocket.AppendFrame(dst, websocket.OpText, scratch)
+}

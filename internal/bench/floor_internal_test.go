@@ -1,0 +1,150 @@
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startFloor runs the floor within this process and returns its URL.
+func startFloor(t *testing.T) string {
+	t.Helper()
+	address, err := unusedAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- RunFloor(ctx, address) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if err := awaitListener(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + address
+}
+
+func floorOptions(url string) Options {
+	return Options{
+		URL: url, App: "app-id", Key: "app-key", Secret: "app-secret",
+		Connections: 60, Channels: 6, Subscriptions: 2, Publishers: 3, Readers: 2,
+		Warmup: 50 * time.Millisecond, Duration: 300 * time.Millisecond,
+	}
+}
+
+func TestFanOutAgainstTheFloor(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		rate   float64
+		window int
+	}{
+		{"at a rate", 200, 0},
+		{"in a window", 0, 8},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := floorOptions(startFloor(t))
+			o.Rate, o.Window = tt.rate, tt.window
+			r, err := FanOut(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Err(); err != nil {
+				t.Errorf("%v %v", err, r.Complaints)
+			}
+			d, p := r.Delivery, r.Publishing
+			if p.Measured == 0 || d.Measured == 0 || d.Expected == 0 || d.Received != d.Expected {
+				t.Errorf("publishing %+v, delivery %+v", p, d)
+			}
+			if d.Expected != 20*p.Accepted { // 60 connections x 2 / 6 channels
+				t.Errorf("%d deliveries expected of %d publications", d.Expected, p.Accepted)
+			}
+			if r.Latency.Count == 0 || r.Latency.P50 <= 0 || r.Latency.Max < r.Latency.P50 {
+				t.Errorf("latency %+v", r.Latency)
+			}
+			if r.CPU == nil || r.CPU.PerDelivery <= 0 {
+				t.Errorf("cpu %+v; unmeasured: %v", r.CPU, r.Unmeasured)
+			}
+			if want := 10.0; tt.rate > 0 && p.PerSecond < tt.rate-want {
+				t.Errorf("%v publishes/s, want %v", p.PerSecond, tt.rate)
+			}
+		})
+	}
+}
+
+func TestIdleAndChurnAgainstTheFloor(t *testing.T) {
+	t.Parallel()
+	o := floorOptions(startFloor(t))
+	o.Settle = 10 * time.Millisecond
+	idle, err := Idle(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.Err(); err != nil || idle.Opening.Opened != 60 || idle.Memory == nil || idle.Memory.Settled == 0 {
+		t.Errorf("%v: %+v", err, idle)
+	}
+	o.Rounds = 3
+	churn, err := Churn(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := churn.Err(); err != nil || len(churn.Rounds) != 3 || churn.Rounds[2].RSS == 0 || churn.Rounds[2].Opening.Opened != 60 {
+		t.Errorf("%v: %+v", err, churn)
+	}
+}
+
+func TestFloorAsAProcess(t *testing.T) {
+	t.Parallel()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := StartFloor(t.Context(), executable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := child.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if pid, err := findServer(t.Context(), child.URL); pid != child.PID() || err != nil {
+		t.Errorf("process %d found, want %d: %v", pid, child.PID(), err)
+	}
+	o := floorOptions(child.URL)
+	o.Window = 4
+	r, err := FanOut(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err(); err != nil || r.CPU == nil || len(r.Unmeasured) != 0 {
+		t.Errorf("%v: %+v", err, r)
+	}
+	var table strings.Builder
+	if err := WriteTable(&table, []string{"a", "b"}, []*Result{r, r}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"deliveries/s", "latency p99, ms", "server CPU per delivery, us", "1.00"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, table.String())
+		}
+	}
+}
+
+func TestAChildThatEndsAtOnceIsNoServer(t *testing.T) {
+	t.Parallel()
+	_, err := startChild(t.Context(), "127.0.0.1:1", "", nil, "/bin/echo", "no such command")
+	if err == nil || !strings.Contains(err.Error(), "its output: no such command") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,186 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+)
+
+// The app that a server without configuration runs.
+const (
+	DevelopmentApp    = "app-id"
+	DevelopmentKey    = "app-key"
+	DevelopmentSecret = "app-secret"
+)
+
+// Machine is where and with what a report was made.
+type Machine struct {
+	Processor  string `json:"processor"`
+	Processors int    `json:"processors"`
+	Memory     string `json:"memory"`
+	Kernel     string `json:"kernel"`
+	Go         string `json:"go"`
+	Commit     string `json:"commit"`
+}
+
+func thisMachine(commit string) Machine {
+	m := Machine{
+		Processor: "unknown", Processors: runtime.NumCPU(), Memory: "unknown", Kernel: runtime.GOOS,
+		Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Commit: commit,
+	}
+	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel += " " + strings.TrimSpace(string(text))
+	}
+	if v, ok := procField("/proc/cpuinfo", "model name"); ok {
+		m.Processor = v
+	}
+	if v, ok := procField("/proc/meminfo", "MemTotal"); ok {
+		m.Memory = v
+	}
+	if m.Commit == "" {
+		m.Commit = stampedCommit()
+	}
+	return m
+}
+
+// procField is the first value of a file with lines such as "name : value".
+func procField(file, name string) (string, bool) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", false
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}
+
+func stampedCommit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	commit, changed := "unknown", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = ", with changes that are not committed"
+		}
+	}
+	return commit + changed
+}
+
+const reportIntroduction = `# Performance
+
+Written by ` + "`make bench`" + ` (` + "`millrace bench report`" + `); nothing here is edited by hand. The load generator, the
+server and the floor share one machine and the loopback interface.
+
+The **floor** is the least a Go server can do for a delivery: one goroutine that makes one write(2) per subscriber
+on raw descriptors, of a frame built once per publication, without checking anything (` + "`internal/bench`" + `). It runs as
+a process of its own and is measured by the same generator in the same sitting; runs of Millrace and of the
+floor alternate, and the median counts.
+
+CPU is the user plus system time of the server's process. Latency counts from the time a publication was *due*, so
+that a stall is not hidden (coordinated omission). In a window, a publication is outstanding until its last
+subscriber has it. Every delivery is checked for loss, duplicates and order.
+
+`
+
+const quickWarning = "**A quick run: fewer connections and short rounds, for a look only. `make bench` makes the real one.**\n\n"
+
+// WriteTable writes the promised numbers for people who sit before a terminal.
+func (r *Report) WriteTable(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range r.Rows {
+		verdict := "NOT MET"
+		if f.IsMet {
+			verdict = "met"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\tfloor: %s\n", verdict, f.What, f.Bar, f.Measured, cmp.Or(f.Floor, "-"))
+	}
+	return tw.Flush()
+}
+
+// WriteMarkdown writes the report as a page.
+func (r *Report) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString(reportIntroduction)
+	if r.IsQuick {
+		b.WriteString(quickWarning)
+	}
+	m := r.Machine
+	fmt.Fprintf(&b, "| machine | %d x %s, %s |\n|---|---|\n| kernel | %s |\n| Go | %s |\n| commit | %s |\n| date | %s, %.0f s |\n\n",
+		m.Processors, m.Processor, m.Memory, m.Kernel, m.Go, m.Commit, r.Started, r.Seconds)
+	b.WriteString("| what | bar | measured | floor | |\n|---|---|---|---|---|\n")
+	for _, f := range r.Rows {
+		verdict := "**not met**"
+		if f.IsMet {
+			verdict = "met"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.What, f.Bar, f.Measured, cmp.Or(f.Floor, "-"), verdict)
+	}
+	r.writeNotes(&b)
+	r.writeRuns(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Report) writeNotes(b *strings.Builder) {
+	b.WriteString("\n")
+	for _, f := range r.Rows {
+		if f.Note != "" {
+			fmt.Fprintf(b, "* %s: %s.\n", f.What, f.Note)
+		}
+	}
+	if len(r.Faults) == 0 {
+		b.WriteString("\nNo delivery of any run was lost, doubled or out of order.\n")
+		return
+	}
+	b.WriteString("\n## Faults\n\nThese runs were not clean; their numbers do not count.\n\n")
+	for _, f := range r.Faults {
+		fmt.Fprintf(b, "* %s\n", strings.Join(strings.Fields(f), " "))
+	}
+}
+
+// writeRuns lists every run, so that the medians can be checked.
+func (r *Report) writeRuns(b *strings.Builder) {
+	b.WriteString("\n## Every run\n\n| run | server | connections/s | publishes/s | deliveries/s | CPU us/delivery | CPU us/publish | p50 ms | p99 ms | generator CPU | memory MB |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, run := range r.Runs {
+		res := run.Result
+		fmt.Fprintf(b, "| %s | %s | %.0f |", run.Name, run.Server, res.Opening.PerSecond)
+		if res.Publishing != nil && res.Delivery != nil {
+			fmt.Fprintf(b, " %.1f | %.0f |", res.Publishing.PerSecond, res.Delivery.PerSecond)
+		} else {
+			b.WriteString(" - | - |")
+		}
+		if c := res.CPU; c != nil {
+			fmt.Fprintf(b, " %.2f | %.1f |", c.PerDelivery, c.PerPublish)
+		} else {
+			b.WriteString(" - | - |")
+		}
+		if l := res.Latency; l != nil {
+			fmt.Fprintf(b, " %.2f | %.2f |", l.P50/1e3, l.P99/1e3)
+		} else {
+			b.WriteString(" - | - |")
+		}
+		if c := res.CPU; c != nil {
+			fmt.Fprintf(b, " %.0f %% |", c.GeneratorPercent)
+		} else {
+			b.WriteString(" - |")
+		}
+		if res.Memory != nil {
+			fmt.Fprintf(b, " %.1f |\n", float64(res.Memory.Settled)/1e6)
+		} else {
+			b.WriteString(" - |\n")
+		}
+	}
+}

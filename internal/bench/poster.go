@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/auth"
+)
+
+// postTimeout bounds one request.
+const postTimeout = 30 * time.Second
+
+// poster publishes over one keep-alive connection, with the body and the signature that
+// the official server libraries send. It opens the connection again when it was lost. Not
+// safe for concurrent use.
+type poster struct {
+	o    *Options
+	u    *url.URL
+	path string
+
+	conn net.Conn // nil while there is none
+	r    *bufio.Reader
+	out  []byte
+	body []byte
+}
+
+func newPoster(o *Options) (*poster, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &poster{o: o, u: u, path: u.EscapedPath() + "/apps/" + url.PathEscape(o.App) + "/events"}, nil
+}
+
+// answer is the outcome of a request.
+type answer struct {
+	status     int
+	retryAfter time.Duration // zero if the server does not say
+	text       string        // of a refusal
+}
+
+// publish sends one event with data, which needs no escaping in JSON. An error means that
+// nobody knows whether the server took it.
+func (p *poster) publish(ctx context.Context, channel string, data []byte) (answer, error) {
+	p.body = append(p.body[:0], `{"name":"`+event+`","data":"`...)
+	p.body = append(p.body, data...)
+	p.body = append(p.body, `","channels":[`...)
+	p.body = strconv.AppendQuote(p.body, channel)
+	p.body = append(p.body, `]}`...)
+	a, err := p.roundTrip(ctx)
+	if err != nil {
+		p.close()
+		err = fmt.Errorf("publish: %w", err)
+	}
+	return a, err
+}
+
+func (p *poster) roundTrip(ctx context.Context) (answer, error) {
+	if p.conn == nil {
+		if err := p.dial(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	query := auth.SignRequest(auth.Request{Method: http.MethodPost, Path: p.path, Body: p.body},
+		nil, p.o.Key, p.o.Secret, time.Now())
+	p.out = append(p.out[:0], "POST "+p.path+"?"+query.Encode()+" HTTP/1.1\r\nHost: "+p.u.Host+
+		"\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(p.body))+"\r\n\r\n"...)
+	p.out = append(p.out, p.body...)
+	_ = p.conn.SetDeadline(time.Now().Add(postTimeout))
+	if _, err := p.conn.Write(p.out); err != nil {
+		return answer{}, err
+	}
+	resp, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	return p.read(resp)
+}
+
+// read takes the whole response, so that the connection can be used again.
+func (p *poster) read(resp *http.Response) (answer, error) {
+	defer resp.Body.Close()
+	a := answer{status: resp.StatusCode}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		a.retryAfter = time.Duration(seconds) * time.Second
+	}
+	if a.status == http.StatusOK {
+		_, err := io.Copy(io.Discard, resp.Body)
+		if resp.Close {
+			p.close()
+		}
+		return a, err
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	a.text = fmt.Sprintf("publish: %s: %s", resp.Status, text)
+	p.close() // what is left of the body is not worth reading
+	return a, err
+}
+
+func (p *poster) dial(ctx context.Context) (err error) {
+	port := p.u.Port()
+	var d net.Dialer
+	if p.u.Scheme == "https" {
+		if port == "" {
+			port = "443"
+		}
+		t := tls.Dialer{NetDialer: &d, Config: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}}
+		p.conn, err = t.DialContext(ctx, "tcp", net.JoinHostPort(p.u.Hostname(), port))
+	} else {
+		if port == "" {
+			port = "80"
+		}
+		p.conn, err = d.DialContext(ctx, "tcp", net.JoinHostPort(p.u.Hostname(), port))
+	}
+	if err != nil {
+		p.conn = nil
+		return err
+	}
+	p.r = bufio.NewReader(p.conn)
+	return nil
+}
+
+func (p *poster) close() {
+	if p.conn != nil {
+		_ = p.conn.Close()
+		p.conn = nil
+	}
+}

@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/millrace/millrace/internal/socket"
+)
+
+// Bounds of latency histograms: 1 us to 2 min, three digits.
+const (
+	minLatency = int64(time.Microsecond)
+	maxLatency = int64(2 * time.Minute)
+)
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(minLatency, maxLatency, 3) }
+
+// record notes one duration, held to the histogram's bounds.
+func record(h *hdrhistogram.Histogram, d int64) {
+	_ = h.RecordValue(min(max(d, minLatency), maxLatency))
+}
+
+// clock counts nanoseconds from the start of a run. It never goes back.
+type clock struct{ start time.Time }
+
+func (c clock) now() int64 { return int64(time.Since(c.start)) }
+
+// counts of deliveries.
+type counts struct {
+	received  uint64 // with a stamp, duplicates included
+	late      uint64 // out of order
+	duplicate uint64
+	stray     uint64 // on a connection that does not subscribe to the channel
+	malformed uint64 // named as ours, without an intact payload
+}
+
+// unique is received without duplicates, which nobody is paid for.
+func (c counts) unique() uint64 { return c.received - c.duplicate }
+
+func (c *counts) add(d counts) {
+	c.received += d.received
+	c.late += d.late
+	c.duplicate += d.duplicate
+	c.stray += d.stray
+	c.malformed += d.malformed
+}
+
+// reader owns one poller and the books of its connections. Nearly always the poller alone
+// takes the lock: the engine gives only a connection's first turn and its last to others.
+type reader struct {
+	engine *socket.Engine
+	clock  clock
+
+	mu       sync.Mutex
+	scan     scanner
+	tally    *tally // nil unless a window is on
+	from, to int64  // publications due in [from, to) are measured
+	latency  *hdrhistogram.Histogram
+	counts   counts
+}
+
+func newReader(c clock, m mark, payload int) (*reader, error) {
+	engine, err := socket.New(socket.Options{Pollers: 1, Inline: true})
+	if err != nil {
+		return nil, err
+	}
+	return &reader{engine: engine, clock: c, scan: scanner{mark: m, size: payload}, latency: newHistogram()}, nil
+}
+
+// begin says what to measure from now on.
+func (r *reader) begin(from, to int64, t *tally) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from, r.to, r.tally = from, to, t
+}
+
+func (r *reader) snapshot() counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts
+}
+
+// deliver takes a frame into the books of s. False means that it is no delivery.
+//
+//millrace:hot BenchmarkDeliver TestDeliverAllocs
+func (r *reader) deliver(s *subscriber, frame []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st, ok := r.scan.find(frame)
+	if !ok {
+		return false
+	}
+	book := s.book(st.channel)
+	if book == nil || int(st.publisher) >= len(book.next) {
+		r.counts.stray++
+		return true
+	}
+	r.counts.received++
+	switch book.note(st.publisher, st.seq) {
+	case duplicate:
+		r.counts.duplicate++
+		return true
+	case late:
+		r.counts.late++
+	case inOrder, afterGap: // a gap is counted when the books are closed
+	}
+	if st.at >= r.from && st.at < r.to {
+		record(r.latency, r.clock.now()-st.at)
+	}
+	if r.tally != nil {
+		r.tally.note(st.slot, st.channel)
+	}
+	return true
+}
+
+func (r *reader) countMalformed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts.malformed++
+}

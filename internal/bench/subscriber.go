@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/socket"
+)
+
+var (
+	// errTimeout is an opening that took too long.
+	errTimeout = errors.New("not subscribed in time")
+
+	_ socket.Handler = (*subscriber)(nil)
+
+	eventMark = []byte(`"` + event + `"`)
+	pong      = []byte(`{"event":"pusher:pong","data":{}}`)
+)
+
+// subscriber is one connection and the books of its subscriptions. Its methods are called
+// by whoever has the connection's turn.
+type subscriber struct {
+	swarm  *swarm
+	reader *reader
+	first  uint32 // index of its first channel; the others follow, around the end
+
+	books []ledger // by subscription; guarded by reader.mu
+
+	// Owned by the turn.
+	pending int          // subscriptions that are not confirmed
+	ready   chan<- error // told once: subscribed to all, or why not; then nil
+	isLive  bool         // it was told that all went well
+}
+
+// newSubscriber makes the handler of connection i.
+func newSubscriber(s *swarm, i int, ready chan<- error) *subscriber {
+	n := s.o.Subscriptions
+	sub := &subscriber{
+		swarm: s, reader: s.readers[i%len(s.readers)], first: uint32(i % s.o.Channels),
+		books: make([]ledger, n), pending: n, ready: ready,
+	}
+	next := make([]uint32, n*s.o.Publishers)
+	for k := range sub.books {
+		sub.books[k].next = next[k*s.o.Publishers : (k+1)*s.o.Publishers]
+	}
+	return sub
+}
+
+// channel is the index of the k-th channel it subscribes to.
+func (s *subscriber) channel(k int) uint32 {
+	return (s.first + uint32(k)) % uint32(s.swarm.o.Channels)
+}
+
+// book is the ledger of a channel, nil if it is not subscribed to.
+func (s *subscriber) book(channel uint32) *ledger {
+	k := channel - s.first
+	if channel < s.first {
+		k += uint32(s.swarm.o.Channels)
+	}
+	if k >= uint32(len(s.books)) {
+		return nil
+	}
+	return &s.books[k]
+}
+
+// Message takes a delivery into the books, or answers anything else.
+func (s *subscriber) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
+	if s.reader.deliver(s, payload) {
+		return
+	}
+	if bytes.Contains(payload, eventMark) {
+		s.reader.countMalformed()
+		return
+	}
+	switch name := gjson.GetBytes(payload, "event").Str; name {
+	case "pusher:connection_established":
+		data := gjson.GetBytes(payload, "data").String()
+		s.subscribe(c, gjson.Get(data, "socket_id").Str)
+	case "pusher_internal:subscription_succeeded":
+		if s.pending--; s.pending == 0 {
+			s.tell(nil)
+		}
+	case "pusher:ping":
+		c.Send(pong)
+	case "pusher:error", "pusher:subscription_error":
+		err := fmt.Errorf("%s %s", name, gjson.GetBytes(payload, "data").String())
+		s.swarm.complaints.add(err)
+		s.tell(err)
+	}
+}
+
+func (s *subscriber) subscribe(c *socket.Conn, socketID string) {
+	var buf [256]byte
+	for k := range s.books {
+		name := s.swarm.channels[s.channel(k)]
+		b := append(buf[:0], `{"event":"pusher:subscribe","data":{"auth":"`...)
+		if isSigned(name) {
+			b = append(b, s.swarm.o.Key...)
+			b = append(b, ':')
+			b = append(b, auth.ChannelSignature(s.swarm.o.Secret, socketID, name, "")...)
+		}
+		b = append(b, `","channel":`...)
+		b = strconv.AppendQuote(b, name)
+		c.Send(append(b, `}}`...))
+	}
+}
+
+func isSigned(channel string) bool {
+	return len(channel) > 8 && channel[:8] == "private-"
+}
+
+// tell ends the opening of the connection, once.
+func (s *subscriber) tell(err error) {
+	if s.ready != nil {
+		s.ready <- err
+		s.ready = nil
+		if s.isLive = err == nil; s.isLive {
+			s.swarm.live.Add(1)
+		}
+	}
+}
+
+// Timeout is never called: no timer is set.
+func (s *subscriber) Timeout(*socket.Conn) {}
+
+// Closed counts the connection out.
+func (s *subscriber) Closed(_ *socket.Conn, reason socket.CloseReason) {
+	s.tell(fmt.Errorf("connection ended before it was subscribed: %s", reason))
+	if !s.isLive {
+		return
+	}
+	s.swarm.live.Add(-1)
+	if !s.swarm.isClosing.Load() {
+		s.swarm.dropped.Add(1)
+		s.swarm.complaints.add(fmt.Errorf("connection ended: %s", reason))
+	}
+}

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/bench"
+)
+
+// BenchCmd measures a server, or writes the report of all promised numbers.
+type BenchCmd struct {
+	Load   benchLoad   `cmd:"" default:"withargs" help:"Put load on a server and measure what it costs (the default)."`
+	Report benchReport `cmd:"" help:"Measure every promised number beside the floor and write the page about them."`
+	Floor  FloorCmd    `cmd:"" hidden:"" help:"Be the floor: a bare loop with one write per delivery."`
+}
+
+// benchLoad is one run.
+type benchLoad struct {
+	URL    string `help:"Server." default:"http://127.0.0.1:6001"`
+	App    string `help:"App id." default:"app-id"`
+	Key    string `help:"App key." default:"app-key"`
+	Secret string `help:"App secret." default:"app-secret"`
+
+	Connections   int           `help:"Connections." short:"n" default:"1000"`
+	Channels      int           `help:"Channels; connection i subscribes from channel i mod CHANNELS on." short:"m" default:"1"`
+	Subscriptions int           `help:"Subscriptions of each connection." default:"1"`
+	Prefix        string        `help:"Of channel names; channels that begin with private- are signed." default:"bench-"`
+	Rate          float64       `help:"Publishes per second; latency counts from when each was due." short:"r" xor:"load"`
+	Window        int           `help:"Publishes outstanding, each until its last subscriber has it." short:"w" xor:"load"`
+	Payload       int           `help:"Bytes of event data." default:"128"`
+	Publishers    int           `help:"HTTP connections that publish." default:"4"`
+	Warmup        time.Duration `help:"Before the measurement." default:"2s"`
+	Duration      time.Duration `help:"Of the measurement." short:"d" default:"10s"`
+	Settle        time.Duration `help:"Before memory is measured, and after a round of churn."`
+
+	Idle  bool `help:"Publish nothing: measure what idle connections cost." xor:"scenario"`
+	Churn int  `help:"Publish nothing: connect and disconnect everything this often." placeholder:"ROUNDS" xor:"scenario"`
+	Floor bool `help:"Measure the floor as well: a bare loop with one write per delivery."`
+
+	ConnectConcurrency int    `help:"Connections being opened at a time." default:"64"`
+	Readers            int    `help:"Pollers that read deliveries; 0 for one per two processors."`
+	ServerPID          int    `name:"server-pid" help:"Process of the server; by default who listens on the port, if local."`
+	MetricsURL         string `name:"metrics-url" help:"Metrics page of the server." default:"http://127.0.0.1:9601/metrics"`
+
+	JSON  bool `name:"json" help:"Print the whole result as JSON."`
+	Quiet bool `help:"No progress lines." short:"q"`
+}
+
+// Run measures and prints. Loss, disorder and refusals are a failure; slowness is none.
+func (c *benchLoad) Run(ctx context.Context, env *Env) error {
+	scenario, o := c.scenario(env)
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	names := []string{strings.TrimPrefix(o.URL, "http://")}
+	first, err := scenario(ctx, o)
+	if err != nil {
+		return err
+	}
+	results := []*bench.Result{first}
+	if c.Floor {
+		second, err := c.floor(ctx, scenario, o)
+		if err != nil {
+			return err
+		}
+		names, results = append(names, "floor"), append(results, second)
+	}
+	if err := c.print(env.Stdout, names, results); err != nil {
+		return err
+	}
+	var problems []error
+	for i, r := range results {
+		if err := r.Err(); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", names[i], err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (c *benchLoad) scenario(env *Env) (func(context.Context, bench.Options) (*bench.Result, error), bench.Options) {
+	o := bench.Options{
+		URL: c.URL, App: c.App, Key: c.Key, Secret: c.Secret,
+		Connections: c.Connections, Channels: c.Channels, Subscriptions: c.Subscriptions, Prefix: c.Prefix,
+		Rate: c.Rate, Window: c.Window, Publishers: c.Publishers, Payload: c.Payload,
+		Warmup: c.Warmup, Duration: c.Duration, Settle: c.Settle, Rounds: c.Churn,
+		ConnectConcurrency: c.ConnectConcurrency, Readers: c.Readers,
+		ServerPID: c.ServerPID, MetricsURL: c.MetricsURL,
+	}
+	if !c.Quiet {
+		o.Progress = env.Stderr
+	}
+	if o.Rate == 0 && o.Window == 0 {
+		o.Rate = 10
+	}
+	switch {
+	case c.Idle:
+		return bench.Idle, o
+	case c.Churn > 0:
+		return bench.Churn, o
+	}
+	return bench.FanOut, o
+}
+
+// floor does the same to the floor, a process of its own.
+func (c *benchLoad) floor(ctx context.Context, scenario func(context.Context, bench.Options) (*bench.Result, error), o bench.Options) (*bench.Result, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	child, err := bench.StartFloor(ctx, executable)
+	if err != nil {
+		return nil, err
+	}
+	o.URL, o.MetricsURL, o.ServerPID = child.URL, child.MetricsURL, child.PID()
+	result, err := scenario(ctx, o)
+	return result, errors.Join(err, child.Stop())
+}
+
+func (c *benchLoad) print(w io.Writer, names []string, results []*bench.Result) error {
+	if !c.JSON {
+		return bench.WriteTable(w, names, results)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if c.Floor {
+		return enc.Encode(map[string]*bench.Result{"server": results[0], "floor": results[1]})
+	}
+	return enc.Encode(results[0])
+}
+
+// benchReport is the page of promised numbers.
+type benchReport struct {
+	Out    string `help:"Page to write." default:"docs/performance.md" type:"path"`
+	Quick  bool   `help:"A look in under two minutes; its numbers wobble."`
+	Commit string `help:"Commit to name, instead of the one the binary was built from."`
+	JSON   bool   `name:"json" help:"Print the whole report as JSON."`
+}
+
+// Run measures, writes the page and fails if a run was not clean. A bar that is not met is
+// on the page and no failure: the page is for saying so.
+func (c *benchReport) Run(ctx context.Context, env *Env) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	report, err := bench.MakeReport(ctx, bench.ReportOptions{
+		Executable: executable, Commit: c.Commit, IsQuick: c.Quick, Progress: env.Stderr,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.write(report); err != nil {
+		return err
+	}
+	if c.JSON {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(report)
+	} else {
+		err = report.WriteTable(env.Stdout)
+	}
+	if len(report.Faults) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d runs were not clean, see %s", len(report.Faults), c.Out))
+	}
+	return err
+}
+
+func (c *benchReport) write(report *bench.Report) (err error) {
+	if err := os.MkdirAll(filepath.Dir(c.Out), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(c.Out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(report.WriteMarkdown(f), f.Close())
+}
+
+// FloorCmd is the process that the load generator starts to have something to compare with.
+type FloorCmd struct {
+	Listen string `help:"Address." default:"127.0.0.1:6002"`
+}
+
+// Run serves until ctx ends.
+func (c *FloorCmd) Run(ctx context.Context, _ *Env) error { return bench.RunFloor(ctx, c.Listen) }

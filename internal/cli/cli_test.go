@@ -1,0 +1,143 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/internal/cli"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestScripts runs the commands in the process of the test: "millrace" is [cli.Main], and
+// "serve" is the same in the background until "stop".
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/scripts",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"millrace": millrace, "serve": serve, "stop": stop,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[serverKey{}] = &running{}
+			return nil
+		},
+	})
+}
+
+func environment(ts *testscript.TestScript) (environ []string) {
+	for _, name := range []string{"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "METRICS_LISTEN"} {
+		if v := ts.Getenv("MILLRACE_" + name); v != "" {
+			environ = append(environ, "MILLRACE_"+name+"="+v)
+		}
+	}
+	return environ
+}
+
+// atFile makes arguments that name a file of the script absolute: the process has one
+// directory for all scripts.
+func atFile(ts *testscript.TestScript, args []string) []string {
+	var out []string
+	for _, a := range args {
+		if strings.HasSuffix(a, ".toml") {
+			a = ts.MkAbs(a)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func run(ctx context.Context, ts *testscript.TestScript, out, errs io.Writer, args []string) int {
+	return cli.Main(ctx, atFile(ts, args), &cli.Env{
+		Stdout: out, Stderr: errs, Environ: environment(ts),
+		Log: slog.New(slog.NewJSONHandler(errs, nil)),
+	})
+}
+
+func millrace(ts *testscript.TestScript, neg bool, args []string) {
+	code := run(context.Background(), ts, ts.Stdout(), ts.Stderr(), args)
+	if (code != 0) != neg {
+		ts.Fatalf("millrace %s: exit code %d", strings.Join(args, " "), code)
+	}
+}
+
+// serverKey is where a script keeps its *running.
+type serverKey struct{}
+
+// running is a server in the background.
+type running struct {
+	cancel      context.CancelFunc
+	stdout, err buffer
+	code        int
+	ended       chan struct{} // closed when code is written
+}
+
+var address = regexp.MustCompile(`"addr":"([^"]+)"`)
+
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	r := ts.Value(serverKey{}).(*running)
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel, r.ended = cancel, make(chan struct{})
+	go func() { // ends with cancel, at the latest with the script
+		defer close(r.ended)
+		r.code = run(ctx, ts, &r.stdout, &r.err, append([]string{"serve"}, args...))
+	}()
+	ts.Defer(func() {
+		cancel()
+		<-r.ended
+	})
+	deadline, tick := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for {
+		m := address.FindStringSubmatch(r.err.String())
+		if m != nil && strings.Contains(r.stdout.String(), "publish") {
+			ts.Setenv("ADDR", m[1])
+			ts.Setenv("URL", "http://"+m[1])
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("serve did not start:\n%s", r.err.String())
+		case <-tick.C:
+		}
+	}
+}
+
+func stop(ts *testscript.TestScript, _ bool, _ []string) {
+	r := ts.Value(serverKey{}).(*running)
+	r.cancel()
+	<-r.ended
+	if r.code != 0 {
+		ts.Fatalf("serve ended with %d:\n%s", r.code, r.err.String())
+	}
+	_, _ = io.WriteString(ts.Stdout(), r.stdout.String())
+	_, _ = io.WriteString(ts.Stderr(), r.err.String())
+}
+
+// buffer is a bytes.Buffer for two goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,78 @@
+// Package client is a small client of a server that speaks Pusher Channels protocol 7: it
+// publishes over the HTTP API and listens to channels over a WebSocket connection.
+//
+// It holds the app secret, so it belongs on a backend or on a developer's command line. It
+// knows the wire only, never the server's insides.
+//
+// A call to Subscribe owns its connection engine and joins it before it returns; Publish
+// starts nothing. Events of a connection are handed over one at a time in the order of
+// arrival; what is published while a lost connection is opened again is not received.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// requestTimeout bounds one HTTP request.
+const requestTimeout = 30 * time.Second
+
+// Options of a Client. URL, App, Key and Secret are needed for publishing; URL and Key for
+// subscribing, and Secret for channels that are signed.
+type Options struct {
+	URL    string // http://host:port or https://host:port
+	App    string // app id
+	Key    string
+	Secret string
+
+	Log  *slog.Logger // told about reconnects; nil for nobody
+	HTTP *http.Client // nil for one of its own
+}
+
+// Client talks to one app of one server. It is safe for concurrent use.
+type Client struct {
+	o    Options
+	base *url.URL
+	wait func(context.Context, time.Duration) error // pause, but for tests
+}
+
+// New checks the options.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(strings.TrimRight(o.URL, "/"))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("client: url: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, fmt.Errorf("client: url %q: want http://host:port or https://host:port", o.URL)
+	case o.Key == "":
+		return nil, errors.New("client: the app key is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Timeout: requestTimeout}
+	}
+	return &Client{o: o, base: u, wait: pause}, nil
+}
+
+// pause waits for d. An error is the context's.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/socket"
+)
+
+// maxMessage bounds one inbound message.
+const maxMessage = 16 << 20
+
+// Message is one event of a subscribed channel, also those of the protocol itself
+// (pusher_internal:subscription_succeeded, pusher_internal:member_added...).
+type Message struct {
+	Event   string `json:"event"`
+	Channel string `json:"channel"`
+	Data    string `json:"data"` // a JSON string's content; any other value as JSON text
+	UserID  string `json:"user_id,omitempty"`
+}
+
+// Member is who the subscriber is on presence channels.
+type Member struct {
+	UserID string          `json:"user_id"`
+	Info   json.RawMessage `json:"user_info,omitempty"`
+}
+
+// Subscribe listens to channels and hands every event to each, one at a time, until ctx
+// ends (the error is ctx's) or the server refuses (ErrRefused). A connection that ends
+// otherwise is opened again: at once or after a growing wait, as its close code wants.
+// Signed channels are signed with the app secret; member is needed for presence channels
+// only.
+func (c *Client) Subscribe(ctx context.Context, channels []string, member *Member, each func(Message)) error {
+	if err := c.checkChannels(channels, member); err != nil {
+		return err
+	}
+	engine, err := socket.New(socket.Options{Pollers: 1, Log: c.o.Log})
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	running, stop := context.WithCancel(ctx)
+	joined := make(chan error, 1)
+	go func() { joined <- engine.Run(running) }() // ends with stop
+	defer func() {
+		stop()
+		_ = <-joined // Run has no error to speak of
+	}()
+	var d delays
+	for {
+		begun := time.Now()
+		err := c.listen(ctx, engine, channels, member, each)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Since(begun) >= steady {
+			d.reset()
+		}
+		if errors.Is(err, ErrRefused) {
+			return fmt.Errorf("client: subscribe: %w", err)
+		}
+		delay := d.next(err)
+		c.o.Log.Warn("reconnecting", "err", err, "delay", delay)
+		if err := c.wait(ctx, delay); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) checkChannels(channels []string, member *Member) error {
+	if len(channels) == 0 {
+		return errors.New("client: subscribe: no channel given")
+	}
+	for _, name := range channels {
+		if isSigned(name) && c.o.Secret == "" {
+			return fmt.Errorf("client: subscribe to %s: it is signed, which needs the app secret", name)
+		}
+		if isPresence(name) && (member == nil || member.UserID == "") {
+			return fmt.Errorf("client: subscribe to %s: a presence channel needs a user id", name)
+		}
+	}
+	return nil
+}
+
+func isPresence(channel string) bool { return strings.HasPrefix(channel, "presence-") }
+
+func isSigned(channel string) bool {
+	return isPresence(channel) || strings.HasPrefix(channel, "private-")
+}
+
+// listen runs one connection to its end.
+func (c *Client) listen(ctx context.Context, engine *socket.Engine, channels []string, member *Member, each func(Message)) error {
+	address := "ws" + strings.TrimPrefix(c.base.String(), "http") + "/app/" + url.PathEscape(c.o.Key) +
+		"?protocol=7&client=millrace&version=1&flash=false"
+	conn, err := engine.Dial(ctx, address, &socket.Endpoint{MaxMessage: maxMessage, MaxQueueFrames: len(channels) + 64}, nil)
+	if err != nil {
+		return err
+	}
+	l := &listener{client: c, channels: channels, member: member, each: each, ended: make(chan error, 1)}
+	conn.Start(l)
+	conn.SetTimer(establishTimeout)
+	select {
+	case err := <-l.ended:
+		return err
+	case <-ctx.Done():
+		conn.Close(socket.Farewell{Code: 1000})
+		return <-l.ended
+	}
+}
+
+// subscribeFrame is the request to subscribe to one channel.
+func (c *Client) subscribeFrame(socketID, channel string, member *Member) ([]byte, error) {
+	data := map[string]string{"channel": channel, "auth": ""}
+	channelData := ""
+	if isPresence(channel) {
+		text, err := json.Marshal(member)
+		if err != nil {
+			return nil, fmt.Errorf("user info: %w", err)
+		}
+		channelData = string(text)
+		data["channel_data"] = channelData
+	}
+	if isSigned(channel) {
+		data["auth"] = c.o.Key + ":" + auth.ChannelSignature(c.o.Secret, socketID, channel, channelData)
+	}
+	return json.Marshal(map[string]any{"event": "pusher:subscribe", "data": data})
+}
