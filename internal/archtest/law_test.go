@@ -12,6 +12,7 @@ var ranks = map[string]int{
 	"internal/protocol": 1,
 	"internal/app":      1,
 	"internal/config":   1,
+	"internal/jsontext": 1,
 
 	"internal/protocol/pusher": 2,
 	"internal/socket":          2,
@@ -74,7 +75,7 @@ var only = map[string]rule{
 		"as golang.org/x/sys; cli names the signals that end the process",
 	},
 	"unsafe": {
-		[]string{"internal/socket", "internal/websocket", "internal/protocol/pusher"},
+		[]string{"internal/socket", "internal/websocket", "internal/jsontext"},
 		"unsafe views are for measured hot paths only",
 	},
 	"github.com/alecthomas/kong": {

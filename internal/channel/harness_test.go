@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 )
@@ -284,7 +285,7 @@ func (c *conn) send(name, event, data string) *protocol.Error {
 
 func (n *node) publish(name, event, text string) {
 	n.t.Helper()
-	ev := channel.Event{Channel: name, Name: event, Data: pusher.AppendString(nil, text)}
+	ev := channel.Event{Channel: name, Name: event, Data: jsontext.AppendString(nil, text)}
 	if err := n.Publish(context.Background(), n.app, []channel.Event{ev}); err != nil {
 		n.t.Errorf("publish: %v", err)
 	}

@@ -33,8 +33,8 @@ func (b rewound) again() *http.Request {
 	return b.r
 }
 
-func publishRequest(dataSize int) rewound {
-	text := `{"name":"tick","channel":"prices","data":"` + strings.Repeat("x", dataSize) + `"}`
+func publishRequest(data string) rewound {
+	text := `{"name":"tick","channel":"prices","data":"` + data + `"}`
 	body := strings.NewReader(text)
 	r := httptest.NewRequest("POST", signedTarget("POST", "/apps/77/events", text, "mill-key", time.Now()), body)
 	b := rewound{r, body, text}
@@ -44,7 +44,7 @@ func publishRequest(dataSize int) rewound {
 
 func TestPublishAllocs(t *testing.T) {
 	n := newNode(t, nil)
-	request, w := publishRequest(100), &sink{header: http.Header{}}
+	request, w := publishRequest(strings.Repeat("x", 100)), &sink{header: http.Header{}}
 	allocs := testing.AllocsPerRun(200, func() {
 		if n.api.ServeHTTP(w, request.again()); w.status != 200 {
 			t.Fatalf("status %d", w.status)
@@ -57,10 +57,14 @@ func TestPublishAllocs(t *testing.T) {
 }
 
 func BenchmarkPublishHandler(b *testing.B) {
-	for name, size := range map[string]int{"data=100": 100, "data=10KB": 10 << 10} {
+	const tick = `{\"price\":12,\"t\":\"a b\"}` // as libraries send it: JSON in a string
+	for name, data := range map[string]string{
+		"data=100": strings.Repeat("x", 100), "data=10KB": strings.Repeat("x", 10<<10),
+		"data=100_json": strings.Repeat(tick, 4), "data=1KB_json": strings.Repeat(tick, 40), "data=10KB_json": strings.Repeat(tick, 360),
+	} {
 		b.Run(name, func(b *testing.B) {
 			n := newNode(b, nil)
-			request, w := publishRequest(size), &sink{header: http.Header{}}
+			request, w := publishRequest(data), &sink{header: http.Header{}}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(request.text)))
 			for b.Loop() {

@@ -1,111 +1,83 @@
 package httpapi
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// input is one event as it stands in a body: values as written, nil where there is none.
-// Of repeated keys the last counts; null counts as absent, except as data.
+// input is one event as it stands in a body. Of repeated keys the last counts; null counts
+// as absent, except as data.
 type input struct {
-	name, data, channel, channels, socketID, info []byte
+	name, data, channel, channels, socketID, info jsontext.Value
 }
 
-// parseInput reads an object with the fields of an event. It leaves judging them to
-// publish.add; only a text that is no JSON makes s bad.
-func parseInput(s *scanner) (in input) {
-	s.take('{')
-	for n := 0; ; n++ {
-		key, ok := s.member(n)
-		if !ok {
-			return in
-		}
-		switch string(key) {
+// readInput takes the fields of an event from an object. It leaves judging them to
+// publish.add.
+func readInput(event jsontext.Value) (in input) {
+	for key, v := range event.Members() {
+		switch key {
 		case "name":
-			in.name = s.value()
+			in.name = v
 		case "data":
-			in.data = s.value()
+			in.data = v
 		case "channel":
-			in.channel = s.value()
+			in.channel = v
 		case "channels":
-			in.channels = s.value()
+			in.channels = v
 		case "socket_id":
-			in.socketID = s.value()
+			in.socketID = v
 		case "info":
-			in.info = s.value()
-		default:
-			s.value()
+			in.info = v
 		}
 	}
+	return in
 }
 
-// parseEvent reads the body of a publish.
-func parseEvent(body []byte) (input, *failure) {
-	s, f := begin(body)
-	if f != nil {
-		return input{}, f
+// parseObject checks that a body is an object in JSON.
+func parseObject(body []byte) (jsontext.Value, *failure) {
+	v, ok := jsontext.Parse(body)
+	if !ok {
+		return nil, invalid("The body is not JSON in UTF-8")
 	}
-	in := parseInput(&s)
-	if !s.end() {
-		return input{}, invalid("The body is not JSON")
+	if v.Kind() != jsontext.Object {
+		return nil, invalid("The body must be a JSON object")
 	}
-	return in, nil
+	return v, nil
 }
 
 // parseBatch reads the body of a batch and appends its events to ins, but no more than one
 // above most, if most is above zero.
 func parseBatch(ins []input, body []byte, most int) ([]input, *failure) {
-	s, f := begin(body)
+	v, f := parseObject(body)
 	if f != nil {
 		return nil, f
 	}
-	var batch []byte
-	s.take('{')
-	for n := 0; ; n++ {
-		key, ok := s.member(n)
-		if !ok {
-			break
-		}
-		isBatch := string(key) == "batch"
-		if v := s.value(); isBatch {
+	var batch jsontext.Value
+	for key, v := range v.Members() {
+		if key == "batch" {
 			batch = v
 		}
 	}
-	if !s.end() {
-		return nil, invalid("The body is not JSON")
-	}
-	if !isArray(batch) {
+	if batch.Kind() != jsontext.Array {
 		return nil, invalid("batch must be an array of events")
 	}
-	s = scanner{text: batch, at: 1}
-	for n := 0; s.more(n, ']') && (most <= 0 || n <= most); n++ {
-		if s.peek() != '{' {
+	n := 0
+	for event := range batch.Elements() {
+		if event.Kind() != jsontext.Object {
 			return nil, invalid(fmt.Sprintf("batch[%d] must be an object", n))
 		}
-		ins = append(ins, parseInput(&s))
+		ins = append(ins, readInput(event))
+		if n++; n > most && most > 0 {
+			break
+		}
 	}
 	return ins, nil
-}
-
-// begin checks that a body is UTF-8 text with an object in it, as far as its first byte
-// tells.
-func begin(body []byte) (scanner, *failure) {
-	if !utf8.Valid(body) {
-		return scanner{}, invalid("The body is not UTF-8")
-	}
-	s := scanner{text: body}
-	if s.peek() == '{' {
-		return s, nil
-	}
-	if s.value(); s.end() {
-		return s, invalid("The body must be a JSON object")
-	}
-	return s, invalid("The body is not JSON")
 }
 
 // attributes are what a request wants to be told about channels.
@@ -167,11 +139,11 @@ func (p *publish) add(in *input, l *app.Limits) *failure {
 		return f
 	}
 	e := entry{first: len(p.events)}
-	if in.info != nil && !isNull(in.info) {
-		if !isString(in.info) {
+	if given(in.info) {
+		if in.info.Kind() != jsontext.String {
 			return invalid("info must be a string")
 		}
-		info := unquote(in.info)
+		info := in.info.Text()
 		e.hasInfo, e.info = info != "", parseAttributes(info)
 	}
 	template := channel.Event{Name: name, Data: data, Except: except}
@@ -185,26 +157,26 @@ func (p *publish) add(in *input, l *app.Limits) *failure {
 
 // addChannels adds e for every channel of in. channels wins over channel.
 func (p *publish) addChannels(in *input, e channel.Event, l *app.Limits) *failure {
-	if in.channels == nil || isNull(in.channels) {
-		if in.channel == nil || isNull(in.channel) {
+	if !given(in.channels) {
+		if !given(in.channel) {
 			return fail(codeNoChannel, "The event needs a channel, or channels with at least one name")
 		}
 		return p.addChannel(in.channel, e, l)
 	}
-	if !isArray(in.channels) {
+	if in.channels.Kind() != jsontext.Array {
 		return invalid("channels must be an array of strings")
 	}
-	s := scanner{text: in.channels, at: 1}
 	first, n := len(p.events), 0
 	var seen map[string]bool
-	for ; s.more(n, ']'); n++ {
+	for name := range in.channels.Elements() {
 		if l.MaxChannelsPerPublish > 0 && n == l.MaxChannelsPerPublish {
 			return fail(codeLimit, fmt.Sprintf("The event goes to more than %d channels", l.MaxChannelsPerPublish))
 		}
-		if f := p.addChannel(s.value(), e, l); f != nil {
+		if f := p.addChannel(name, e, l); f != nil {
 			return f
 		}
 		seen = p.dropRepeated(first, seen)
+		n++
 	}
 	if n == 0 {
 		return fail(codeNoChannel, "The event needs a channel, or channels with at least one name")
@@ -243,11 +215,11 @@ func (p *publish) dropRepeated(first int, seen map[string]bool) map[string]bool 
 	return seen
 }
 
-func (p *publish) addChannel(v []byte, e channel.Event, l *app.Limits) *failure {
-	if !isString(v) {
+func (p *publish) addChannel(v jsontext.Value, e channel.Event, l *app.Limits) *failure {
+	if v.Kind() != jsontext.String {
 		return invalid("A channel must be a string")
 	}
-	e.Channel = unquote(v)
+	e.Channel = v.Text()
 	if f := checkName(e.Channel, l); f != nil {
 		return f
 	}
@@ -266,11 +238,11 @@ func checkName(name string, l *app.Limits) *failure {
 	return nil
 }
 
-func eventName(v []byte, l *app.Limits) (string, *failure) {
-	if !isString(v) {
+func eventName(v jsontext.Value, l *app.Limits) (string, *failure) {
+	if v.Kind() != jsontext.String {
 		return "", invalid("name is missing or not a string")
 	}
-	name := unquote(v)
+	name := v.Text()
 	switch {
 	case name == "":
 		return "", invalid("name is empty")
@@ -284,34 +256,33 @@ func eventName(v []byte, l *app.Limits) (string, *failure) {
 
 // eventData is the string literal that subscribers will get, as a copy: the body's buffer
 // is used again. A string keeps its spelling; any other value becomes its compact text.
-func eventData(v []byte, l *app.Limits) ([]byte, *failure) {
-	if v == nil {
+func eventData(v jsontext.Value, l *app.Limits) ([]byte, *failure) {
+	if v.Kind() == jsontext.Absent {
 		return nil, invalid("data is missing")
 	}
-	var data []byte
-	var size int
-	if isString(v) {
-		size = textLen(v)
-	} else {
-		data, size = appendCompactAsString(make([]byte, 0, len(v)+len(v)/4), v)
-	}
-	if l.MaxEventPayload > 0 && size > l.MaxEventPayload {
-		return nil, fail(codeTooLarge, fmt.Sprintf("Event data is %d bytes, more than %d", size, l.MaxEventPayload))
-	}
-	if data == nil {
-		data = append(make([]byte, 0, len(v)), v...)
-	}
-	return data, nil
-}
-
-func socketID(v []byte) (protocol.SocketID, *failure) {
-	if v == nil || isNull(v) {
-		return protocol.SocketID{}, nil
-	}
-	if isString(v) {
-		if id, ok := protocol.ParseSocketID(unquote(v)); ok {
-			return id, nil
+	if most := l.MaxEventPayload; most > 0 && len(v) > most {
+		if size := v.Size(); size > most {
+			return nil, fail(codeTooLarge, fmt.Sprintf("Event data is %d bytes, more than %d", size, most))
 		}
 	}
-	return protocol.SocketID{}, invalid("socket_id must be two numbers with a dot between, as the connection was given it")
+	if v.Kind() == jsontext.String {
+		return bytes.Clone(v), nil
+	}
+	return jsontext.AppendString(nil, v.Compact()), nil
+}
+
+func socketID(v jsontext.Value) (protocol.SocketID, *failure) {
+	if !given(v) {
+		return protocol.SocketID{}, nil
+	}
+	id, ok := protocol.ParseSocketID(v.Text())
+	if !ok {
+		return protocol.SocketID{}, invalid("socket_id must be two numbers with a dot between, as the connection was given it")
+	}
+	return id, nil
+}
+
+// given tells a value from one that is absent or null.
+func given(v jsontext.Value) bool {
+	return v.Kind() != jsontext.Absent && v.Kind() != jsontext.Null
 }

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/millrace/millrace/internal/jsontext"
 )
 
 // code is the machine-readable part of an error answer (pusher-protocol 5.1).
@@ -74,7 +76,7 @@ func (f *failure) at(place string) *failure {
 
 func (f *failure) appendBody(dst []byte) []byte {
 	dst = append(dst, `{"error":`...)
-	dst = appendString(dst, f.message)
+	dst = jsontext.AppendString(dst, f.message)
 	dst = append(dst, `,"code":"`...)
 	dst = append(dst, f.code...)
 	dst = append(dst, `","status":`...)

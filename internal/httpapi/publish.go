@@ -11,15 +11,16 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/jsontext"
 )
 
 // publishEvent is POST /apps/{app_id}/events (pusher-protocol 5.3).
 func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *failure {
-	in, f := parseEvent(c.bytes())
+	v, f := parseObject(c.bytes())
 	if f != nil {
 		return f
 	}
-	p := &c.publish
+	in, p := readInput(v), &c.publish
 	if f := p.add(&in, &c.app.Limits); f != nil {
 		return f
 	}
@@ -36,7 +37,7 @@ func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *fai
 		if i > 0 {
 			c.out = append(c.out, ',')
 		}
-		c.out = appendString(c.out, ev.Channel)
+		c.out = jsontext.AppendString(c.out, ev.Channel)
 		c.out = append(c.out, ':')
 		c.out = h.appendAttributes(c.out, c.app, ev.Channel, e.info)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/jsontext"
 )
 
 const presencePrefix = "presence-"
@@ -23,7 +24,7 @@ func (h *handler) listChannels(c *call) *failure {
 		if i > 0 {
 			c.out = append(c.out, ',')
 		}
-		c.out = appendString(c.out, s.Name)
+		c.out = jsontext.AppendString(c.out, s.Name)
 		c.out = append(c.out, ':', '{')
 		c.out = appendCounts(c.out, &s, want)
 		c.out = append(c.out, '}')
@@ -92,7 +93,7 @@ func (h *handler) listUsers(c *call) *failure {
 			c.out = append(c.out, ',')
 		}
 		c.out = append(c.out, `{"id":`...)
-		c.out = appendString(c.out, m.UserID)
+		c.out = jsontext.AppendString(c.out, m.UserID)
 		c.out = append(c.out, '}')
 	}
 	c.out = append(c.out, ']', '}')

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -176,11 +177,8 @@ func (p *page) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data, err := encode(map[string]string{"text": text, "id": userID, "name": name})
-	if err == nil {
-		data, err = encode(data) // the event's data is a string that holds JSON
-	}
-	if err == nil {
-		err = p.o.Publish(r.Context(), Lobby, Event, []byte(data))
+	if err == nil { // the event's data is a string that holds JSON
+		err = p.o.Publish(r.Context(), Lobby, Event, jsontext.AppendString(nil, data))
 	}
 	if err != nil {
 		p.o.Log.Warn("development page cannot publish", "err", err)

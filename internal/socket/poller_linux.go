@@ -60,7 +60,7 @@ func (p *poller) stop() {
 
 // run hands out turns until stop.
 func (p *poller) run() {
-	defer p.file.Close()
+	defer func() { _ = p.file.Close() }()
 	events := make([]unix.EpollEvent, pollBatch)
 	var buf []byte
 	if p.eng.inline {

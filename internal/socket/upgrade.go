@@ -47,7 +47,7 @@ func (e *Engine) Upgrade(w http.ResponseWriter, r *http.Request, ep *Endpoint) (
 	head = websocket.AppendAccept(head, r.Header.Get("Sec-Websocket-Key"))
 	c.upgradeHead = append(head, "\r\n\r\n"...)
 	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Reader.Peek(n)
+		early, _ := rw.Peek(n)
 		c.early = append([]byte(nil), early...)
 	}
 	return c, nil

@@ -1,10 +1,9 @@
 package pusher
 
 import (
-	"bytes"
-	"encoding/json"
-	"unicode/utf8"
+	"strings"
 
+	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -15,20 +14,13 @@ import (
 // The message must be UTF-8 even where the transport did not check that (binary frames):
 // what a client event carries is relayed as it came.
 func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
-	if !json.Valid(payload) || !utf8.Valid(payload) { // Valid bounds the depth
-		return protocol.Command{}, protocol.ErrMalformed
-	}
-	o, ok := openObject(payload)
+	message, ok := jsontext.Parse(payload)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed
 	}
-	var event, channel, data []byte
-	for {
-		key, value, ok := o.next()
-		if !ok {
-			break
-		}
-		switch string(unquote(key)) {
+	var event, channel, data jsontext.Value
+	for key, value := range message.Members() {
+		switch key {
 		case "event":
 			event = value
 		case "channel":
@@ -37,10 +29,10 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 			data = value
 		}
 	}
-	if !isString(event) {
+	if event.Kind() != jsontext.String {
 		return protocol.Command{}, protocol.ErrMalformed
 	}
-	switch name := unquote(event); string(name) {
+	switch name := event.Text(); name {
 	case eventPing:
 		return protocol.Command{Kind: protocol.CommandPing}, nil
 	case eventPong:
@@ -52,55 +44,42 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 	case eventSignIn:
 		return decodeSignIn(data)
 	default:
-		if !bytes.HasPrefix(name, []byte(prefixClient)) {
+		if !strings.HasPrefix(name, prefixClient) {
 			return protocol.Command{Kind: protocol.CommandIgnored}, nil
 		}
 		return clientEvent(name, channel, data), nil
 	}
 }
 
-func clientEvent(name, channel, data []byte) protocol.Command {
-	c := protocol.Command{Kind: protocol.CommandClientEvent, Event: string(name)}
-	if isString(channel) {
-		c.Channel, c.HasChannel = string(unquote(channel)), true
+func clientEvent(name string, channel, data jsontext.Value) protocol.Command {
+	c := protocol.Command{Kind: protocol.CommandClientEvent, Event: name}
+	if channel.Kind() == jsontext.String {
+		c.Channel, c.HasChannel = channel.Text(), true
 	}
-	if !isNull(data) {
+	if data.Kind() != jsontext.Null {
 		c.Data = data
 	}
 	return c
 }
 
-// fields are the members of data that commands know. A nil field is absent or not a string.
+// fields are the members of data that commands know. What is no string counts as absent.
 type fields struct {
-	channel, auth, channelData, userData []byte
+	channel, auth, channelData, userData jsontext.Value
 }
 
 // readFields reads data given as an object or as a string with the JSON text of one
 // (pusher-protocol 1.6); false when it is neither.
-func readFields(data []byte) (f fields, ok bool) {
-	if isString(data) {
-		if data = unquote(data); !json.Valid(data) {
+func readFields(data jsontext.Value) (f fields, ok bool) {
+	if data.Kind() == jsontext.String {
+		if data, ok = jsontext.Parse([]byte(data.Text())); !ok {
 			return f, false
 		}
 	}
-	if data == nil {
+	if data.Kind() != jsontext.Object {
 		return f, false
 	}
-	o, ok := openObject(data)
-	if !ok {
-		return f, false
-	}
-	for {
-		key, value, ok := o.next()
-		if !ok {
-			return f, true
-		}
-		if isString(value) {
-			value = unquote(value)
-		} else {
-			value = nil
-		}
-		switch string(unquote(key)) {
+	for key, value := range data.Members() {
+		switch key {
 		case "channel":
 			f.channel = value
 		case "auth":
@@ -111,44 +90,45 @@ func readFields(data []byte) (f fields, ok bool) {
 			f.userData = value
 		}
 	}
+	return f, true
 }
 
-func decodeSubscribe(data []byte) (protocol.Command, *protocol.Error) {
+func decodeSubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:subscribe needs data: an object with the channel to subscribe to")
 	}
-	if f.channel == nil {
+	if f.channel.Kind() != jsontext.String {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:subscribe needs data.channel: the name of the channel, as a string")
 	}
 	return protocol.Command{
 		Kind:           protocol.CommandSubscribe,
-		Channel:        string(f.channel),
+		Channel:        f.channel.Text(),
 		HasChannel:     true,
-		Auth:           string(f.auth),
-		ChannelData:    string(f.channelData),
-		HasChannelData: f.channelData != nil,
+		Auth:           f.auth.Text(),
+		ChannelData:    f.channelData.Text(),
+		HasChannelData: f.channelData.Kind() == jsontext.String,
 	}, nil
 }
 
 // decodeUnsubscribe also takes the bare name of the channel in place of an object.
-func decodeUnsubscribe(data []byte) (protocol.Command, *protocol.Error) {
+func decodeUnsubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
-	if !ok && isString(data) {
-		f.channel = unquote(data)
+	if !ok && data.Kind() == jsontext.String {
+		f.channel = data
 	}
-	if f.channel == nil {
+	if f.channel.Kind() != jsontext.String {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:unsubscribe needs data.channel: the name of the channel, as a string")
 	}
-	return protocol.Command{Kind: protocol.CommandUnsubscribe, Channel: string(f.channel), HasChannel: true}, nil
+	return protocol.Command{Kind: protocol.CommandUnsubscribe, Channel: f.channel.Text(), HasChannel: true}, nil
 }
 
 // decodeSignIn leaves missing fields to the signature check, which refuses them with a
 // code of its own (pusher-protocol 4.1).
-func decodeSignIn(data []byte) (protocol.Command, *protocol.Error) {
+func decodeSignIn(data jsontext.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
@@ -156,8 +136,8 @@ func decodeSignIn(data []byte) (protocol.Command, *protocol.Error) {
 	}
 	return protocol.Command{
 		Kind:           protocol.CommandSignIn,
-		Auth:           string(f.auth),
-		ChannelData:    string(f.userData),
-		HasChannelData: f.userData != nil,
+		Auth:           f.auth.Text(),
+		ChannelData:    f.userData.Text(),
+		HasChannelData: f.userData.Kind() == jsontext.String,
 	}, nil
 }

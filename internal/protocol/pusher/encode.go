@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -16,35 +17,35 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	switch p.Kind {
 	case protocol.KindMemberAdded:
 		dst = append(dst, `"`+eventMemberAdded+`","channel":`...)
-		dst = AppendString(dst, p.Topic.Name)
+		dst = jsontext.AppendString(dst, p.Topic.Name)
 		dst = append(dst, `,"data":"{\"user_id\":\"`...)
 		dst = appendEscapedTwice(dst, p.UserID)
 		dst = append(dst, `\",\"user_info\":`...)
-		dst = appendEscaped(dst, p.Data)
+		dst = jsontext.AppendEscaped(dst, p.Data)
 		return append(dst, `}"}`...)
 	case protocol.KindMemberRemoved:
 		dst = append(dst, `"`+eventMemberRemoved+`","channel":`...)
-		dst = AppendString(dst, p.Topic.Name)
+		dst = jsontext.AppendString(dst, p.Topic.Name)
 		dst = append(dst, `,"data":"{\"user_id\":\"`...)
 		dst = appendEscapedTwice(dst, p.UserID)
 		return append(dst, `\"}"}`...)
 	case protocol.KindSubscriptionCount:
 		dst = append(dst, `"`+eventSubscriptions+`","channel":`...)
-		dst = AppendString(dst, p.Topic.Name)
+		dst = jsontext.AppendString(dst, p.Topic.Name)
 		dst = append(dst, `,"data":"{\"subscription_count\":`...)
 		dst = strconv.AppendInt(dst, int64(p.Count), 10)
 		return append(dst, `}"}`...)
 	default:
-		dst = AppendString(dst, p.Event)
+		dst = jsontext.AppendString(dst, p.Event)
 		dst = append(dst, `,"channel":`...)
-		dst = AppendString(dst, p.Topic.Name)
+		dst = jsontext.AppendString(dst, p.Topic.Name)
 		if p.Data != nil {
 			dst = append(dst, `,"data":`...)
 			dst = append(dst, p.Data...)
 		}
 		if p.UserID != "" {
 			dst = append(dst, `,"user_id":`...)
-			dst = AppendString(dst, p.UserID)
+			dst = jsontext.AppendString(dst, p.UserID)
 		}
 		return append(dst, '}')
 	}
@@ -66,7 +67,7 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 		return append(dst, headPong...)
 	case protocol.MessageSubscriptionSucceeded:
 		dst = append(dst, headSucceeded...)
-		dst = AppendString(dst, m.Channel)
+		dst = jsontext.AppendString(dst, m.Channel)
 		if m.Presence {
 			return appendMembers(dst, m.Members)
 		}
@@ -75,7 +76,7 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 		return appendSubscriptionError(dst, m)
 	case protocol.MessageCacheMiss:
 		dst = append(dst, headCacheMiss...)
-		dst = AppendString(dst, m.Channel)
+		dst = jsontext.AppendString(dst, m.Channel)
 		return append(dst, `,"data":"{}"}`...)
 	case protocol.MessageError:
 		return appendError(dst, m)
@@ -104,18 +105,18 @@ func appendMembers(dst []byte, members []protocol.Member) []byte {
 		dst = append(dst, `\"`...)
 		dst = appendEscapedTwice(dst, members[i].UserID)
 		dst = append(dst, `\":`...)
-		dst = appendEscaped(dst, members[i].Info)
+		dst = jsontext.AppendEscaped(dst, members[i].Info)
 	}
 	return append(dst, `}}}"}`...)
 }
 
 func appendSubscriptionError(dst []byte, m *protocol.Message) []byte {
 	dst = append(dst, headSubscriptionErr...)
-	dst = AppendString(dst, m.Channel)
+	dst = jsontext.AppendString(dst, m.Channel)
 	dst = append(dst, `,"data":{"type":`...)
-	dst = AppendString(dst, m.Err.Type)
+	dst = jsontext.AppendString(dst, m.Err.Type)
 	dst = append(dst, `,"error":`...)
-	dst = AppendString(dst, m.Err.Message)
+	dst = jsontext.AppendString(dst, m.Err.Message)
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(m.Err.Status), 10)
 	return append(dst, `}}`...)
@@ -125,7 +126,7 @@ func appendError(dst []byte, m *protocol.Message) []byte {
 	dst = append(dst, headError...)
 	if m.Channel != "" {
 		dst = append(dst, `,"channel":`...)
-		dst = AppendString(dst, m.Channel)
+		dst = jsontext.AppendString(dst, m.Channel)
 	}
 	dst = append(dst, `,"data":{"code":`...)
 	if m.Err.Code != 0 {
@@ -134,6 +135,12 @@ func appendError(dst []byte, m *protocol.Message) []byte {
 		dst = append(dst, `null`...)
 	}
 	dst = append(dst, `,"message":`...)
-	dst = AppendString(dst, m.Err.Message)
+	dst = jsontext.AppendString(dst, m.Err.Message)
 	return append(dst, `}}`...)
+}
+
+// appendEscapedTwice appends a string within JSON that is itself written as a string.
+func appendEscapedTwice(dst []byte, s string) []byte {
+	var once [256]byte // a user id, unless most of it must be escaped
+	return jsontext.AppendEscaped(dst, jsontext.AppendEscaped(once[:0], s))
 }

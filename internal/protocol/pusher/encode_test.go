@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -188,31 +187,6 @@ func decodeInner(t *testing.T, frame []byte, v any) {
 	if err := json.Unmarshal([]byte(outer.Data), v); err != nil {
 		t.Fatalf("data %q: %v", outer.Data, err)
 	}
-}
-
-func FuzzAppendString(f *testing.F) {
-	for _, s := range []string{"", "plain", `"\`, "\x00\b\f\n\r\t\x7f", "\u2028\u2029", "ä😀", "\xff\xc3", "\xed\xa0\x80"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		out := pusher.AppendString(nil, s)
-		var got string
-		if err := json.Unmarshal(out, &got); err != nil {
-			t.Fatalf("%q became %q: %v", s, out, err)
-		}
-		if want := string([]rune(s)); got != want {
-			t.Fatalf("%q came back as %q, want %q", s, got, want)
-		}
-		if !utf8.Valid(out) {
-			t.Fatalf("%q became %q, which is not UTF-8", s, out)
-		}
-		// Back through our own reader, as the name of an event.
-		frame := append(pusher.AppendString([]byte(`{"event":`), "client-"+s), '}')
-		c, err := pusher.Codec{}.Decode(frame)
-		if err != nil || c.Event != "client-"+got {
-			t.Fatalf("%q was read as %q, %v", frame, c.Event, err)
-		}
-	})
 }
 
 var benchPublication = protocol.Publication{

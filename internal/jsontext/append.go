@@ -1,16 +1,16 @@
-package pusher
+package jsontext
 
 import "unicode/utf8"
 
 // AppendString appends s as a JSON string literal. Invalid UTF-8 becomes U+FFFD.
-func AppendString(dst []byte, s string) []byte {
+func AppendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
-	dst = appendEscaped(dst, s)
+	dst = AppendEscaped(dst, s)
 	return append(dst, '"')
 }
 
-// appendEscaped appends what stands between the quotes of the JSON string literal of s.
-func appendEscaped[T string | []byte](dst []byte, s T) []byte {
+// AppendEscaped appends what stands between the quotes of the JSON string literal of s.
+func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	from := 0
 	for i := 0; i < len(s); {
 		if plain(s[i]) {
@@ -24,29 +24,6 @@ func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 		}
 		dst = append(dst, s[from:i]...)
 		dst = appendEscape(dst, s[i])
-		i++
-		from = i
-	}
-	return append(dst, s[from:]...)
-}
-
-// appendEscapedTwice is appendEscaped of appendEscaped of s: a string within JSON that is
-// itself written as a string.
-func appendEscapedTwice(dst []byte, s string) []byte {
-	from := 0
-	for i := 0; i < len(s); {
-		if plain(s[i]) {
-			i++
-			continue
-		}
-		n := runeLen(s[i:])
-		if n > 0 {
-			i += n
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		var once [6]byte
-		dst = appendEscaped(dst, appendEscape(once[:0], s[i]))
 		i++
 		from = i
 	}

@@ -1,0 +1,151 @@
+package jsontext_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/jsontext"
+)
+
+func TestMembersAreAsWritten(t *testing.T) {
+	t.Parallel()
+	v, ok := jsontext.Parse([]byte(" { \"a\" : [ 1 ,\"]\"] , \"\\u0061\":-1.50e3,\"A\" :\"\\u0062\" ,\"\": {\"a\":0}\n,\"z\":null , \"t\": true } \r\n"))
+	if !ok {
+		t.Fatal("refused")
+	}
+	var got []string
+	for key, value := range v.Members() {
+		got = append(got, key+" "+string(value))
+	}
+	want := []string{`a [ 1 ,"]"]`, `a -1.50e3`, `A "\u0062"`, ` {"a":0}`, `z null`, `t true`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+}
+
+func TestWalksEndWhereTheyAreLeft(t *testing.T) {
+	t.Parallel()
+	steps := 0
+	for range jsontext.Value(`{"a":1,"b":2}`).Members() {
+		steps++
+		break
+	}
+	for range jsontext.Value(`[1,2,3]`).Elements() {
+		steps++
+		break
+	}
+	for range jsontext.Value(`[1]`).Members() {
+		steps = 99
+	}
+	for range jsontext.Value(nil).Elements() {
+		steps = 99
+	}
+	if steps != 2 {
+		t.Errorf("got %d steps, want 2", steps)
+	}
+}
+
+func TestValuesArePartsOfTheText(t *testing.T) {
+	t.Parallel()
+	text := []byte(` [ {"a":1} ] `)
+	v, _ := jsontext.Parse(text)
+	for element := range v.Elements() {
+		if &element[0] != &text[3] {
+			t.Error("the element is a copy")
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, literal, want string }{
+		{"plain", `"a é"`, "a é"},
+		{"empty", `""`, ""},
+		{"every escape", `"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"`, "\"\\/\b\f\n\r\té😀"},
+		{"a lone surrogate leaves what follows it", `"\ud83d\u0041\udc00x\ud83d"`, "\ufffdA\ufffdx\ufffd"},
+		{"not a string", `{"a":"b"}`, ""},
+		{"no value", ``, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := jsontext.Value(test.literal).Text(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNestingIsBounded(t *testing.T) {
+	t.Parallel()
+	for depth, want := range map[int]bool{1000: true, 1001: true, 10_000: true, 10_001: false, 1 << 20: false} {
+		arrays := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		objects := strings.Repeat(`{"":`, depth) + "0" + strings.Repeat("}", depth)
+		for _, text := range []string{arrays, objects} {
+			v, ok := jsontext.Parse([]byte(text))
+			if ok != want || ok && len(v.Compact()) != len(text) {
+				t.Errorf("%.4s, %d deep: got %v, want %v", text, depth, ok, want)
+			}
+		}
+	}
+}
+
+// FuzzParse holds everything that is read against encoding/json.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":[1,-2.5e+3,true,false,null,"\ud83d\ude00\ud83d \u00e9"],"a":{},"b\n":" "}`, ` [ ] `, `0`, `-0.1E-5`, ``, ` `,
+		`01`, `1.`, `-`, `+1`, `1e`, `.5`, `NaN`, `nul`, `"\x"`, `"\u12g4"`, `{,}`, `{"a":1,}`, `{"a" 1}`, `[1,]`, `[,1]`, `[1 2]`, `{} {}`,
+		`{"a"`, `["`, `"\`, "\"\x01\"", "\"\xff\"", "\ufeff1", "\v1", "\u00a01", `["\ud800\ud800\udc00\udc00"]`, `["\\\"]","\\"]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		v, ok := jsontext.Parse(text)
+		if want := utf8.Valid(text) && json.Valid(text); ok != want {
+			t.Fatalf("%q: got %v, want %v", text, ok, want)
+		}
+		if !ok {
+			return
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, text); err != nil || compact.String() != string(v.Compact()) {
+			t.Fatalf("%q became %q, want %q (%v)", text, v.Compact(), &compact, err)
+		}
+		same(t, v)
+		var elements, array []json.RawMessage
+		for element := range v.Elements() {
+			elements = append(elements, json.RawMessage(element))
+		}
+		if json.Unmarshal(text, &array) == nil && len(elements)+len(array) > 0 && !cmp.Equal(elements, array) {
+			t.Fatalf("%q: got %q, want %q", text, elements, array)
+		}
+		var want string
+		_ = json.Unmarshal(text, &want) // empty for any other value
+		if v.Text() != want {
+			t.Fatalf("%q means %q, want %q", text, v.Text(), want)
+		}
+		if size := v.Size(); size > len(v) || v.Kind() == jsontext.String && size != len(want) {
+			t.Fatalf("%q has size %d, want %d", text, size, len(want))
+		}
+	})
+}
+
+// same compares the members of v. Keys with a lone surrogate may differ, see Value.Members.
+func same(t *testing.T, v jsontext.Value) {
+	t.Helper()
+	got, want := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for key, value := range v.Members() {
+		if strings.Contains(key, "\ufffd") {
+			return
+		}
+		got[key] = json.RawMessage(value)
+	}
+	if json.Unmarshal(v, &want) == nil && len(got)+len(want) > 0 && !cmp.Equal(got, want) {
+		t.Fatalf("%q: got %q, want %q", v, got, want)
+	}
+}
