@@ -36,7 +36,7 @@ type Conn interface {
 // Options of a Hub. Zero fields mean the default.
 type Options struct {
 	Codecs        [protocol.NumVariants]protocol.Codec // of every variant that is attached
-	Shards        int                                  // default GOMAXPROCS
+	Shards        int                                  // default one per two processors, see newShards
 	MaxInboxBytes int                                  // of what waits for all flushers; default 4 MiB
 	MaxHeld       int                                  // publications kept for one held subscription; default 1000
 	Metrics       *Metrics
@@ -71,14 +71,21 @@ func New(o Options) *Hub {
 	h.room.metrics = h.metrics
 	h.metrics.room.Store(&h.room)
 	h.topics.seed = h.seed
-	n := o.Shards
+	h.newShards(o.Shards)
+	return h
+}
+
+// newShards makes n shards, by default one per two processors. A flusher that has work
+// fills a processor with system calls; with one for each, they and the rest of the server
+// displace each other, which costs CPU per delivery, latency and, because each batch is
+// smaller, a third of the throughput (docs/adr/0003).
+func (h *Hub) newShards(n int) {
 	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
+		n = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	for i := range min(n, maxShards) {
 		h.shards = append(h.shards, newShard(h, i))
 	}
-	return h
 }
 
 // Run delivers until ctx ends, then what waits, and returns when all flushers have. After
