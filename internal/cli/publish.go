@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/millrace/millrace/internal/client"
 )
@@ -18,9 +17,9 @@ type PublishCmd struct {
 	Secret   string `help:"App secret." default:"app-secret"`
 	SocketID string `name:"socket-id" help:"A connection that must not receive it." placeholder:"ID"`
 
-	Channels string `arg:"" help:"Channel, or several with commas between."`
-	Event    string `arg:"" help:"Event name."`
-	Data     string `arg:"" optional:"" help:"Data, usually JSON text; - reads it from standard input." default:"{}"`
+	Channel string `arg:"" help:"Channel."`
+	Event   string `arg:"" help:"Event name."`
+	Data    string `arg:"" optional:"" help:"Data, usually JSON text; - reads it from standard input." default:"{}"`
 }
 
 // Run publishes and says so.
@@ -37,11 +36,10 @@ func (c *PublishCmd) Run(ctx context.Context, env *Env) error {
 		}
 		data = string(text)
 	}
-	channels := strings.Split(c.Channels, ",")
-	err = p.Publish(ctx, client.Event{Name: c.Event, Channels: channels, Data: data, SocketID: c.SocketID})
+	err = p.Publish(ctx, client.Event{Name: c.Event, Channels: []string{c.Channel}, Data: data, SocketID: c.SocketID})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.Stdout, "published %s to %s\n", c.Event, strings.Join(channels, ", "))
+	_, err = fmt.Fprintf(env.Stdout, "published %s to %s\n", c.Event, c.Channel)
 	return err
 }

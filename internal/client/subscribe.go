@@ -49,7 +49,7 @@ func (c *Client) Subscribe(ctx context.Context, channels []string, member *Membe
 	go func() { joined <- engine.Run(running) }() // ends with stop
 	defer func() {
 		stop()
-		_ = <-joined // Run has no error to speak of
+		<-joined // Run has no error to speak of
 	}()
 	var d delays
 	for {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -408,43 +407,66 @@ func TestABlockedHandlerHoldsUpNobodyElseAndKeepsItsOrder(t *testing.T) {
 	blocked.want(websocket.OpText, "second")
 }
 
-func TestRandomFramesChangeNothingForOthers(t *testing.T) {
+// A million frames: some well formed with any content, some whose header or payload is
+// random, in a different mix on each connection.
+func TestAMillionRandomFramesChangeNothingForOthers(t *testing.T) {
 	t.Parallel()
+	const total, writes, frames = 1_000_000, 50, 100
 	h := newRecorder()
-	h.closed = make(chan socket.CloseReason, 10_000)
-	h.onMessage = echo
+	h.closed = make(chan socket.CloseReason, total)
+	h.onMessage = func(c *socket.Conn, _ socket.Opcode, payload []byte) {
+		if string(payload) == "still here" {
+			c.Send(payload)
+		}
+	}
 	s := startServer(t, serverOptions{handler: func() socket.Handler { return h }})
 	good := s.dial(t)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	var sent atomic.Int64
-	for range 300 {
+	var b []byte
+	conns := 0
+	for sent := 0; sent < total; conns++ {
 		p := s.dial(t)
-		go func() { _, _ = io.Copy(io.Discard, p.nc) }() // ends with the connection
-		for range 50 {
-			b := make([]byte, rnd.IntN(300))
-			for i := range b {
-				b[i] = byte(rnd.Uint32())
-			}
-			if rnd.IntN(2) == 0 {
-				b = masked(websocket.Opcode(rnd.IntN(16)), string(b))
+		go func() { _, _ = io.Copy(io.Discard, p.r) }() // ends with the connection
+		for range writes {
+			b = b[:0]
+			for range frames {
+				b = append(b, randomFrame(rnd, conns%4)...)
 			}
 			if _, err := p.nc.Write(b); err != nil {
-				break
+				break // it was closed for what it sent
 			}
-			sent.Add(1)
+			sent += frames
 		}
 		_ = p.nc.Close()
 		good.send(websocket.OpText, "still here")
 		good.want(websocket.OpText, "still here")
 	}
-	for range 300 {
+	for range conns {
 		select {
 		case <-h.closed:
 		case <-time.After(patience):
 			t.Fatal("a connection did not end")
 		}
 	}
-	t.Logf("%d random writes", sent.Load())
+}
+
+// randomFrame is well formed at level 0, as the header goes at level 1, rarely at level 2
+// and not even masked at level 3.
+func randomFrame(rnd *rand.Rand, level int) []byte {
+	payload := make([]byte, rnd.IntN(40))
+	for i := range payload {
+		payload[i] = byte(rnd.Uint32())
+	}
+	ops := []websocket.Opcode{websocket.OpBinary, websocket.OpPing, websocket.OpPong}
+	switch {
+	case level == 3:
+		return payload
+	case level == 2 && rnd.IntN(1000) == 0:
+		return masked(websocket.Opcode(rnd.IntN(16)), string(payload))
+	case level == 1:
+		return fragment(websocket.OpText, strings.ToValidUTF8(string(payload), "?"), rnd.IntN(2000) > 0)
+	}
+	return masked(ops[rnd.IntN(len(ops))], string(payload))
 }
 
 func TestShutdownEndsEveryConnection(t *testing.T) {
