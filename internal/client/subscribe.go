@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/auth"
@@ -45,11 +46,11 @@ func (c *Client) Subscribe(ctx context.Context, channels []string, member *Membe
 		return fmt.Errorf("client: %w", err)
 	}
 	running, stop := context.WithCancel(ctx)
-	joined := make(chan error, 1)
-	go func() { joined <- engine.Run(running) }() // ends with stop
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = engine.Run(running) }) // ends with stop; Run has no error to speak of
 	defer func() {
 		stop()
-		<-joined // Run has no error to speak of
+		wg.Wait()
 	}()
 	var d delays
 	for {
