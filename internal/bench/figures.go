@@ -187,17 +187,17 @@ func churnFigure(r *Result) Figure {
 		What: fmt.Sprintf("memory after %d rounds of %d connects and disconnects", len(r.Rounds), r.Connections),
 		Bar:  "flat", Measured: "unknown",
 	}
-	if r.Memory == nil || len(r.Rounds) < 3 {
+	if r.Memory == nil || len(r.Rounds) < 2 {
 		return f
 	}
-	sizes := make([]float64, len(r.Rounds))
-	for i, round := range r.Rounds {
-		sizes[i] = float64(round.RSS) / 1e6
+	most := int64(0)
+	for _, round := range r.Rounds {
+		most = max(most, round.RSS)
 	}
-	third := len(sizes) / 3
-	early, last := middle(sizes[1:1+third]), middle(sizes[len(sizes)-third:])
-	f.Measured = fmt.Sprintf("%+.1f %%: %.1f MB in the first third, %.1f MB in the last", 100*(last/early-1), early, last)
-	f.IsMet = last/early-1 <= barGrowth
-	f.Note = fmt.Sprintf("%.1f MB before the first, %.1f MB after the last; at most 5 %% counts as flat", float64(r.Memory.Before)/1e6, sizes[len(sizes)-1])
+	first, last := r.Rounds[0].RSS, r.Rounds[len(r.Rounds)-1].RSS
+	growth := float64(last)/float64(first) - 1
+	f.Measured = fmt.Sprintf("%+.1f %%: %.1f MB settled after the first, %.1f MB after the last", 100*growth, float64(first)/1e6, float64(last)/1e6)
+	f.IsMet = growth <= barGrowth
+	f.Note = fmt.Sprintf("%.1f MB before the first, at most %.1f MB right after a round; growth of at most 5 %% counts as flat", float64(r.Memory.Before)/1e6, float64(most)/1e6)
 	return f
 }

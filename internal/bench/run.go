@@ -10,6 +10,9 @@ import (
 const (
 	settleIdle  = 5 * time.Second
 	settleChurn = 500 * time.Millisecond
+	// settleEnds comes after the first and after the last round of churn, whose memory is
+	// compared: time for a server to return what a burst has left.
+	settleEnds = 12 * time.Second
 	// settleMost bounds the wait for memory to stop falling.
 	settleMost = 30 * time.Second
 )
@@ -115,7 +118,7 @@ func Idle(ctx context.Context, o Options) (*Result, error) {
 }
 
 // Churn connects and disconnects everything again and again and measures the server's
-// memory after every round.
+// memory after every round; after the first and the last once it has settled.
 func Churn(ctx context.Context, o Options) (*Result, error) {
 	o.Window, o.Rate = 1, 0 // not used
 	s, err := begin(ctx, o, ScenarioChurn)
@@ -130,15 +133,19 @@ func Churn(ctx context.Context, o Options) (*Result, error) {
 	if rss := s.target.rss(); rss > 0 {
 		s.result.Memory = &Memory{Before: rss}
 	}
-	for range max(1, s.o.Rounds) {
+	for i := range max(1, s.o.Rounds) {
 		round := Round{Opening: s.swarm.connect(ctx)}
 		begun := time.Now()
 		if err := s.swarm.disconnect(ctx); err != nil {
 			return nil, err
 		}
 		round.CloseSeconds = time.Since(begun).Seconds()
-		pause(ctx, settle)
-		round.RSS = s.target.rss()
+		if isEnd := i == 0 || i == s.o.Rounds-1; isEnd && s.o.Rounds > 1 && s.o.Settle == 0 {
+			round.RSS = s.target.settled(ctx, settleEnds, settleMost)
+		} else {
+			pause(ctx, settle)
+			round.RSS = s.target.rss()
+		}
 		s.result.Rounds = append(s.result.Rounds, round)
 	}
 	s.result.Opening = s.result.Rounds[len(s.result.Rounds)-1].Opening
