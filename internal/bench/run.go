@@ -10,8 +10,8 @@ import (
 const (
 	settleIdle  = 5 * time.Second
 	settleChurn = 500 * time.Millisecond
-	// settleEnds comes after the first and after the last round of churn, whose memory is
-	// compared: time for a server to return what a burst has left.
+	// settleEnds comes after the first quarter of the rounds of churn and after the last one,
+	// whose memory is compared: time for a server to return what a burst has left.
 	settleEnds = 12 * time.Second
 	// settleMost bounds the wait for memory to stop falling.
 	settleMost = 30 * time.Second
@@ -118,7 +118,7 @@ func Idle(ctx context.Context, o Options) (*Result, error) {
 }
 
 // Churn connects and disconnects everything again and again and measures the server's
-// memory after every round; after the first and the last once it has settled.
+// memory after every round; after the first quarter and the last once it has settled.
 func Churn(ctx context.Context, o Options) (*Result, error) {
 	o.Window, o.Rate = 1, 0 // not used
 	s, err := begin(ctx, o, ScenarioChurn)
@@ -140,7 +140,7 @@ func Churn(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 		round.CloseSeconds = time.Since(begun).Seconds()
-		if isEnd := i == 0 || i == s.o.Rounds-1; isEnd && s.o.Rounds > 1 && s.o.Settle == 0 {
+		if isEnd := i == quarter(s.o.Rounds) || i == s.o.Rounds-1; isEnd && s.o.Rounds > 1 && s.o.Settle == 0 {
 			round.RSS = s.target.settled(ctx, settleEnds, settleMost)
 		} else {
 			pause(ctx, settle)
@@ -155,3 +155,7 @@ func Churn(ctx context.Context, o Options) (*Result, error) {
 	s.finish(ctx)
 	return s.result, ctx.Err()
 }
+
+// quarter is the round that ends the first quarter, in which a server still grows into its
+// work.
+func quarter(rounds int) int { return max(0, rounds/4-1) }
