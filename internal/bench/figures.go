@@ -15,7 +15,7 @@ const (
 	barPublish     = 30.0       // us of CPU per signed publish
 	barOpening     = 8000.0     // per second
 	barAllocations = 0.005      // per delivery: 0, to the accuracy of the measurement
-	barGrowth      = 0.05       // of memory from the first third of churn to its last
+	barLeak        = 16.0       // bytes per connection that came and went: less than the least one could leave
 
 	// barGoroutines is how many more goroutines ten times the connections may have: those
 	// that happen to be at work.
@@ -195,9 +195,11 @@ func churnFigure(r *Result) Figure {
 		most = max(most, round.RSS)
 	}
 	first, last := r.Rounds[quarter(len(r.Rounds))].RSS, r.Rounds[len(r.Rounds)-1].RSS
-	growth := float64(last)/float64(first) - 1
-	f.Measured = fmt.Sprintf("%+.1f %%: %.1f MB settled after a quarter of them, %.1f MB after the last", 100*growth, float64(first)/1e6, float64(last)/1e6)
-	f.IsMet = growth <= barGrowth
-	f.Note = fmt.Sprintf("%.1f MB before the first, at most %.1f MB right after a round; growth of at most 5 %% counts as flat", float64(r.Memory.Before)/1e6, float64(most)/1e6)
+	between := float64(r.Connections * (len(r.Rounds) - 1 - quarter(len(r.Rounds))))
+	leak := float64(last-first) / between
+	f.Measured = fmt.Sprintf("%+.1f bytes per connection: %.1f MB settled after a quarter of them, %.1f MB after the last", leak, float64(first)/1e6, float64(last)/1e6)
+	f.IsMet = leak <= barLeak
+	f.Note = fmt.Sprintf("%.1f MB before the first, at most %.1f MB right after a round; at most %.0f bytes per connection, less than the least that one could leave behind, count as flat",
+		float64(r.Memory.Before)/1e6, float64(most)/1e6, barLeak)
 	return f
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // maxParkedWorkers bounds the goroutines kept for the next turns, per processor.
-const maxParkedWorkers = 32
+const maxParkedWorkers = 4
 
 // ErrStopped is returned when a connection is opened on an engine that has ended.
 var ErrStopped = errors.New("socket: engine has stopped")
