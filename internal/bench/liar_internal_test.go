@@ -91,6 +91,7 @@ func (l *liar) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 }
 
 func (l *liar) Timeout(*socket.Conn) {}
+func (*liar) Drained(*socket.Conn)   {}
 
 func (l *liar) Closed(*socket.Conn, socket.CloseReason) {}
 

@@ -127,6 +127,7 @@ func (s *subscriber) tell(err error) {
 
 // Timeout is never called: no timer is set.
 func (s *subscriber) Timeout(*socket.Conn) {}
+func (*subscriber) Drained(*socket.Conn)   {}
 
 // Closed counts the connection out.
 func (s *subscriber) Closed(_ *socket.Conn, reason socket.CloseReason) {

@@ -17,6 +17,7 @@ type quiet struct{ channel.Connection }
 func (*quiet) Reply(*protocol.Message)                { /* thrown away */ }
 func (*quiet) ReplyPublication(*protocol.Publication) { /* thrown away */ }
 func (*quiet) WriteSegments([]bufpool.Segment)        { /* thrown away */ }
+func (*quiet) IsCongested(int) bool                   { return false }
 
 func (n *node) connectQuiet() *quiet {
 	c := new(quiet)

@@ -208,6 +208,7 @@ func (c *conn) WriteSegments(segs []bufpool.Segment) {
 		}
 	}
 }
+func (*conn) IsCongested(int) bool { return false }
 
 func (c *conn) record(payload []byte) {
 	var f struct {

@@ -219,6 +219,7 @@ func (s scripted) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 }
 
 func (scripted) Timeout(*socket.Conn) {}
+func (scripted) Drained(*socket.Conn) {}
 
 func (scripted) Closed(*socket.Conn, socket.CloseReason) {}
 

@@ -138,6 +138,8 @@ func (l *listener) Timeout(c *socket.Conn) {
 	}
 }
 
+func (*listener) Drained(*socket.Conn) {}
+
 // Closed reports the end. A server explains a close by an error frame directly before it;
 // any other error frame explains nothing.
 func (l *listener) Closed(_ *socket.Conn, reason socket.CloseReason) {

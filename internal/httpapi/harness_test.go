@@ -184,6 +184,7 @@ func (c *conn) WriteSegments(segs []bufpool.Segment) {
 		}
 	}
 }
+func (*conn) IsCongested(int) bool { return false }
 
 func (c *conn) record(payload []byte) {
 	c.mu.Lock()

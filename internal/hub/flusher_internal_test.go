@@ -23,6 +23,8 @@ func (jsonCodec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	return append(append(dst, p.Data...), '}')
 }
 
+func (jsonCodec) IsBinary(protocol.MessageKind) bool { return false }
+
 // sink is a connection that counts.
 type sink struct {
 	Subscriber
@@ -36,6 +38,7 @@ func (s *sink) WriteSegments(segs []bufpool.Segment) {
 	}
 	s.writes++
 }
+func (*sink) IsCongested(int) bool { return false }
 
 // newBench makes a hub that does not run, with connections that have several live
 // subscriptions each: connection i has subscriptions i*each to i*each+each-1 of topics,

@@ -31,6 +31,10 @@ type Conn interface {
 	// the buffers it must keep beyond the call. segs itself is the caller's again after it.
 	// It is called with a lock of the hub held and must not call the hub.
 	WriteSegments(segs []bufpool.Segment)
+	// IsCongested reports whether more bytes should not be written now. After true the
+	// connection's owner is told when it can go on. It is called with a lock of the hub held
+	// and must not call the hub.
+	IsCongested(more int) bool
 }
 
 // Options of a Hub. Zero fields mean the default.

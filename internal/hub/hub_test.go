@@ -103,6 +103,7 @@ func (d *diarist) WriteSegments([]bufpool.Segment) {
 	defer d.diary.mu.Unlock()
 	d.diary.entries = append(d.diary.entries, d.name)
 }
+func (*diarist) IsCongested(int) bool { return false }
 
 func TestASmallTopicDoesNotWaitBehindAGiantOne(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,8 @@ func (lineCodec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	return append(dst, p.Data...)
 }
 
+func (lineCodec) IsBinary(protocol.MessageKind) bool { return false }
+
 func codecs() [protocol.NumVariants]protocol.Codec {
 	return [protocol.NumVariants]protocol.Codec{lineCodec{}}
 }
@@ -85,6 +87,7 @@ func (p *peer) WriteSegments(segs []bufpool.Segment) {
 	defer p.mu.Unlock()
 	p.writes = append(p.writes, frames)
 }
+func (*peer) IsCongested(int) bool { return false }
 
 // payloads splits a segment in frames and checks that it holds as many as it says.
 func payloads(s bufpool.Segment) ([]string, error) {

@@ -164,3 +164,23 @@ func (sub *Subscription) keepLocked(p *protocol.Publication, limit int) {
 		h.pubs = append(h.pubs, p)
 	}
 }
+
+// Lag is what a subscription made by Follow missed.
+type Lag struct {
+	From, To   uint64              // Change.Number of the first publication that was not delivered, and of the last one seen
+	Keys       map[string]struct{} // of everything missed; nil after overflow
+	IsOverflow bool                // more keys were missed than are remembered
+}
+
+// Follow is Subscribe for a topic of changes (protocol.KindChange) whose state can be read
+// again: when the connection is congested, or the hold overflows, the subscription stops
+// being delivered to, lags, and only notes what it misses, in bounded memory. The owner then
+// reads Lag, closes it, sends the present state and follows anew.
+func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { panic("sketch") }
+
+// Lag reports what sub misses, and whether it lags at all. The caller must not keep Keys
+// beyond Close.
+func (sub *Subscription) Lag() (Lag, bool) { panic("sketch") }
+
+// Sent returns the frames and bytes delivered since the last call.
+func (sub *Subscription) Sent() (frames, bytes int) { panic("sketch") }

@@ -12,6 +12,7 @@ const (
 	CommandUnsubscribe
 	CommandSignIn
 	CommandClientEvent
+	CommandRefreshAuth
 )
 
 // Command is one decoded inbound frame. Its byte slices alias the frame and are valid only
@@ -28,4 +29,7 @@ type Command struct {
 
 	Event string // client event: its name
 	Data  []byte // client event: one JSON value exactly as received; nil means absent
+
+	View  *ViewRequest // subscribe, unsubscribe: the view that is meant; nil where a channel is
+	Token string       // refresh of the authorization
 }

@@ -6,13 +6,20 @@ import "time"
 type MessageKind uint8
 
 const (
-	MessageEstablished MessageKind = iota + 1
+	// MessagePublication is none that a Message has: it stands for publications where a kind
+	// is asked for.
+	MessagePublication MessageKind = iota
+	MessageEstablished
 	MessagePing
 	MessagePong
 	MessageSubscriptionSucceeded
 	MessageSubscriptionError
 	MessageCacheMiss
 	MessageError
+	MessageViewSubscribed
+	MessageViewSnapshot
+	MessageIssue
+	MessageAuthRefreshed
 )
 
 // Message is a reply or notice for one connection, before encoding. Fan-out uses
@@ -28,6 +35,12 @@ type Message struct {
 	Members  []Member // with Presence: each distinct user once, the joiner included
 
 	Err *Error // MessageError, MessageSubscriptionError
+
+	View *ViewMessage // MessageViewSubscribed, MessageViewSnapshot
+
+	Issue   *Issue // MessageIssue; MessageAuthRefreshed: why it was refused, nil when it was not
+	IsFatal bool   // MessageIssue: the connection ends
+	Expires int64  // MessageAuthRefreshed: Unix seconds
 }
 
 // Member is one distinct user of a presence channel.

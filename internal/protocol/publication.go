@@ -13,6 +13,9 @@ const (
 	KindMemberRemoved
 	// KindSubscriptionCount announces Count subscribed connections.
 	KindSubscriptionCount
+	// KindChange tells what Change says about one entity of a view. Data is the patch or the
+	// whole entity as it goes on the wire; nil when the entity left the view.
+	KindChange
 )
 
 // Publication is one change of a topic, on its way from an engine through the bus to the
@@ -27,10 +30,15 @@ type Publication struct {
 	Data   []byte   // one JSON value exactly as it goes on the wire (a published string is a JSON string literal); nil means absent
 	UserID string   // the member concerned; for a client event on a presence channel its sender
 	Count  int      // KindSubscriptionCount only
+	Change *Change  // KindChange only
 	Except SocketID // a connection that must not receive it; zero excludes nobody
 }
 
 // Size estimates the bytes one subscriber will be sent, for queue bounds.
 func (p *Publication) Size() int {
-	return len(p.Topic.Name) + len(p.Event) + len(p.Data) + len(p.UserID) + 64
+	n := len(p.Topic.Name) + len(p.Event) + len(p.Data) + len(p.UserID) + 64
+	if p.Change != nil {
+		n += len(p.Change.View) + len(p.Change.Key) + len(p.Change.Seq)
+	}
+	return n
 }

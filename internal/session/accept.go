@@ -190,4 +190,5 @@ type refused struct{}
 
 func (refused) Message(*socket.Conn, socket.Opcode, []byte) {}
 func (refused) Timeout(*socket.Conn)                        {}
+func (refused) Drained(*socket.Conn)                        {}
 func (refused) Closed(*socket.Conn, socket.CloseReason)     {}

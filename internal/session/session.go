@@ -73,6 +73,8 @@ func (s *Session) Timeout(c *socket.Conn) {
 	s.checkDeadlines(c)
 }
 
+func (*Session) Drained(*socket.Conn) {}
+
 // Closed frees the quota at once, then does what a leave does.
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	ss := s.sessions

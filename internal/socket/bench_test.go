@@ -103,4 +103,5 @@ type idler struct{}
 
 func (idler) Message(*socket.Conn, socket.Opcode, []byte) {}
 func (idler) Timeout(*socket.Conn)                        {}
+func (idler) Drained(*socket.Conn)                        {}
 func (idler) Closed(*socket.Conn, socket.CloseReason)     {}

@@ -26,6 +26,9 @@ type Handler interface {
 	Message(c *Conn, op Opcode, payload []byte)
 	// Timeout says that the time given to SetTimer has come.
 	Timeout(c *Conn)
+	// Drained says that everything queued has been written, once after each time that
+	// Conn.IsCongested reported true.
+	Drained(c *Conn)
 	// Closed is called exactly once, last, as soon as the connection is dead to the
 	// application, even while the closing handshake goes on.
 	Closed(c *Conn, reason CloseReason)
@@ -49,6 +52,7 @@ type Endpoint struct {
 	MaxMessage     int  // bytes of one inbound message; a longer one closes with 1009
 	MaxQueueFrames int  // frames that may wait to be written
 	MaxQueueBytes  int  // bytes that may wait; zero bounds frames only
+	CongestedBytes int  // bytes that may wait before IsCongested; zero means half of MaxQueueBytes, or 256 KiB
 	DropWhenFull   bool // drop broadcasts for a slow consumer instead of disconnecting it
 
 	// SlowConsumer is what a slow consumer is told before it is cut.
@@ -120,6 +124,14 @@ func (c *Conn) Send(payload []byte) {
 	c.write([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: 1}}, true)
 	buf.Release()
 }
+
+// SendBinary is Send for one binary message.
+func (c *Conn) SendBinary(payload []byte) { panic("sketch") }
+
+// IsCongested reports whether more bytes should not be queued now because others wait
+// already: more than Endpoint.CongestedBytes with them, or half of the frames allowed. It
+// never is when nothing waits. After true, Handler.Drained is called.
+func (c *Conn) IsCongested(more int) bool { panic("sketch") }
 
 // WriteSegments sends or queues whole frames, in order. It retains the buffers it must keep
 // beyond the call. Frames that do not fit the queue make a slow consumer.

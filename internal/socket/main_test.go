@@ -45,6 +45,8 @@ func (r *recorder) Timeout(c *socket.Conn) {
 	}
 }
 
+func (*recorder) Drained(*socket.Conn) {}
+
 func (r *recorder) Closed(_ *socket.Conn, reason socket.CloseReason) { r.closed <- reason }
 
 func (r *recorder) wantClosed(t *testing.T, want socket.CloseReason) {

@@ -15,6 +15,7 @@ func (h *collector) Message(_ *Conn, op Opcode, payload []byte) {
 	h.messages = append(h.messages, string(op)+string(payload))
 }
 func (h *collector) Timeout(*Conn)             {}
+func (*collector) Drained(*Conn)               {}
 func (h *collector) Closed(*Conn, CloseReason) {}
 
 // parse feeds chunks to a connection that is open but has no socket: what it writes waits.

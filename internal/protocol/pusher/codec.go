@@ -18,6 +18,9 @@ var _ protocol.Codec = Codec{}
 // Variant is the key under which the hub shares what this codec encodes.
 func (Codec) Variant() protocol.Variant { return protocol.VariantPusher }
 
+// IsBinary implements protocol.Codec: everything is text.
+func (Codec) IsBinary(protocol.MessageKind) bool { return false }
+
 // Names of events on the wire, in both directions.
 const (
 	eventPing           = "pusher:ping"

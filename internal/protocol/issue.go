@@ -1,0 +1,55 @@
+package protocol
+
+import (
+	"fmt"
+	"time"
+)
+
+// Issue is an error as clients of views see it: in the answer to a refused handshake, in a
+// socket issue, and as the first word of a close reason (live-views 1.6, 1.7, 1.10). It
+// carries no internals. Compare Code, never Message.
+type Issue struct {
+	Code       string
+	Status     int  // of HTTP
+	Retryable  bool // whether trying again, if need be with a fresh token, can succeed
+	Message    string
+	Action     string        // what to do about it; may be empty
+	RetryAfter time.Duration // told to the client in whole seconds; zero: not told
+}
+
+func (i *Issue) Error() string { return i.Code + ": " + i.Message }
+
+// Withf is a copy of i with another message.
+func (i *Issue) Withf(format string, args ...any) *Issue {
+	c := *i
+	c.Message = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// After is a copy of i that tells when to try again.
+func (i *Issue) After(d time.Duration) *Issue {
+	c := *i
+	c.RetryAfter = d
+	return &c
+}
+
+// Every issue that a client of views can be sent (live-views 1.7).
+var (
+	IssueTokenMissing      = &Issue{Code: "token-missing", Status: 401, Message: "No token", Action: "Send a token in the Authorization header or in hs_token"}
+	IssueTokenExpired      = &Issue{Code: "token-expired", Status: 401, Retryable: true, Message: "The token has expired"}
+	IssueTokenSignature    = &Issue{Code: "token-invalid-signature", Status: 401, Retryable: true, Message: "The signature of the token does not match"}
+	IssueTokenFormat       = &Issue{Code: "token-invalid-format", Status: 400, Retryable: true, Message: "The token is malformed"}
+	IssueTokenIssuer       = &Issue{Code: "token-invalid-issuer", Status: 401, Retryable: true, Message: "The token has another issuer"}
+	IssueTokenAudience     = &Issue{Code: "token-invalid-audience", Status: 401, Retryable: true, Message: "The token is for another audience"}
+	IssueTokenClaim        = &Issue{Code: "token-missing-claim", Status: 400, Message: "The token lacks a claim that is needed"}
+	IssueTokenKey          = &Issue{Code: "token-key-not-found", Status: 401, Retryable: true, Message: "The key of the token is not known"}
+	IssueTokenStatic       = &Issue{Code: "invalid-static-token", Status: 401, Message: "The token is not known"}
+	IssueOriginMismatch    = &Issue{Code: "origin-mismatch", Status: 403, Message: "The token is bound to another origin or address"}
+	IssueOriginRequired    = &Issue{Code: "origin-required", Status: 403, Message: "The token is bound to an origin and the request has none"}
+	IssueRateLimit         = &Issue{Code: "rate-limit-exceeded", Status: 429, Retryable: true, Message: "Too many requests", Action: "Wait, then try again"}
+	IssueConnectionLimit   = &Issue{Code: "connection-limit-exceeded", Status: 429, Retryable: true, Message: "Too many connections", Action: "Close connections that are not needed"}
+	IssueSubscriptionLimit = &Issue{Code: "subscription-limit-exceeded", Status: 429, Retryable: true, Message: "Too many subscriptions", Action: "Unsubscribe from something first"}
+	IssueSnapshotLimit     = &Issue{Code: "snapshot-limit-exceeded", Status: 429, Retryable: true, Message: "The snapshot has too many rows", Action: "Subscribe with a key, a cursor or a snapshotLimit"}
+	IssueEgressLimit       = &Issue{Code: "egress-limit-exceeded", Status: 429, Retryable: true, Message: "Too many bytes sent in this minute", Action: "Subscribe to less, or try again later"}
+	IssueInternal          = &Issue{Code: "internal-error", Status: 500, Retryable: true, Message: "Internal error"}
+)

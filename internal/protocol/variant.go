@@ -1,0 +1,14 @@
+package protocol
+
+// Variant is a way to encode a publication: every connection has one, and the hub encodes
+// a publication once for each variant among its subscribers. Small and comparable.
+type Variant uint8
+
+const (
+	// VariantPusher is Pusher protocol 7: JSON text frames.
+	VariantPusher Variant = iota
+	// VariantViews is the protocol of live views: JSON in binary frames, gzip when large.
+	VariantViews
+	// NumVariants bounds tables indexed by Variant.
+	NumVariants
+)
