@@ -11,7 +11,7 @@ type Quota struct{ used atomic.Int64 }
 func (q *Quota) Acquire(max int) bool {
 	for {
 		n := q.used.Load()
-		if max > 0 && n >= int64(max) {
+		if isFull(n, max) {
 			return false
 		}
 		if q.used.CompareAndSwap(n, n+1) {
@@ -29,3 +29,11 @@ func (q *Quota) Release() {
 
 // Used is how many units are in use.
 func (q *Quota) Used() int { return int(q.used.Load()) }
+
+// isFull reports whether used units are all that a maximum admits.
+func isFull(used int64, max int) bool {
+	if max <= 0 {
+		return max == None
+	}
+	return used >= int64(max)
+}

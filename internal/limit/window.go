@@ -1,8 +1,3 @@
-// Package limit counts things against a bound: [Window] so many per stretch of time,
-// [Quota] so many at once.
-//
-// It is arithmetic on what it is given: it reads no clock, knows no app and no connection,
-// and starts no goroutine. In both, a maximum of zero or less means unlimited.
 package limit
 
 import "time"
@@ -19,27 +14,37 @@ type Window struct {
 
 // Allow counts one event at now and reports whether it is within max per length.
 func (w *Window) Allow(now time.Time, max int, length time.Duration) bool {
-	return w.AllowN(now, 1, max, length)
+	return w.Spend(now, 1, int64(max), length)
 }
 
 // AllowN counts n events at now, all or none of them: refused events use nothing up.
 func (w *Window) AllowN(now time.Time, n, max int, length time.Duration) bool {
+	return w.Spend(now, int64(n), int64(max), length)
+}
+
+// Spend is AllowN for amounts such as bytes, which may be more than an int holds.
+//
+//millrace:hot BenchmarkWindowSpend TestHotPathsDoNotAllocate
+func (w *Window) Spend(now time.Time, n, max int64, length time.Duration) bool {
 	if max <= 0 {
-		return true
+		return max != None
 	}
 	t := now.UnixNano()
 	if w.used == 0 || w.over(t, length) {
 		w.start, w.used = t, 0
 	}
-	if int64(n) > int64(max)-w.used {
+	if n > max-w.used {
 		return false
 	}
-	w.used += int64(n)
+	w.used += n
 	return true
 }
 
 // Left is how many events Allow would grant at now.
 func (w *Window) Left(now time.Time, max int, length time.Duration) int {
+	if max == None {
+		return 0
+	}
 	if w.over(now.UnixNano(), length) {
 		return max
 	}

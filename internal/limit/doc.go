@@ -1,0 +1,27 @@
+// Package limit counts things against a bound: [Window] and [Sliding] so many per stretch
+// of time, [Quota] so many at once; [Windows] and [Keyed] the same for each of many keys,
+// such as addresses and subjects; [Reservation] several of these in order, all or none.
+//
+// It is arithmetic on what it is given: it reads no clock, knows no app and no connection,
+// and starts no goroutine. Everywhere, a maximum of zero or less means unlimited, and only
+// [None] means nothing at all.
+package limit
+
+// None is the maximum that admits nothing. It is below zero so that a limit that was never
+// set cannot mean it.
+const None = -1 << 31
+
+// Literal turns a maximum in which zero means zero, and less than zero that there is none,
+// as in the claims of a token, into one of this package.
+func Literal(max int64) int {
+	switch {
+	case max == 0:
+		return None
+	case max < 0:
+		return 0
+	default:
+		return int(min(max, maxInt))
+	}
+}
+
+const maxInt = int64(^uint(0) >> 1)
