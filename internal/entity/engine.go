@@ -1,0 +1,186 @@
+package entity
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Receiver is told of changes, with the type locked exclusively, in the order of their
+// numbers, after they are stored. The state of the type is the one after all of them. It must
+// not block, and not keep the slice.
+type Receiver interface {
+	Changed(t *Type, changes []Change)
+}
+
+// Options of an Engine. Zero means the default.
+type Options struct {
+	Store         Store // may be nil: memory only
+	Now           func() time.Time
+	MaxArray      int           // elements kept of an array in an entity, the newest; default 100 (live-views 5.6)
+	MaxDepth      int           // nesting of data; default 64
+	MaxSize       int           // bytes of an entity; default 1 MiB
+	MaxKey        int           // bytes of a key; default 1024
+	MaxBatch      int           // mutations of a batch; default 1000
+	MaxWaiting    int           // bytes of data that wait to be applied; default 16 MiB, beyond: ErrBackpressure
+	MaxTombstones int           // per type; default 10000
+	ReceiptTTL    time.Duration // default 24 h
+	MaxReceipts   int           // idempotency keys that are remembered, the newest; default 100,000
+	Log           *slog.Logger
+	Metrics       *Metrics
+}
+
+// maxBytes is the most that options may allow to wait: offsets in a batch are 32 bits.
+const maxBytes = 1 << 29
+
+func (o Options) withDefaults() Options {
+	o.MaxArray = orDefault(o.MaxArray, 100)
+	o.MaxDepth = orDefault(o.MaxDepth, 64)
+	o.MaxSize = min(orDefault(o.MaxSize, 1<<20), maxBytes)
+	o.MaxKey = orDefault(o.MaxKey, 1024)
+	o.MaxBatch = orDefault(o.MaxBatch, 1000)
+	o.MaxWaiting = min(orDefault(o.MaxWaiting, 16<<20), maxBytes)
+	o.MaxTombstones = orDefault(o.MaxTombstones, 10_000)
+	o.ReceiptTTL = orDefault(o.ReceiptTTL, 24*time.Hour)
+	o.MaxReceipts = orDefault(o.MaxReceipts, 100_000)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
+func orDefault[T int | time.Duration](value, preset T) T {
+	if value <= 0 {
+		return preset
+	}
+	return value
+}
+
+// Engine applies batches in one order. Apply, Declare, Find and Types are safe for concurrent
+// use; Load comes before all else, and Run is called once.
+type Engine struct {
+	o         Options // immutable
+	types     registry
+	queue     queue
+	preparers sync.Pool // of *preparer
+	applier   applier   // Load's, then Run's
+}
+
+// New makes an engine without entities.
+func New(o Options) *Engine {
+	o = o.withDefaults()
+	e := &Engine{
+		o:     o,
+		types: registry{types: map[typeID]*Type{}, known: map[*Type]bool{}},
+		queue: queue{limit: o.MaxWaiting, signal: make(chan struct{}, 1), metrics: o.Metrics},
+	}
+	e.preparers.New = func() any { return &preparer{o: &e.o, pending: pending{done: make(chan struct{}, 1)}} }
+	e.applier = applier{
+		Engine:   e,
+		merger:   merger{maxArray: o.MaxArray},
+		receipts: receipts{max: o.MaxReceipts, byID: map[receiptID]noted{}},
+		group:    1,
+	}
+	return e
+}
+
+// Declare finds or makes a type. The name must pass CheckType.
+func (e *Engine) Declare(app, name string) *Type {
+	if t, isKnown := e.types.find(app, name); isKnown {
+		return t
+	}
+	return e.types.get(app, name, true)
+}
+
+// Find is nil for a type that nobody has declared and that has never had an entity.
+func (e *Engine) Find(app, name string) *Type {
+	if t, isKnown := e.types.find(app, name); isKnown {
+		return t
+	}
+	return nil
+}
+
+// Types lists those of an app that Find finds, by name.
+func (e *Engine) Types(app string) []*Type { return e.types.of(app) }
+
+// Apply returns when the batch is stored and its changes have been handed to the receiver.
+// Its cursor is that of its changes or, when it changed nothing, that of the last change
+// before it.
+//
+// Errors: *Error, ErrBackpressure, ErrClosed, the store's: then nothing was changed. Or ctx's:
+// then nothing was changed, unless the applier had the batch already. Apply keeps Append of
+// the mutations and nothing else of b.
+func (e *Engine) Apply(ctx context.Context, b *Batch) (Seq, error) {
+	seq, err := e.apply(ctx, b)
+	if err != nil {
+		e.o.Metrics.refuse(err)
+	}
+	return seq, err
+}
+
+//millrace:hot BenchmarkApply TestApplyAllocs
+func (e *Engine) apply(ctx context.Context, b *Batch) (Seq, error) {
+	if err := ctx.Err(); err != nil {
+		return Seq{}, err
+	}
+	if err := e.queue.admits(0); err != nil {
+		return Seq{}, err
+	}
+	// Preparers are lent: they are a third of what a mutation allocates. One that the applier
+	// may still have is not given back.
+	p := e.preparers.Get().(*preparer)
+	err := p.prepare(b)
+	if err == nil {
+		err = e.queue.put(&p.pending)
+	}
+	if err != nil {
+		e.giveBack(p)
+		return Seq{}, err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		if e.queue.withdraw(&p.pending) {
+			e.giveBack(p)
+			return Seq{}, ctx.Err()
+		}
+		select {
+		case <-p.done:
+		default:
+			return Seq{}, ctx.Err()
+		}
+	}
+	seq, err := p.seq, p.err
+	e.giveBack(p)
+	return seq, err
+}
+
+func (e *Engine) giveBack(p *preparer) {
+	p.reset()
+	e.preparers.Put(p)
+}
+
+// Run applies until ctx ends, then what waits. r is told of every change.
+func (e *Engine) Run(ctx context.Context, r Receiver) error {
+	a := &e.applier
+	a.receiver = r
+	// What was taken from the queue is applied to the end, whatever ends ctx.
+	lasting := context.WithoutCancel(ctx)
+	for ctx.Err() == nil {
+		select {
+		case <-e.queue.signal:
+			a.applyAll(ctx, lasting)
+		case <-ctx.Done():
+		}
+	}
+	e.queue.close()
+	a.applyAll(lasting, lasting)
+	return nil
+}

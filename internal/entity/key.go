@@ -1,0 +1,40 @@
+package entity
+
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/internal/jsontext"
+)
+
+// KeyText is the key that a JSON value means (live-views 6, step 2): a string as it is, an
+// array of unsigned integers as the hex of their bytes, everything else its JSON text without
+// space. It is false where there is no value.
+func KeyText(v jsontext.Value) (key string, ok bool) {
+	switch v.Kind() {
+	case jsontext.Absent:
+		return "", false
+	case jsontext.String:
+		return v.Text(), true
+	case jsontext.Array:
+		if key, ok := hexKey(v); ok {
+			return key, true
+		}
+		fallthrough
+	default:
+		return string(v.Compact()), true
+	}
+}
+
+// hexKey is what an array of unsigned integers means: each modulo 256, two digits.
+func hexKey(v jsontext.Value) (key string, ok bool) {
+	const hex = "0123456789abcdef"
+	var text []byte
+	for element := range v.Elements() {
+		n, err := strconv.ParseUint(string(element), 10, 64)
+		if err != nil {
+			return "", false
+		}
+		text = append(text, hex[n>>4&15], hex[n&15])
+	}
+	return string(text), true
+}

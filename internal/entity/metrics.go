@@ -1,0 +1,124 @@
+package entity
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// refusal says why a batch was not applied.
+type refusal string
+
+const (
+	refusalInvalid      refusal = "invalid"
+	refusalBackpressure refusal = "backpressure"
+	refusalClosed       refusal = "closed"
+	refusalCancelled    refusal = "cancelled"
+	refusalStore        refusal = "store"
+)
+
+// Metrics of one engine.
+type Metrics struct {
+	mutations  [numOps]prometheus.Counter
+	batches    prometheus.Counter
+	repeats    prometheus.Counter
+	refusals   *prometheus.CounterVec
+	commit     prometheus.Histogram
+	group      prometheus.Histogram
+	entities   prometheus.Gauge
+	tombstones prometheus.Gauge
+	waiting    prometheus.Gauge
+}
+
+// NewMetrics makes the metrics of package entity and registers them unless r is nil.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	mutations := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_entity_mutations_total",
+		Help: "Mutations that changed an entity.",
+	}, []string{"op"})
+	m := &Metrics{
+		mutations: [numOps]prometheus.Counter{
+			OpPatch:  mutations.WithLabelValues("patch"),
+			OpUpsert: mutations.WithLabelValues("upsert"),
+			OpDelete: mutations.WithLabelValues("delete"),
+		},
+		batches: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_entity_batches_total",
+			Help: "Batches that were applied.",
+		}),
+		repeats: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_entity_repeats_total",
+			Help: "Batches that had been applied before, by their idempotency key, and were not applied again.",
+		}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_entity_refusals_total",
+			Help: "Batches that were not applied, or whose caller did not wait: reason is invalid, backpressure, closed, cancelled or store.",
+		}, []string{"reason"}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "millrace_entity_commit_seconds",
+			Help:    "Time the store took to make a group of batches durable.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
+		}),
+		group: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "millrace_entity_group_mutations",
+			Help:    "Mutations that were applied together, in one commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 7),
+		}),
+		entities: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_entity_entities",
+			Help: "Entities that exist.",
+		}),
+		tombstones: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_entity_tombstones",
+			Help: "Deleted entities that are remembered, so that whoever comes back can be told.",
+		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_entity_waiting_bytes",
+			Help: "Size of the mutations that wait to be applied or are being applied.",
+		}),
+	}
+	if r != nil {
+		r.MustRegister(mutations, m.batches, m.repeats, m.refusals, m.commit, m.group, m.entities, m.tombstones, m.waiting)
+	}
+	return m
+}
+
+func (m *Metrics) count(changes []Change) {
+	var n [numOps]int
+	for i := range changes {
+		n[changes[i].Op]++
+	}
+	for op, count := range n {
+		if count > 0 {
+			m.mutations[op].Add(float64(count))
+		}
+	}
+}
+
+// answer counts a batch that is done; if it was refused, Apply does.
+func (m *Metrics) answer(p *pending) {
+	switch {
+	case p.err != nil:
+	case p.isRepeat:
+		m.repeats.Inc()
+	default:
+		m.batches.Inc()
+	}
+}
+
+func (m *Metrics) refuse(err error) {
+	reason := refusalStore
+	_, isInvalid := errors.AsType[*Error](err)
+	switch {
+	case isInvalid:
+		reason = refusalInvalid
+	case errors.Is(err, ErrBackpressure):
+		reason = refusalBackpressure
+	case errors.Is(err, ErrClosed):
+		reason = refusalClosed
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		reason = refusalCancelled
+	}
+	m.refusals.WithLabelValues(string(reason)).Inc()
+}
