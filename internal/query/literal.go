@@ -1,0 +1,137 @@
+package query
+
+import (
+	"bytes"
+
+	"github.com/millrace/millrace/internal/jsontext"
+)
+
+// literal is what a comparison compares with, read once.
+type literal struct {
+	kind     jsontext.Kind
+	truth    bool
+	number   number
+	text     string
+	elements []literal
+	names    []string // of an object, beside elements
+}
+
+func compileLiteral(v jsontext.Value) literal {
+	l := literal{kind: v.Kind()}
+	switch l.kind {
+	case jsontext.Bool:
+		l.truth = v[0] == 't'
+	case jsontext.Number:
+		l.number = parseNumber(bytes.Clone(v))
+	case jsontext.String:
+		l.text = v.Text()
+	case jsontext.Array:
+		for e := range v.Elements() {
+			l.elements = append(l.elements, compileLiteral(e))
+		}
+	case jsontext.Object:
+		for key, e := range v.Entries() {
+			l.names = append(l.names, key.Text())
+			l.elements = append(l.elements, compileLiteral(e))
+		}
+	default: // null
+	}
+	return l
+}
+
+// equals is JSON equality (live-views 5.1); a missing value is null.
+func (l *literal) equals(v jsontext.Value) bool {
+	kind := v.Kind()
+	if kind == jsontext.Absent {
+		kind = jsontext.Null
+	}
+	if kind != l.kind {
+		return false
+	}
+	switch kind {
+	case jsontext.Bool:
+		return l.truth == (v[0] == 't')
+	case jsontext.Number:
+		return l.number.compare(parseNumber(v)) == 0
+	case jsontext.String:
+		return v.Means(l.text)
+	case jsontext.Array:
+		return l.equalsArray(v)
+	case jsontext.Object:
+		return l.equalsObject(v)
+	default:
+		return true // null
+	}
+}
+
+func (l *literal) equalsArray(v jsontext.Value) bool {
+	n := 0
+	for e := range v.Elements() {
+		if n == len(l.elements) || !l.elements[n].equals(e) {
+			return false
+		}
+		n++
+	}
+	return n == len(l.elements)
+}
+
+func (l *literal) equalsObject(v jsontext.Value) bool {
+	n := 0
+	for range v.Entries() {
+		n++
+	}
+	if n != len(l.elements) {
+		return false
+	}
+	for i := range l.elements {
+		at := v.Lookup(l.names[i : i+1])
+		if at == nil || !l.elements[i].equals(at) {
+			return false
+		}
+	}
+	return true
+}
+
+// order compares v with the literal; false when they have no order.
+func (l *literal) order(v jsontext.Value) (int, bool) {
+	if v.Kind() != l.kind {
+		return 0, false
+	}
+	switch l.kind {
+	case jsontext.Number:
+		return -l.number.compare(parseNumber(v)), true
+	case jsontext.String:
+		return compareText(v, l.text), true
+	case jsontext.Bool:
+		switch truth := v[0] == 't'; {
+		case truth == l.truth:
+			return 0, true
+		case truth:
+			return 1, true
+		}
+		return -1, true
+	default:
+		return 0, false
+	}
+}
+
+// compareText compares what a string means, bytewise.
+func compareText(v jsontext.Value, text string) int {
+	body := unquote(v)
+	n := min(len(body), len(text))
+	for i := range n {
+		if body[i] != text[i] {
+			return int(body[i]) - int(text[i])
+		}
+	}
+	return len(body) - len(text)
+}
+
+// unquote is what a string means; a view of v unless it has escapes.
+func unquote(v jsontext.Value) []byte {
+	body := v[1 : len(v)-1]
+	if bytes.IndexByte(body, '\\') < 0 {
+		return body
+	}
+	return []byte(v.Text())
+}

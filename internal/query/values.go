@@ -1,0 +1,111 @@
+package query
+
+import (
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/jsontext"
+)
+
+// members are those of an object in a definition, by name.
+type members map[string]jsontext.Value
+
+// dropNulls: a member that is null counts as absent.
+func (m members) dropNulls() {
+	for name, v := range m {
+		if v.Kind() == jsontext.Null {
+			delete(m, name)
+		}
+	}
+}
+
+// members reads an object that may have the known members only; nil for anything else.
+func (p *parser) members(path string, v jsontext.Value, known ...string) members {
+	if v.Kind() != jsontext.Object {
+		if path == "" {
+			p.fail("definition", "must be an object")
+		} else {
+			p.failValue(path, v, "must be an object")
+		}
+		return nil
+	}
+	if path != "" {
+		path += "."
+	}
+	m := members{}
+	for key, value := range v.Entries() {
+		name := key.Text()
+		if !slices.Contains(known, name) {
+			p.fail(path+name, "unknown; "+suggest(name, known))
+			continue
+		}
+		if m[name] != nil {
+			p.fail(path+name, "given twice")
+		}
+		m[name] = value
+	}
+	return m
+}
+
+// elements reads an array, of at most limit elements, with the path of each. No value is an
+// empty one.
+func (p *parser) elements(path string, v jsontext.Value, limit int) iter.Seq2[string, jsontext.Value] {
+	return func(yield func(string, jsontext.Value) bool) {
+		if v == nil {
+			return
+		}
+		if v.Kind() != jsontext.Array {
+			p.failValue(path, v, "must be an array")
+			return
+		}
+		i := 0
+		for e := range v.Elements() {
+			if i == limit {
+				p.fail(path, "more than "+strconv.Itoa(limit)+" elements")
+				return
+			}
+			if !yield(path+"["+strconv.Itoa(i)+"]", e) {
+				return
+			}
+			i++
+		}
+	}
+}
+
+func (p *parser) text(path string, v jsontext.Value) (string, bool) {
+	if v.Kind() != jsontext.String {
+		p.failValue(path, v, "must be a string")
+		return "", false
+	}
+	return v.Text(), true
+}
+
+func (p *parser) truth(path string, v jsontext.Value) bool {
+	if v != nil && v.Kind() != jsontext.Bool {
+		p.failValue(path, v, "must be true or false")
+	}
+	return string(v) == "true"
+}
+
+// path reads member names with dots between them. There is no way to write a name that has
+// a dot (live-views 5.6).
+func (p *parser) path(at string, v jsontext.Value) []string {
+	if v == nil {
+		p.fail(at, "missing")
+		return nil
+	}
+	s, ok := p.text(at, v)
+	if !ok {
+		return nil
+	}
+	names := strings.Split(s, ".")
+	switch {
+	case slices.Contains(names, ""):
+		p.failValue(at, v, "must be member names with dots between them, none of them empty")
+	case len(names) > maxSegments || len(s) > maxPath:
+		p.failValue(at, v, "more than "+strconv.Itoa(maxSegments)+" names or "+strconv.Itoa(maxPath)+" bytes")
+	}
+	return names
+}
