@@ -26,8 +26,8 @@ type Handler interface {
 	Message(c *Conn, op Opcode, payload []byte)
 	// Timeout says that the time given to SetTimer has come.
 	Timeout(c *Conn)
-	// Drained says that everything queued has been written, once after each time that
-	// Conn.IsCongested reported true.
+	// Drained says that everything queued has been written since Conn.IsCongested reported
+	// true: once, however often it did, and never for a connection that is closing.
 	Drained(c *Conn)
 	// Closed is called exactly once, last, as soon as the connection is dead to the
 	// application, even while the closing handshake goes on.
@@ -52,7 +52,7 @@ type Endpoint struct {
 	MaxMessage     int  // bytes of one inbound message; a longer one closes with 1009
 	MaxQueueFrames int  // frames that may wait to be written
 	MaxQueueBytes  int  // bytes that may wait; zero bounds frames only
-	CongestedBytes int  // bytes that may wait before IsCongested; zero means half of MaxQueueBytes, or 256 KiB
+	CongestedBytes int  // bytes that may wait before IsCongested; zero means half of MaxQueueBytes, or 256 KiB without one
 	DropWhenFull   bool // drop broadcasts for a slow consumer instead of disconnecting it
 
 	// SlowConsumer is what a slow consumer is told before it is cut.
@@ -111,6 +111,7 @@ type Conn struct {
 	writeArmed  bool // the poller reports when the socket can be written again
 	readPaused  bool // replies overflow the queue: reading goes on when it is empty
 	peerClosed  bool // a close frame was received: cut as soon as the queue is empty
+	tellDrained bool // IsCongested was true: tell the handler when the queue is empty
 	reason      CloseReason
 	queue       *queue // nil when nothing waits
 	upgradeHead []byte // corked: the response to the upgrade
@@ -118,20 +119,18 @@ type Conn struct {
 }
 
 // Send sends or queues one text message. It is a reply: never dropped by itself.
-func (c *Conn) Send(payload []byte) {
+func (c *Conn) Send(payload []byte) { c.reply(OpText, payload) }
+
+// SendBinary is Send for one binary message.
+func (c *Conn) SendBinary(payload []byte) { c.reply(OpBinary, payload) }
+
+// reply sends one frame that is never dropped by itself.
+func (c *Conn) reply(op Opcode, payload []byte) {
 	buf := bufpool.Get(len(payload) + websocket.MaxHeader)
-	buf.B = c.appendFrame(buf.B, OpText, payload)
+	buf.B = c.appendFrame(buf.B, op, payload)
 	c.write([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: 1}}, true)
 	buf.Release()
 }
-
-// SendBinary is Send for one binary message.
-func (c *Conn) SendBinary(payload []byte) { panic("sketch") }
-
-// IsCongested reports whether more bytes should not be queued now because others wait
-// already: more than Endpoint.CongestedBytes with them, or half of the frames allowed. It
-// never is when nothing waits. After true, Handler.Drained is called.
-func (c *Conn) IsCongested(more int) bool { panic("sketch") }
 
 // WriteSegments sends or queues whole frames, in order. It retains the buffers it must keep
 // beyond the call. Frames that do not fit the queue make a slow consumer.

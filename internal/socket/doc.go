@@ -23,5 +23,6 @@
 // Every connection has one queue: what is sent first is written first, replies and
 // broadcasts alike. A write never blocks. When the queue is full the peer is a slow
 // consumer: by the [Endpoint]'s choice it is disconnected, or broadcasts are dropped for it
-// and replies stop being produced because it is no longer read.
+// and replies stop being produced because it is no longer read. Who would rather wait asks
+// [Conn.IsCongested] before it writes and goes on at Drained of the [Handler].
 package socket

@@ -28,6 +28,7 @@ const patience = 10 * time.Second
 type recorder struct {
 	onMessage func(c *socket.Conn, op socket.Opcode, payload []byte)
 	onTimeout func(c *socket.Conn)
+	onDrained func(c *socket.Conn)
 	closed    chan socket.CloseReason
 }
 
@@ -45,7 +46,11 @@ func (r *recorder) Timeout(c *socket.Conn) {
 	}
 }
 
-func (*recorder) Drained(*socket.Conn) {}
+func (r *recorder) Drained(c *socket.Conn) {
+	if r.onDrained != nil {
+		r.onDrained(c)
+	}
+}
 
 func (r *recorder) Closed(_ *socket.Conn, reason socket.CloseReason) { r.closed <- reason }
 

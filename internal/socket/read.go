@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -150,14 +149,6 @@ func (c *Conn) keepPartial() *partial {
 		c.partial = new(partial)
 	}
 	return c.partial
-}
-
-// sendControl sends a control frame as a reply.
-func (c *Conn) sendControl(op Opcode, payload []byte) {
-	buf := bufpool.Get(len(payload) + websocket.MaxHeader)
-	buf.B = c.appendFrame(buf.B, op, payload)
-	c.write([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: 1}}, true)
-	buf.Release()
 }
 
 // maskKey draws a mask that the sender of a page's script cannot guess (RFC 6455 10.3).

@@ -6,12 +6,13 @@ import (
 
 // Events that a turn handles, and the bit that says that somebody has the turn.
 const (
-	eventRead   uint32 = 1 << iota // there may be something to read
-	eventEnd                       // with eventRead: the stream's end may be behind it
-	eventTimer                     // the timer has fired
-	eventClosed                    // the connection is dead to the application
-	eventCut                       // the descriptor is to be closed
-	eventStart                     // the connection was started: early bytes wait
+	eventRead    uint32 = 1 << iota // there may be something to read
+	eventEnd                        // with eventRead: the stream's end may be behind it
+	eventTimer                      // the timer has fired
+	eventDrained                    // the queue has emptied after IsCongested
+	eventClosed                     // the connection is dead to the application
+	eventCut                        // the descriptor is to be closed
+	eventStart                      // the connection was started: early bytes wait
 	turnTaken
 )
 
@@ -58,6 +59,9 @@ func (c *Conn) handle(e uint32, buf []byte) {
 	}
 	if e&eventTimer != 0 {
 		c.expire()
+	}
+	if e&eventDrained != 0 && c.isOpen() {
+		c.handler.Drained(c)
 	}
 	if e&eventClosed != 0 && !c.toldClose {
 		c.tellClosed()
@@ -127,7 +131,7 @@ func (c *Conn) isOpen() bool {
 func (c *Conn) frame(h websocket.Header, payload []byte) {
 	switch h.Op {
 	case websocket.OpPing:
-		c.sendControl(websocket.OpPong, payload)
+		c.reply(websocket.OpPong, payload)
 	case websocket.OpPong:
 	case websocket.OpClose:
 		c.peerClosing(payload)

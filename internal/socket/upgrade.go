@@ -138,6 +138,7 @@ func (c *Conn) uncorkLocked() {
 		if n, _ := c.writeSocket(head.Buf.B); n < head.End {
 			c.cutLocked(ReasonLost)
 		}
+		c.tellDrainedLocked()
 		return
 	}
 	head.Buf.Retain()

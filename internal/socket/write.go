@@ -150,7 +150,16 @@ func (c *Conn) drainedLocked() {
 		c.readPaused = false
 		c.post(eventRead | eventEnd) // the end may have come meanwhile
 	}
+	c.tellDrainedLocked()
 	if c.peerClosed {
 		c.cutLocked(c.reason)
+	}
+}
+
+// tellDrainedLocked lets the handler know that the queue is empty, if it waits for that.
+func (c *Conn) tellDrainedLocked() {
+	if c.tellDrained && c.state == open {
+		c.tellDrained = false
+		c.post(eventDrained)
 	}
 }
