@@ -52,8 +52,20 @@ func (f *flusher) deliver(g *group) {
 			s.conn.WriteSegments(f.segs)
 			f.writes++
 		}
+		if f.asked.isAsked {
+			f.asked = asked{}
+		}
 	}
 	sh.mu.Unlock()
+}
+
+// writeLocked writes a part of what the round has for a connection, ahead of the rest.
+func (f *flusher) writeLocked(s *Subscriber) {
+	if len(f.segs) > 0 {
+		s.conn.WriteSegments(f.segs)
+		f.writes++
+	}
+	f.segs = f.segs[:0]
 }
 
 // addCollectedLocked adds the segments of all topics that s has in this round. A
@@ -75,6 +87,8 @@ func (f *flusher) addSegmentsLocked(g *group, sub *Subscription) {
 	case sub.state == live && !sub.subscriber.isExcepted:
 		f.segs = append(f.segs, *f.runOf(g, sub.subscriber.variant))
 		f.frames += g.frames
+	case sub.isFollow:
+		f.followLocked(g, sub)
 	case sub.state == held:
 		f.keepLocked(g, sub)
 	default:

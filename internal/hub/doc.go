@@ -14,6 +14,8 @@
 // Between topics there is no order; in one batch, topics with few subscribers come first.
 //
 // Loss: the hub loses nothing between Release and Close of a subscription; what a connection
-// does when its queue is full is the connection's affair. Inboxes are bounded through
-// [Hub.Reserve]: when fan-out is behind, publishers wait, then are refused.
+// does when its queue is full is the connection's affair. A subscription made by Follow is
+// not delivered to while its connection is congested: it lags, notes in bounded memory what
+// it misses, and its owner starts over from there. Inboxes are bounded through [Hub.Reserve]:
+// when fan-out is behind, publishers wait, then are refused.
 package hub

@@ -36,7 +36,9 @@ type flusher struct {
 	excepted  []*Subscriber
 	frames    int // delivered
 	writes    int
+	encodings int
 
+	asked   asked             // of the connection that is written to
 	segs    []bufpool.Segment // scratch
 	payload []byte            // scratch
 }
@@ -177,13 +179,14 @@ func (f *flusher) runOf(g *group, v protocol.Variant) *bufpool.Segment {
 	if run.Buf != nil {
 		return run
 	}
-	buf, codec := bufpool.Get(g.bytes), f.shard.hub.codecs[v]
+	buf := bufpool.Get(g.bytes)
 	e := g.first
 	for range g.frames {
-		buf.B, f.payload = appendFrame(buf.B, f.payload, codec, f.entries[e].pub)
+		buf.B, f.payload = f.shard.hub.appendFrame(buf.B, f.payload, v, f.entries[e].pub)
 		e = f.entries[e].next
 	}
 	*run = bufpool.Segment{Buf: buf, End: len(buf.B), Frames: g.frames}
+	f.encodings += g.frames
 	return run
 }
 
@@ -232,7 +235,8 @@ func (f *flusher) finish() {
 	m := f.shard.hub.metrics
 	m.deliveries.Add(float64(f.frames))
 	m.writes.Add(float64(f.writes))
-	f.frames, f.writes = 0, 0
+	m.encodings.Add(float64(f.encodings))
+	f.frames, f.writes, f.encodings = 0, 0, 0
 }
 
 // reuse is s, emptied, unless a burst has made it too large to keep.

@@ -140,7 +140,10 @@ func BenchmarkTopics(b *testing.B) {
 
 func benchmark(b *testing.B, topics, connections, each, n int) {
 	h, conns := newBench(b, topics, connections, each)
-	batch := newBatch(topics, n)
+	measure(b, h, conns, newBatch(topics, n))
+}
+
+func measure(b *testing.B, h *Hub, conns []*sink, batch []*protocol.Publication) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, p := range batch {

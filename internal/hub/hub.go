@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/websocket"
 )
 
 // ErrBackpressure is returned by Reserve when there was no room until ctx ended.
@@ -22,8 +23,13 @@ var ErrHeldOverflow = errors.New("hub: too much was published while the subscrip
 const (
 	defaultInboxBytes = 4 << 20
 	defaultHeld       = 1000
+	defaultLagBytes   = 64 << 10
 	maxShards         = 256
 )
+
+// ErrLagging is returned by Release of a subscription made by Follow when more was published
+// during the hold than it keeps: it lags, and the owner need not wait to bring it up to date.
+var ErrLagging = errors.New("hub: the subscription lags already")
 
 // Conn is what the hub needs of a connection.
 type Conn interface {
@@ -43,13 +49,16 @@ type Options struct {
 	Shards        int                                  // default one per two processors, see newShards
 	MaxInboxBytes int                                  // of what waits for all flushers; default 4 MiB
 	MaxHeld       int                                  // publications kept for one held subscription; default 1000
+	MaxLagBytes   int                                  // of the keys noted for one lagging subscription; default 64 KiB
 	Metrics       *Metrics
 }
 
 // Hub is the fan-out of one node. All methods are safe for concurrent use.
 type Hub struct {
 	codecs  [protocol.NumVariants]protocol.Codec
+	ops     [protocol.NumVariants]websocket.Opcode // of publications
 	maxHeld int
+	maxLag  int
 	metrics *Metrics
 	seed    maphash.Seed
 	shards  []*shard
@@ -61,9 +70,20 @@ type Hub struct {
 
 // New makes a Hub. It delivers only while Run runs.
 func New(o Options) *Hub {
-	h := &Hub{codecs: o.Codecs, maxHeld: o.MaxHeld, metrics: o.Metrics, seed: maphash.MakeSeed()}
+	h := &Hub{
+		codecs: o.Codecs, maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes,
+		metrics: o.Metrics, seed: maphash.MakeSeed(),
+	}
 	if h.maxHeld <= 0 {
 		h.maxHeld = defaultHeld
+	}
+	if h.maxLag <= 0 {
+		h.maxLag = defaultLagBytes
+	}
+	for v, codec := range h.codecs {
+		if h.ops[v] = websocket.OpText; codec != nil && codec.IsBinary(protocol.MessagePublication) {
+			h.ops[v] = websocket.OpBinary
+		}
 	}
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)

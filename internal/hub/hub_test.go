@@ -209,6 +209,7 @@ func TestMetrics(t *testing.T) {
 			"millrace_hub_inbox_bytes":      0,
 			"millrace_hub_deliveries_total": 15,
 			"millrace_hub_writes_total":     3,
+			"millrace_hub_encodings_total":  5,
 		})
 	})
 }

@@ -31,8 +31,13 @@ func (lineCodec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 
 func (lineCodec) IsBinary(protocol.MessageKind) bool { return false }
 
+// binaryCodec is lineCodec in binary messages.
+type binaryCodec struct{ lineCodec }
+
+func (binaryCodec) IsBinary(protocol.MessageKind) bool { return true }
+
 func codecs() [protocol.NumVariants]protocol.Codec {
-	return [protocol.NumVariants]protocol.Codec{lineCodec{}}
+	return [protocol.NumVariants]protocol.Codec{lineCodec{}, binaryCodec{}}
 }
 
 // start runs a hub until the test ends.
@@ -61,8 +66,10 @@ func run(t *testing.T, h *hub.Hub) {
 type peer struct {
 	hub.Subscriber
 
-	mu     sync.Mutex
-	writes [][]string
+	mu        sync.Mutex
+	writes    [][]string
+	congested bool
+	asks      []int // what it was asked about
 }
 
 func attach(t *testing.T, h *hub.Hub) *peer {
@@ -87,15 +94,27 @@ func (p *peer) WriteSegments(segs []bufpool.Segment) {
 	defer p.mu.Unlock()
 	p.writes = append(p.writes, frames)
 }
-func (*peer) IsCongested(int) bool { return false }
+
+func (p *peer) IsCongested(more int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asks = append(p.asks, more)
+	return p.congested
+}
+
+func (p *peer) congest(is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.congested = is
+}
 
 // payloads splits a segment in frames and checks that it holds as many as it says.
 func payloads(s bufpool.Segment) ([]string, error) {
 	var got []string
 	for b := s.Bytes(); len(b) > 0; {
 		h, n, err := websocket.ParseHeader(b)
-		if err != nil || n == 0 || len(b) < n+h.Length || !h.Fin || h.Masked || h.Op != websocket.OpText {
-			return nil, fmt.Errorf("not a text frame of a server: %x", b)
+		if err != nil || n == 0 || len(b) < n+h.Length || !h.Fin || h.Masked || h.Op.IsControl() {
+			return nil, fmt.Errorf("not a data frame of a server: %x", b)
 		}
 		got = append(got, string(bytes.Clone(b[n:n+h.Length])))
 		b = b[n+h.Length:]

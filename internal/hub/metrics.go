@@ -12,10 +12,13 @@ type Metrics struct {
 
 	deliveries prometheus.Counter
 	writes     prometheus.Counter
+	encodings  prometheus.Counter
 	batch      prometheus.Histogram
 	waits      prometheus.Counter
 	refusals   prometheus.Counter
 	overflows  prometheus.Counter
+	lags       prometheus.Counter
+	lagging    prometheus.Gauge
 }
 
 // NewMetrics makes the metrics of package hub and registers them unless r is nil.
@@ -28,6 +31,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		writes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_writes_total",
 			Help: "Writes to connections; deliveries per write tell how well batching works.",
+		}),
+		encodings: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_encodings_total",
+			Help: "Publications encoded: once for each shard and protocol with subscribers, however many these are.",
 		}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_hub_batch_frames",
@@ -46,13 +53,21 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_hub_held_overflows_total",
 			Help: "Subscriptions that had to start over because too much was published before they went live.",
 		}),
+		lags: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_lags_total",
+			Help: "Times that a subscription of a view stopped being delivered to because its connection read too slowly.",
+		}),
+		lagging: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_hub_lagging_subscriptions",
+			Help: "Subscriptions of views that miss changes now and are to be brought up to date.",
+		}),
 	}
 	inbox := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_hub_inbox_bytes",
 		Help: "Estimated bytes of publications that wait for fan-out, counted once for each shard.",
 	}, m.inboxBytes)
 	if r != nil {
-		r.MustRegister(m.deliveries, m.writes, m.batch, m.waits, m.refusals, m.overflows, inbox)
+		r.MustRegister(m.deliveries, m.writes, m.encodings, m.batch, m.waits, m.refusals, m.overflows, m.lags, m.lagging, inbox)
 	}
 	return m
 }

@@ -79,6 +79,9 @@ func (sh *shard) linkLocked(sub *Subscription, l *list) {
 // release once mu is unlocked.
 func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	l, s := sub.list, sub.subscriber
+	if sub.state == lagging {
+		sh.hub.metrics.lagging.Dec()
+	}
 	if sh.cursor == sub {
 		sh.cursor = sub.next
 	}
@@ -100,6 +103,7 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 		sub.ownNext.ownPrev = sub.ownPrev
 	}
 	sub.list, sub.next, sub.prev, sub.ownNext, sub.ownPrev = nil, nil, nil, nil, nil
-	sub.hold, sub.after, sub.state, sub.isCollected = nil, protocol.Position{}, closed, false
+	sub.hold, sub.after, sub.state = nil, protocol.Position{}, closed
+	sub.isFollow, sub.isCollected = false, false
 	return l
 }

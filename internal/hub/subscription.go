@@ -16,6 +16,8 @@ const (
 	held         // publications are kept
 	gated        // delivered, except what after covers, which may still wait in the inbox
 	live
+	following // live, made by Follow
+	lagging   // made by Follow: publications are only noted
 )
 
 // Subscription is one connection's place in a topic; embedded by value in its owner. Subscribe
@@ -28,21 +30,27 @@ type Subscription struct {
 	list             *list // nil when closed
 	prev, next       *Subscription
 	ownPrev, ownNext *Subscription // the subscriber's other subscriptions
-	hold             *hold         // while held, nil until something is published
+	hold             *hold         // while held or lagging, nil until something is published
 	after            protocol.Position
+	bytes            int    // made by Follow: delivered since Sent
+	frames           uint32 // made by Follow: delivered since Sent
 	state            state
+	isFollow         bool // made by Follow
 	isCollected      bool // it has its place in what this round collected for its subscriber
 }
 
-// hold keeps what is published while a subscription is held.
+// hold keeps what is published while a subscription is held or lags.
 type hold struct {
 	pubs       []*protocol.Publication
-	isOverflow bool // more was published than is kept; pubs is empty
+	isOverflow bool    // more was published than is kept; pubs is empty
+	missed     *missed // made by Follow: what was noted instead of being kept
 }
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
 // it until Release. On a detached subscriber sub stays closed.
-func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) {
+func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) { s.open(sub, t, false) }
+
+func (s *Subscriber) open(sub *Subscription, t protocol.Topic, isFollow bool) {
 	sh := s.shard
 	l := sh.hub.topics.acquire(t, sh.index)
 	sh.mu.Lock()
@@ -55,15 +63,16 @@ func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) {
 		sh.hub.topics.release(l)
 		return
 	}
-	sub.subscriber, sub.state = s, held
+	sub.subscriber, sub.state, sub.isFollow = s, held, isFollow
 	sh.linkLocked(sub, l)
 	sh.mu.Unlock()
 }
 
 // Release delivers what was held and is not covered by after, and goes live: no gap, no
 // duplicate. Nothing that after covers is ever delivered to sub. After ErrHeldOverflow
-// nothing was delivered and sub is still held: close it. On a subscription that is not
-// held, Release does nothing.
+// nothing was delivered and sub is still held: close it. After ErrLagging, which only a
+// subscription made by Follow returns, nothing was delivered and sub lags. On a subscription
+// that is not held, Release does nothing.
 func (sub *Subscription) Release(after protocol.Position) error {
 	s := sub.subscriber
 	if s == nil {
@@ -74,11 +83,17 @@ func (sub *Subscription) Release(after protocol.Position) error {
 	if sub.state != held {
 		return nil
 	}
-	if sub.hold != nil && sub.hold.isOverflow {
-		s.shard.hub.metrics.overflows.Inc()
-		return ErrHeldOverflow
-	}
 	kept := sub.hold
+	if kept != nil && kept.isOverflow {
+		switch {
+		case !sub.isFollow:
+			s.shard.hub.metrics.overflows.Inc()
+			return ErrHeldOverflow
+		case kept.missed != nil && !after.Covers(kept.missed.last):
+			sub.lagLocked()
+			return ErrLagging
+		}
+	}
 	sub.hold, sub.after, sub.state = nil, after, gated
 	if kept != nil {
 		sub.deliverHeldLocked(kept.pubs)
@@ -88,7 +103,6 @@ func (sub *Subscription) Release(after protocol.Position) error {
 
 // deliverHeldLocked writes under the lock so that the flusher does not come between.
 func (sub *Subscription) deliverHeldLocked(pubs []*protocol.Publication) {
-	s := sub.subscriber
 	wanted, size := pubs[:0], 0
 	for _, p := range pubs {
 		if sub.wantsLocked(p) {
@@ -96,26 +110,59 @@ func (sub *Subscription) deliverHeldLocked(pubs []*protocol.Publication) {
 			size += p.Size()
 		}
 	}
-	if len(wanted) == 0 {
-		return
+	for len(wanted) > 0 {
+		n := len(wanted)
+		if sub.isFollow {
+			n, size = front(wanted)
+		}
+		if !sub.writeHeldLocked(wanted[:n], size) {
+			break
+		}
+		wanted = wanted[n:]
 	}
+	for _, p := range wanted {
+		sub.missLocked(p)
+	}
+}
+
+// front is how much of pubs a round would take, and its size.
+func front(pubs []*protocol.Publication) (n, size int) {
+	for n < len(pubs) && n < maxRoundFrames && size < maxRoundBytes {
+		size += pubs[n].Size()
+		n++
+	}
+	return n, size
+}
+
+// writeHeldLocked writes pubs, of about size bytes. It reports false when sub was made by
+// Follow and its connection is congested.
+func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int) bool {
+	s := sub.subscriber
 	h := s.shard.hub
 	buf, scratch := bufpool.Get(size), bufpool.Get(scratchSize)
-	for _, p := range wanted {
-		buf.B, scratch.B = appendFrame(buf.B, scratch.B, h.codecs[s.variant], p)
+	for _, p := range pubs {
+		buf.B, scratch.B = h.appendFrame(buf.B, scratch.B, s.variant, p)
 	}
-	s.conn.WriteSegments([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: len(wanted)}})
+	isTaken := !sub.isFollow || !s.conn.IsCongested(len(buf.B))
+	if isTaken {
+		s.conn.WriteSegments([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: len(pubs)}})
+		h.metrics.deliveries.Add(float64(len(pubs)))
+		h.metrics.writes.Inc()
+	}
+	if isTaken && sub.isFollow {
+		sub.frames += uint32(len(pubs))
+		sub.bytes += len(buf.B)
+	}
 	scratch.Release()
 	buf.Release()
-	h.metrics.deliveries.Add(float64(len(wanted)))
-	h.metrics.writes.Inc()
+	return isTaken
 }
 
 // appendFrame appends p as one frame. The payload goes through scratch, because its length
 // stands in the header before it.
-func appendFrame(dst, scratch []byte, c protocol.Codec, p *protocol.Publication) (frame, newScratch []byte) {
-	scratch = c.AppendPublication(scratch[:0], p)
-	return websocket.AppendFrame(dst, websocket.OpText, scratch), scratch
+func (h *Hub) appendFrame(dst, scratch []byte, v protocol.Variant, p *protocol.Publication) (frame, newScratch []byte) {
+	scratch = h.codecs[v].AppendPublication(scratch[:0], p)
+	return websocket.AppendFrame(dst, h.ops[v], scratch), scratch
 }
 
 // Close ends the subscription. When it returns no further frame of the topic is queued.
@@ -146,9 +193,17 @@ func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 		// nothing, and its own may still come.
 		if sub.after.Epoch == p.Position.Epoch || sub.after.Epoch == 0 {
 			sub.state = live
+			if sub.isFollow {
+				sub.state = following
+			}
 		}
 	}
 	return p.Except != sub.subscriber.id
+}
+
+// isDeliveredLocked reports whether publications go to sub's connection.
+func (sub *Subscription) isDeliveredLocked() bool {
+	return sub.state == live || sub.state == following || sub.state == gated
 }
 
 // keepLocked adds publications to the hold.
@@ -157,30 +212,18 @@ func (sub *Subscription) keepLocked(p *protocol.Publication, limit int) {
 		sub.hold = new(hold)
 	}
 	switch h := sub.hold; {
+	case h.isOverflow && sub.isFollow:
+		sub.missLocked(p)
 	case h.isOverflow:
-	case len(h.pubs) == limit:
-		*h = hold{isOverflow: true}
-	default:
+	case len(h.pubs) < limit:
 		h.pubs = append(h.pubs, p)
+	default:
+		pubs := h.pubs
+		*h = hold{isOverflow: true}
+		if sub.isFollow {
+			for _, p := range append(pubs, p) {
+				sub.missLocked(p)
+			}
+		}
 	}
 }
-
-// Lag is what a subscription made by Follow missed.
-type Lag struct {
-	From, To   uint64              // Change.Number of the first publication that was not delivered, and of the last one seen
-	Keys       map[string]struct{} // of everything missed; nil after overflow
-	IsOverflow bool                // more keys were missed than are remembered
-}
-
-// Follow is Subscribe for a topic of changes (protocol.KindChange) whose state can be read
-// again: when the connection is congested, or the hold overflows, the subscription stops
-// being delivered to, lags, and only notes what it misses, in bounded memory. The owner then
-// reads Lag, closes it, sends the present state and follows anew.
-func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { panic("sketch") }
-
-// Lag reports what sub misses, and whether it lags at all. The caller must not keep Keys
-// beyond Close.
-func (sub *Subscription) Lag() (Lag, bool) { panic("sketch") }
-
-// Sent returns the frames and bytes delivered since the last call.
-func (sub *Subscription) Sent() (frames, bytes int) { panic("sketch") }

@@ -1,0 +1,201 @@
+package hub
+
+import (
+	"maps"
+
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// lagKeyBytes is what noting a key costs beyond its own bytes, about.
+const lagKeyBytes = 48
+
+// Lag is what a subscription made by Follow missed.
+//
+// When the owner reads it, some of what was received for the topic may still be on its way
+// to the subscription and not be noted yet. Its numbers are not below From either, so state
+// that is read again from there on has it, whatever Keys say.
+type Lag struct {
+	From, To   uint64              // Change.Number of the first publication that was not delivered, and of the last one seen
+	Keys       map[string]struct{} // of everything missed; nil after overflow
+	IsOverflow bool                // more keys were missed than are remembered
+}
+
+// missed is a Lag that still grows.
+type missed struct {
+	Lag
+	bytes int               // that Keys take, about
+	last  protocol.Position // of the last publication noted
+}
+
+// Follow is Subscribe for a topic of changes (protocol.KindChange) whose state can be read
+// again: when the connection is congested, or the hold overflows, the subscription stops
+// being delivered to, lags, and only notes what it misses, in bounded memory. The owner then
+// reads Lag, closes it, sends the present state and follows anew.
+//
+// The owner hears of it from the connection, which tells when it is no longer congested; or,
+// when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
+// only then: what Release covers can no longer be told from the rest.
+func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { s.open(sub, t, true) }
+
+// Lag reports what sub misses, and whether it lags at all. Keys are the caller's own.
+func (sub *Subscription) Lag() (Lag, bool) {
+	s := sub.subscriber
+	if s == nil {
+		return Lag{}, false
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if sub.state != lagging {
+		return Lag{}, false
+	}
+	lag := sub.hold.missed.Lag
+	lag.Keys = maps.Clone(lag.Keys)
+	return lag, true
+}
+
+// Sent returns the frames and bytes delivered since the last call to a subscription made by
+// Follow. Closing and following anew does not end the count.
+func (sub *Subscription) Sent() (frames, bytes int) {
+	s := sub.subscriber
+	if s == nil {
+		return 0, 0
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	frames, bytes = int(sub.frames), sub.bytes
+	sub.frames, sub.bytes = 0, 0
+	return frames, bytes
+}
+
+// missLocked notes p as missed, unless it was not for sub anyway. A subscription that was
+// delivered to lags from then on.
+func (sub *Subscription) missLocked(p *protocol.Publication) {
+	if sub.after.Covers(p.Position) || p.Except == sub.subscriber.id {
+		return
+	}
+	if sub.hold == nil {
+		sub.hold = new(hold)
+	}
+	h := sub.subscriber.shard.hub
+	if sub.state == gated || sub.state == following {
+		sub.lagLocked()
+	}
+	sub.hold.missed = sub.hold.missed.add(p, h.maxLag)
+}
+
+// lagLocked makes sub lag.
+func (sub *Subscription) lagLocked() {
+	m := sub.subscriber.shard.hub.metrics
+	m.lags.Inc()
+	m.lagging.Inc()
+	sub.state = lagging
+}
+
+// add notes p, also in a nil m.
+func (m *missed) add(p *protocol.Publication, limit int) *missed {
+	c := p.Change
+	if c == nil { // not a change of an entity: what it concerns is not known
+		c, limit = new(protocol.Change), 0
+	}
+	if m == nil {
+		m = &missed{Lag: Lag{From: c.Number, Keys: make(map[string]struct{}, 1)}}
+	}
+	m.To, m.last = c.Number, p.Position
+	if _, isKnown := m.Keys[c.Key]; isKnown || m.IsOverflow {
+		return m
+	}
+	if m.bytes += len(c.Key) + lagKeyBytes; m.bytes > limit {
+		m.Keys, m.IsOverflow = nil, true
+		return m
+	}
+	m.Keys[c.Key] = struct{}{}
+	return m
+}
+
+// asked is what a connection with subscriptions made by Follow has answered in a round.
+type asked struct {
+	isAsked   bool
+	isRefused bool // it is congested
+	left      int  // bytes that the round has for it and that it was not asked about
+	bytes     int  // that it still takes without being asked again
+	frames    int
+}
+
+// followLocked adds what sub, made by Follow, gets of g, or notes that sub misses it.
+//
+//millrace:hot BenchmarkFollow TestFollowAllocs
+func (f *flusher) followLocked(g *group, sub *Subscription) {
+	if sub.state == held {
+		f.keepLocked(g, sub)
+		return
+	}
+	if sub.state == lagging {
+		f.missLocked(g, sub)
+		return
+	}
+	s := sub.subscriber
+	run := f.runOf(g, s.variant)
+	if !f.admitsLocked(s, run) {
+		f.missLocked(g, sub)
+		return
+	}
+	first, frames := len(f.segs), f.frames
+	if sub.state == following && !s.isExcepted {
+		f.addPart(*run)
+	} else {
+		f.addWantedLocked(g, sub)
+	}
+	sub.frames += uint32(f.frames - frames)
+	for _, part := range f.segs[first:] {
+		sub.bytes += part.End - part.Start
+	}
+}
+
+func (f *flusher) missLocked(g *group, sub *Subscription) {
+	e := g.first
+	for range g.frames {
+		sub.missLocked(f.entries[e].pub)
+		e = f.entries[e].next
+	}
+}
+
+// admitsLocked reports whether s takes run now. The connection is asked once, about all that
+// the round has for it, unless that is more than may safely be written at a time: then what
+// was added is written, and it is asked about the rest.
+func (f *flusher) admitsLocked(s *Subscriber, run *bufpool.Segment) bool {
+	a, size := &f.asked, run.End-run.Start
+	if a.isRefused {
+		return false
+	}
+	if !a.isAsked || a.bytes < size || a.frames < run.Frames {
+		if !a.isAsked {
+			a.left = f.bytesLocked(s)
+		} else {
+			f.writeLocked(s)
+		}
+		a.left += a.bytes
+		a.isAsked, a.bytes = true, max(size, min(a.left, maxRoundBytes))
+		a.frames = max(run.Frames, maxRoundFrames)
+		a.left -= a.bytes
+		if a.isRefused = s.conn.IsCongested(a.bytes); a.isRefused {
+			return false
+		}
+	}
+	a.bytes -= size
+	a.frames -= run.Frames
+	return true
+}
+
+// bytesLocked is what the round has for a connection with several subscriptions in it.
+func (f *flusher) bytesLocked(s *Subscriber) (n int) {
+	for i := s.collected; i != 0; {
+		p := &f.collected[i-1]
+		if p.sub.isCollected && p.sub.isDeliveredLocked() {
+			run := f.runOf(&f.groups[p.group], s.variant)
+			n += run.End - run.Start
+		}
+		i = p.next
+	}
+	return n
+}
