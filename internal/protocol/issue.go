@@ -10,8 +10,9 @@ import (
 // carries no internals. Compare Code, never Message.
 type Issue struct {
 	Code       string
-	Status     int  // of HTTP
-	Retryable  bool // whether trying again, if need be with a fresh token, can succeed
+	Name       string // the member "error" where it says more than Code; may be empty
+	Status     int    // of HTTP
+	Retryable  bool   // whether trying again, if need be with a fresh token, can succeed
 	Message    string
 	Action     string        // what to do about it; may be empty
 	RetryAfter time.Duration // told to the client in whole seconds; zero: not told
@@ -52,4 +53,22 @@ var (
 	IssueSnapshotLimit     = &Issue{Code: "snapshot-limit-exceeded", Status: 429, Retryable: true, Message: "The snapshot has too many rows", Action: "Subscribe with a key, a cursor or a snapshotLimit"}
 	IssueEgressLimit       = &Issue{Code: "egress-limit-exceeded", Status: 429, Retryable: true, Message: "Too many bytes sent in this minute", Action: "Subscribe to less, or try again later"}
 	IssueInternal          = &Issue{Code: "internal-error", Status: 500, Retryable: true, Message: "Internal error"}
+)
+
+// Refusals of a handshake that the original has no case for, in codes that clients know.
+var (
+	IssueAppUnknown       = &Issue{Code: "invalid-api-key", Status: 404, Message: "No app with this key; connect to /views/{key}"}
+	IssueAppDisabled      = &Issue{Code: "deployment-access-denied", Status: 403, Message: "This app is disabled"}
+	IssueOriginNotAllowed = &Issue{Code: "origin-not-allowed", Status: 403, Message: "Connections from this origin are not allowed"}
+	IssueNodeFull         = &Issue{Code: "connection-limit-exceeded", Status: 503, Retryable: true, Message: "The server is at its connection limit", Action: "Wait, then try again", RetryAfter: time.Second}
+	IssueDraining         = &Issue{Code: "internal-error", Status: 503, Retryable: true, Message: "The server is shutting down", RetryAfter: time.Second}
+)
+
+// What the endpoint that mints session tokens answers besides IssueRateLimit,
+// IssueOriginNotAllowed and IssueInternal (live-views 1.12).
+var (
+	IssueMintNoKey      = &Issue{Code: "missing-authorization-header", Status: 401, Message: "No API key", Action: "Send it as Authorization: Bearer <key>"}
+	IssueMintKey        = &Issue{Code: "invalid-api-key", Status: 401, Message: "The API key is not known"}
+	IssueMintDeployment = &Issue{Code: "deployment-access-denied", Status: 403, Message: "The API key is for another deployment"}
+	IssueMintRequest    = &Issue{Code: "invalid-request", Status: 400, Message: "The request is malformed"}
 )

@@ -1,5 +1,7 @@
 // Package pusher is the dialect of Pusher Channels protocol 7: JSON text messages whose
 // protocol data is JSON inside a JSON string (pusher-protocol 1.4 to 1.7, 2.4 to 2.10, 3).
+// A view is a channel with a name of its own and four events: view:snapshot, view:upsert,
+// view:patch and view:delete.
 //
 // It owns the spelling of every event and nothing else: it must never know whether a
 // command is allowed, who is connected or what an app permits. It has no state and no
@@ -38,5 +40,6 @@ const (
 	headEstablished     = `{"event":"pusher:connection_established","data":"{\"socket_id\":\"`
 	headSucceeded       = `{"event":"pusher_internal:subscription_succeeded","channel":`
 	headSubscriptionErr = `{"event":"pusher:subscription_error","channel":`
+	headSnapshot        = `{"event":"view:snapshot","channel":`
 	headCacheMiss       = `{"event":"pusher:cache_miss","channel":`
 )

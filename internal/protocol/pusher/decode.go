@@ -62,9 +62,12 @@ func clientEvent(name string, channel, data jsontext.Value) protocol.Command {
 	return c
 }
 
-// fields are the members of data that commands know. What is no string counts as absent.
+// fields are the members of data that commands know. What is no string counts as absent,
+// except in what is asked of a view.
 type fields struct {
 	channel, auth, channelData, userData jsontext.Value
+
+	view viewFields
 }
 
 // readFields reads data given as an object or as a string with the JSON text of one
@@ -88,6 +91,8 @@ func readFields(data jsontext.Value) (f fields, ok bool) {
 			f.channelData = value
 		case "user_data":
 			f.userData = value
+		default:
+			f.view.read(key, value)
 		}
 	}
 	return f, true
@@ -103,14 +108,21 @@ func decodeSubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:subscribe needs data.channel: the name of the channel, as a string")
 	}
-	return protocol.Command{
+	c := protocol.Command{
 		Kind:           protocol.CommandSubscribe,
 		Channel:        f.channel.Text(),
 		HasChannel:     true,
 		Auth:           f.auth.Text(),
 		ChannelData:    f.channelData.Text(),
 		HasChannelData: f.channelData.Kind() == jsontext.String,
-	}, nil
+	}
+	if strings.HasPrefix(c.Channel, prefixView) {
+		if c.View, ok = f.view.request(); !ok {
+			return protocol.Command{}, protocol.ErrMalformed.Withf(
+				"A subscription to a view takes key and after, strings, and take and skip, integers")
+		}
+	}
+	return c, nil
 }
 
 // decodeUnsubscribe also takes the bare name of the channel in place of an object.

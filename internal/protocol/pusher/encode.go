@@ -35,6 +35,8 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 		dst = append(dst, `,"data":"{\"subscription_count\":`...)
 		dst = strconv.AppendInt(dst, int64(p.Count), 10)
 		return append(dst, `}"}`...)
+	case protocol.KindChange:
+		return appendChange(dst, p)
 	default:
 		dst = jsontext.AppendString(dst, p.Event)
 		dst = append(dst, `,"channel":`...)
@@ -80,6 +82,10 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 		return append(dst, `,"data":"{}"}`...)
 	case protocol.MessageError:
 		return appendError(dst, m)
+	case protocol.MessageViewSubscribed:
+		return appendViewSubscribed(dst, m)
+	case protocol.MessageViewSnapshot:
+		return appendViewSnapshot(dst, m)
 	default:
 		return dst
 	}

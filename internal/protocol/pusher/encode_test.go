@@ -196,11 +196,12 @@ var benchPublication = protocol.Publication{
 }
 
 func TestAppendPublicationAllocs(t *testing.T) {
-	kinds := []protocol.PublicationKind{protocol.KindEvent, protocol.KindMemberAdded, protocol.KindMemberRemoved, protocol.KindSubscriptionCount}
+	kinds := []protocol.PublicationKind{protocol.KindEvent, protocol.KindMemberAdded, protocol.KindMemberRemoved, protocol.KindSubscriptionCount, protocol.KindChange}
 	buf := make([]byte, 0, 1024)
 	for _, kind := range kinds {
 		p := benchPublication
 		p.Kind, p.UserID, p.Count = kind, "quote \" ü \x01", 12345
+		p.Change = &protocol.Change{View: "Auction/list", Op: protocol.OpPatch, Key: "lot-9", Append: []string{"h"}, Seq: "1:2"}
 		if n := testing.AllocsPerRun(100, func() { buf = pusher.Codec{}.AppendPublication(buf[:0], &p) }); n != 0 {
 			t.Errorf("kind %d: got %v allocations, want 0", kind, n)
 		}

@@ -1,0 +1,145 @@
+package views
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Values of the member type, exactly as clients must spell them.
+const (
+	typeSubscribe   = "subscribe"
+	typeUnsubscribe = "unsubscribe"
+	typePing        = "ping"
+	typeRefreshAuth = "refresh_auth"
+)
+
+// fields are the members that mean something, as they are written. The last of equal keys
+// counts, and null is as good as absent.
+type fields struct {
+	kind, view, key, partition, take, skip, withSnapshot, after, snapshotLimit, token jsontext.Value
+}
+
+// Decode reads one text message (live-views 3.1). What is not understood is ignored, so it
+// never returns an error: a client that sent it has no code for one.
+//
+// Whatever is no well-formed message of its type is tried as a subscription without a type,
+// which is how the first clients asked.
+func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
+	message, ok := jsontext.Parse(payload)
+	if !ok || message.Kind() != jsontext.Object {
+		return protocol.Command{Kind: protocol.CommandIgnored}, nil
+	}
+	f := readFields(message)
+	switch f.kind.Text() {
+	case typePing:
+		return protocol.Command{Kind: protocol.CommandPing}, nil
+	case typeRefreshAuth:
+		if f.token.Kind() == jsontext.String {
+			return protocol.Command{Kind: protocol.CommandRefreshAuth, Token: f.token.Text()}, nil
+		}
+	case typeUnsubscribe:
+		var r protocol.ViewRequest
+		if f.readView(&r) {
+			return protocol.Command{Kind: protocol.CommandUnsubscribe, View: &r}, nil
+		}
+	}
+	return f.subscribe(), nil
+}
+
+func readFields(message jsontext.Value) (f fields) {
+	for key, value := range message.Members() {
+		if value.Kind() == jsontext.Null {
+			value = nil
+		}
+		switch key {
+		case "type":
+			f.kind = value
+		case "view":
+			f.view = value
+		case "key":
+			f.key = value
+		case "partition":
+			f.partition = value
+		case "take":
+			f.take = value
+		case "skip":
+			f.skip = value
+		case "withSnapshot":
+			f.withSnapshot = value
+		case "after":
+			f.after = value
+		case "snapshotLimit":
+			f.snapshotLimit = value
+		case "token":
+			f.token = value
+		}
+	}
+	return f
+}
+
+// subscribe is the subscription that f asks for, if every member has its type (live-views
+// 3.2). One of a wrong type spoils all: no default takes its place.
+func (f *fields) subscribe() protocol.Command {
+	var (
+		r               protocol.ViewRequest
+		partition       *string // reserved
+		skip            *int
+		hasWithSnapshot = f.withSnapshot.Kind() == jsontext.Bool
+	)
+	ok := f.readView(&r) && readString(&partition, f.partition) && readString(&r.After, f.after) &&
+		readCount(&r.Take, f.take) && readCount(&skip, f.skip) && readCount(&r.SnapshotLimit, f.snapshotLimit) &&
+		(hasWithSnapshot || f.withSnapshot == nil)
+	if !ok {
+		return protocol.Command{Kind: protocol.CommandIgnored}
+	}
+	if skip != nil {
+		r.Skip = *skip
+	}
+	r.NoSnapshot = hasWithSnapshot && string(f.withSnapshot) == "false"
+	return protocol.Command{Kind: protocol.CommandSubscribe, View: &r}
+}
+
+// readView reads what identifies a subscription (live-views 3.3).
+func (f *fields) readView(r *protocol.ViewRequest) bool {
+	if f.view.Kind() != jsontext.String {
+		return false
+	}
+	r.View = f.view.Text()
+	return readString(&r.Key, f.key)
+}
+
+// readString reads a string that may be absent.
+func readString(to **string, v jsontext.Value) bool {
+	switch v.Kind() {
+	case jsontext.Absent:
+		return true
+	case jsontext.String:
+		s := v.Text()
+		*to = &s
+		return true
+	default:
+		return false
+	}
+}
+
+// readCount reads an integer of at least zero that may be absent, written without sign,
+// fraction or exponent. One that is too large for an int is the greatest.
+func readCount(to **int, v jsontext.Value) bool {
+	if v == nil {
+		return true
+	}
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	n, err := strconv.Atoi(string(v))
+	if err != nil {
+		n = math.MaxInt
+	}
+	*to = &n
+	return true
+}
