@@ -1,0 +1,41 @@
+package token
+
+import (
+	"net/url"
+	"strings"
+)
+
+// deploymentOf is the deployment that a WebSocket URL names (live-views 1.12): the first
+// label of a host with a dot in it, unless that is a label that many hosts begin with; else
+// the first segment of the path; else the fallback.
+func deploymentOf(u *url.URL, fallback string) string {
+	if label, _, ok := strings.Cut(strings.ToLower(u.Hostname()), "."); ok {
+		switch label {
+		case "", "www", "api", "auth":
+		default:
+			return label
+		}
+	}
+	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
+		if segment != "" {
+			return segment
+		}
+	}
+	return fallback
+}
+
+// isOriginAllowed reports whether an origin is in a list or below one of its entries
+// (live-views 1.12). An empty list has them all.
+func isOriginAllowed(list []string, origin string) bool {
+	if len(list) == 0 {
+		return true
+	}
+	origin = strings.ToLower(origin)
+	for _, entry := range list {
+		entry = strings.ToLower(entry)
+		if entry != "" && (origin == entry || strings.HasSuffix(origin, "."+entry)) {
+			return true
+		}
+	}
+	return false
+}
