@@ -1,0 +1,227 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// ErrNotFound is returned by Remove when there is no such derived view.
+var ErrNotFound = errors.New("view: there is no such derived view")
+
+// ErrUnknownView is the issue of a view that there is not. What is returned is a copy whose
+// message names the view: see [IsUnknownView].
+var ErrUnknownView = &protocol.Issue{
+	Code: protocol.IssueInternal.Code, Name: "unknown-view", Status: http.StatusNotFound, Retryable: true,
+	Message: "Unknown view", Action: "Check the spelling of the view's id, which is case-sensitive",
+}
+
+// IsUnknownView reports whether i says that there is no such view.
+func IsUnknownView(i *protocol.Issue) bool {
+	return i != nil && i.Code == ErrUnknownView.Code && i.Status == ErrUnknownView.Status
+}
+
+func unknownView(view string) *protocol.Issue { return ErrUnknownView.Withf("Unknown view %q", view) }
+
+// Options of an Engine. Zero fields mean the default.
+type Options struct {
+	Store         Store        // of definitions made at run time; may be nil
+	DefaultWindow int          // take of a sorted view when nobody says; default 100
+	FirstBatch    int          // entities in the first snapshot frame; default 50
+	NextBatch     int          // in the following ones; default 100
+	MaxBatchBytes int          // a snapshot frame is closed early when its rows are this large; default 256 KiB
+	MaxMissed     int          // changes of a window that are remembered for those who lag; default 1024
+	Log           *slog.Logger // default none
+	Metrics       *Metrics     // default unregistered
+}
+
+func (o *Options) setDefaults() {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&o.DefaultWindow, 100},
+		{&o.FirstBatch, 50},
+		{&o.NextBatch, 100},
+		{&o.MaxBatchBytes, 256 << 10},
+		{&o.MaxMissed, 1024},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+}
+
+var _ entity.Receiver = (*Engine)(nil)
+
+// Engine decides everything about views on this node. It is safe for concurrent use; what is
+// asked for one [Connection] must come one at a time.
+type Engine struct {
+	entities *entity.Engine
+	hub      *hub.Hub
+	bus      bus.Bus
+	options  Options // immutable
+	metrics  *Metrics
+	log      *slog.Logger
+
+	// defining has one token, which whoever changes definitions holds. A channel, so that
+	// waiting for somebody who waits for the store ends with the context.
+	defining chan struct{}
+
+	mu    sync.RWMutex           // a leaf below the lock of any type
+	roots map[*entity.Type]*root // guarded by mu; never removed
+	apps  map[string]*catalog    // guarded by mu, contents included
+}
+
+// catalog is the views of one app.
+type catalog struct {
+	isOpen bool             // base views are known before their type
+	nodes  map[string]*node // by id; vacant ones too
+}
+
+// New makes an Engine over entities that publishes through b, of which h must be the receiver.
+// It must be the receiver given to entities.Run.
+func New(entities *entity.Engine, h *hub.Hub, b bus.Bus, o Options) *Engine {
+	o.setDefaults()
+	return &Engine{
+		entities: entities, hub: h, bus: b, options: o, metrics: o.Metrics, log: o.Log,
+		defining: make(chan struct{}, 1),
+		roots:    make(map[*entity.Type]*root),
+		apps:     make(map[string]*catalog),
+	}
+}
+
+// Open makes every X/list, X/state and X/append known for app, also before the type has an
+// entity. Otherwise only those of types that were declared, have or had entities are.
+func (e *Engine) Open(app string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.catalogLocked(app).isOpen = true
+}
+
+// Reserve waits until fan-out has room for what b publishes, or until ctx ends, which is
+// hub.ErrBackpressure. Whoever applies batches calls it before: Changed cannot wait.
+func (e *Engine) Reserve(ctx context.Context, b *entity.Batch) error {
+	size := 0
+	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		size += len(m.Type) + len(m.Key) + len(m.Data) + 128
+	}
+	return e.hub.Reserve(ctx, size)
+}
+
+func (e *Engine) catalogLocked(app string) *catalog {
+	c := e.apps[app]
+	if c == nil {
+		c = &catalog{nodes: make(map[string]*node)}
+		e.apps[app] = c
+	}
+	return c
+}
+
+// find returns the derived view, vacant or not, nil when there never was one.
+func (e *Engine) find(app, id string) *node {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if c := e.apps[app]; c != nil {
+		return c.nodes[id]
+	}
+	return nil
+}
+
+// nodes returns every derived view of app, by id, vacant ones too.
+func (e *Engine) nodes(app string) []*node {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	c := e.apps[app]
+	if c == nil {
+		return nil
+	}
+	all := make([]*node, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		all = append(all, n)
+	}
+	slices.SortFunc(all, func(a, b *node) int { return strings.Compare(a.id, b.id) })
+	return all
+}
+
+// root returns what the engine keeps for t, nil when that is nothing yet.
+func (e *Engine) root(t *entity.Type) *root {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.roots[t]
+}
+
+// makeRoot is root, made when there is none.
+func (e *Engine) makeRoot(t *entity.Type) *root {
+	if r := e.root(t); r != nil {
+		return r
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.roots[t]
+	if r == nil {
+		r = newRoot(e, t)
+		e.roots[t] = r
+	}
+	return r
+}
+
+const numBases = 3 // an entity type's own views
+
+// baseMode is the mode of a base view, by its index of root.bases.
+func baseMode(base int) protocol.Mode {
+	return [numBases]protocol.Mode{protocol.ModeList, protocol.ModeState, protocol.ModeAppend}[base]
+}
+
+// splitBase takes the id of a base view apart. base is an index of root.bases.
+func splitBase(id string) (typ string, base int, ok bool) {
+	slash := strings.LastIndexByte(id, '/')
+	if slash <= 0 {
+		return "", 0, false
+	}
+	for base := range numBases {
+		if string(baseMode(base)) == id[slash+1:] {
+			return id[:slash], base, true
+		}
+	}
+	return "", 0, false
+}
+
+// findBase finds a base view. In an open app it makes the type.
+func (e *Engine) findBase(app, id string) (r *root, base int, ok bool) {
+	typ, base, ok := splitBase(id)
+	if !ok {
+		return nil, 0, false
+	}
+	t := e.entities.Find(app, typ)
+	if t == nil {
+		if !e.isOpen(app) || entity.CheckType(typ) != "" {
+			return nil, 0, false
+		}
+		t = e.entities.Declare(app, typ)
+	}
+	return e.makeRoot(t), base, true
+}
+
+func (e *Engine) isOpen(app string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	c := e.apps[app]
+	return c != nil && c.isOpen
+}

@@ -1,0 +1,70 @@
+package view
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// feed is one topic of a view and how many subscriptions need it. The node receives the topic
+// from the bus, and publishes to it, only while there are any. Guarded by the type's lock.
+type feed struct {
+	topic protocol.Topic // immutable
+	subs  int            // those that are still being brought up to date included
+}
+
+// Topics are named so that none is a channel's, which has no NUL, and no two are alike
+// whatever characters are in views and keys.
+const topicPrefix = "view\x00"
+
+func allTopic(app, view string) protocol.Topic {
+	return protocol.Topic{App: app, Name: topicPrefix + "a" + view}
+}
+
+func keyTopic(app, view, key string) protocol.Topic {
+	return protocol.Topic{App: app, Name: topicPrefix + "k" + strconv.Itoa(len(view)) + ":" + view + key}
+}
+
+func windowTopic(app, view string, p part) protocol.Topic {
+	name := topicPrefix + "w" + strconv.Itoa(p.skip) + "," + strconv.Itoa(p.take)
+	if p.isOther {
+		name += "!"
+	}
+	return protocol.Topic{App: app, Name: name + ":" + view}
+}
+
+// attachLocked counts one more subscription of f.
+func (e *Engine) attachLocked(f *feed) error {
+	if f.subs == 0 {
+		if _, err := e.bus.Subscribe(context.Background(), f.topic); err != nil {
+			return err
+		}
+		e.metrics.feeds.Inc()
+	}
+	f.subs++
+	e.metrics.subscriptions.Inc()
+	return nil
+}
+
+// detachLocked undoes attachLocked.
+func (e *Engine) detachLocked(f *feed) {
+	f.subs--
+	e.metrics.subscriptions.Dec()
+	if f.subs == 0 {
+		e.bus.Unsubscribe(f.topic)
+		e.metrics.feeds.Dec()
+	}
+}
+
+// publishLocked sends one change to all who are subscribed to f. It is called with the type
+// locked, where the bus does not wait (see bus.Local).
+func (e *Engine) publishLocked(f *feed, ch *protocol.Change, data []byte) {
+	p := &protocol.Publication{Topic: f.topic, Kind: protocol.KindChange, Change: ch, Data: data}
+	if _, err := e.bus.Publish(context.Background(), p, bus.Retention{}); err != nil {
+		e.metrics.failures.Inc()
+		return
+	}
+	e.metrics.frames.Inc()
+}

@@ -1,0 +1,67 @@
+package view
+
+import (
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// keyStream is one entity of a base view: one step brings it all.
+type keyStream struct {
+	isSnapshot bool
+	isWanted   bool   // the entity is, if it changed after
+	after      uint64 // change number
+	isAbsence  bool   // that there is no entity is to be told
+}
+
+func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
+	t, key := s.root.typ, s.entityKey()
+	s.feed = s.root.bases[s.base].feedLocked(t.App, key)
+	if s.request.NoSnapshot {
+		_, head := t.LastLocked()
+		return &keyStream{isWanted: true, after: head, isAbsence: t.GetLocked(*key) != nil}, 0
+	}
+	st := s.keyStreamLocked()
+	st.isAbsence = st.isAbsence || old != nil
+	if st.find(t, *key) == nil {
+		return st, 0
+	}
+	return st, 1
+}
+
+// keyStreamLocked is the way from the request of s to the present. Others than state views
+// honour cursors and limits.
+func (s *subscription) keyStreamLocked() *keyStream {
+	st, r := &keyStream{isSnapshot: true, isWanted: true}, &s.request
+	if baseMode(s.base) == protocol.ModeState {
+		return st
+	}
+	if r.After != nil {
+		st.isAbsence = true
+		if after, isKnown := afterLocked(s.root.typ, *r.After); isKnown {
+			st.after = after
+		}
+	}
+	st.isWanted = r.SnapshotLimit == nil || *r.SnapshotLimit > 0
+	return st
+}
+
+func (st *keyStream) find(t *entity.Type, key string) *entity.Version {
+	if v := t.GetLocked(key); st.isWanted && v != nil && v.Number > st.after {
+		return v
+	}
+	return nil
+}
+
+func (st *keyStream) stepLocked(_ *Engine, s *subscription, b *burst, _ bool) {
+	t, key := s.root.typ, *s.entityKey()
+	b.isAtEnd = true
+	b.isFrame, b.isComplete = st.isSnapshot, true
+	if v := st.find(t, key); v != nil && st.isSnapshot {
+		b.rows = []*entity.Version{v}
+	} else if v != nil {
+		b.present = []*entity.Version{v}
+	}
+	if st.isAbsence && t.GetLocked(key) == nil {
+		b.deleted = []string{key}
+	}
+}

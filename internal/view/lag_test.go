@@ -1,0 +1,333 @@
+package view_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/view"
+)
+
+func TestSlowSubscriber(t *testing.T) {
+	t.Parallel()
+	inNode(t, func(t *testing.T, n *node) {
+		n.define(top)
+		n.amounts("a1 b2 c3 d4")
+		c := n.connect()
+		defer c.leave()
+		c.subscribe("Auction/list")
+		c.subscribe("Auction/top")
+		c.subscribe("Auction/state key=a")
+		c.subscribe("Auction/list key=b")
+		c.take()
+		c.give(0)
+		n.apply(lot("a", `{"h":[1]}`) + " h")
+		n.apply(lot("a", `{"h":[2]}`) + " h")
+		n.apply(`Auction b delete`)
+		n.apply(lot("e", `{"bid":{"amount":9}}`))
+		c.expect()
+		c.give(-1)
+		got := map[string]bool{}
+		for _, f := range c.take() {
+			got[f] = true
+		}
+		want := map[string]bool{
+			`upsert Auction/list a {"bid":{"amount":1},"h":[1,2]}`:  true,
+			`upsert Auction/list e {"bid":{"amount":9}}`:            true,
+			`delete Auction/list b`:                                 true,
+			`delete Auction/top b`:                                  true,
+			`upsert Auction/top e {"bid":{"amount":9}}`:             true,
+			`upsert Auction/state a {"bid":{"amount":1},"h":[1,2]}`: true,
+			`delete Auction/top a`:                                  true, // it came and went
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("S03: frames after the pause differ (-want +got):\n%s", diff)
+		}
+		n.apply(lot("a", `{"h":[3]}`) + " h")
+		frames := c.take()
+		slices.Sort(frames) // there is no order between views
+		if diff := cmp.Diff([]string{`patch Auction/list a {"h":[3]} +h`, `patch Auction/state a {"h":[3]} +h`}, frames); diff != "" {
+			t.Errorf("frames after it is up to date differ (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestSnapshotInPieces lets everything change between the frames of a snapshot.
+func TestSnapshotInPieces(t *testing.T) {
+	t.Parallel()
+	s := setup{views: view.Options{FirstBatch: 1, NextBatch: 2}}
+	for _, sub := range []string{"T/list", "T/list after=0", "T/sorted", "T/sorted take=4 skip=1"} {
+		t.Run(sub, func(t *testing.T) {
+			t.Parallel()
+			inNodeWith(t, s, func(t *testing.T, n *node) {
+				n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+				for i := range 8 {
+					n.apply(fmt.Sprintf(`T k%d patch {"n":%d}`, i, i))
+				}
+				c := n.connect()
+				defer c.leave()
+				c.give(1)
+				c.subscribe(sub)
+				n.apply(`T k7 delete`) // perhaps sent already
+				c.give(1)
+				n.apply(`T k0 delete`, `T k6 patch {"n":-1}`)
+				n.apply(`T k8 patch {"n":3.5}`)
+				c.give(1)
+				n.apply(`T k6 patch {"x":[1]} x`)
+				n.apply(`T k6 patch {"x":[2]} x`)
+				for range 20 {
+					c.give(1)
+				}
+				c.give(-1)
+				n.apply(`T k6 patch {"x":[3]} x`)
+				c.take()
+				n.compare(t, c.store, sub)
+			})
+		})
+	}
+}
+
+// compare checks that a store holds what a read of the view gives.
+func (n *node) compare(t testing.TB, s store, sub string) {
+	t.Helper()
+	r := request(sub)
+	r.After, r.SnapshotLimit = nil, nil
+	res, issue := n.Read(app, r, 0)
+	if issue != nil {
+		t.Errorf("%s: %v", sub, issue)
+		return
+	}
+	want, got := map[string]string{}, map[string]string{}
+	for _, row := range res.Rows {
+		want[row.Key] = string(row.Data)
+	}
+	for key, data := range s[r.View] {
+		got[key] = text(data)
+	}
+	for key, data := range want {
+		want[key] = normal([]byte(data))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: the client's rows differ (-server +client):\n%s", sub, diff)
+	}
+}
+
+func TestWhatIsForgottenClosesTheConnection(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, sub string
+		do        []string
+		isLost    bool
+	}{
+		{"few deletions", "T/list", []string{`T a delete`}, false},
+		{"more deletions than are remembered", "T/list", []string{`T a delete`, `T b delete`, `T c delete`}, true},
+		{"the same of one key", "T/list key=a", []string{`T a delete`, `T b delete`, `T c delete`}, false},
+		{"more frames than are remembered, few keys", "T/sorted", []string{
+			`T a patch {"n":1}`, `T a patch {"n":2}`, `T a patch {"n":3}`, `T a patch {"n":4}`, `T a patch {"n":5}`,
+		}, false},
+		{"more frames and more keys than are remembered", "T/sorted", []string{
+			`T a patch {"n":1}`, `T bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb patch {"n":2}`, `T c patch {"n":3}`,
+			`T ddddddddddddddddddddddddddddddddddddddddddddddddddddddd patch {"n":4}`, `T e patch {"n":5}`, `T f patch {"n":5}`,
+		}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := setup{
+				hub:      hub.Options{MaxLagBytes: 200},
+				entities: entity.Options{MaxTombstones: 2},
+				views:    view.Options{MaxMissed: 2},
+			}
+			inNodeWith(t, s, func(t *testing.T, n *node) {
+				n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+				n.apply(`T a patch {}`, `T b patch {}`, `T c patch {}`)
+				c := n.connect()
+				defer c.leave()
+				c.subscribe(test.sub)
+				c.give(0)
+				for _, m := range test.do {
+					n.apply(m)
+				}
+				c.give(-1)
+				c.take()
+				if c.isClosed != test.isLost {
+					t.Fatalf("closed is %v, want %v", c.isClosed, test.isLost)
+				}
+				if !test.isLost {
+					n.compare(t, c.store, test.sub)
+				}
+			})
+		})
+	}
+}
+
+func TestCursorsOlderThanWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	inNodeWith(t, setup{entities: entity.Options{MaxTombstones: 1}}, func(t *testing.T, n *node) {
+		cursor := n.apply(`T a patch {"n":1}`, `T b patch {"n":1}`, `T c patch {"n":1}`).String()
+		n.apply(`T d patch {"n":1}`)
+		n.apply(`T a delete`)
+		known := n.apply(`T a patch {"n":2}`).String()
+		n.apply(`T b delete`)
+		c := n.connect()
+		defer c.leave()
+		c.subscribe("T/list after=" + cursor)
+		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list d:{"n":1} a:{"n":2} complete`, `delete T/list b`)
+		n.apply(`T c delete`) // b is forgotten
+		c.expect(`delete T/list c`)
+		c.subscribe("T/append after=" + cursor)
+		c.expect(`subscribed T/append append`, `snapshot T/append a:{"n":2} d:{"n":1} complete`, `delete T/append c`)
+		c.subscribe("T/append after=" + known)
+		c.expect(`subscribed T/append append`, `snapshot T/append a:{"n":2} d:{"n":1} complete`, `delete T/append c`)
+		c.subscribe("T/list key=b after=" + cursor)
+		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list complete`, `delete T/list b`)
+		c.subscribe("T/list key=d after=" + cursor)
+		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list d:{"n":1} complete`)
+	})
+}
+
+// What was on its way to a subscription that is replaced, or that it had missed, is told
+// again.
+func TestReplacingForgetsNothing(t *testing.T) {
+	t.Parallel()
+	subs := []string{"Auction/list", "Auction/top", "Auction/append key=d"}
+	for _, isIdle := range []bool{true, false} {
+		inNodeWith(t, setup{isIdle: isIdle}, func(t *testing.T, n *node) {
+			n.define(top)
+			n.amounts("a1 b2 c3 d4")
+			c := n.connect()
+			defer c.leave()
+			for _, sub := range subs {
+				c.subscribe(sub)
+			}
+			if !isIdle {
+				c.give(0)
+			}
+			n.apply(`Auction d delete`)
+			n.apply(lot("b", `{"x":1}`))
+			for _, sub := range subs {
+				c.subscribe(sub + " limit=50")
+			}
+			c.give(-1)
+			c.take()
+			for _, sub := range subs {
+				n.compare(t, c.store, sub)
+			}
+		})
+	}
+}
+
+func TestReplacingWhatCannotBeToldAnyMore(t *testing.T) {
+	t.Parallel()
+	s := setup{
+		hub:      hub.Options{MaxLagBytes: 50},
+		entities: entity.Options{MaxTombstones: 2},
+		views:    view.Options{MaxMissed: 2},
+	}
+	for _, sub := range []string{"T/list", "T/sorted"} {
+		inNodeWith(t, s, func(t *testing.T, n *node) {
+			n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+			n.apply(`T a patch {}`, `T b patch {}`, `T c patch {}`)
+			c := n.connect()
+			defer c.leave()
+			c.subscribe(sub)
+			c.give(0)
+			n.apply(`T a delete`, `T b delete`, `T c delete`)
+			c.subscribe(sub + " limit=50")
+			c.give(-1)
+			if !c.isClosed {
+				t.Errorf("%s: the connection was not closed", sub)
+			}
+		})
+	}
+}
+
+// More is published between joining and the end of the snapshot than is held.
+func TestHoldOverflows(t *testing.T) {
+	t.Parallel()
+	for _, sub := range []string{"T/list", "T/list key=a", "T/sorted"} {
+		inNodeWith(t, setup{hub: hub.Options{MaxHeld: 2}}, func(t *testing.T, n *node) {
+			n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+			n.apply(`T a patch {"log":[]}`)
+			c := n.connect()
+			defer c.leave()
+			c.onReply = func(m *protocol.Message) {
+				for i := range 5 {
+					if m.Kind == protocol.MessageViewSnapshot {
+						n.apply(fmt.Sprintf(`T a patch {"log":[%d]} log`, i))
+					}
+				}
+			}
+			c.subscribe(sub)
+			n.apply(`T a patch {"log":[5]} log`)
+			c.take()
+			n.compare(t, c.store, sub)
+		})
+	}
+}
+
+// A long snapshot does not keep others waiting.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	inNodeWith(t, setup{views: view.Options{FirstBatch: 1, NextBatch: 1}}, func(t *testing.T, n *node) {
+		for i := range 20 {
+			n.apply(fmt.Sprintf(`T k%d patch {}`, i))
+		}
+		n.apply(`U a patch {}`, `U b patch {}`)
+		c := n.connect()
+		defer c.leave()
+		c.give(1)
+		c.subscribe("T/list")
+		c.subscribe("U/list")
+		c.take()
+		for range 6 {
+			c.give(1)
+		}
+		if got := len(c.store["U/list"]); got != 2 {
+			t.Errorf("%d rows of the short list after six frames, want both", got)
+		}
+		if got := len(c.store["T/list"]); got == 0 || got == 20 {
+			t.Errorf("%d rows of the long list after six frames, want some", got)
+		}
+	})
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	inNode(t, func(t *testing.T, n *node) {
+		c := n.connect()
+		defer c.leave()
+		usage := func() map[string]int {
+			got := map[string]int{}
+			c.Usage(func(view string, frames, bytes int) {
+				if bytes < 40*frames {
+					t.Errorf("%s: %d bytes in %d frames", view, bytes, frames)
+				}
+				got[view] += frames
+			})
+			return got
+		}
+		c.subscribe("T/list")
+		c.subscribe("T/list key=a")
+		c.subscribe("T/state key=a")
+		n.apply(`T a patch {"n":1}`)
+		n.apply(`T b patch {"n":1}`)
+		c.unsubscribe("T/list key=a")
+		if diff := cmp.Diff(map[string]int{"T/list": 3, "T/state": 1}, usage()); diff != "" {
+			t.Errorf("usage differs (-want +got):\n%s", diff)
+		}
+		if got := usage(); len(got) != 0 {
+			t.Errorf("usage was told twice: %v", got)
+		}
+		n.apply(`T b patch {"n":1}`)
+		n.Leave(&c.Connection)
+		if diff := cmp.Diff(map[string]int{"T/list": 1}, usage()); diff != "" {
+			t.Errorf("usage after leaving differs (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package view
+
+import (
+	"math"
+
+	"github.com/millrace/millrace/internal/entity"
+)
+
+// listStream brings a subscriber of a base view up to date: a snapshot of what there was at
+// head, then what has changed after that, until nothing has.
+//
+// Invariant: of all numbers up to head those outside the snapshot's range are not wanted; an
+// entity or tombstone whose number is above live or dead has not been sent. An entity that
+// changes gets a number above head, so it leaves the snapshot's range for the catch-up's.
+type listStream struct {
+	isSnapshot  bool // there are frames of it to come
+	isFirst     bool
+	isAscending bool
+	next        uint64 // the snapshot goes on beyond it
+	head        uint64
+	left        int // rows that may still be in the snapshot
+
+	live, dead uint64
+}
+
+func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
+	t := s.root.typ
+	s.feed = s.root.bases[s.base].feedLocked(t.App, nil)
+	if s.request.NoSnapshot {
+		_, head := t.LastLocked()
+		return &listStream{live: head, dead: head}, 0
+	}
+	st, rows := s.listStreamLocked()
+	switch o := streamOf[*listStream](old); {
+	case o != nil:
+		st.dead = min(st.dead, o.dead)
+	case old != nil:
+		// What is on its way to it is younger than what has been forgotten.
+		st.dead = min(st.dead, max(old.since, t.ForgottenLocked()))
+	}
+	return st, rows
+}
+
+// listStreamLocked is the way from the request of s to the present, and how many rows the
+// snapshot has (live-views 5.6).
+func (s *subscription) listStreamLocked() (st *listStream, rows int) {
+	t, r := s.root.typ, &s.request
+	_, head := t.LastLocked()
+	st = &listStream{
+		isSnapshot: true, isFirst: true, left: math.MaxInt,
+		head: head, next: head + 1, live: head, dead: head,
+	}
+	if r.SnapshotLimit != nil {
+		st.left = *r.SnapshotLimit
+	}
+	rows = t.LenLocked()
+	if r.After != nil {
+		after, isKnown := afterLocked(t, *r.After)
+		st.dead = after
+		if isKnown {
+			st.isAscending, st.next = true, after
+			rows = t.CountAfterLocked(after)
+		}
+	}
+	return st, min(st.left, rows)
+}
+
+// afterLocked is the change number that a cursor stands for, and whether all that happened
+// since is known. If not, it is from where on deletions are (live-views 5.7 [M]).
+func afterLocked(t *entity.Type, cursor string) (number uint64, isKnown bool) {
+	number, forgotten := t.NumberAtLocked(entity.ParseSeq(cursor)), t.ForgottenLocked()
+	return max(number, forgotten), number >= forgotten
+}
+
+func (st *listStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool) {
+	if st.isSnapshot {
+		st.snapshotLocked(e, s.root.typ, b)
+	}
+	if !st.isSnapshot && isExclusive {
+		st.catchUpLocked(e, s.root.typ, b)
+	}
+}
+
+func (st *listStream) snapshotLocked(e *Engine, t *entity.Type, b *burst) {
+	n := e.options.NextBatch
+	if st.isFirst {
+		n = e.options.FirstBatch
+	}
+	n = min(n, st.left)
+	vs := st.readLocked(t, n+1) // one more, to know whether this is the last frame
+	fit := e.fitting(vs, n)
+	st.left -= fit
+	b.isFrame, b.rows = true, vs[:fit]
+	b.isComplete = st.left == 0 || fit == len(vs)
+	if fit > 0 {
+		st.next = vs[fit-1].Number
+	}
+	st.isFirst, st.isSnapshot = false, !b.isComplete
+}
+
+func (st *listStream) readLocked(t *entity.Type, n int) []*entity.Version {
+	vs := make([]*entity.Version, 0, n)
+	if !st.isAscending {
+		return t.BeforeLocked(vs, st.next, n)
+	}
+	vs = t.AfterLocked(vs, st.next, n)
+	for len(vs) > 0 && vs[len(vs)-1].Number > st.head {
+		vs = vs[:len(vs)-1]
+	}
+	return vs
+}
+
+// catchUpLocked tells the next of what has changed. A key has an entity or a tombstone, never
+// both, and the latest of them has the greatest number: it is told last.
+func (st *listStream) catchUpLocked(e *Engine, t *entity.Type, b *burst) {
+	if t.ForgottenLocked() > st.dead {
+		b.isLost = true
+		return
+	}
+	n := e.options.NextBatch
+	live := t.AfterLocked(make([]*entity.Version, 0, 8), st.live, n+1)
+	fit := e.fitting(live, n)
+	dead := t.DeletedAfterLocked(nil, st.dead, n+1)
+	isAll := fit == len(live) && len(dead) <= n
+	for _, d := range dead[:min(n, len(dead))] {
+		st.dead = d.Number
+		b.deleted = append(b.deleted, d.Key)
+	}
+	if b.present = live[:fit]; fit > 0 {
+		st.live = live[fit-1].Number
+	}
+	b.isAtEnd = isAll
+}

@@ -1,0 +1,161 @@
+package view
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/query"
+)
+
+// Info describes a view to those who administer it.
+type Info struct {
+	ID                  string
+	Mode                protocol.Mode
+	Source              string // of a derived view
+	Definition          []byte // canonical JSON; nil for base views
+	Rows, Subscriptions int
+}
+
+// Views returns the views of an app by id: those of every known type, and derived ones.
+func (e *Engine) Views(app string) []Info {
+	var all []Info
+	for _, t := range e.entities.Types(app) {
+		r := e.makeRoot(t)
+		t.RLock()
+		for i := range r.bases {
+			b := &r.bases[i]
+			all = append(all, Info{ID: b.view, Mode: b.mode, Rows: t.LenLocked(), Subscriptions: b.subs})
+		}
+		t.RUnlock()
+	}
+	for _, n := range e.nodes(app) {
+		if info, ok := n.info(); ok {
+			all = append(all, info)
+		}
+	}
+	slices.SortFunc(all, func(a, b Info) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+func (n *node) info() (Info, bool) {
+	t := n.rlock()
+	defer t.RUnlock()
+	if n.isVacantLocked() {
+		return Info{}, false
+	}
+	info := Info{
+		ID: n.id, Mode: n.modeLocked(), Source: n.plan.Source(),
+		Definition: n.plan.Definition().AppendJSON(nil), Rows: n.lenLocked(),
+	}
+	for _, w := range n.windows {
+		info.Subscriptions += w.subs
+	}
+	return info, true
+}
+
+// Result is a view, or a part of it, at one moment.
+type Result struct {
+	View     string
+	Mode     protocol.Mode
+	SortPath []string // how the rows are sorted; empty: by nothing that clients could know
+	SortDesc bool
+	Rows     []protocol.Row // in the order of the view
+	Deleted  []string       // with After: keys deleted since, as far as they are known
+	Position entity.Seq     // a subscription to a base view after it goes on without a gap
+	Total    int            // rows of the whole view
+}
+
+// Read reads what a subscription with the same request would get as its snapshot, whatever
+// NoSnapshot says. More than maxRows, if that is above zero, is IssueSnapshotLimit; the other
+// issue is ErrUnknownView.
+func (e *Engine) Read(app string, r *protocol.ViewRequest, maxRows int) (*Result, *protocol.Issue) {
+	s := subscription{id: newID(r.View, r.Key), request: *r}
+	m := e.resolve(app, r, &s)
+	if m == nil {
+		return nil, unknownView(r.View)
+	}
+	res := &Result{View: m.View, Mode: m.Mode, SortPath: m.SortPath, SortDesc: m.SortDesc}
+	t := s.rlock()
+	rows, shape, issue := e.readLocked(res, &s, maxRows)
+	t.RUnlock()
+	if issue != nil {
+		return nil, issue
+	}
+	res.Rows = make([]protocol.Row, len(rows))
+	for i, v := range rows {
+		res.Rows[i] = protocol.Row{Key: v.Key, Data: project(shape, v)}
+	}
+	return res, nil
+}
+
+func (e *Engine) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
+	if maxRows <= 0 {
+		maxRows = math.MaxInt
+	}
+	if s.node != nil {
+		return s.node.readLocked(res, s, maxRows)
+	}
+	t := s.root.typ
+	res.Position, _ = t.LastLocked()
+	var rows []*entity.Version
+	var count int
+	if key := s.entityKey(); key != nil {
+		rows = readKeyLocked(res, s, *key)
+		count = len(rows)
+	} else {
+		rows, count = readListLocked(res, s, maxRows)
+	}
+	if count > maxRows {
+		return nil, nil, tooManyRows(count, maxRows)
+	}
+	return rows, nil, nil
+}
+
+func tooManyRows(rows, limit int) *protocol.Issue {
+	return protocol.IssueSnapshotLimit.Withf("The snapshot has %d rows, %d are allowed", rows, limit)
+}
+
+func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
+	if n.isVacantLocked() {
+		return nil, nil, unknownView(n.id)
+	}
+	res.Position, _ = n.root.Load().typ.LastLocked()
+	res.Total = n.lenLocked()
+	low, high := n.boundsLocked(partOf(&s.request))
+	if count := n.countLocked(low, high); count > maxRows {
+		return nil, nil, tooManyRows(count, maxRows)
+	}
+	return n.rowsLocked(low, high), n.shape, nil
+}
+
+func readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
+	t, st := s.root.typ, s.keyStreamLocked()
+	if t.GetLocked(key) != nil {
+		res.Total = 1
+	} else if st.isAbsence {
+		res.Deleted = []string{key}
+	}
+	if v := st.find(t, key); v != nil {
+		return []*entity.Version{v}
+	}
+	return nil
+}
+
+// readListLocked returns nothing, and how many rows there would be, when these are too many.
+func readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
+	t := s.root.typ
+	res.Total = t.LenLocked()
+	st, count := s.listStreamLocked()
+	if count > maxRows {
+		return nil, count
+	}
+	if s.request.After != nil {
+		for _, d := range t.DeletedAfterLocked(nil, st.dead, math.MaxInt) {
+			res.Deleted = append(res.Deleted, d.Key)
+		}
+	}
+	return st.readLocked(t, count), count
+}

@@ -1,0 +1,85 @@
+package view
+
+import (
+	"github.com/millrace/millrace/internal/hub"
+)
+
+// Resume goes on with snapshots and brings lagging subscriptions up to date, while the
+// connection takes it. It is called whenever the connection has said that it is congested and
+// no longer is.
+func (e *Engine) Resume(c *Connection) {
+	if c.many != nil {
+		for s := range c.all() { // in a different order each time
+			if !e.resume(c, s) {
+				return
+			}
+		}
+		return
+	}
+	for i := range c.few {
+		turn := (c.turn + i) % len(c.few)
+		if !e.resume(c, c.few[turn]) {
+			c.turn = turn + 1 // so that none waits for ever behind a long one
+			return
+		}
+	}
+}
+
+// resume reports whether others may go on.
+func (e *Engine) resume(c *Connection, s *subscription) bool {
+	if c.isLost {
+		return false
+	}
+	e.catchUp(c, s)
+	e.advance(c, s)
+	return s.stream == nil
+}
+
+// catchUp takes s off its topic when it lags and prepares what it must be sent.
+func (e *Engine) catchUp(c *Connection, s *subscription) {
+	if s.stream != nil || c.isLost {
+		return
+	}
+	lag, isLagging := s.Lag()
+	if !isLagging {
+		return
+	}
+	s.Close()
+	e.metrics.resyncs.Inc()
+	switch {
+	case s.node != nil:
+		st, ok := e.missed(s, lag)
+		if !ok {
+			e.lose(c)
+			return
+		}
+		s.stream = st
+	case s.entityKey() != nil:
+		s.stream = &keyStream{isWanted: true, isAbsence: true}
+	default:
+		from := lag.From - min(lag.From, 1)
+		s.stream = &listStream{live: from, dead: from}
+	}
+}
+
+// missed is what a lagging subscription of a window must look at: all keys since the first
+// frame that it missed, or else those that the hub noted and all since.
+func (e *Engine) missed(s *subscription, lag hub.Lag) (*windowStream, bool) {
+	t := s.rlock()
+	defer t.RUnlock()
+	w := s.window
+	st := &windowStream{seen: w.sent.last}
+	if keys, ok := w.sent.since(lag.From - min(lag.From, 1)); ok {
+		st.changed = keys
+		return st, true
+	}
+	keys, ok := w.sent.since(lag.To)
+	if !ok || lag.IsOverflow {
+		return nil, false
+	}
+	for key := range lag.Keys {
+		keys = append(keys, key)
+	}
+	st.changed = keys
+	return st, true
+}

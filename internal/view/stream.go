@@ -1,0 +1,163 @@
+package view
+
+import (
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/query"
+)
+
+// stream is what a subscription has still to be sent before it can join its topic. It is read
+// in steps, each from the state as it is then.
+type stream interface {
+	// stepLocked puts what comes next into b. Only with the exclusive lock may it join.
+	stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool)
+}
+
+// streamOf is what is still to be sent to s, nil when that is nothing or s is nil.
+func streamOf[T stream](s *subscription) (st T) {
+	if s != nil {
+		st, _ = s.stream.(T)
+	}
+	return st
+}
+
+// burst is what one step sends, once the type is unlocked: a frame of the snapshot, then
+// deletions, then entities, then what the hub delivers.
+type burst struct {
+	view  string
+	mode  protocol.Mode
+	shape *query.Plan // nil: everything
+
+	rows       []*entity.Version
+	isFrame    bool // rows are a frame of the snapshot, even if there are none
+	isComplete bool // the last of it
+
+	deleted []string
+	present []*entity.Version
+
+	isAtEnd  bool // nothing is left: join
+	isLost   bool // what was missed cannot be told any more
+	position protocol.Position
+}
+
+// advance sends what is still to be sent to s while the connection takes it.
+func (e *Engine) advance(c *Connection, s *subscription) {
+	for s.stream != nil && !c.isLost && !c.replier.IsCongested() {
+		if s.canShare() {
+			t := s.rlock()
+			b := e.stepLocked(s, false)
+			t.RUnlock()
+			e.send(c, s, b)
+			continue
+		}
+		e.advanceLocked(c, s, s.lock())
+	}
+}
+
+// canShare reports whether the next step only reads: it may do so beside others.
+func (s *subscription) canShare() bool {
+	switch st := s.stream.(type) {
+	case *listStream:
+		return st.isSnapshot
+	case *windowStream:
+		return st.isSnapshot
+	default:
+		return false
+	}
+}
+
+// advanceLocked takes one step with t, the type of s, locked exclusively, and unlocks it. To
+// a connection that is congested it sends nothing.
+func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
+	if c.isLost || c.replier.IsCongested() {
+		t.Unlock()
+		return
+	}
+	b := e.stepLocked(s, true)
+	if b.isAtEnd {
+		var err error
+		if b.position, err = e.joinLocked(c, s); err != nil {
+			b.isAtEnd, b.isLost = false, true // nothing will come: its owner must try again
+			e.metrics.failures.Inc()
+		} else {
+			_, s.since = t.LastLocked()
+			s.stream = nil
+		}
+	}
+	t.Unlock()
+	e.send(c, s, b)
+}
+
+func (e *Engine) stepLocked(s *subscription, isExclusive bool) *burst {
+	b := new(burst)
+	if s.node != nil {
+		b.view, b.mode, b.shape = s.id.view, s.node.modeLocked(), s.node.shape
+	} else {
+		b.view, b.mode = s.id.view, baseMode(s.base)
+	}
+	s.stream.stepLocked(e, s, b, isExclusive)
+	return b
+}
+
+// send sends b and, when s has joined, lets the hub deliver.
+func (e *Engine) send(c *Connection, s *subscription, b *burst) {
+	if b.isLost {
+		e.lose(c)
+		return
+	}
+	if b.isFrame {
+		e.sendRows(c, b)
+	}
+	for _, key := range b.deleted {
+		c.replier.ReplyPublication(&protocol.Publication{
+			Topic: s.feed.topic, Kind: protocol.KindChange,
+			Change: &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpDelete, Key: key},
+		})
+	}
+	for _, v := range b.present {
+		c.replier.ReplyPublication(&protocol.Publication{
+			Topic: s.feed.topic, Kind: protocol.KindChange, Data: project(b.shape, v),
+			Change: &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpUpsert, Key: v.Key, Seq: v.Seq.String()},
+		})
+	}
+	e.metrics.caughtUp.Add(float64(len(b.deleted) + len(b.present)))
+	if b.isAtEnd {
+		// An error says that it lags already, which Lag tells as well.
+		_ = s.Release(b.position)
+		e.catchUp(c, s)
+	}
+}
+
+func (e *Engine) sendRows(c *Connection, b *burst) {
+	rows := make([]protocol.Row, len(b.rows))
+	for i, v := range b.rows {
+		rows[i] = protocol.Row{Key: v.Key, Data: project(b.shape, v)}
+	}
+	c.replier.Reply(&protocol.Message{
+		Kind: protocol.MessageViewSnapshot,
+		View: &protocol.ViewMessage{View: b.view, Mode: b.mode, Rows: rows, IsComplete: b.isComplete},
+	})
+	e.metrics.rows.Add(float64(len(rows)))
+}
+
+// lose closes the connection: a subscription of it cannot be made right.
+func (e *Engine) lose(c *Connection) {
+	if !c.isLost {
+		c.isLost = true
+		e.metrics.lost.Inc()
+		c.replier.CloseSlow()
+	}
+}
+
+// fitting is how many of vs, at most n, make one frame; at least one if there is any.
+func (e *Engine) fitting(vs []*entity.Version, n int) int {
+	n = min(n, len(vs))
+	bytes := 0
+	for i, v := range vs[:n] {
+		bytes += len(v.Key) + len(v.Data)
+		if bytes >= e.options.MaxBatchBytes {
+			return i + 1
+		}
+	}
+	return n
+}

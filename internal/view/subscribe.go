@@ -1,0 +1,288 @@
+package view
+
+import (
+	"context"
+	"math"
+
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Limits of one subscribe.
+type Limits struct {
+	MaxRows int // of the snapshot; zero or less: none
+}
+
+// subscription is a connection's place in a view. It is owned by whoever asks something for
+// the connection.
+//
+// Invariants: it counts in its feed from begin to end. The hub delivers to it only while
+// stream is nil; otherwise stream knows what is still to be sent.
+type subscription struct {
+	hub.Subscription
+	id      subscriptionID
+	request protocol.ViewRequest // its own copy
+	stream  stream
+
+	// A base view.
+	root *root
+	base int
+	feed *feed // also of a window
+
+	// A derived view.
+	node   *node
+	window *window
+
+	since uint64 // change number of the type when it began
+}
+
+// lock locks the type that decides what s sees.
+func (s *subscription) lock() *entity.Type {
+	if s.node != nil {
+		return s.node.lock()
+	}
+	s.root.typ.Lock()
+	return s.root.typ
+}
+
+func (s *subscription) rlock() *entity.Type {
+	if s.node != nil {
+		return s.node.rlock()
+	}
+	s.root.typ.RLock()
+	return s.root.typ
+}
+
+// entityKey is the key of the one entity that s is about, nil when it is about all.
+func (s *subscription) entityKey() *string {
+	if s.request.Key == nil && baseMode(s.base) == protocol.ModeState {
+		return new(string) // live-views 5.2
+	}
+	return s.request.Key
+}
+
+// Subscribe answers with MessageViewSubscribed, the snapshot and then changes (live-views
+// 3.4). The same view and key again: with the same parameters nothing happens, with others
+// they replace the old ones, and whatever the connection should no longer have is deleted
+// (3.5 [M]).
+//
+// A returned issue was not sent. [ErrUnknownView]: nothing was sent and nothing has changed.
+// protocol.IssueSnapshotLimit: MessageViewSubscribed was sent, and there is no subscription,
+// also not the one that this should have replaced. protocol.IssueInternal: likewise.
+func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *protocol.Issue {
+	s := &subscription{id: newID(r.View, r.Key)}
+	if m := e.resolve(c.app, r, s); m != nil {
+		return e.start(c, s, r, l, m)
+	}
+	return unknownView(r.View)
+}
+
+// resolve finds what s is about and returns the answer that it exists, nil if it does not.
+func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription) *protocol.ViewMessage {
+	m := &protocol.ViewMessage{View: r.View}
+	if root, base, ok := e.findBase(app, r.View); ok {
+		s.root, s.base = root, base
+		m.Mode = baseMode(base)
+		if m.Mode == protocol.ModeList {
+			m.SortPath, m.SortDesc = seqPath(), true
+		}
+		return m
+	}
+	if s.node = e.find(app, r.View); s.node == nil {
+		return nil
+	}
+	t := s.node.rlock()
+	defer t.RUnlock()
+	if s.node.isVacantLocked() {
+		return nil
+	}
+	m.Mode = s.node.modeLocked()
+	m.SortPath, m.SortDesc = s.node.sortLocked()
+	return m
+}
+
+func seqPath() []string { return []string{"_seq"} }
+
+// sortLocked is how clients are to sort (live-views 4.1).
+func (n *node) sortLocked() (path []string, isDescending bool) {
+	if n.plan.IsSorted() {
+		return n.plan.SortPath()
+	}
+	if n.modeLocked() == protocol.ModeList {
+		return seqPath(), true
+	}
+	return nil, false
+}
+
+// start replaces what c has under the same id by s, if that is another.
+func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, l Limits, m *protocol.ViewMessage) *protocol.Issue {
+	old := c.find(s.id)
+	if old != nil && isSame(&old.request, r) {
+		return nil
+	}
+	s.request = clone(r)
+	if old == nil && r.NoSnapshot && s.node == nil {
+		return e.startLive(c, s, l, m)
+	}
+	c.replier.Reply(&protocol.Message{Kind: protocol.MessageViewSubscribed, View: m})
+	if old != nil {
+		if r.NoSnapshot && s.node == nil {
+			old.request = s.request // the same stream, and nothing before it
+			return nil
+		}
+		e.catchUp(c, old) // so that it knows what it misses
+		old.Close()       // before the state is read, so that nothing older comes after it
+	}
+	t := s.lock()
+	st, issue := e.beginLocked(s, old, l)
+	if issue != nil {
+		t.Unlock()
+		if old != nil {
+			e.end(c, old)
+		}
+		return issue
+	}
+	s.stream = st
+	e.advanceLocked(c, s, t)
+	if old != nil {
+		e.end(c, old)
+	}
+	c.add(s)
+	e.advance(c, s)
+	return nil
+}
+
+// startLive is start without a snapshot. It begins before it answers: no snapshot would make
+// up for what a client does as soon as it has the answer.
+func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol.ViewMessage) *protocol.Issue {
+	t := s.lock()
+	st, issue := e.beginLocked(s, nil, l)
+	t.Unlock()
+	c.replier.Reply(&protocol.Message{Kind: protocol.MessageViewSubscribed, View: m})
+	if issue != nil {
+		return issue
+	}
+	s.stream = st
+	c.add(s)
+	e.advance(c, s)
+	return nil
+}
+
+// beginLocked counts s in its feed and prepares what is to be sent.
+func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.Issue) {
+	if s.node != nil && s.node.isVacantLocked() {
+		return nil, unknownView(s.id.view) // removed this moment
+	}
+	var st stream
+	var rows int
+	maxRows := l.MaxRows
+	if maxRows <= 0 {
+		maxRows = math.MaxInt
+	}
+	switch {
+	case s.node != nil:
+		st, rows = e.beginWindowLocked(s, old, maxRows)
+	case s.entityKey() != nil:
+		st, rows = e.beginKeyLocked(s, old)
+	default:
+		st, rows = e.beginListLocked(s, old)
+	}
+	if rows > maxRows {
+		e.forgetLocked(s)
+		e.metrics.refused.Inc()
+		return nil, tooManyRows(rows, maxRows)
+	}
+	if err := e.attachLocked(s.feed); err != nil {
+		e.forgetLocked(s)
+		e.metrics.failures.Inc()
+		return nil, protocol.IssueInternal
+	}
+	if s.node == nil {
+		s.root.bases[s.base].subs++
+	}
+	return st, nil
+}
+
+// forgetLocked drops what only s needed.
+func (e *Engine) forgetLocked(s *subscription) {
+	if s.node != nil {
+		s.node.forgetLocked(s.window)
+		return
+	}
+	s.root.bases[s.base].forgetLocked(s.entityKey())
+}
+
+// end takes s out of everything.
+func (e *Engine) end(c *Connection, s *subscription) {
+	s.Close()
+	c.countUsage(s)
+	c.remove(s)
+	s.stream = nil
+	t := s.lock()
+	defer t.Unlock()
+	e.detachLocked(s.feed)
+	if s.node == nil {
+		s.root.bases[s.base].subs--
+	}
+	e.forgetLocked(s)
+}
+
+// Unsubscribe reports whether there was something to end (live-views 3.6).
+func (e *Engine) Unsubscribe(c *Connection, view string, key *string) bool {
+	s := c.find(newID(view, key))
+	if s == nil {
+		return false
+	}
+	e.end(c, s)
+	return true
+}
+
+// Leave ends all subscriptions of c. Idempotent.
+func (e *Engine) Leave(c *Connection) {
+	for c.Subscriptions() > 0 {
+		for s := range c.all() {
+			e.end(c, s)
+			break
+		}
+	}
+}
+
+// joinLocked puts s on its topic, held, and returns the position at which the state is what
+// the lock shows.
+func (e *Engine) joinLocked(c *Connection, s *subscription) (protocol.Position, error) {
+	c.subscriber.Follow(&s.Subscription, s.feed.topic)
+	p, err := e.bus.Position(context.Background(), s.feed.topic)
+	if err != nil {
+		s.Close()
+	}
+	return p, err
+}
+
+func isSame(a, b *protocol.ViewRequest) bool {
+	return a.View == b.View && equal(a.Key, b.Key) && equal(a.Take, b.Take) && a.Skip == b.Skip &&
+		equal(a.After, b.After) && equal(a.SnapshotLimit, b.SnapshotLimit) && a.NoSnapshot == b.NoSnapshot
+}
+
+func equal[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// clone is r without anything that its owner may change.
+func clone(r *protocol.ViewRequest) protocol.ViewRequest {
+	own := *r
+	own.Key, own.Take = copied(r.Key), copied(r.Take)
+	own.After, own.SnapshotLimit = copied(r.After), copied(r.SnapshotLimit)
+	return own
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}

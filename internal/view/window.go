@@ -1,0 +1,301 @@
+package view
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// manyTouches is from where touches are found through a map.
+const manyTouches = 16
+
+// part is which rows of a derived view somebody asks for. An aggregate shows its row whatever
+// is skipped or taken, save to those who ask for another key; others ignore the key. Both
+// are kept, because either may be defined anew as the other.
+type part struct {
+	skip, take int  // take below zero: as many as the view says
+	isOther    bool // asks for a key that is not that of an aggregate's row
+}
+
+// window is what all those see who ask for the same part of a view: the members of ranks
+// [low, high). It is not stored, only what a group of changes does to it is, until the group
+// ends. It exists while somebody watches it.
+type window struct {
+	feed            // its topic and subscriptions
+	node      *node // immutable
+	part      part  // immutable
+	low, high int   // what part means with the present definition
+	sent      ring  // frames; they are numbered per window (protocol.Change.Number)
+
+	touches []touch        // of this group, in the order in which they came
+	index   map[string]int // of touches, once they are many
+}
+
+// touch is what a group of changes does to one key of a window.
+type touch struct {
+	key     string
+	was, is *entity.Version // nil: not in the window
+	change  *entity.Change  // the last one that concerns the key while it was in the window
+}
+
+// windowLocked finds or makes the window of a part.
+func (n *node) windowLocked(p part) *window {
+	for _, w := range n.windows {
+		if w.part == p {
+			return w
+		}
+	}
+	w := &window{node: n, part: p, feed: feed{topic: windowTopic(n.app, n.id, p)}}
+	w.sent.max = n.engine.options.MaxMissed
+	w.resolveLocked()
+	n.windows = append(n.windows, w)
+	n.engine.metrics.windows.Inc()
+	return w
+}
+
+// forgetLocked drops a window that nobody watches any more.
+func (n *node) forgetLocked(w *window) {
+	if w.subs > 0 {
+		return
+	}
+	if i := slices.Index(n.windows, w); i >= 0 {
+		n.windows = slices.Delete(n.windows, i, i+1)
+		n.engine.metrics.windows.Dec()
+	}
+}
+
+// partOf is which part a request means.
+func partOf(r *protocol.ViewRequest) part {
+	p := part{skip: r.Skip, take: -1, isOther: r.Key != nil && *r.Key != rowKey}
+	if r.Take != nil {
+		p.take = *r.Take
+	}
+	return p
+}
+
+// boundsLocked is which ranks a part means.
+func (n *node) boundsLocked(p part) (low, high int) {
+	switch {
+	case n.plan == nil, p.isOther && n.totals != nil:
+		return 0, 0
+	case n.totals != nil:
+		return 0, 1
+	}
+	low, high = min(max(p.skip, 0), absent-1), n.takeLocked(p.take)
+	if high > absent-low {
+		return low, absent
+	}
+	return low, low + high
+}
+
+// takeLocked is how much of n somebody gets who asks for take, or below zero for nothing in
+// particular (live-views 5.4). The latest changes, where n has no order of its own, come
+// without an end then.
+func (n *node) takeLocked(take int) int {
+	limit, hasLimit := n.plan.Limit()
+	switch {
+	case take >= 0 && n.plan.IsCapped():
+		return min(take, limit)
+	case take >= 0:
+		return take
+	case hasLimit:
+		return limit
+	case n.plan.IsSorted():
+		return n.engine.options.DefaultWindow
+	default:
+		return absent
+	}
+}
+
+func (w *window) resolveLocked() { w.low, w.high = w.node.boundsLocked(w.part) }
+
+// countLocked is how many rows are in [low, high).
+func (n *node) countLocked(low, high int) int {
+	return max(0, min(high, n.lenLocked())-low)
+}
+
+// rowsLocked is what is in [low, high).
+func (n *node) rowsLocked(low, high int) (rows []*entity.Version) {
+	if n.totals != nil {
+		if low == 0 && high > 0 {
+			rows = append(rows, n.row)
+		}
+		return rows
+	}
+	left := high - low
+	if left <= 0 {
+		return rows
+	}
+	rows = make([]*entity.Version, 0, n.countLocked(low, high))
+	n.members.Ascend(low, func(m member) bool {
+		rows = append(rows, m.v)
+		left--
+		return left > 0
+	})
+	return rows
+}
+
+// findLocked is what the window shows under a key, nil if that is nothing.
+func (w *window) findLocked(key string) *entity.Version {
+	v, rank := w.node.findLocked(key)
+	if v == nil || rank < w.low || rank >= w.high {
+		return nil
+	}
+	return v
+}
+
+// shiftLocked notes what it does to the window that a member moved: to the mover, and to the
+// one member that may cross each edge because of it.
+//
+//millrace:hot BenchmarkChanged BenchmarkWindow TestChangedAllocs
+func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, from, to int) {
+	if min(from, to) >= w.high || max(from, to) < w.low || w.low == w.high {
+		return
+	}
+	wasIn, isIn := from >= w.low && from < w.high, to >= w.low && to < w.high
+	if wasIn || isIn {
+		var was, is *entity.Version
+		key := ""
+		if wasIn {
+			was, key = before, before.Key
+		}
+		if isIn {
+			is, key = after, after.Key
+		}
+		w.note(ch, key, was, is)
+	}
+	// Above the low edge is in the window, below the high edge too.
+	if left, entered := w.node.crossLocked(w.low, from, to); left != nil {
+		w.note(nil, left.Key, left, nil)
+	} else if entered != nil {
+		w.note(nil, entered.Key, nil, entered)
+	}
+	if entered, left := w.node.crossLocked(w.high, from, to); entered != nil {
+		w.note(nil, entered.Key, nil, entered)
+	} else if left != nil {
+		w.note(nil, left.Key, left, nil)
+	}
+}
+
+// note adds one step to what the group does to a key: the first says what was, the last what
+// is.
+func (w *window) note(ch *entity.Change, key string, was, is *entity.Version) {
+	i := w.find(key)
+	if i < 0 {
+		i = len(w.touches)
+		w.touches = append(w.touches, touch{key: key, was: was})
+		if w.index != nil {
+			w.index[key] = i
+		}
+	}
+	t := &w.touches[i]
+	t.is = is
+	if ch != nil {
+		t.change = ch
+	}
+}
+
+func (w *window) find(key string) int {
+	if w.index != nil {
+		if i, ok := w.index[key]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range w.touches {
+		if w.touches[i].key == key {
+			return i
+		}
+	}
+	if len(w.touches) >= manyTouches {
+		w.index = make(map[string]int, 4*manyTouches)
+		for i := range w.touches {
+			w.index[w.touches[i].key] = i
+		}
+	}
+	return -1
+}
+
+// flushLocked publishes what the group did: what left before what entered or changed, so
+// that nobody ever shows more than the window holds (live-views 5.5 [M]).
+func (w *window) flushLocked(seq string) {
+	if len(w.touches) == 0 {
+		return
+	}
+	mode := w.node.modeLocked()
+	for i := range w.touches {
+		if t := &w.touches[i]; t.was != nil && t.is == nil {
+			w.publishLocked(&protocol.Change{Mode: mode, Op: protocol.OpDelete, Key: t.key, Seq: seq}, nil)
+		}
+	}
+	for i := range w.touches {
+		if t := &w.touches[i]; t.is != nil && t.is != t.was {
+			w.publishTouchLocked(t, mode)
+		}
+	}
+	clear(w.touches)
+	w.touches, w.index = w.touches[:0], nil
+	if cap(w.touches) > 64*manyTouches {
+		w.touches = nil
+	}
+}
+
+// publishTouchLocked publishes what entered or changed: the patch that led from what the
+// subscribers have to what is, if one did and it is shorter.
+func (w *window) publishTouchLocked(t *touch, mode protocol.Mode) {
+	n := w.node
+	ch := &protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: t.key, Seq: w.node.root.Load().textLocked(t.is.Seq)}
+	data := project(n.shape, t.is)
+	if t.was == nil {
+		w.publishLocked(ch, data)
+		return
+	}
+	if n.shape != nil && bytes.Equal(project(n.shape, t.was), data) {
+		return // it changed where nobody sees it
+	}
+	c := t.change
+	if n.shape == nil && c != nil && c.Op == entity.OpPatch && c.Old == t.was && c.New == t.is && len(c.Patch) < len(data) {
+		ch.Op, ch.Append, data = protocol.OpPatch, c.Append, c.Patch
+	}
+	w.publishLocked(ch, data)
+}
+
+func (w *window) publishLocked(ch *protocol.Change, data []byte) {
+	w.sent.add(ch.Key)
+	ch.View, ch.Number = w.node.id, w.sent.last
+	w.node.engine.publishLocked(&w.feed, ch, data)
+}
+
+// ring remembers the keys of the last frames of a window. Frames are numbered from 1.
+type ring struct {
+	max  int      // most that are remembered
+	keys []string // that of number i at i-1 modulo max
+	last uint64   // number of the last frame
+}
+
+func (r *ring) add(key string) {
+	if len(r.keys) < r.max {
+		r.keys = append(r.keys, key)
+	} else {
+		r.keys[r.last%uint64(r.max)] = key
+	}
+	r.last++
+}
+
+// since returns the keys of all frames with a greater number, and false when some have been
+// forgotten.
+func (r *ring) since(number uint64) ([]string, bool) {
+	if number >= r.last {
+		return nil, true
+	}
+	if r.last-number > uint64(len(r.keys)) {
+		return nil, false
+	}
+	keys := make([]string, 0, r.last-number)
+	for i := number; i < r.last; i++ {
+		keys = append(keys, r.keys[i%uint64(r.max)])
+	}
+	return keys, true
+}
