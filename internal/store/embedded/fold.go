@@ -1,0 +1,267 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+const (
+	// foldAt is the size of the log at which it is folded. The larger, the more records share the
+	// rewriting of a page, and the longer a start after a kill takes.
+	foldAt = 16 << 20
+	// sliceLength is how long a commit may have to wait for a slice of folding, while the log has
+	// less than calm bytes.
+	sliceLength = 4 * time.Millisecond
+	calm        = 4 * foldAt
+	// checkpointAt is the size of the WAL at which it is written back.
+	checkpointAt = 8 << 20
+
+	pageSize = 4096
+)
+
+// grow counts what was appended to the log.
+func (s *Store) grow(size int64) {
+	s.o.Metrics.log.Set(float64(s.unfolded.Add(size)))
+	s.unwritten.Add(size)
+	if s.isDue() {
+		select {
+		case s.wake <- struct{}{}:
+		default: // it is awake
+		}
+	}
+}
+
+func (s *Store) isDue() bool {
+	return s.unfolded.Load() >= foldAt || s.unwritten.Load() >= checkpointAt
+}
+
+// measureLog finds out what the last process has left. Its size does not matter: either there
+// is nothing to fold or it is time to.
+func (s *Store) measureLog(ctx context.Context) error {
+	var has bool
+	err := s.writer.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM entity_log)").Scan(&has)
+	if has {
+		s.grow(foldAt)
+	}
+	return err
+}
+
+// maintain folds and writes back when it is time, until ctx ends.
+func (s *Store) maintain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case answer := <-s.folds:
+			answer <- s.fold(ctx)
+		case <-s.wake:
+			for err := error(nil); err == nil && s.unfolded.Load() >= foldAt; {
+				err = s.fold(ctx)
+				s.report(ctx, "fold the log", err)
+			}
+			if s.unwritten.Load() >= checkpointAt {
+				s.report(ctx, "checkpoint", s.checkpoint(ctx))
+			}
+		}
+	}
+}
+
+// report tells of a failure. The next commit is the next try, and commits say themselves what
+// is wrong with the disk.
+func (s *Store) report(ctx context.Context, step string, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	s.o.Metrics.failures.Inc()
+	s.o.Log.Warn("store maintenance failed", "step", step, "err", s.explain(err))
+}
+
+// askFold has the log folded now.
+func (s *Store) askFold(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case s.folds <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// work is what the log asks for, as ids of its rows: the newest record of each key, in the
+// order of the table, and the orders to forget a tombstone that came after the key's last record.
+type work struct{ records, forgets []int64 }
+
+// fold brings the table up to the present end of the log and removes that part of it.
+func (s *Store) fold(ctx context.Context) error {
+	start := time.Now()
+	size := s.unfolded.Load() // before the end is read: what is appended in between stays counted
+	first, last, err := s.bounds(ctx)
+	if err != nil || last == 0 {
+		return err
+	}
+	w, err := s.newest(ctx, last)
+	if err != nil {
+		return err
+	}
+	for rest := w.records; err == nil && len(rest) > 0; {
+		rest, err = s.foldSlice(ctx, rest)
+	}
+	for rest := w.forgets; err == nil && len(rest) > 0; {
+		rest, err = s.forgetSlice(ctx, rest)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.cut(ctx, first, last); err != nil {
+		return err
+	}
+	s.o.Metrics.log.Set(float64(s.unfolded.Add(-size)))
+	s.o.Metrics.folded.Add(float64(len(w.records) + len(w.forgets)))
+	s.o.Metrics.folds.Observe(time.Since(start).Seconds())
+	return nil
+}
+
+// bounds are the first and the last id of the log, zero when it is empty.
+func (s *Store) bounds(ctx context.Context) (first, last int64, err error) {
+	err = s.reader.QueryRowContext(ctx, "SELECT coalesce((SELECT min(id) FROM entity_log), 0), coalesce((SELECT max(id) FROM entity_log), 0)").Scan(&first, &last)
+	return first, last, err
+}
+
+// newest reads what the log up to last says about each key, in the order of the table. Nothing
+// is read but ids, and the reading has ended when it returns: a longer one would keep the WAL
+// from being written back.
+func (s *Store) newest(ctx context.Context, last int64) (w work, err error) {
+	err = s.each(ctx, func(rows *sql.Rows) error {
+		var record, forget int64
+		if err := rows.Scan(&record, &forget); err != nil {
+			return err
+		}
+		if record != 0 {
+			w.records = append(w.records, record)
+		}
+		if forget > record {
+			w.forgets = append(w.forgets, forget)
+		}
+		return nil
+	}, `SELECT coalesce(max(id) FILTER (WHERE state < 2), 0), coalesce(max(id) FILTER (WHERE state = 2), 0)
+		FROM entity_log WHERE id <= ? GROUP BY app, type, key`, last)
+	return w, err
+}
+
+// foldSlice folds a beginning of ids and returns the rest.
+func (s *Store) foldSlice(ctx context.Context, ids []int64) ([]int64, error) {
+	before := len(ids)
+	err := s.slice(ctx, "fold the log", func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
+		one, many := tx.StmtContext(ctx, s.statements.foldOne), tx.StmtContext(ctx, s.statements.foldMany)
+		for len(ids) > 0 && !isOver() {
+			statement, n := one, 1
+			if len(ids) >= rowsPerInsert {
+				statement, n = many, rowsPerInsert
+			}
+			args := s.args[:0]
+			for _, id := range ids[:n] {
+				args = append(args, id)
+			}
+			s.args = args
+			if _, err := statement.ExecContext(ctx, args...); err != nil {
+				return err
+			}
+			ids = ids[n:]
+		}
+		return nil
+	})
+	if err != nil {
+		return ids, err
+	}
+	return ids, s.written(ctx, int64(before-len(ids))*pageSize)
+}
+
+// forgetSlice removes the tombstones that a beginning of ids names and returns the rest.
+func (s *Store) forgetSlice(ctx context.Context, ids []int64) ([]int64, error) {
+	before := len(ids)
+	err := s.slice(ctx, "forget tombstones", func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
+		statement := tx.StmtContext(ctx, s.statements.forget)
+		for len(ids) > 0 && !isOver() {
+			if _, err := statement.ExecContext(ctx, ids[0]); err != nil {
+				return err
+			}
+			ids = ids[1:]
+		}
+		return nil
+	})
+	if err != nil {
+		return ids, err
+	}
+	return ids, s.written(ctx, int64(before-len(ids))*pageSize)
+}
+
+// cut removes the log from first to last.
+func (s *Store) cut(ctx context.Context, first, last int64) error {
+	const rows = 256
+	for first <= last {
+		before := first
+		err := s.slice(ctx, "cut the log", func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
+			for first <= last && !isOver() {
+				if _, err := tx.ExecContext(ctx, "DELETE FROM entity_log WHERE id < ?", min(first+rows, last+1)); err != nil {
+					return err
+				}
+				first += rows
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.written(ctx, (first-before)*pageSize/8); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slice runs fn in a transaction; fn stops at a good place once isOver. Beyond calm, slices grow
+// with the log: so folding keeps up with any rate of commits.
+func (s *Store) slice(ctx context.Context, what string, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
+	return s.write(ctx, what, func(tx *sql.Tx) error {
+		length := sliceLength * time.Duration(max(1, s.unfolded.Load()*2/calm))
+		begun, done := time.Now(), false
+		return fn(ctx, tx, func() bool { // at least once false, or nothing would ever be done
+			isOver := done && time.Since(begun) > length
+			done = true
+			return isOver
+		})
+	})
+}
+
+// written counts bytes that maintenance has written, and writes the WAL back when it is time.
+func (s *Store) written(ctx context.Context, size int64) error {
+	if s.unwritten.Add(size) < checkpointAt {
+		return nil
+	}
+	return s.checkpoint(ctx)
+}
+
+// checkpoint writes the WAL back: first on a connection of its own, beside commits; then, on
+// theirs, what they have added meanwhile. The next commit begins the WAL anew.
+func (s *Store) checkpoint(ctx context.Context) error {
+	start := time.Now()
+	s.unwritten.Store(0)
+	for _, db := range []*sql.DB{s.reader, s.writer} {
+		var busy, frames, done int
+		if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &done); err != nil {
+			return err
+		}
+	}
+	s.o.Metrics.checkpoints.Observe(time.Since(start).Seconds())
+	return nil
+}

@@ -1,0 +1,44 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const lockName = "millrace.lock"
+
+// lock keeps other processes out of a folder: an exclusive transaction on an empty database
+// that nobody uses for anything else. The kernel ends it with the process, however that ends.
+type lock struct{ db *sql.DB }
+
+// acquire does not wait.
+func acquire(ctx context.Context, folder string) (*lock, error) {
+	file := filepath.Join(folder, lockName)
+	if err := touch(file); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dataSource(file, url.Values{"_pragma": {"busy_timeout(0)"}}))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // the transaction belongs to a connection
+	l := &lock{db}
+	if _, err = db.ExecContext(ctx, "BEGIN EXCLUSIVE"); err == nil {
+		return l, nil
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_BUSY {
+		err = fmt.Errorf("%w; stop it, or give this one a folder of its own", ErrLocked)
+	} else {
+		err = fmt.Errorf("lock %s: %w", file, err)
+	}
+	return nil, errors.Join(err, l.release())
+}
+
+func (l *lock) release() error { return l.db.Close() }

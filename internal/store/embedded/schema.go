@@ -1,0 +1,83 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations lead from one version of the schema to the next: migrations[0] makes version 1.
+// A migration that has been released is never changed.
+func migrations() []string {
+	return []string{
+		// seq_slot, seq_index and number are uint64, stored as the int64 of the same bits.
+		// state: see the constants in entities.go. Times are Unix milliseconds.
+		`CREATE TABLE entities (
+			app TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL,
+			state INTEGER NOT NULL, number INTEGER NOT NULL, seq_slot INTEGER NOT NULL, seq_index INTEGER NOT NULL,
+			data BLOB,
+			PRIMARY KEY (app, type, key)
+		) STRICT, WITHOUT ROWID;
+		CREATE TABLE entity_log (
+			id INTEGER PRIMARY KEY,
+			app TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL,
+			state INTEGER NOT NULL, number INTEGER NOT NULL, seq_slot INTEGER NOT NULL, seq_index INTEGER NOT NULL,
+			data BLOB
+		) STRICT;
+		CREATE TABLE receipts (
+			id INTEGER PRIMARY KEY,
+			app TEXT NOT NULL, key TEXT NOT NULL,
+			seq_slot INTEGER NOT NULL, seq_index INTEGER NOT NULL, expires INTEGER NOT NULL
+		) STRICT;
+		CREATE TABLE definitions (
+			app TEXT NOT NULL, id TEXT NOT NULL, definition BLOB NOT NULL,
+			PRIMARY KEY (app, id)
+		) STRICT, WITHOUT ROWID;
+		CREATE TABLE revocations (
+			app TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL,
+			PRIMARY KEY (app, id)
+		) STRICT, WITHOUT ROWID;
+		CREATE INDEX revocations_until ON revocations (until)`,
+	}
+}
+
+// migrate brings the schema to the version that this program knows, one transaction for each
+// version.
+func migrate(ctx context.Context, db *sql.DB) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("journal mode is %q, want wal; the folder must be on a local disk", mode)
+	}
+	var version int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	steps := migrations()
+	if version > len(steps) {
+		return fmt.Errorf("%w: its schema has version %d, this program knows %d; run the newer Millrace, or restore the backup made before it", ErrTooNew, version, len(steps))
+	}
+	for ; version < len(steps); version++ {
+		if err := step(ctx, db, steps[version], version+1); err != nil {
+			return fmt.Errorf("schema version %d: %w", version+1, err)
+		}
+	}
+	return nil
+}
+
+func step(ctx context.Context, db *sql.DB, text string, version int) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	if _, err := tx.ExecContext(ctx, text); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
