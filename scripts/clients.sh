@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clients.sh [FILE...]: the real Pusher clients against bin/millrace, all suites or the named ones.
+# clients.sh [FILE...]: the real clients against bin/millrace, all suites or the named ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,4 +17,4 @@ fi
 if [ $# -eq 0 ]; then
 	set -- suites/*.test.js
 fi
-node --test --test-concurrency=2 --test-timeout=120000 --test-reporter=spec "$@" </dev/null
+NODE_OPTIONS=--experimental-websocket node --test --test-concurrency=2 --test-timeout=120000 --test-reporter=spec "$@" </dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh: runs bin/millrace on its built-in defaults, sends one event through it to show that
-# it works, says what to do next, and stays in the foreground until Ctrl-C.
+# run.sh: runs bin/millrace on its built-in defaults, sends one event and one entity through it to show
+# that it works, says what to do next, and stays in the foreground until Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,11 +23,19 @@ cat "$greeting"
 bin/millrace publish --url "$url" cache-hello greeting '{"hello":"world"}' >/dev/null
 echo "One event has just gone through it:"
 bin/millrace subscribe --url "$url" --count 2 cache-hello | sed -n 's/.*greeting.*/  &/p'
+
+# A view keeps its entities: they are there again after a restart.
+bin/millrace view put --url "$url" Greeting hello '{"hello":"world"}' >/dev/null
+echo "And one entity is in a view:"
+bin/millrace view get --url "$url" Greeting/list | sed 's/^/  /'
 cat <<TEXT
 
 In other terminals:
   bin/millrace subscribe --url $url prices
   bin/millrace publish --url $url prices tick '{"eurusd":1.08}'
+
+  bin/millrace view watch --url $url Greeting/list
+  bin/millrace view patch --url $url Greeting hello '{"moon":true}'
 
 TEXT
 wait "$server"

@@ -9,10 +9,14 @@ import (
 	"testing"
 )
 
-// wireError is one row of protocol/errors.go.
+// wireError is one row of protocol/errors.go, or of protocol/issue.go.
 type wireError struct {
 	name, message, kind string
 	code, status        int
+
+	// Issues only.
+	issue, action string // issue: its code
+	isRetryable   bool
 }
 
 // staysOpen lists errors below 4300 that are reported without closing the connection,
@@ -65,6 +69,9 @@ func wireErrors(t *testing.T) []wireError {
 
 func readError(name string, value ast.Expr, words map[string]string) (wireError, bool) {
 	short, isError := strings.CutPrefix(name, "Err")
+	if !isError {
+		short, isError = strings.CutPrefix(name, "Issue")
+	}
 	ref, isRef := value.(*ast.UnaryExpr)
 	if !isError || !isRef {
 		return wireError{}, false
@@ -86,17 +93,25 @@ func readError(name string, value ast.Expr, words map[string]string) (wireError,
 				text, _ = strconv.Unquote(v.Value)
 			}
 		case *ast.Ident:
-			text = words[v.Name]
+			if text = words[v.Name]; text == "" {
+				text = v.Name
+			}
 		}
 		switch key, _ := field.Key.(*ast.Ident); key.Name {
 		case "Code":
-			e.code, _ = strconv.Atoi(text)
+			if e.code, _ = strconv.Atoi(text); e.code == 0 {
+				e.issue = text
+			}
 		case "Status":
 			e.status, _ = strconv.Atoi(text)
 		case "Type":
 			e.kind = text
 		case "Message":
 			e.message = text
+		case "Action":
+			e.action = text
+		case "Retryable":
+			e.isRetryable = text == "true"
 		}
 	}
 	return e, true
@@ -106,7 +121,9 @@ func errorDocument(found []wireError) string {
 	var b strings.Builder
 	b.WriteString(`# Errors that a client can be sent
 
-Generated from internal/protocol/errors.go; run ` + "`make generate`" + ` after a change.
+Generated from internal/protocol/errors.go and issue.go; run ` + "`make generate`" + ` after a change.
+
+The first two tables are those of channels, the last one of live views.
 
 A ` + "`pusher:error`" + ` frame carries the code and the message. Where the connection closes, the close
 frame has the same code, and its reason is the message cut to 123 bytes. The message may say more
@@ -127,7 +144,7 @@ What a client does about a close is in the range of its code:
 |---|---|---|---|
 `)
 	for _, e := range found {
-		if e.kind != "" {
+		if e.kind != "" || e.issue != "" {
 			continue
 		}
 		after := "closes"
@@ -154,6 +171,22 @@ nothing else changes. Where a code is given, a ` + "`pusher:error`" + ` frame wi
 			follows = strconv.Itoa(e.code)
 		}
 		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s |\n", e.kind, e.status, e.name, e.message, follows)
+	}
+	b.WriteString(`
+## Of live views
+
+A refused handshake is an HTTP answer with the status, the code in ` + "`X-Error-Code`" + ` and a JSON body. Afterwards
+the same codes come as a text message with ` + "`\"type\":\"error\"`" + `, and as the first word of a close reason. Retryable
+says whether trying again, if need be with a fresh token, can succeed. The requests for tokens answer with these
+codes too.
+
+| code | status | retryable | message | what to do |
+|---|---|---|---|---|
+`)
+	for _, e := range found {
+		if e.issue != "" {
+			fmt.Fprintf(&b, "| `%s` | %d | %t | %s | %s |\n", e.issue, e.status, e.isRetryable, e.message, e.action)
+		}
 	}
 	return b.String()
 }

@@ -8,6 +8,7 @@ const module = "github.com/millrace/millrace"
 var ranks = map[string]int{
 	"internal/bufpool":   0,
 	"internal/websocket": 0,
+	"internal/ordered":   0,
 
 	"internal/protocol": 1,
 	"internal/app":      1,
@@ -22,14 +23,26 @@ var ranks = map[string]int{
 	"internal/bus":             2,
 	"internal/presence":        2,
 	"internal/metrics":         2,
+	"internal/protocol/views":  2,
+	"internal/entity":          2,
+	"internal/query":           2,
+	"internal/token":           2,
+	"internal/meter":           2,
+	"internal/audit":           2,
+	"internal/telemetry":       2,
 
 	"internal/channel": 3,
+	"internal/view":    3,
 
-	"internal/session": 4,
-	"internal/httpapi": 4,
-	"internal/page":    4,
-	"internal/bench":   4,
-	"internal/client":  4,
+	"internal/session":        4,
+	"internal/session/pusher": 4,
+	"internal/session/views":  4,
+	"internal/httpapi":        4,
+	"internal/page":           4,
+	"internal/projection":     4,
+	"internal/store/embedded": 4,
+	"internal/bench":          4,
+	"internal/client":         4,
 
 	"internal/server": 5,
 	"internal/cli":    6,
@@ -41,6 +54,7 @@ var ranks = map[string]int{
 var beside = map[string]string{
 	"internal/archtest":           "reads the repository, imports none of it",
 	"internal/bus/bustest":        "is the conformance suite of every bus",
+	"internal/store/storetest":    "is the conformance suite of every store",
 	"internal/testkit":            "boots a node for tests",
 	"internal/testkit/transcript": "runs conversations written as text",
 }
@@ -86,6 +100,26 @@ var only = map[string]rule{
 		[]string{"internal/config"},
 		"one package reads the configuration file",
 	},
+	"internal/store/embedded": {
+		[]string{"internal/server", "internal/cli"},
+		"adapters are chosen where a node is put together; cli measures one",
+	},
+	"modernc.org/sqlite/...": {
+		[]string{"internal/store/embedded"},
+		"one adapter owns each driver",
+	},
+	"github.com/golang-jwt/...": {
+		[]string{"internal/token"},
+		"one package knows tokens",
+	},
+	"github.com/klauspost/compress/...": {
+		[]string{"internal/protocol/views"},
+		"what is compressed is the codec's decision",
+	},
+	"go.opentelemetry.io/...": {
+		[]string{"internal/telemetry"},
+		"others are traced by what wraps them",
+	},
 	"github.com/HdrHistogram/...": {
 		[]string{"internal/bench"},
 		"histograms of latency are the load generator's",
@@ -104,13 +138,15 @@ var only = map[string]rule{
 // outside tests, with what ends the goroutines. An idle connection owns none: everything else is
 // called, on a goroutine that somebody lent.
 var spawns = map[string]string{
-	"internal/socket": "pollers and borrowed goroutines; Engine.Run joins them",
-	"internal/hub":    "one flusher per shard; Hub.Run joins them",
-	"internal/bus":    "delivery to receivers; the bus's shutdown joins it",
-	"internal/server": "listeners and lifecycles; Server.Run joins them",
-	"internal/cli":    "signals and output; ends with the command",
-	"internal/bench":  "publishers, subscribers and the progress line; end with the run",
-	"internal/client": "the read loop of one connection; ends with Close",
+	"internal/socket":         "pollers and borrowed goroutines; Engine.Run joins them",
+	"internal/hub":            "one flusher per shard; Hub.Run joins them",
+	"internal/bus":            "delivery to receivers; the bus's shutdown joins it",
+	"internal/entity":         "the applier; Engine.Run is it",
+	"internal/store/embedded": "the keeper of the database file; Close joins it",
+	"internal/server":         "listeners and lifecycles; Server.Run joins them",
+	"internal/cli":            "signals and output; ends with the command",
+	"internal/bench":          "publishers, subscribers and the progress line; end with the run",
+	"internal/client":         "the read loop of one connection; ends with Close",
 }
 
 // pure packages hold data and arithmetic: what they must not import, and why.
@@ -122,6 +158,14 @@ var pure = map[string]rule{
 	"internal/protocol/pusher": {
 		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
 		"a codec is a stateless function from bytes to nouns and back",
+	},
+	"internal/protocol/views": {
+		[]string{"net", "net/http", "os", "context", "log/slog"},
+		"a codec is a stateless function from bytes to nouns and back",
+	},
+	"internal/query": {
+		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
+		"a definition is data and arithmetic",
 	},
 	"internal/hub": {
 		[]string{module + "/internal/app", "net/http"},

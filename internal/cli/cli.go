@@ -29,6 +29,8 @@ type root struct {
 	Config    ConfigCmd    `cmd:"" help:"Print every configuration key with its default and meaning."`
 	Publish   PublishCmd   `cmd:"" help:"Publish one event."`
 	Subscribe SubscribeCmd `cmd:"" help:"Print the events of channels as they come."`
+	View      ViewCmd      `cmd:"" help:"Feed live views and show them."`
+	Token     TokenCmd     `cmd:"" help:"Make and check the session tokens of live views."`
 	Bench     BenchCmd     `cmd:"" help:"Put load on a server and measure it."`
 	Version   VersionCmd   `cmd:"" help:"Print the version."`
 }
@@ -51,7 +53,7 @@ func Main(ctx context.Context, args []string, env *Env) (code int) {
 	var commands root
 	parser, err := kong.New(&commands,
 		kong.Name("millrace"),
-		kong.Description("A self-hosted realtime server that speaks the Pusher Channels protocol."),
+		kong.Description("A self-hosted realtime server that speaks the Pusher Channels protocol, with live views."),
 		kong.Writers(env.Stdout, env.Stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -30,13 +30,14 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = &running{}
+			env.Setenv("MILLRACE_STORE_DRIVER", "memory")
 			return nil
 		},
 	})
 }
 
 func environment(ts *testscript.TestScript) (environ []string) {
-	for _, name := range []string{"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "METRICS_LISTEN"} {
+	for _, name := range []string{"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "APPS_0_VIEWS_SIGNING_KEY", "METRICS_LISTEN", "STORE_DRIVER"} {
 		if v := ts.Getenv("MILLRACE_" + name); v != "" {
 			environ = append(environ, "MILLRACE_"+name+"="+v)
 		}
@@ -45,11 +46,15 @@ func environment(ts *testscript.TestScript) (environ []string) {
 }
 
 // atFile makes arguments that name a file of the script absolute: the process has one
-// directory for all scripts.
+// directory for all scripts. What begins with an @ names a file whose last line is meant.
 func atFile(ts *testscript.TestScript, args []string) []string {
 	var out []string
 	for _, a := range args {
-		if strings.HasSuffix(a, ".toml") {
+		if name, ok := strings.CutPrefix(a, "@"); ok {
+			lines := strings.Split(strings.TrimSpace(ts.ReadFile(name)), "\n")
+			a = lines[len(lines)-1]
+		}
+		if strings.HasSuffix(a, ".toml") || strings.HasSuffix(a, ".json") {
 			a = ts.MkAbs(a)
 		}
 		out = append(out, a)

@@ -28,7 +28,7 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	s, err := server.New(cfg, log)
+	s, err := server.New(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
-// Package client is a small client of a server that speaks Pusher Channels protocol 7: it
-// publishes over the HTTP API and listens to channels over a WebSocket connection.
+// Package client is a small client of a server that speaks Pusher Channels protocol 7 and
+// the protocol of live views: it publishes, changes entities and reads views over the HTTP
+// API, and listens to channels or watches a view over a WebSocket connection.
 //
 // It holds the app secret, so it belongs on a backend or on a developer's command line. It
 // knows the wire only, never the server's insides.
 //
-// A call to Subscribe owns its connection engine and joins it before it returns; Publish
-// starts nothing. Events of a connection are handed over one at a time in the order of
-// arrival; what is published while a lost connection is opened again is not received.
+// A call to Subscribe or Watch owns its connection engine and joins it before it returns;
+// the others start nothing. Events of a connection are handed over one at a time in the
+// order of arrival. What is published to a channel while a lost connection is opened again
+// is not received; the rows of a view are brought up to date.
 package client
 
 import (
@@ -23,8 +25,8 @@ import (
 // requestTimeout bounds one HTTP request.
 const requestTimeout = 30 * time.Second
 
-// Options of a Client. URL, App, Key and Secret are needed for publishing; URL and Key for
-// subscribing, and Secret for channels that are signed.
+// Options of a Client. URL, App, Key and Secret are needed for the HTTP API; URL and Key for
+// subscribing and watching, and Secret for channels that are signed.
 type Options struct {
 	URL    string // http://host:port or https://host:port
 	App    string // app id

@@ -1,10 +1,14 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/socket"
 )
 
 // Bounds of the wait before a reconnect.
@@ -79,4 +83,39 @@ func (d *delays) next(err error) time.Duration {
 		return 0
 	}
 	return full - rand.N(full/2)
+}
+
+// stay runs one connection after the other until ctx ends, whose error it returns, or one
+// was refused.
+func (c *Client) stay(ctx context.Context, connect func(*socket.Engine) error) error {
+	engine, err := socket.New(socket.Options{Pollers: 1, Log: c.o.Log})
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	running, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = engine.Run(running) }) // ends with stop; Run has no error to speak of
+	defer func() {
+		stop()
+		wg.Wait()
+	}()
+	var d delays
+	for {
+		begun := time.Now()
+		err := connect(engine)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Since(begun) >= steady {
+			d.reset()
+		}
+		if errors.Is(err, ErrRefused) {
+			return err
+		}
+		delay := d.next(err)
+		c.o.Log.Warn("reconnecting", "err", err, "delay", delay)
+		if err := c.wait(ctx, delay); err != nil {
+			return err
+		}
+	}
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/socket"
@@ -41,36 +39,13 @@ func (c *Client) Subscribe(ctx context.Context, channels []string, member *Membe
 	if err := c.checkChannels(channels, member); err != nil {
 		return err
 	}
-	engine, err := socket.New(socket.Options{Pollers: 1, Log: c.o.Log})
-	if err != nil {
-		return fmt.Errorf("client: %w", err)
+	err := c.stay(ctx, func(engine *socket.Engine) error {
+		return c.listen(ctx, engine, channels, member, each)
+	})
+	if errors.Is(err, ErrRefused) {
+		return fmt.Errorf("client: subscribe: %w", err)
 	}
-	running, stop := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = engine.Run(running) }) // ends with stop; Run has no error to speak of
-	defer func() {
-		stop()
-		wg.Wait()
-	}()
-	var d delays
-	for {
-		begun := time.Now()
-		err := c.listen(ctx, engine, channels, member, each)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if time.Since(begun) >= steady {
-			d.reset()
-		}
-		if errors.Is(err, ErrRefused) {
-			return fmt.Errorf("client: subscribe: %w", err)
-		}
-		delay := d.next(err)
-		c.o.Log.Warn("reconnecting", "err", err, "delay", delay)
-		if err := c.wait(ctx, delay); err != nil {
-			return err
-		}
-	}
+	return err
 }
 
 func (c *Client) checkChannels(channels []string, member *Member) error {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -35,58 +36,84 @@ func (b *binder) table(path string, v reflect.Value, table map[string]any) {
 
 func (b *binder) value(path string, v reflect.Value, raw any) {
 	switch p := v.Addr().Interface().(type) {
-	case *[]App:
-		b.apps(path, p, raw)
 	case *[]string:
-		b.strings(path, p, raw)
-	default:
-		if v.Kind() != reflect.Struct {
-			b.scalar(path, v, raw)
-			return
-		}
+		texts(b, path, p, raw, show)
+		return
+	case *[]Secret:
+		texts(b, path, p, raw, func(any) string { return hidden })
+		return
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		b.list(path, v, raw)
+	case reflect.Struct:
 		table, ok := raw.(map[string]any)
 		if !ok {
-			b.report(path, "", "must be a table: ["+path+"]")
+			b.report(path, "", "must be a table: ["+tableName(path)+"]")
 			return
 		}
 		b.table(path, v, table)
+	default:
+		b.scalar(path, v, raw)
 	}
 }
 
-// apps binds [[apps]]; each starts from the defaults.
-func (b *binder) apps(path string, apps *[]App, raw any) {
-	list, ok := raw.([]any)
-	if !ok {
-		b.report(path, "", "must be a list of tables: write [["+path+"]] above each app")
-		return
+// list binds tables such as [[apps]]; each starts from its defaults.
+func (b *binder) list(path string, v reflect.Value, raw any) {
+	advice := "write [[" + tableName(path) + "]] above each"
+	if path == "apps" {
+		advice += " app"
 	}
-	*apps = make([]App, len(list))
-	for i, item := range list {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		(*apps)[i] = DefaultApp()
-		table, ok := item.(map[string]any)
-		if !ok {
-			b.report(at, "", "must be a table: write [["+path+"]] above each app")
-			continue
-		}
-		b.table(at, reflect.ValueOf(&(*apps)[i]).Elem(), table)
-	}
-}
-
-func (b *binder) strings(path string, list *[]string, raw any) {
 	items, ok := raw.([]any)
 	if !ok {
-		b.report(path, show(raw), `must be a list of texts, such as ["a", "b"]`)
+		b.report(path, "", "must be a list of tables: "+advice)
 		return
 	}
-	*list = make([]string, 0, len(items))
+	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	for i, item := range items {
+		at, element := fmt.Sprintf("%s[%d]", path, i), v.Index(i)
+		table, ok := item.(map[string]any)
+		if !ok {
+			b.report(at, "", "must be a table: "+advice)
+		}
+		switch p := element.Addr().Interface().(type) {
+		case *App:
+			*p = DefaultApp()
+		case *Projection:
+			*p = DefaultProjection()
+		case *map[string]any: // of a language that another package reads
+			*p = table
+			continue
+		}
+		b.table(at, element, table)
+	}
+}
+
+// tableName is how the table at path is spelled in a file: without the numbers of lists.
+func tableName(path string) string {
+	var parts []string
+	for part := range strings.SplitSeq(path, ".") {
+		name, _, _ := strings.Cut(part, "[")
+		parts = append(parts, name)
+	}
+	return strings.Join(parts, ".")
+}
+
+// texts binds a list of texts. shown is how a problem shows a value.
+func texts[T ~string](b *binder, path string, list *[]T, raw any, shown func(any) string) {
+	items, ok := raw.([]any)
+	if !ok {
+		b.report(path, shown(raw), `must be a list of texts, such as ["a", "b"]`)
+		return
+	}
+	*list = make([]T, 0, len(items))
 	for i, item := range items {
 		text, ok := item.(string)
 		if !ok {
-			b.report(fmt.Sprintf("%s[%d]", path, i), show(item), "must be a text in quotes")
+			b.report(fmt.Sprintf("%s[%d]", path, i), shown(item), "must be a text in quotes")
 			continue
 		}
-		*list = append(*list, text)
+		*list = append(*list, T(text))
 	}
 }
 
@@ -121,6 +148,13 @@ func (b *binder) scalar(path string, v reflect.Value, raw any) {
 			return
 		}
 		b.integer(path, p, number)
+	case *float64:
+		fraction, ok := raw.(float64)
+		if !ok && !isNumber {
+			b.report(path, value, "must be a number, without quotes")
+			return
+		}
+		*p = fraction + float64(number) // one of them is zero
 	default:
 		if isNumber {
 			b.report(path, value, "a number without unit; write "+withUnit(v, value))
@@ -153,7 +187,9 @@ func (b *binder) text(path string, v reflect.Value, text string) {
 	case *string:
 		*p = text
 	case *[]string:
-		*p = splitList(text)
+		*p = splitList[string](text)
+	case *[]Secret:
+		*p = splitList[Secret](text)
 	case *bool:
 		switch text {
 		case "true", "false":
@@ -168,6 +204,14 @@ func (b *binder) text(path string, v reflect.Value, text string) {
 			return
 		}
 		b.integer(path, p, n)
+	case *float64:
+		parsed(b, path, text, p, func(text string) (float64, error) {
+			f, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return 0, errors.New("must be a number")
+			}
+			return f, nil
+		})
 	case *Duration:
 		parsed(b, path, text, p, parseDuration)
 	case *Size:
@@ -186,13 +230,13 @@ func parsed[T any](b *binder, path, text string, p *T, parse func(string) (T, er
 }
 
 // splitList reads a list from the environment: entries separated by commas.
-func splitList(text string) []string {
+func splitList[T ~string](text string) []T {
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	list := strings.Split(text, ",")
-	for i := range list {
-		list[i] = strings.TrimSpace(list[i])
+	var list []T
+	for entry := range strings.SplitSeq(text, ",") {
+		list = append(list, T(strings.TrimSpace(entry)))
 	}
 	return list
 }

@@ -19,6 +19,11 @@ type Config struct {
 	Shutdown    Shutdown  `toml:"shutdown"`
 	Log         Log       `toml:"log"`
 	Development Dev       `toml:"development"`
+	Store       Store     `toml:"store"`
+	Views       Views     `toml:"views"`
+	Usage       Usage     `toml:"usage"`
+	Audit       Audit     `toml:"audit"`
+	Telemetry   Telemetry `toml:"telemetry"`
 	Apps        []App     `toml:"apps"`
 }
 
@@ -88,6 +93,56 @@ type Dev struct {
 	Page bool `toml:"page"`
 }
 
+// Store is where entities, views defined at run time and revoked tokens are kept.
+type Store struct {
+	// embedded keeps them in a database file of this node and survives restarts and kills; memory forgets them at the end.
+	Driver string `toml:"driver"`
+	// Directory of the embedded store. It is made if it does not exist, and belongs to one running server.
+	Path string `toml:"path"`
+}
+
+// Usage is where the use of live views is reported, for billing.
+type Usage struct {
+	// URL that usage events are posted to, in batches. Empty turns them off.
+	Endpoint string `toml:"endpoint"`
+	// Sent with each batch as Authorization: Bearer. Empty sends none.
+	Token Secret `toml:"token"`
+	// Directory for batches that cannot be delivered now, also over a restart. Empty keeps them in memory only.
+	SpoolDir string `toml:"spool_dir"`
+	// Most bytes of batches in spool_dir; the oldest go first.
+	MaxSpool Size `toml:"max_spool"`
+	// Events that make a batch due before flush_interval.
+	BatchSize int `toml:"batch_size"`
+	// Most events in one batch.
+	MaxBatchSize int `toml:"max_batch_size"`
+	// Longest time that an event waits for its batch.
+	FlushInterval Duration `toml:"flush_interval"`
+	// Time for one delivery.
+	Timeout Duration `toml:"timeout"`
+	// Most events that wait in memory; further ones are dropped and counted.
+	MaxPending int `toml:"max_pending"`
+}
+
+// Audit is the record of security events: handshakes, tokens, exceeded limits.
+type Audit struct {
+	// File that gets one JSON object per line, appended. "-" is standard error. Empty turns it off.
+	File string `toml:"file"`
+}
+
+// Telemetry is the export of traces and metrics by OpenTelemetry.
+type Telemetry struct {
+	// URL of an OTLP collector over HTTP, such as "http://127.0.0.1:4318". Empty turns the export off.
+	OTLPEndpoint string `toml:"otlp_endpoint"`
+	// Headers for the collector: "name=value,name=value".
+	Headers Secret `toml:"headers"`
+	// Part of the traces that is exported, from 0 to 1.
+	SampleRatio float64 `toml:"sample_ratio"`
+	// How often metrics are exported.
+	Interval Duration `toml:"interval"`
+	// Name of this service in traces and metrics.
+	ServiceName string `toml:"service_name"`
+}
+
 // App is one application: its credentials, limits and features. In limits 0 means unlimited
 // unless said otherwise.
 type App struct {
@@ -115,7 +170,7 @@ type App struct {
 	MaxConnections int `toml:"max_connections"`
 	// Most channels that one connection may be subscribed to.
 	MaxSubscriptionsPerConnection int `toml:"max_subscriptions_per_connection"`
-	// Most events published per second over HTTP, each counted once for every channel it goes to.
+	// Most events published per second over HTTP, each counted once for every channel it goes to, and mutations of entities.
 	MaxBackendEventsPerSecond int `toml:"max_backend_events_per_second"`
 	// Most HTTP API requests per second other than publishes.
 	MaxReadRequestsPerSecond int `toml:"max_read_requests_per_second"`
@@ -148,4 +203,7 @@ type App struct {
 	MaxBatchSize int `toml:"max_batch_size"`
 	// How long a cache channel remembers its last event. Above zero.
 	CacheTTL Duration `toml:"cache_ttl"`
+
+	Views       AppViews     `toml:"views"`
+	Projections []Projection `toml:"projections"`
 }

@@ -23,6 +23,54 @@ func Default() *Config {
 		Handshake: Handshake{StrictProtocol: true},
 		Shutdown:  Shutdown{GracePeriod: Duration(10 * time.Second)},
 		Log:       Log{Level: "info", Format: "auto"},
+		Store:     Store{Driver: "embedded", Path: "./millrace-data"},
+		Views:     defaultViews(),
+		Usage: Usage{
+			MaxSpool:      64 * MB,
+			BatchSize:     50,
+			MaxBatchSize:  500,
+			FlushInterval: Duration(2 * time.Second),
+			Timeout:       Duration(10 * time.Second),
+			MaxPending:    10_000,
+		},
+		Telemetry: Telemetry{SampleRatio: 1, Interval: Duration(time.Minute), ServiceName: "millrace"},
+	}
+}
+
+// defaultViews has the limits of live-views 2 and the numbers of 10.
+func defaultViews() Views {
+	perMinute := func(most, burst int) Rate { return Rate{Max: most, Window: Duration(time.Minute), Burst: burst} }
+	return Views{
+		Enabled:              true,
+		ArrayLimit:           100,
+		EntityMaxSize:        MB,
+		EntityMaxDepth:       64,
+		EntityMaxKey:         1024,
+		MaxBatch:             1000,
+		MaxWaiting:           16 * MB,
+		MaxTombstones:        10_000,
+		IdempotencyTTL:       Duration(24 * time.Hour),
+		DefaultWindow:        100,
+		SnapshotBatchFirst:   50,
+		SnapshotBatchNext:    100,
+		SnapshotBatchBytes:   256 * KB,
+		CompressionThreshold: KB,
+		ReadMaxRows:          1000,
+		ClientTimeout:        Duration(300 * time.Second),
+		MaxMessage:           64 * KB,
+		MaxQueue:             4 * MB,
+		MaxQueueMessages:     10_000,
+		CongestedQueue:       256 * KB,
+		BudgetWindow:         Duration(time.Minute),
+		RateLimitingEnabled:  true,
+		Rates: Rates{
+			HandshakesPerIP:            perMinute(60, 10),
+			ConnectionsPerSubject:      perMinute(30, 5),
+			ConnectionsPerMeteringKey:  perMinute(100, 20),
+			SubscriptionsPerConnection: perMinute(120, 10),
+			MessagesPerConnection:      perMinute(1000, 100),
+			SnapshotsPerConnection:     perMinute(30, 5),
+		},
 	}
 }
 
@@ -42,11 +90,22 @@ func DefaultApp() App {
 		MaxEventPayload:       10 * KB,
 		MaxBatchSize:          10,
 		CacheTTL:              Duration(30 * time.Minute),
+		Views: AppViews{
+			Auth:                  "session",
+			Issuer:                "millrace",
+			TokenTTL:              Duration(300 * time.Second),
+			TokenMaxConnections:   10,
+			TokenMaxSubscriptions: 100,
+			MintPerMinute:         60,
+		},
 	}
 }
 
+// DefaultProjection is a rule with nothing set.
+func DefaultProjection() Projection { return Projection{Op: "patch"} }
+
 // Development is what runs without a file: one app with well-known credentials, reachable
-// from this machine only, and the page.
+// from this machine only, the page, and views that are open to all.
 func Development() *Config {
 	c := Default()
 	c.HTTP.Listen = "127.0.0.1:6001"
@@ -54,6 +113,8 @@ func Development() *Config {
 	a := DefaultApp()
 	a.ID, a.Key, a.Secret = "app-id", "app-key", "app-secret"
 	a.ClientEvents = true
+	a.Views.Auth = "open"
+	c.Views.ReportUnknownViews = true
 	c.Apps = []App{a}
 	return c
 }

@@ -22,6 +22,7 @@ func (b *binder) environment(c *Config, environ []string) {
 		}
 	}
 	b.growApps(c, ours)
+	b.aliases(&c.Views, environ)
 	known := variables("", prefix, reflect.ValueOf(c).Elem())
 	for _, name := range slices.Sorted(maps.Keys(ours)) {
 		text := ours[name]
@@ -58,13 +59,16 @@ type variable struct {
 
 // variables lists every variable that sets something within v.
 func variables(path, name string, v reflect.Value) []variable {
-	if apps, ok := reflect.TypeAssert[*[]App](v.Addr()); ok {
+	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
 		var list []variable
-		for i := range *apps {
+		for i := range v.Len() {
 			n := strconv.Itoa(i)
 			list = append(list, variables(path+"["+n+"]", name+"_"+n, v.Index(i))...)
 		}
 		return list
+	}
+	if v.Type() == reflect.TypeFor[[]map[string]any]() {
+		return nil // has no one-line form
 	}
 	if v.Kind() != reflect.Struct {
 		return []variable{{name, path, v}}

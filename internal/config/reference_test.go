@@ -10,15 +10,18 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millrace/millrace/internal/config"
 )
 
 // section is one table of the configuration, as the documentation shows it.
 type section struct {
-	name string // as in the file: http, or apps for [[apps]]
-	doc  string
-	keys []key
+	name      string // as in the file: http, or apps for [[apps]]
+	doc       string
+	isList    bool
+	isExample bool // nothing of it is there by default
+	keys      []key
 }
 
 type key struct {
@@ -42,23 +45,36 @@ func TestReferenceLoads(t *testing.T) {
 	want.Apps = []config.App{a}
 
 	file := exampleFile(describe(t))
-	var all strings.Builder // with every default spelled out
+	var all strings.Builder // with every default spelled out, and the examples
 	for line := range strings.Lines(file) {
 		if len(line) > 1 && line[0] == '#' && line[1] != ' ' && line[1] != '\n' {
 			line = line[1:]
 		}
 		all.WriteString(line)
 	}
-	for name, text := range map[string]string{"as it is": file, "with its defaults": all.String()} {
+	check := func(name, text string) {
 		got, err := load(t, text)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-			continue
+			return
 		}
-		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b []string) bool { return len(a) == 0 && len(b) == 0 })); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	check("as it is", file)
+	example := &want.Apps[0]
+	example.Views.PublicKeys = []string{"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
+	example.Projections = []config.Projection{exampleProjection()}
+	condition := map[string]any{"field": "status", "op": "eq", "value": "open"}
+	example.Views.Definitions = []map[string]any{{
+		"id": "Auction/top", "source": "Auction/list",
+		"filter": map[string]any{"and": []any{condition}},
+		"sort":   []any{map[string]any{"field": "bid.amount", "order": "desc"}},
+		"limit":  int64(3), "fields": []any{"title", "bid"},
+	}}
+	key := `public_keys = ["11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="]`
+	check("with its defaults and examples", strings.Replace(all.String(), "public_keys = []", key, 1))
 }
 
 func TestVariableNamesAreUnique(t *testing.T) {
@@ -66,7 +82,7 @@ func TestVariableNamesAreUnique(t *testing.T) {
 	seen := map[string]string{}
 	for _, s := range describe(t) {
 		for _, k := range s.keys {
-			if other, ok := seen[k.env]; ok {
+			if other, ok := seen[k.env]; ok && k.env != "" {
 				t.Errorf("%s.%s and %s share the variable %s", s.name, k.name, other, k.env)
 			}
 			seen[k.env] = s.name + "." + k.name
@@ -74,61 +90,111 @@ func TestVariableNamesAreUnique(t *testing.T) {
 	}
 }
 
+// exampleProjection is the rule that the documentation shows.
+func exampleProjection() config.Projection {
+	p := config.DefaultProjection()
+	p.Channels, p.Entity, p.Key = "auction-*", "Auction", "$1"
+	return p
+}
+
+// definitionKeys are those of a derived view: a language that package query reads.
+func definitionKeys() []key {
+	return []key{
+		{name: "id", value: `"Auction/top"`, doc: "Names the view. Required.", required: true},
+		{name: "source", value: `"Auction/list"`, doc: "The list of an entity type, or another derived view. Required.", required: true},
+		{name: "filter", value: `{ and = [{ field = "status", op = "eq", value = "open" }] }`, doc: "Which entities it has: and, or, not over conditions, each a dotted path, one of eq, ne, gt, gte, lt, lte, in, exists, and a value."},
+		{name: "sort", value: `[{ field = "bid.amount", order = "desc" }]`, doc: "In which order, by one or more dotted paths."},
+		{name: "limit", value: `3`, doc: "How many of them a client gets that does not say."},
+		{name: "fields", value: `["title", "bid"]`, doc: "Dotted paths of the fields to keep. None keeps all."},
+	}
+}
+
 // describe reads names and defaults from the types, and meanings from their comments.
 func describe(t *testing.T) []section {
 	t.Helper()
-	comments := fieldComments(t)
-	c := config.Default()
-	a := config.DefaultApp()
-	a.ID, a.Key, a.Secret = "app-id", "app-key", "change-me"
-	var sections []section
-	root := reflect.ValueOf(c).Elem()
+	d := describer{t: t, comments: fieldComments(t)}
+	root := reflect.ValueOf(config.Default()).Elem()
 	for i := range root.NumField() {
 		field := root.Type().Field(i)
-		value, prefix := root.Field(i), "MILLRACE_"+strings.ToUpper(field.Tag.Get("toml"))+"_"
+		name := field.Tag.Get("toml")
 		if field.Name == "Apps" {
-			value, prefix = reflect.ValueOf(a), prefix+"0_"
+			a := config.DefaultApp()
+			a.ID, a.Key, a.Secret = "app-id", "app-key", "change-me"
+			d.section(section{name: name, isList: true}, "MILLRACE_APPS_0_", reflect.ValueOf(a))
+			continue
 		}
-		s := section{name: field.Tag.Get("toml"), doc: comments[value.Type().Name()]}
-		if s.name == "" || s.doc == "" {
-			t.Errorf("Config.%s: the field has no toml tag, or its type no comment", field.Name)
-		}
-		for j := range value.NumField() {
-			f := value.Type().Field(j)
-			about := comments[value.Type().Name()+"."+f.Name]
-			k := key{name: f.Tag.Get("toml"), value: literal(value.Field(j)), doc: about}
-			k.env = prefix + strings.ToUpper(k.name)
-			k.required = strings.Contains(k.doc, "Required")
-			if k.name == "" || k.doc == "" {
-				t.Errorf("%s.%s: no toml tag, or no comment to document it", value.Type().Name(), f.Name)
-			}
-			s.keys = append(s.keys, k)
-		}
-		sections = append(sections, s)
+		d.section(section{name: name}, "MILLRACE_"+strings.ToUpper(name)+"_", root.Field(i))
 	}
-	return sections
+	return d.sections
+}
+
+type describer struct {
+	t        *testing.T
+	comments map[string]string
+	sections []section
+}
+
+// section adds s, whose keys are the fields of v, and then the tables within it.
+func (d *describer) section(s section, env string, v reflect.Value) {
+	typeName := v.Type().Name()
+	if s.doc = d.comments[typeName]; s.name == "" || s.doc == "" {
+		d.t.Errorf("%s: the field has no toml tag, or its type no comment", typeName)
+	}
+	at := len(d.sections)
+	d.sections = append(d.sections, s)
+	for i := range v.NumField() {
+		f, name := v.Type().Field(i), v.Type().Field(i).Tag.Get("toml")
+		about, below := d.comments[typeName+"."+f.Name], env+strings.ToUpper(name)
+		switch value := v.Field(i).Interface().(type) {
+		case []config.Projection:
+			example := section{name: s.name + "." + name, isList: true, isExample: true}
+			d.section(example, below+"_0_", reflect.ValueOf(exampleProjection()))
+			continue
+		case []map[string]any:
+			d.sections = append(d.sections, section{
+				name: s.name + "." + name, isList: true, isExample: true,
+				doc: "Definition is " + strings.ToLower(about[:1]) + about[1:], keys: definitionKeys(),
+			})
+			continue
+		case config.Rate:
+			below += "_MAX"
+		default:
+			if reflect.TypeOf(value).Kind() == reflect.Struct {
+				d.section(section{name: s.name + "." + name}, below+"_", v.Field(i))
+				continue
+			}
+		}
+		if name == "" || about == "" {
+			d.t.Errorf("%s.%s: no toml tag, or no comment to document it", typeName, f.Name)
+		}
+		d.sections[at].keys = append(d.sections[at].keys, key{
+			name: name, env: below, value: literal(v.Field(i)), doc: about, required: strings.Contains(about, "Required"),
+		})
+	}
 }
 
 // fieldComments maps Type and Type.Field to their comments.
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		decl, ok := n.(*ast.GenDecl)
-		if !ok || decl.Tok != token.TYPE {
+	for _, name := range []string{"config.go", "views.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			decl, ok := n.(*ast.GenDecl)
+			if !ok || decl.Tok != token.TYPE {
+				return true
+			}
+			spec := decl.Specs[0].(*ast.TypeSpec)
+			found[spec.Name.Name] = text(decl.Doc)
+			for _, f := range spec.Type.(*ast.StructType).Fields.List {
+				found[spec.Name.Name+"."+f.Names[0].Name] = text(f.Doc)
+			}
 			return true
-		}
-		spec := decl.Specs[0].(*ast.TypeSpec)
-		found[spec.Name.Name] = text(decl.Doc)
-		for _, f := range spec.Type.(*ast.StructType).Fields.List {
-			found[spec.Name.Name+"."+f.Names[0].Name] = text(f.Doc)
-		}
-		return true
-	})
+		})
+	}
 	return found
 }
 
@@ -144,8 +210,10 @@ func literal(v reflect.Value) string {
 		return fmt.Sprintf("%q", value.String())
 	case string:
 		return fmt.Sprintf("%q", value)
-	case []string:
+	case []string, []config.Secret:
 		return "[]"
+	case config.Rate:
+		return fmt.Sprintf("{ max = %d, window = %q, burst = %d }", value.Max, value.Window.String(), value.Burst)
 	default:
 		return fmt.Sprint(value)
 	}
@@ -164,8 +232,11 @@ func exampleFile(sections []section) string {
 		"# The environment overrides the file: MILLRACE_HTTP_LISTEN, MILLRACE_APPS_0_SECRET.\n")
 	for _, s := range sections {
 		brackets := "[" + s.name + "]"
-		if s.name == "apps" {
-			brackets = "[[apps]]"
+		if s.isList {
+			brackets = "[" + brackets + "]"
+		}
+		if s.isExample {
+			brackets = "#" + brackets
 		}
 		fmt.Fprintf(&b, "\n# %s\n%s\n", strings.Join(wrap(s.sentence(), 94), "\n# "), brackets)
 		for i, k := range s.keys {
@@ -173,7 +244,7 @@ func exampleFile(sections []section) string {
 				b.WriteString("\n")
 			}
 			mark := "#"
-			if k.required {
+			if k.required && !s.isExample {
 				mark = ""
 			}
 			fmt.Fprintf(&b, "# %s\n%s%s = %s\n", strings.Join(wrap(k.doc, 94), "\n# "), mark, k.name, k.value)
@@ -186,7 +257,7 @@ func document(sections []section) string {
 	var b strings.Builder
 	b.WriteString(`# Configuration
 
-<!-- Generated from the comments in internal/config/config.go by "make generate". -->
+<!-- Generated from the comments in internal/config by "make generate". -->
 
 One TOML file, given with ` + "`--config`" + `. Unknown keys are errors, and ` + "`millrace check FILE`" + ` lists every
 problem at once. [millrace.example.toml](../millrace.example.toml) holds every key, ready to edit;
@@ -196,21 +267,30 @@ Durations (` + "`\"1m30s\"`" + `) and sizes (` + "`\"64KB\"`" + `; a KB is 1024 
 the file: a variable is ` + "`MILLRACE_`" + ` and the path of the key in upper case, with ` + "`_`" + ` between its parts and the
 number of the app. Lists are separated by commas there. Apps beyond those of the file may come from the
 environment alone. A variable that sets nothing is an error too.
+
+The variables of the Arete and HyperStack servers set the same things, below ours: ` + "`ARETE_` or `HYPERSTACK_`" + ` with
+` + "`WS_MAX_CONNECTIONS_PER_IP`, `WS_MAX_CONNECTIONS_PER_METERING_KEY`, `WS_MAX_CONNECTIONS_PER_ORIGIN`,\n`WS_CLIENT_TIMEOUT_SECS`, `WS_MESSAGE_QUEUE_SIZE`, `WS_RATE_LIMIT_WINDOW_SECS`, `WS_DEFAULT_MAX_CONNECTIONS`,\n`WS_DEFAULT_MAX_SUBSCRIPTIONS`, `WS_DEFAULT_MAX_SNAPSHOT_ROWS`, `WS_DEFAULT_MAX_MESSAGES_PER_MINUTE`,\n`WS_DEFAULT_MAX_BYTES_PER_MINUTE`, `RATE_LIMITING_ENABLED`" + `, and the pairs ` + "`RATE_LIMIT_..._MAX` and `_WINDOW_SECS`" + ` of
+` + "`HANDSHAKE_PER_IP`, `CONNECTIONS_PER_SUBJECT`, `CONNECTIONS_PER_METERING_KEY`, `SUBSCRIPTIONS_PER_CONNECTION`,\n`MESSAGES_PER_CONNECTION`, `SNAPSHOTS_PER_CONNECTION`" + `, whose maximum then has no burst.
 `)
 	for _, s := range sections {
-		title := s.name
-		if s.name == "apps" {
-			title = "apps, a list"
+		title, column := s.name, "default"
+		if s.isList {
+			title += ", a list"
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| key | default | meaning |\n|---|---|---|\n", title, s.sentence())
+		if s.isExample {
+			column = "default, or an example"
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| key | %s | meaning |\n|---|---|---|\n", title, s.sentence(), column)
 		for _, k := range s.keys {
 			value := "`" + k.value + "`"
-			if k.required {
+			if k.required && !s.isExample {
 				value = "required"
 			}
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k.name, value, strings.ReplaceAll(k.doc, "|", `\|`))
 		}
-		fmt.Fprintf(&b, "\nFor example `%s`.\n", s.keys[0].env)
+		if env := s.keys[0].env; env != "" {
+			fmt.Fprintf(&b, "\nFor example `%s`.\n", env)
+		}
 	}
 	return b.String()
 }

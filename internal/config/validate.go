@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -38,6 +39,9 @@ func (c *Config) Validate() []Problem {
 	r.aboveZero("shutdown.grace_period", c.Shutdown.GracePeriod)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
+	r.store(&c.Store)
+	r.views(c)
+	r.operations(c)
 	r.apps(c)
 	return r.problems
 }
@@ -97,6 +101,10 @@ func (r *rules) apps(c *Config) {
 			r.report(at+"max_event_payload", quote(a.MaxEventPayload.String()),
 				fmt.Sprintf("exceeds http.max_body = %q; raise http.max_body", c.HTTP.MaxBody))
 		}
+		r.appViews(at+"views.", &a.Views)
+		for j, p := range a.Projections {
+			r.projection(fmt.Sprintf("%sprojections[%d].", at, j), &p)
+		}
 	}
 }
 
@@ -104,6 +112,19 @@ func (r *rules) required(i int, key, value string) {
 	if value == "" {
 		r.report(fmt.Sprintf("apps[%d].%s", i, key), "",
 			fmt.Sprintf("missing (or set %sAPPS_%d_%s)", prefix, i, strings.ToUpper(key)))
+	}
+}
+
+func (r *rules) positive(path string, n int) {
+	if n <= 0 {
+		r.report(path, strconv.Itoa(n), "must be above zero")
+	}
+}
+
+func (r *rules) url(path, value string) {
+	u, err := url.Parse(value)
+	if value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		r.report(path, quote(value), `not a URL; write it whole, such as "https://collector.example/events"`)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 // headers writes answers. Its header values are made once and shared by all of them.
 type headers struct {
 	json, text, anyOrigin, methods, names, maxAge, retryAfter []string
+
+	viewMethods, viewNames, viewExposed, revalidate []string // of the routes of views
 }
 
 func newHeaders() headers {
@@ -19,14 +21,23 @@ func newHeaders() headers {
 		names:      []string{"Authorization, Content-Type, X-Requested-With, Accept"},
 		maxAge:     []string{"86400"},
 		retryAfter: []string{"1"},
+
+		viewMethods: []string{"GET, POST, DELETE, OPTIONS"},
+		viewNames:   []string{"Authorization, Content-Type, X-Requested-With, Accept, If-None-Match"},
+		viewExposed: []string{"ETag, " + positionHeader},
+		revalidate:  []string{"private, no-cache"},
 	}
 }
 
 // autoLength is the body size up to which net/http counts the length itself.
 const autoLength = 2048
 
-func (hs *headers) answer(w http.ResponseWriter, body []byte) {
-	hs.write(w, http.StatusOK, body)
+func (hs *headers) answer(w http.ResponseWriter, c *call) {
+	if c.isUnchanged {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	hs.write(w, http.StatusOK, c.out)
 }
 
 func (hs *headers) refuse(w http.ResponseWriter, c *call, f *failure) {
@@ -36,8 +47,14 @@ func (hs *headers) refuse(w http.ResponseWriter, c *call, f *failure) {
 	if f.code.retries() {
 		w.Header()["Retry-After"] = hs.retryAfter
 	}
+	if f.issue != nil {
+		w.Header()["X-Error-Code"] = []string{f.issue.Code}
+		if seconds := int(f.issue.RetryAfter.Seconds()); seconds > 0 {
+			w.Header()["Retry-After"] = []string{strconv.Itoa(seconds)}
+		}
+	}
 	c.out = f.appendBody(c.out[:0])
-	hs.write(w, f.code.status(), c.out)
+	hs.write(w, f.status(), c.out)
 }
 
 func (hs *headers) write(w http.ResponseWriter, status int, body []byte) {
@@ -65,11 +82,15 @@ func (hs *headers) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (hs *headers) preflight(w http.ResponseWriter) {
+func (hs *headers) preflight(w http.ResponseWriter, r route) {
 	header := w.Header()
 	header["Access-Control-Allow-Origin"] = hs.anyOrigin
 	header["Access-Control-Allow-Methods"] = hs.methods
 	header["Access-Control-Allow-Headers"] = hs.names
+	if r.readsViews() {
+		header["Access-Control-Allow-Methods"] = hs.viewMethods
+		header["Access-Control-Allow-Headers"] = hs.viewNames
+	}
 	header["Access-Control-Max-Age"] = hs.maxAge
 	w.WriteHeader(http.StatusNoContent)
 }

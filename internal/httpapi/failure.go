@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/protocol"
 )
 
 // code is the machine-readable part of an error answer (pusher-protocol 5.1).
@@ -13,6 +14,7 @@ type code string
 const (
 	codeAuth         code = "auth_failed"
 	codeForbidden    code = "forbidden"
+	codeNotFound     code = "not_found"
 	codeMethod       code = "method_not_allowed"
 	codeNoChannel    code = "missing_channel_info"
 	codeInvalid      code = "invalid_input"
@@ -31,6 +33,8 @@ func (c code) status() int {
 		return http.StatusUnauthorized
 	case codeForbidden:
 		return http.StatusForbidden
+	case codeNotFound:
+		return http.StatusNotFound
 	case codeMethod:
 		return http.StatusMethodNotAllowed
 	case codeTooLarge:
@@ -57,6 +61,8 @@ type failure struct {
 	code    code
 	message string
 	allow   string // the method to use instead, with codeMethod
+
+	issue *protocol.Issue // what a session token was refused for; its code is code
 }
 
 func fail(c code, message string) *failure { return &failure{code: c, message: message} }
@@ -65,6 +71,20 @@ func invalid(message string) *failure { return fail(codeInvalid, message) }
 
 func failMethod(allow string) *failure {
 	return &failure{code: codeMethod, message: "This method is not allowed here; use " + allow, allow: allow}
+}
+
+// failIssue is a failure that clients of views know (live-views 1.6): the same codes, in
+// the shape of this API.
+func failIssue(i *protocol.Issue) *failure {
+	return &failure{code: code(i.Code), message: i.Message, issue: i}
+}
+
+// status is the HTTP status of f.
+func (f *failure) status() int {
+	if f.issue != nil {
+		return f.issue.Status
+	}
+	return f.code.status()
 }
 
 // at says where in the request f lies.
@@ -80,6 +100,6 @@ func (f *failure) appendBody(dst []byte) []byte {
 	dst = append(dst, `,"code":"`...)
 	dst = append(dst, f.code...)
 	dst = append(dst, `","status":`...)
-	dst = strconv.AppendInt(dst, int64(f.code.status()), 10)
+	dst = strconv.AppendInt(dst, int64(f.status()), 10)
 	return append(dst, '}')
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/token"
 )
 
 // Channels is what the API asks of the channel engine; see [channel.Engine]. Publish must
@@ -28,14 +29,31 @@ type Channels interface {
 var _ Channels = (*channel.Engine)(nil)
 
 const (
-	defaultMaxBody = 10 << 20
-	defaultMaxWait = time.Second
+	defaultMaxBody  = 10 << 20
+	defaultMaxWait  = time.Second
+	defaultMaxBatch = 1000
+	defaultMaxRows  = 1000
 )
 
 // Options of a handler. Apps and Channels are required; other zero fields mean the default.
+// The routes of an engine that is not given do not exist.
 type Options struct {
 	Apps     app.Registry
 	Channels Channels
+
+	Entities Entities // takes mutations
+	Views    Views    // answers for views
+	Sessions Sessions // revokes sessions
+
+	// Readers says who may read the views of an app without a signature: nil for nobody.
+	Readers func(appID string) token.Authenticator
+	// ClientIP is where a request comes from, after trusted proxies; default its peer.
+	ClientIP func(*http.Request) string
+	// HasEntity reports whether an app has an entity type; default any.
+	HasEntity func(appID, name string) bool
+
+	MaxBatch int // mutations of a batch; default 1000
+	MaxRows  int // of the answer to one read of a view; default 1000
 
 	MaxBody  int64            // bytes of a request body; default 10 MB
 	MaxWait  time.Duration    // for room in the fan-out, before 503; default 1 s
@@ -61,6 +79,18 @@ func New(o Options) http.Handler {
 	}
 	if o.MaxWait <= 0 {
 		o.MaxWait = defaultMaxWait
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.MaxRows <= 0 {
+		o.MaxRows = defaultMaxRows
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = peer
+	}
+	if o.HasEntity == nil {
+		o.HasEntity = func(string, string) bool { return true }
 	}
 	if o.Draining == nil {
 		o.Draining = func() bool { return false }
@@ -107,45 +137,64 @@ func rawPath(r *http.Request) string {
 func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest string) {
 	h.headers.allowOrigin(w, r)
 	t, ok := match(rest)
-	if !ok {
+	if !ok || !h.has(t.route) {
 		h.headers.notFound(w)
 		return
 	}
 	if r.Method == http.MethodOptions {
-		h.headers.preflight(w)
+		h.headers.preflight(w, t.route)
 		return
 	}
 	start := h.o.Now()
 	c := h.calls.Get().(*call)
-	c.target, c.path = t, path
+	t.route = t.route.with(r.Method)
+	c.target, c.path, c.header = t, path, w.Header()
 	f := h.serve(c, r, start)
 	if f != nil {
 		h.headers.refuse(w, c, f)
 	} else {
-		h.headers.answer(w, c.out)
+		h.headers.answer(w, c)
 	}
 	h.o.Metrics.observe(t.route, f, h.o.Now().Sub(start))
 	c.reset()
 	h.calls.Put(c)
 }
 
+// has reports whether the engine that answers r was given.
+func (h *handler) has(r route) bool {
+	switch r {
+	case routeMutations:
+		return h.o.Entities != nil
+	case routeViews, routeView:
+		return h.o.Views != nil
+	case routeRevoke:
+		return h.o.Sessions != nil
+	default:
+		return true
+	}
+}
+
 // call is one request under way. Its buffers are used again by later ones.
 type call struct {
 	target target
 	path   string
-	query  query
+	query  params
 	body   *bufpool.Buffer
 	app    *app.App
 
+	reader  *token.Principal // who reads without a signature; else nil
 	publish publish
-	out     []byte // the answer's body
+
+	header      http.Header // of the answer
+	out         []byte      // its body
+	isUnchanged bool        // the client has the answer already
 }
 
 const maxKeptOut = 64 << 10
 
 // reset forgets the request, so that nothing of it is kept alive by the pool.
 func (c *call) reset() {
-	c.target, c.path, c.app = target{}, "", nil
+	c.target, c.path, c.app, c.reader, c.header, c.isUnchanged = target{}, "", nil, nil, nil, false
 	c.query.Reset()
 	c.publish.reset()
 	if c.body != nil {
@@ -162,7 +211,7 @@ func (c *call) reset() {
 func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 	route := c.target.route
 	if r.Method != route.method() {
-		return failMethod(route.method())
+		return failMethod(route.methods())
 	}
 	if f := h.readBody(c, r); f != nil {
 		return f
@@ -184,6 +233,18 @@ func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 		return h.showChannel(r.Context(), c)
 	case routeUsers:
 		return h.listUsers(c)
+	case routeMutations:
+		return h.mutate(r.Context(), c, now)
+	case routeViews:
+		return h.listViews(c)
+	case routeDefine:
+		return h.defineView(r.Context(), c)
+	case routeView:
+		return h.showView(c, r)
+	case routeRemove:
+		return h.removeView(r.Context(), c)
+	case routeRevoke:
+		return h.revoke(r.Context(), c, now)
 	default: // routeTerminate: nobody can be signed in, so there is nobody to disconnect
 		c.out = append(c.out, `{"ok":true}`...)
 		return nil

@@ -22,10 +22,13 @@ import (
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/token"
+	"github.com/millrace/millrace/internal/view"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,6 +40,10 @@ type node struct {
 	hub    *hub.Hub
 	engine *channel.Engine
 	api    http.Handler
+
+	entities *entity.Engine
+	views    *view.Engine
+	sessions *token.Revocations
 }
 
 func testApp() *app.App {
@@ -54,12 +61,16 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	t.Helper()
 	n := &node{t: t, app: testApp()}
 	n.hub = hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
-	n.engine = channel.New(n.hub, bus.NewLocal(n.hub, nil), channel.Options{})
+	local := bus.NewLocal(n.hub, nil)
+	n.engine = channel.New(n.hub, local, channel.Options{})
+	n.entities = entity.New(entity.Options{})
+	n.views = view.New(n.entities, n.hub, local, view.Options{})
+	n.sessions = token.NewRevocations(token.RevocationOptions{})
 	other := testApp()
 	other.ID, other.Key = "78", "other-key"
 	off := testApp()
 	off.ID, off.Key, off.Enabled = "79", "off-key", false
-	o := httpapi.Options{Channels: n.engine}
+	o := httpapi.Options{Channels: n.engine, Entities: n.entities, Views: n.views, Sessions: n.sessions}
 	if change != nil {
 		change(n.app, &o)
 	}
@@ -75,6 +86,7 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = n.hub.Run(ctx) })
+	wg.Go(func() { _ = n.entities.Run(ctx, n.views) })
 	t.Cleanup(func() {
 		if err := n.engine.Shutdown(context.Background()); err != nil {
 			t.Errorf("shutdown: %v", err)

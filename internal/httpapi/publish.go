@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/jsontext"
 )
@@ -103,9 +104,11 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, hub.ErrBackpressure):
+	case errors.Is(err, hub.ErrBackpressure), errors.Is(err, context.DeadlineExceeded):
 		return fail(codeBackpressure, "The server is behind with its deliveries; try again")
-	case errors.Is(err, bus.ErrClosed):
+	case errors.Is(err, entity.ErrBackpressure): // of events that change entities
+		return fail(codeBackpressure, "The server is behind with its mutations; try again")
+	case errors.Is(err, bus.ErrClosed), errors.Is(err, entity.ErrClosed):
 		return fail(codeUnavailable, "The server is shutting down; try again")
 	case ctx.Err() != nil:
 		return fail(codeBackpressure, "The server is behind with its deliveries; try again") // the client gave up waiting and reads no answer

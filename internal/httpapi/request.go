@@ -12,8 +12,8 @@ import (
 	"github.com/millrace/millrace/internal/bufpool"
 )
 
-// query are the decoded parameters of a request.
-type query = auth.Params
+// params are the decoded parameters of a request.
+type params = auth.Params
 
 // The buffer lent for a body before any of it has come.
 const (
@@ -77,10 +77,14 @@ func (c *call) bytes() []byte {
 	return c.body.B
 }
 
-// authenticate finds the app and checks the signature (pusher-protocol 5.2).
+// authenticate finds the app and checks the signature (pusher-protocol 5.2), or the token
+// of whoever reads a view without one.
 func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure {
 	if err := auth.ParseQuery(&c.query, r.URL.RawQuery); err != nil {
 		return h.unauthorized(err)
+	}
+	if c.query.Key() == "" && c.target.route.readsViews() && h.o.Readers != nil {
+		return h.authenticateReader(c, r)
 	}
 	a, err := h.o.Apps.ByKey(r.Context(), c.query.Key())
 	switch {

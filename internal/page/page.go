@@ -1,10 +1,11 @@
 // Package page is the development page: a lobby in the browser that shows presence, client
-// events and publishes at work, and the authorization endpoint that such a page needs. The
-// server mounts it in development mode only, because it signs for whoever asks.
+// events and publishes at work, a table that shows a live view, and the authorization endpoint
+// that such a page needs. The server mounts it in development mode only, because it signs for
+// whoever asks.
 //
-// It owns its files and two small endpoints. It must never know a connection or the fan-out:
-// it publishes through a function that it is given. It has no goroutines; order and loss are
-// those of that function.
+// It owns its files and three small endpoints. It must never know a connection or the fan-out:
+// it publishes and changes entities through functions that it is given. It has no goroutines;
+// order and loss are those of these functions.
 package page
 
 import (
@@ -19,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -43,7 +45,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //go:embed static
 var files embed.FS
 
-// Options of the page. All fields but Log are required.
+// Options of the page. All fields but Mutate and Log are required.
 type Options struct {
 	AppID  string
 	Key    string
@@ -52,30 +54,47 @@ type Options struct {
 	// Publish sends one event to one channel; data is a JSON string literal.
 	Publish func(ctx context.Context, channel, event string, data []byte) error
 
+	// Mutate applies mutations to entities of the app; nil when there are no views, and then
+	// the page has no live table.
+	Mutate func(ctx context.Context, mutations []entity.Mutation) error
+
 	Log *slog.Logger // nil discards
 }
 
-// New is the handler of the page: GET / and its files, POST /auth, POST /publish. Every other
-// path is 404. It is safe for concurrent use.
+// New is the handler of the page: GET / and its files, POST /auth, /publish and /trade. Every
+// other path is 404. It is safe for concurrent use.
 func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &page{o: o, index: template.Must(template.ParseFS(files, "static/index.html"))}
+	p := &page{o: o, market: new(market), index: template.Must(template.ParseFS(files, "static/index.html"))}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.serveIndex)
 	mux.HandleFunc("GET /page/{file}", p.serveFile)
 	mux.HandleFunc("POST /auth", p.authorize)
 	mux.HandleFunc("POST /publish", p.publish)
+	if o.Mutate != nil {
+		mux.HandleFunc("POST /trade", p.trade)
+	}
 	mux.HandleFunc("/", notFound)
 	// Another site open in the same browser must not be able to sign or publish here.
 	return secure(http.NewCrossOriginProtection().Handler(mux))
 }
 
-// page is immutable after New.
+// Serves reports whether a path is one of the page's.
+func Serves(path string) bool {
+	switch path {
+	case "/", "/auth", "/publish", "/trade":
+		return true
+	}
+	return strings.HasPrefix(path, "/page/")
+}
+
+// page is immutable after New, the market aside.
 type page struct {
-	o     Options
-	index *template.Template
+	o      Options
+	index  *template.Template
+	market *market
 }
 
 func secure(next http.Handler) http.Handler {
@@ -95,7 +114,10 @@ func notFound(w http.ResponseWriter, _ *http.Request) {
 
 func (p *page) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	var b bytes.Buffer
-	view := struct{ AppID, Key, Lobby, Event string }{p.o.AppID, p.o.Key, Lobby, Event}
+	view := struct {
+		AppID, Key, Lobby, Event, Table string
+		HasTable                        bool
+	}{p.o.AppID, p.o.Key, Lobby, Event, TableView, p.o.Mutate != nil}
 	if err := p.index.Execute(&b, view); err != nil {
 		p.o.Log.Error("render development page", "err", err)
 		http.Error(w, "Internal error", http.StatusInternalServerError)

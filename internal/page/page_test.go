@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/page"
 )
 
@@ -202,5 +203,43 @@ func TestPublishRefuses(t *testing.T) {
 				t.Errorf("the answer shows internals: %s", w.Body)
 			}
 		})
+	}
+}
+
+func TestTradingMovesTheMarket(t *testing.T) {
+	t.Parallel()
+	o := options()
+	var seen []entity.Mutation
+	o.Mutate = func(_ context.Context, mutations []entity.Mutation) error {
+		seen = append(seen, mutations...)
+		return nil
+	}
+	h := page.New(o)
+	for range 50 {
+		if w := post(t, h, "/trade", nil); w.Code != http.StatusNoContent {
+			t.Fatalf("POST /trade = %d, want 204", w.Code)
+		}
+	}
+	symbols := map[string]bool{}
+	for _, m := range seen {
+		var q struct {
+			Name          string
+			Price, Change float64
+			Halted        *bool
+		}
+		if err := json.Unmarshal(m.Data, &q); err != nil || q.Name == "" || q.Price <= 0 || q.Halted == nil {
+			t.Fatalf("mutation of %s: %s (%v)", m.Key, m.Data, err)
+		}
+		symbols[m.Key] = true
+	}
+	if len(symbols) < 20 || len(seen) < len(symbols)+100 {
+		t.Errorf("%d mutations of %d symbols, want all symbols opened, then three a step", len(seen), len(symbols))
+	}
+	o.Mutate = nil
+	if w := post(t, page.New(o), "/trade", nil); w.Code != http.StatusNotFound {
+		t.Errorf("without views: POST /trade = %d, want 404", w.Code)
+	}
+	if strings.Contains(get(t, page.New(o), "/").Body.String(), "/page/table.js") {
+		t.Error("without views the page still loads its table")
 	}
 }

@@ -25,11 +25,12 @@ func Check(c *config.Config) []config.Problem {
 				})
 			}
 		}
+		problems = append(problems, checkViews(at, &c.Apps[i])...)
 		for _, p := range app.Validate(convert(&c.Apps[i], app.Origins{})) {
 			problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
 		}
 	}
-	return problems
+	return append(problems, checkProjections(c)...)
 }
 
 // apps is the registry of the apps that c configures.

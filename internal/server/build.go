@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,10 +12,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/metrics"
@@ -22,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/session"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/socket"
 )
 
@@ -32,13 +34,14 @@ const (
 	requestTimeout = 30 * time.Second
 )
 
-// New wires a node. It opens no listener; Run does.
-func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
+// New wires a node and loads what it has stored. It opens no listener; Run does. Whoever
+// does not call Run calls Close. ctx bounds the loading only.
+func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, err error) {
 	registry, err := apps(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, ready: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, apps: registry, ready: make(chan struct{})}
 	prom := metrics.NewRegistry()
 	s.acceptFailed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_server_accept_failures_total",
@@ -46,9 +49,11 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	})
 	prom.MustRegister(s.acceptFailed)
 
-	codec := pusher.Codec{}
+	channelCodec := pusher.Codec{}
 	s.hub = hub.New(hub.Options{
-		Codecs:  [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: codec},
+		Codecs: [protocol.NumVariants]protocol.Codec{
+			protocol.VariantPusher: channelCodec, protocol.VariantViews: viewCodec(&cfg.Views),
+		},
 		Metrics: hub.NewMetrics(prom),
 	})
 	s.bus = bus.NewLocal(s.hub, time.Now)
@@ -56,40 +61,92 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if s.sockets, err = socket.New(socket.Options{Log: log, Metrics: socket.NewMetrics(prom)}); err != nil {
 		return nil, fmt.Errorf("connection engine: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := s.wireOperations(ctx, prom); err != nil {
+		return nil, err
+	}
 	s.sessions = session.New(session.Options{
+		MaxConnections: cfg.WebSocket.MaxConnections,
+		Log:            log,
+		Metrics:        session.NewMetrics(prom),
+	})
+	if cfg.Views.Enabled {
+		if err := s.wireViews(ctx, prom); err != nil {
+			return nil, err
+		}
+	}
+	s.channelFace = pushersession.New(pushersession.Options{
+		Registry:        s.sessions,
 		Apps:            registry,
 		Channels:        s.channels,
+		Views:           s.views,
 		Hub:             s.hub,
 		Sockets:         s.sockets,
-		Codec:           codec,
+		Codec:           channelCodec,
 		Endpoint:        endpoint(&cfg.WebSocket),
 		ActivityTimeout: cfg.WebSocket.ActivityTimeout.D(),
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
 		StrictProtocol:  cfg.Handshake.StrictProtocol,
-		MaxConnections:  cfg.WebSocket.MaxConnections,
+		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
 		Draining:        s.Draining,
 		Log:             log,
-		Metrics:         session.NewMetrics(prom),
 	})
-	api := httpapi.New(httpapi.Options{
-		Apps:     registry,
+	return s, s.wireHTTP(prom)
+}
+
+// wireHTTP makes what listens.
+func (s *Server) wireHTTP(prom *prometheus.Registry) error {
+	cfg := s.cfg
+	ip := clientIP(prefixes(cfg.Views.TrustedProxies))
+	o := httpapi.Options{
+		Apps:     s.apps,
 		Channels: s.channels,
+		ClientIP: ip,
 		MaxBody:  int64(cfg.HTTP.MaxBody),
 		Draining: s.Draining,
-		Log:      log,
+		Log:      s.log,
 		Metrics:  httpapi.NewMetrics(prom),
-	})
-	s.public = s.httpServer(s.route(api, s.page(registry)))
+	}
+	var faces faces
+	if cfg.Views.Enabled {
+		auth, mint, err := s.authenticate(ip)
+		if err != nil {
+			return err
+		}
+		projected, err := s.project(prom)
+		if err != nil {
+			return err
+		}
+		faces.views = s.viewFace(auth, ip)
+		if mint != nil {
+			faces.mint = mint
+		}
+		o.Channels = projected
+		o.Entities, o.Views, o.Sessions = s.entities, s.views, s.revocations
+		o.Readers, o.HasEntity = authenticators(auth), s.hasEntity
+		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
+	}
+	s.publisher = o.Channels
+	faces.api = s.telemetry.Middleware(httpapi.New(o))
+	faces.page = s.page()
+
+	s.public = s.httpServer(s.route(faces))
 	s.public.ReadTimeout, s.public.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	if cfg.HTTP.TLSCertFile != "" {
-		if s.public.TLSConfig, err = tlsConfig(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile); err != nil {
-			return nil, err
+		tlsConfig, err := tlsConfig(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile)
+		if err != nil {
+			return err
 		}
+		s.public.TLSConfig = tlsConfig
 	}
 	if cfg.Metrics.Listen != "" {
 		s.operator = s.httpServer(operatorHandler(prom))
 	}
-	return s, nil
+	return nil
 }
 
 // Bounds of an outgoing queue (pusher-protocol 7.7).
@@ -129,45 +186,67 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 }
 
 // page is the development page for the first app, nil unless it is turned on.
-func (s *Server) page(registry app.Registry) http.Handler {
+func (s *Server) page() http.Handler {
 	if !s.cfg.Development.Page || len(s.cfg.Apps) == 0 {
 		return nil
 	}
 	first := &s.cfg.Apps[0]
-	return page.New(page.Options{
+	o := page.Options{
 		AppID:  first.ID,
 		Key:    first.Key,
 		Secret: first.Secret.Reveal(),
 		Publish: func(ctx context.Context, name, event string, data []byte) error {
-			a, err := registry.ByID(ctx, first.ID)
+			a, err := s.apps.ByID(ctx, first.ID)
 			if err != nil {
 				return err
 			}
-			return s.channels.Publish(ctx, a, []channel.Event{{Channel: name, Name: event, Data: data}})
+			return s.publisher.Publish(ctx, a, []channel.Event{{Channel: name, Name: event, Data: data}})
 		},
 		Log: s.log,
-	})
+	}
+	if s.entities != nil {
+		o.Mutate = func(ctx context.Context, mutations []entity.Mutation) error {
+			b := &entity.Batch{App: first.ID, Mutations: mutations}
+			if err := s.views.Reserve(ctx, b); err != nil {
+				return err
+			}
+			_, err := s.entities.Apply(ctx, b)
+			return err
+		}
+	}
+	return page.New(o)
+}
+
+// faces are what requests are sent to; all but api may be nil.
+type faces struct {
+	api, page, mint http.Handler
+	views           http.Handler // WebSocket connections
 }
 
 // route sends a request to the face it means. It compares paths as they are: a mux would
 // redirect what it finds unclean, and the HTTP API signs the raw path.
-func (s *Server) route(api, devPage http.Handler) http.Handler {
+func (s *Server) route(f faces) http.Handler {
+	isViewsAnywhere := f.views != nil && s.cfg.Views.DefaultApp != ""
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		switch {
 		case path == "/app" || strings.HasPrefix(path, "/app/"):
-			s.sessions.ServeHTTP(w, r)
-		case devPage != nil && isPagePath(path):
-			devPage.ServeHTTP(w, r)
+			s.channelFace.ServeHTTP(w, r)
+		case f.views != nil && (path == "/views" || strings.HasPrefix(path, "/views/")):
+			f.views.ServeHTTP(w, r)
+		case f.mint != nil && (path == "/ws/sessions" || path == "/.well-known/jwks.json"):
+			f.mint.ServeHTTP(w, r)
+		case isViewsAnywhere && !strings.HasPrefix(path, "/apps/") && isUpgrade(r):
+			f.views.ServeHTTP(w, r)
+		case f.page != nil && page.Serves(path):
+			f.page.ServeHTTP(w, r)
 		default:
-			api.ServeHTTP(w, r)
+			f.api.ServeHTTP(w, r)
 		}
 	})
 }
 
-func isPagePath(path string) bool {
-	return path == "/" || path == "/auth" || path == "/publish" || strings.HasPrefix(path, "/page/")
-}
+func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 
 // operatorHandler serves metrics and profiles. It must not be reachable by clients.
 func operatorHandler(g prometheus.Gatherer) http.Handler {

@@ -9,6 +9,9 @@ import (
 // that is cut before may lose it.
 const handshakePatience = 2 * time.Second
 
+// exportPatience is how long the last traces and metrics may take.
+const exportPatience = 3 * time.Second
+
 // closesPerSecond is how fast connections are told to go at least, grace period
 // permitting: each comes back to a server that is starting or was not asked before.
 const closesPerSecond = 2000
@@ -33,14 +36,21 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 		s.log.Warn("requests were cut", "err", err)
 		s.report("close listener", s.public.Close())
 	}
+	p.stopEntities() // what was accepted is stored and published first
+	p.entities.Wait()
 	p.stopSockets() // cuts connections that outlived the grace period
 	p.sockets.Wait()
 	s.report("stop channels", s.channels.Shutdown(ctx))
 	p.stopHub()
 	p.hub.Wait()
 	s.report("stop bus", s.bus.Shutdown(ctx))
+	p.stopReports() // after whatever they report about
+	p.reports.Wait()
 	if s.operator != nil {
 		s.report("close metrics listener", s.operator.Close())
+	}
+	if s.store != nil {
+		s.report("close store", s.store.Close())
 	}
 	s.log.Info("stopped")
 }

@@ -14,7 +14,7 @@ import (
 func (s *Server) Run(ctx context.Context) error {
 	publicListener, operatorListener, err := s.listen(ctx)
 	if err != nil {
-		return errors.Join(err, s.release())
+		return errors.Join(err, s.Close())
 	}
 	parts := s.startParts()
 	failed := make(chan error, 2)
@@ -69,26 +69,39 @@ func serve(h *http.Server, l net.Listener) error {
 
 // parts are the engines that run on goroutines, in the order in which they must end.
 type parts struct {
-	stopSockets, stopHub context.CancelFunc
-	sockets, hub         sync.WaitGroup
+	stopEntities, stopSockets, stopHub, stopReports context.CancelFunc
+	entities, sockets, hub, reports                 sync.WaitGroup
 }
 
 func (s *Server) startParts() *parts {
 	p := &parts{}
-	var sockets, hub context.Context
-	sockets, p.stopSockets = context.WithCancel(context.Background())
-	hub, p.stopHub = context.WithCancel(context.Background())
-	p.hub.Go(func() { s.report("fan-out failed", s.hub.Run(hub)) })                       // ends with stopHub
-	p.sockets.Go(func() { s.report("connection engine failed", s.sockets.Run(sockets)) }) // ends with stopSockets
+	start := func(wg *sync.WaitGroup, stop *context.CancelFunc, failed string, run func(context.Context) error) {
+		var ctx context.Context
+		ctx, *stop = context.WithCancel(context.Background())
+		wg.Go(func() { s.report(failed, run(ctx)) }) // ends with stop
+	}
+	start(&p.reports, &p.stopReports, "reports failed", s.runReports)
+	start(&p.hub, &p.stopHub, "fan-out failed", s.hub.Run)
+	start(&p.sockets, &p.stopSockets, "connection engine failed", s.sockets.Run)
+	start(&p.entities, &p.stopEntities, "entities failed", func(ctx context.Context) error {
+		if s.entities == nil {
+			return nil
+		}
+		return s.entities.Run(ctx, s.views)
+	})
 	return p
 }
 
-// release gives back what New has opened when Run cannot start: engines free their
-// descriptors at the end of their own Run.
-func (s *Server) release() error {
+// Close gives back what New has opened, when Run is not called or cannot start: engines free
+// their descriptors at the end of their own Run.
+func (s *Server) Close() error {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	return s.sockets.Run(ended)
+	err := s.sockets.Run(ended)
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
+	return err
 }
 
 func (s *Server) report(message string, err error) {

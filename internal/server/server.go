@@ -15,12 +15,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/audit"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/meter"
 	"github.com/millrace/millrace/internal/session"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/store/embedded"
+	"github.com/millrace/millrace/internal/telemetry"
+	"github.com/millrace/millrace/internal/token"
+	"github.com/millrace/millrace/internal/view"
 )
 
 // Server is one node. Its methods are safe for concurrent use; Run is called once.
@@ -28,11 +39,26 @@ type Server struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	hub      *hub.Hub
-	bus      *bus.Local
-	channels *channel.Engine
-	sockets  *socket.Engine
-	sessions *session.Sessions
+	apps        *app.Static
+	hub         *hub.Hub
+	bus         *bus.Local
+	channels    *channel.Engine
+	sockets     *socket.Engine
+	sessions    *session.Registry
+	channelFace *pushersession.Sessions // /app
+	publisher   httpapi.Channels        // channels, with projections before them
+
+	// Of views; nil when they are turned off.
+	entities    *entity.Engine
+	views       *view.Engine
+	revocations *token.Revocations
+
+	store     *embedded.Store      // nil: nothing is kept
+	telemetry *telemetry.Telemetry // nil: not exported
+	meter     *meter.Meter         // nil: not counted
+	audit     *audit.Log           // nil: not written
+	tokens    *token.Metrics
+	mints     *limit.Windows[string] // requests for tokens
 
 	public       *http.Server // clients and the HTTP API
 	operator     *http.Server // metrics and profiles; nil when turned off

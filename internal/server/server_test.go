@@ -116,11 +116,16 @@ func TestWhatIsServedWhere(t *testing.T) {
 	t.Parallel()
 	plain := testkit.Start(t)
 	withPage := testkit.Start(t, "development.page=true")
+	// Live-views U09 to U11 have a listener of their own for health, and one upstream whose
+	// silence means that it is not ready. Here /up and /live stand beside the API, and
+	// mutations come from any number of backends: nobody's silence means anything.
 	tests := []struct {
 		name, url string
 		status    int
 		want      string
 	}{
+		{"U09 whether it is ready", "http://" + plain.Addr() + "/up", 200, "OK"},
+		{"U09 whether it runs", "http://" + plain.Addr() + "/live", 200, ""},
 		{"metrics are for operators", metricsURL(plain, "/metrics"), 200, "millrace_session_connections 0\n"},
 		{"so are profiles", metricsURL(plain, "/debug/pprof/cmdline"), 200, ""},
 		{"clients see no metrics", "http://" + plain.Addr() + "/metrics", 404, "404 NOT FOUND"},
@@ -172,8 +177,9 @@ func TestAnAddressThatIsTakenIsAnErrorAndLeavesNothing(t *testing.T) {
 			t.Parallel()
 			c := config.Development()
 			c.HTTP.Listen, c.Metrics.Listen = "127.0.0.1:0", "127.0.0.1:0"
+			c.Store.Driver = "memory"
 			set(c)
-			s, err := server.New(c, discard())
+			s, err := server.New(t.Context(), c, discard())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,3 +208,19 @@ func TestIdleConnectionsOwnNoGoroutine(t *testing.T) {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// get is the body of what a URL answers.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}

@@ -32,6 +32,9 @@ listen = "127.0.0.1:0"
 [metrics]
 listen = "127.0.0.1:0"
 
+[store]
+driver = "memory"
+
 [[apps]]
 id = "` + AppID + `"
 key = "` + Key + `"
@@ -65,7 +68,7 @@ func Start(t testing.TB, settings ...string) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(cfg, slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s, err := server.New(t.Context(), cfg, slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (r *runner) receive(ctx context.Context, rest string) error {
 	case "lost": // the close frame is answered first, as RFC 6455 7.1.1 wants it
 		_ = c.peer.Send(testkit.Close, []byte{0x03, 0xE8})
 		if f, err := c.next(); err == nil {
-			return &mismatchError{why: "want the end", line: "< " + name + " " + r.describe(f)}
+			return &mismatchError{why: "want the end", line: "< " + name + " " + r.describe(c, f)}
 		}
 		return nil
 	}
@@ -56,8 +56,8 @@ func (r *runner) receive(ctx context.Context, rest string) error {
 	if f.Opcode == testkit.Close {
 		c.gone = true
 	}
-	if err := r.check(what, f); err != nil {
-		return &mismatchError{why: err.Error(), line: "< " + name + " " + r.describe(f)}
+	if err := r.check(c, what, f); err != nil {
+		return &mismatchError{why: err.Error(), line: "< " + name + " " + r.describe(c, f)}
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (r *runner) find(rest string) error {
 		if err != nil {
 			return fmt.Errorf("it did not come: %w", err)
 		}
-		if r.check(what, f) == nil {
+		if r.check(c, what, f) == nil {
 			c.pending = append(passed, c.pending...)
 			return nil
 		}
@@ -100,7 +100,7 @@ func within(took time.Duration, least, most string) error {
 }
 
 // check compares a frame with what a line wants.
-func (r *runner) check(what string, f testkit.Frame) error {
+func (r *runner) check(c *conn, what string, f testkit.Frame) error {
 	what, err := r.expand(what)
 	if err != nil {
 		return err
@@ -108,8 +108,12 @@ func (r *runner) check(what string, f testkit.Frame) error {
 	verb, rest := word(what)
 	switch verb {
 	case "close":
-		if f.Opcode != testkit.Close || strconv.Itoa(f.CloseCode()) != rest {
-			return fmt.Errorf("want close %s", rest)
+		code, reason := word(rest)
+		if f.Opcode != testkit.Close || strconv.Itoa(f.CloseCode()) != code {
+			return fmt.Errorf("want close %s", code)
+		}
+		if reason != "" && f.CloseReason() != reason {
+			return fmt.Errorf("want the reason %q", reason)
 		}
 		if n := len(f.CloseReason()); n > 123 {
 			return fmt.Errorf("the close reason has %d bytes", n)
@@ -120,6 +124,9 @@ func (r *runner) check(what string, f testkit.Frame) error {
 			return fmt.Errorf("want a WebSocket pong %q", rest)
 		}
 		return nil
+	}
+	if c.isViews {
+		return checkViews(what, f)
 	}
 	if f.Opcode != testkit.Text {
 		return errors.New("want a text frame")
@@ -134,7 +141,7 @@ func (r *runner) settle() error {
 		if !c.unsure || c.gone {
 			continue
 		}
-		if err := c.peer.SendText(frame("pusher:ping", "", nil)); err != nil {
+		if err := c.ping(); err != nil {
 			return err
 		}
 		for {
@@ -142,7 +149,7 @@ func (r *runner) settle() error {
 			if err != nil {
 				return fmt.Errorf("settle %s: %w", name, err)
 			}
-			if string(f.Payload) == `{"event":"pusher:pong"}` {
+			if c.isPong(f) {
 				break
 			}
 			c.pending = append(c.pending, f)
@@ -150,6 +157,22 @@ func (r *runner) settle() error {
 		c.unsure = false
 	}
 	return nil
+}
+
+// ping sends what is answered when all before it is handled. On views the message would
+// count against a budget and has no answer; a WebSocket ping keeps the order as well.
+func (c *conn) ping() error {
+	if c.isViews {
+		return c.peer.Send(testkit.Ping, []byte("settle"))
+	}
+	return c.peer.SendText(frame("pusher:ping", "", nil))
+}
+
+func (c *conn) isPong(f testkit.Frame) bool {
+	if c.isViews {
+		return f.Opcode == testkit.Pong && string(f.Payload) == "settle"
+	}
+	return string(f.Payload) == `{"event":"pusher:pong"}`
 }
 
 // fences is how many publications prove that nothing else is under way. Those of one batch
@@ -166,6 +189,9 @@ func (r *runner) nothing(ctx context.Context, name string, c *conn) error {
 	}
 	r.fences++
 	fence := fmt.Sprintf("fence-%d", r.fences)
+	if c.isViews {
+		return r.nothingOfViews(ctx, name, c, fence)
+	}
 	if err := c.peer.SendText(c.subscribe(fence)); err != nil {
 		return err
 	}
@@ -176,7 +202,7 @@ func (r *runner) nothing(ctx context.Context, name string, c *conn) error {
 		}
 		var head struct{ Event, Channel string }
 		if f.Opcode != testkit.Text || json.Unmarshal(f.Payload, &head) != nil || head.Channel != fence {
-			return &mismatchError{why: "want nothing", line: "< " + name + " " + r.describe(f)}
+			return &mismatchError{why: "want nothing", line: "< " + name + " " + r.describe(c, f)}
 		}
 		switch {
 		case head.Event != "fence" && published > 0: // a count of the fence's subscribers
@@ -206,7 +232,7 @@ func (r *runner) request(ctx context.Context, verb, rest string) error {
 	send := r.node.DoSigned
 	if verb == "plain" {
 		send = func(ctx context.Context, method, target, body string) (testkit.Response, error) {
-			return r.node.Do(ctx, method, target, body, nil)
+			return r.node.Do(ctx, method, target, body, r.takeHeader())
 		}
 	}
 	answer, err := send(ctx, method, target, unquote(body, ""))
@@ -214,7 +240,7 @@ func (r *runner) request(ctx context.Context, verb, rest string) error {
 	return err
 }
 
-// response reads "STATUS [BODY]".
+// response reads "STATUS [BODY]", "header NAME: VALUE" or "no header NAME".
 func (r *runner) response(rest string) error {
 	if r.answer == nil {
 		return errors.New("there is no answer to look at")
@@ -224,6 +250,16 @@ func (r *runner) response(rest string) error {
 		return err
 	}
 	status, body := word(rest)
+	switch status {
+	case "header":
+		return r.responseHeader(body)
+	case "no":
+		_, name := word(body)
+		if value := r.answer.Header.Get(name); value != "" {
+			return &mismatchError{why: "want none", line: "= header " + name + ": " + value}
+		}
+		return nil
+	}
 	line := strings.TrimSpace(fmt.Sprintf("= %d %s", r.answer.Status, strings.TrimSpace(r.answer.Body)))
 	if strconv.Itoa(r.answer.Status) != status {
 		return &mismatchError{why: "want status " + status, line: line}
@@ -238,6 +274,15 @@ func (r *runner) response(rest string) error {
 	}
 	if err != nil {
 		return &mismatchError{why: err.Error(), line: line}
+	}
+	return nil
+}
+
+func (r *runner) responseHeader(want string) error {
+	name, value, _ := strings.Cut(want, ": ")
+	got := r.answer.Header.Get(name)
+	if err := matchString(name, value, got); err != nil {
+		return &mismatchError{why: err.Error(), line: "= header " + name + ": " + got}
 	}
 	return nil
 }

@@ -17,22 +17,9 @@ func (r *runner) outgoing(c *conn, what string) ([]byte, error) {
 		return nil, err
 	}
 	verb, rest := word(what)
-	var text string
 	switch verb {
-	case "subscribe":
-		text = c.subscribe(rest)
-	case "unsubscribe":
-		text = frame("pusher:unsubscribe", "", map[string]string{"channel": rest})
-	case "ping":
-		text = frame("pusher:ping", "", nil)
-	case "pong":
-		text = frame("pusher:pong", "", nil)
-	case "event": // event CHANNEL NAME JSON
-		channel, rest := word(rest)
-		name, data := word(rest)
-		text = frame(name, channel, json.RawMessage(unquote(data, "")))
 	case "text":
-		text = rest
+		return testkit.AppendFrame(nil, testkit.Text, []byte(rest)), nil
 	case "binary":
 		return testkit.AppendFrame(nil, testkit.Binary, []byte(unquote(rest, ""))), nil
 	case "hex": // the bytes themselves
@@ -41,10 +28,32 @@ func (r *runner) outgoing(c *conn, what string) ([]byte, error) {
 		return testkit.AppendFrame(nil, testkit.Ping, []byte(rest)), nil
 	case "wspong":
 		return testkit.AppendFrame(nil, testkit.Pong, []byte(rest)), nil
-	default:
-		text = unquote(what, "")
+	}
+	text := c.channelsMessage(what)
+	if c.isViews {
+		text = viewsMessage(what)
 	}
 	return testkit.AppendFrame(nil, testkit.Text, []byte(text)), nil
+}
+
+// channelsMessage turns the shorthand of a ">" line into the JSON that it stands for.
+func (c *conn) channelsMessage(what string) string {
+	verb, rest := word(what)
+	switch verb {
+	case "subscribe":
+		return c.subscribe(rest)
+	case "unsubscribe":
+		return frame("pusher:unsubscribe", "", map[string]string{"channel": rest})
+	case "ping":
+		return frame("pusher:ping", "", nil)
+	case "pong":
+		return frame("pusher:pong", "", nil)
+	case "event": // event CHANNEL NAME JSON
+		channel, rest := word(rest)
+		name, data := word(rest)
+		return frame(name, channel, json.RawMessage(unquote(data, "")))
+	}
+	return unquote(what, "")
 }
 
 func frame(event, channel string, data any) string {
@@ -117,7 +126,10 @@ func incoming(what string) string {
 }
 
 // describe writes a received frame as a "<" line would want it.
-func (r *runner) describe(f testkit.Frame) string {
+func (r *runner) describe(c *conn, f testkit.Frame) string {
+	if c.isViews {
+		return describeViews(f)
+	}
 	switch f.Opcode {
 	case testkit.Close:
 		return fmt.Sprintf("close %d", f.CloseCode())
@@ -162,8 +174,15 @@ func (r *runner) expand(s string) (string, error) {
 }
 
 func (r *runner) value(name string) (string, error) {
+	if value, ok := r.names[name]; ok {
+		return value, nil
+	}
 	verb, rest := word(name)
 	switch verb {
+	case "dir":
+		return r.dir, nil
+	case "answer":
+		return r.answered(rest)
 	case "any", "any-number", "socket-id":
 		return "{{" + name + "}}", nil
 	case "i":

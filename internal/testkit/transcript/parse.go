@@ -2,6 +2,7 @@ package transcript
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,29 +28,31 @@ type step struct {
 
 func parse(path, text string) (*script, error) {
 	s := &script{path: path, lines: strings.Split(text, "\n")}
+	var common testCase // what stands before the first case begins each of them
+	c := &common
 	for i, line := range s.lines {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		verb, rest := word(line)
-		if verb == "case" {
-			s.cases = append(s.cases, testCase{name: rest})
-			continue
-		}
-		if len(s.cases) == 0 {
-			return nil, fmt.Errorf("%s:%d: a line before the first case", path, i+1)
-		}
-		c := &s.cases[len(s.cases)-1]
-		if verb != "config" {
+		switch {
+		case verb == "case":
+			s.cases = append(s.cases, testCase{
+				name: rest, settings: slices.Clone(common.settings), steps: slices.Clone(common.steps),
+			})
+			c = &s.cases[len(s.cases)-1]
+		case verb == "config":
+			name, value, ok := strings.Cut(rest, "=")
+			if !ok || len(c.steps) > len(common.steps) {
+				return nil, fmt.Errorf("%s:%d: want config NAME = VALUE, before anything else", path, i+1)
+			}
+			c.settings = append(c.settings, strings.TrimSpace(name)+"="+strings.TrimSpace(value))
+		case c == &common && (strings.HasPrefix(verb, "<") || verb == "="):
+			return nil, fmt.Errorf("%s:%d: nothing can be expected before the first case", path, i+1)
+		default:
 			c.steps = append(c.steps, step{line: i, verb: verb, rest: rest})
-			continue
 		}
-		name, value, ok := strings.Cut(rest, "=")
-		if !ok || len(c.steps) > 0 {
-			return nil, fmt.Errorf("%s:%d: want config NAME = VALUE, before anything else", path, i+1)
-		}
-		c.settings = append(c.settings, strings.TrimSpace(name)+"="+strings.TrimSpace(value))
 	}
 	return s, nil
 }

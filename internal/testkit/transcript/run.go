@@ -58,7 +58,15 @@ func (s *script) save(t *testing.T, rewrite bool) {
 }
 
 func runCase(t *testing.T, s *script, c testCase, rewrite bool) {
-	r := &runner{node: testkit.Start(t, c.settings...), conns: map[string]*conn{}}
+	r := &runner{t: t, conns: map[string]*conn{}, names: map[string]string{}, dir: t.TempDir()}
+	for _, setting := range c.settings {
+		setting, err := r.expand(setting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.settings = append(r.settings, setting)
+	}
+	r.node = testkit.Start(t, r.settings...)
 	defer func() {
 		for _, c := range r.conns {
 			c.peer.Cut()
@@ -84,8 +92,13 @@ func (e *mismatchError) Error() string { return e.why + "\n got: " + e.line }
 
 // runner is the state of one running case.
 type runner struct {
+	t         *testing.T
+	settings  []string
+	dir       string // of the case, for a store
 	node      *testkit.Node
 	conns     map[string]*conn
+	names     map[string]string // what {{NAME}} stands for
+	header    http.Header       // of the next connection or plain request
 	answer    *testkit.Response
 	iteration int
 	fences    int
@@ -95,6 +108,7 @@ type runner struct {
 type conn struct {
 	peer    *testkit.Peer
 	id      string
+	isViews bool
 	pending []testkit.Frame // read already, not yet asked for
 	spoke   time.Time       // when it last sent anything
 	unsure  bool            // whether the server has seen all that was sent is not known
@@ -111,8 +125,16 @@ func (r *runner) conn(name string) (*conn, error) {
 
 func (r *runner) do(ctx context.Context, verb, rest string) error {
 	switch verb {
-	case "conn", "dial":
+	case "conn", "dial", "views":
 		return r.dial(verb, rest)
+	case "header":
+		return r.setHeader(rest)
+	case "token":
+		return r.token(rest)
+	case "mutate":
+		return r.mutate(ctx, rest)
+	case "define":
+		return r.define(ctx, rest)
 	case ">":
 		return r.send(rest)
 	case "<":
@@ -132,6 +154,13 @@ func (r *runner) do(ctx context.Context, verb, rest string) error {
 		return nil
 	case "exit":
 		return r.node.Wait(ctx)
+	case "restart":
+		r.node.Stop()
+		if err := r.node.Wait(ctx); err != nil {
+			return err
+		}
+		r.node = testkit.Start(r.t, r.settings...)
+		return nil
 	case "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -163,19 +192,30 @@ func (r *runner) repeat(ctx context.Context, rest string) error {
 // dial reads "NAME [TARGET] [origin=TEXT] [+ FIRST]".
 func (r *runner) dial(verb, rest string) error {
 	rest, first, _ := strings.Cut(rest, " + ")
-	name, rest := word(rest)
-	target, header := "/app/"+testkit.Key+"?protocol=7", http.Header{}
-	for option := range strings.FieldsSeq(rest) {
-		if origin, ok := strings.CutPrefix(option, "origin="); ok {
-			header.Set("Origin", origin)
-			continue
-		}
-		target = option
+	rest, err := r.expand(rest)
+	if err != nil {
+		return err
 	}
-	c := &conn{spoke: time.Now()}
+	name, rest := word(rest)
+	isViews := verb == "views"
+	target, header := "/app/"+testkit.Key+"?protocol=7", r.takeHeader()
+	if isViews {
+		target = "/views/" + testkit.Key
+	}
+	for option := range strings.FieldsSeq(rest) {
+		origin, isOrigin := strings.CutPrefix(option, "origin=")
+		switch {
+		case isOrigin:
+			header.Set("Origin", origin)
+		case strings.HasPrefix(option, "?"):
+			target += option
+		default:
+			target = option
+		}
+	}
+	c := &conn{isViews: isViews, spoke: time.Now()}
 	var early []byte
 	if first != "" {
-		var err error
 		if early, err = r.outgoing(c, first); err != nil {
 			return err
 		}

@@ -134,6 +134,29 @@ suite('development page', () => {
     await context.close();
   });
 
+  test('the live table moves by itself, stays sorted, and shows what a terminal puts on top', async () => {
+    const context = await browser.newContext();
+    const tab = await Tab.open(context, 'Cy');
+    const rows = tab.page.locator('#rows tr');
+    await rows.nth(7).waitFor({ timeout: 20_000 });
+    const table = () => rows.evaluateAll((list) => list.map((tr) => [tr.dataset.key, parseFloat(tr.children[3].textContent)]));
+    const first = JSON.stringify(await table());
+    await tab.page.waitForFunction(
+      (before) => JSON.stringify([...document.querySelectorAll('#rows tr')].map((tr) => [tr.dataset.key, parseFloat(tr.children[3].textContent)])) !== before,
+      first, { timeout: 20_000 },
+    );
+    await tab.page.click('#trade'); // no more changes but ours
+    const command = shell(await tab.page.locator('#cmd-put').textContent());
+    assert.equal((await within(once(command, 'exit'), 'end of millrace view patch'))[0], 0);
+    await tab.page.locator('#rows tr[data-key=GOLD]').waitFor({ timeout: 20_000 });
+    const shown = await table();
+    assert.equal(shown[0][0], 'GOLD');
+    assert.equal(shown.length, 8);
+    assert.deepEqual(shown.map(([, change]) => change), shown.map(([, change]) => change).toSorted((a, b) => b - a));
+    assert.deepEqual(tab.complaints, []);
+    await context.close();
+  });
+
   for (const colorScheme of ['light', 'dark']) {
     test(`narrow and ${colorScheme}: nothing is cut off`, async () => {
       const context = await browser.newContext({ colorScheme, viewport: { width: 360, height: 740 } });

@@ -29,7 +29,7 @@ suite('README', () => {
   test('its terminal commands are those that the binary has', async () => {
     const cwd = fileURLToPath(new URL('../../..', import.meta.url));
     const [publish] = readme.match(/bin\/millrace publish [^#\n]*/);
-    const received = (await world.client()).follow('prices').event('tick');
+    const received = (await (await world.client()).join('prices')).event('tick');
     await promisify(execFile)('sh', ['-c', publish.replace('publish', `publish --url ${world.server.url}`)], { cwd, timeout: 20_000 });
     assert.deepEqual((await received).data, { eurusd: 1.08 });
   });

@@ -2,7 +2,10 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Inbox, within } from './deadline.js';
@@ -13,9 +16,13 @@ const host = '127.0.0.1';
 // The suites decide how the server is set up, not whoever runs them.
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_')));
 const running = new Set();
+const folders = [];
 
 // What is started is stopped, however this process ends.
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+process.on('exit', () => {
+  running.forEach((child) => child.kill('SIGKILL'));
+  folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+});
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 // A port below the range from which clients draw theirs, so that a restart finds it free.
@@ -39,12 +46,27 @@ export class Millrace {
   log = new Inbox('the log');
   #child = null;
 
+  // start runs a server with the given arguments. Its data lives until the process that
+  // tests ends, so that a server that is started again finds it.
   static async start(...args) {
     const server = new Millrace();
     server.args = args;
+    server.folder = mkdtempSync(join(tmpdir(), 'millrace-'));
+    folders.push(server.folder);
     server.port = await freePort();
     server.metricsPort = await freePort();
     await server.start();
+    return server;
+  }
+
+  // configured runs a server with a configuration file; app is the first app in it.
+  static async configured(toml, app) {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
+    folders.push(folder);
+    const file = join(folder, 'millrace.toml');
+    writeFileSync(file, toml);
+    const server = await Millrace.start('--config', file);
+    server.app = app;
     return server;
   }
 
@@ -60,7 +82,7 @@ export class Millrace {
     const child = spawn(
       binary,
       ['serve', '--listen', `${host}:${this.port}`, ...this.args],
-      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...environment, MILLRACE_METRICS_LISTEN: `${host}:${this.metricsPort}` } },
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...environment, MILLRACE_METRICS_LISTEN: `${host}:${this.metricsPort}`, MILLRACE_STORE_PATH: this.folder } },
     );
     running.add(child);
     child.once('exit', () => running.delete(child));

@@ -1,4 +1,4 @@
-package session
+package pusher
 
 import (
 	"testing"
@@ -107,25 +107,6 @@ func TestAppKey(t *testing.T) {
 				t.Errorf("got %q, %v; want %q, %v", got, ok, tt.want, tt.ok)
 			}
 		})
-	}
-}
-
-func TestSamplerLetsOneThroughPerSecond(t *testing.T) {
-	t.Parallel()
-	var s sampler
-	start := time.Unix(1_700_000_000, 0)
-	type result struct {
-		Skipped int64
-		OK      bool
-	}
-	var got []result
-	for _, ms := range []time.Duration{0, 1, 999, 1000, 1001, 2500} {
-		skipped, ok := s.pass(start.Add(ms * time.Millisecond))
-		got = append(got, result{skipped, ok})
-	}
-	want := []result{{0, true}, {0, false}, {0, false}, {2, true}, {0, false}, {1, true}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

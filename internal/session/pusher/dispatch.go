@@ -1,4 +1,4 @@
-package session
+package pusher
 
 import (
 	"github.com/millrace/millrace/internal/auth"
@@ -9,16 +9,17 @@ import (
 func (s *Session) dispatch(cmd *protocol.Command) {
 	switch cmd.Kind {
 	case protocol.CommandPing:
-		s.conn.Send(s.sessions.pong)
+		s.conn.Send(s.pong)
 	case protocol.CommandSubscribe:
 		s.subscribe(cmd)
 	case protocol.CommandUnsubscribe:
-		s.sessions.o.Channels.Unsubscribe(&s.channels, cmd.Channel)
+		s.unsubscribeView(cmd.Channel)
+		s.o.Channels.Unsubscribe(&s.channels, cmd.Channel)
 	case protocol.CommandClientEvent:
 		s.clientEvent(cmd)
 	case protocol.CommandSignIn:
 		s.replyError("", protocol.ErrSignInOff)
-	case protocol.CommandPong, protocol.CommandIgnored:
+	case protocol.CommandPong, protocol.CommandIgnored, protocol.CommandRefreshAuth:
 	}
 }
 
@@ -26,7 +27,7 @@ func (s *Session) dispatch(cmd *protocol.Command) {
 // checked before the message is decoded, so that it also bounds what nonsense costs.
 func (s *Session) allowMessage() bool {
 	l := &s.app.Limits
-	if l.MaxMessages <= 0 || s.counted().messages.Allow(s.sessions.o.Now(), l.MaxMessages, l.MessageWindow) {
+	if l.MaxMessages <= 0 || s.more().messages.Allow(s.face.Now(), l.MaxMessages, l.MessageWindow) {
 		return true
 	}
 	s.overLimit("", protocol.ErrMessageRate, l.TerminateOnMessageLimit)
@@ -61,8 +62,8 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
 		return protocol.ErrChannelName
 	}
-	if l.MaxSubscriptionsPerConnection > 0 && s.channels.Subscriptions() >= l.MaxSubscriptionsPerConnection &&
-		!s.channels.IsSubscribed(cmd.Channel) {
+	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
+		!s.isSubscribed(cmd.Channel) {
 		return protocol.ErrSubscriptionMax
 	}
 	kind := channel.KindOf(cmd.Channel)
@@ -82,10 +83,16 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 			member = m
 		}
 	}
-	if err := s.sessions.o.Channels.Subscribe(s.sessions.ctx, &s.channels, cmd.Channel, member); err != nil {
+	if isView(cmd.Channel) {
+		if err := s.subscribeView(cmd); err != nil {
+			return err
+		}
+	} else if err := s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, member); err != nil {
 		return err
 	}
-	s.authorized = s.authorized || kind.NeedsSignature()
+	if kind.NeedsSignature() {
+		s.unauthorized = 0
+	}
 	return nil
 }
 
@@ -93,12 +100,16 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 // those that the engine refuses.
 func (s *Session) clientEvent(cmd *protocol.Command) {
 	l := &s.app.Limits
-	if l.MaxClientEvents > 0 && !s.counted().clientEvents.Allow(s.sessions.o.Now(), l.MaxClientEvents, l.ClientEventWindow) {
+	if l.MaxClientEvents > 0 && !s.more().clientEvents.Allow(s.face.Now(), l.MaxClientEvents, l.ClientEventWindow) {
 		s.overLimit(cmd.Channel, protocol.ErrClientEvent.Withf("Too many client events: at most %d per %s", l.MaxClientEvents, l.ClientEventWindow),
 			l.TerminateOnClientEventLimit)
 		return
 	}
-	if err := s.sessions.o.Channels.ClientEvent(s.sessions.ctx, &s.channels, cmd); err != nil {
+	if isView(cmd.Channel) {
+		s.replyError(cmd.Channel, protocol.ErrClientEvent.Withf("Client events cannot be sent to a view"))
+		return
+	}
+	if err := s.o.Channels.ClientEvent(s.face.Context(), &s.channels, cmd); err != nil {
 		s.replyError(cmd.Channel, err)
 	}
 }

@@ -1,57 +1,55 @@
-package session
+package pusher
 
 import (
-	"runtime/debug"
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
 )
 
 // Session is one accepted connection. There is one per idle connection, so it is small and
-// owns nothing but itself: what all share is behind sessions, and its deadlines share the
-// connection's one timer.
+// owns nothing but itself: what all share is behind its scope, what few need behind rates
+// and views, and its deadlines share the connection's one timer.
 type Session struct {
-	sessions *Sessions    // immutable
-	conn     *socket.Conn // immutable
-	app      *app.App     // immutable
-
-	prev, next *Session // guarded by sessions.mu
+	*scope              // immutable
+	conn   *socket.Conn // immutable
+	link   session.Link
 
 	// Owned by whoever the socket lets run: its calls come one at a time.
-	channels   channel.Connection
-	rates      *rates // nil until something is counted
-	opened     uint32 // clock
-	pinged     uint32 // clock when the unanswered ping left; meaningful while pinging
-	pinging    bool
-	authorized bool // has once subscribed to a channel that needs a signature
+	channels     channel.Connection
+	extra        *extra // nil until something is counted, or a view is subscribed to
+	unauthorized uint32 // clock of the beginning, until authorized; zero: need not be
+	pinged       uint32 // clock when the unanswered ping left; zero: there is none
 }
 
-// rates counts what a connection says. Most connections only listen.
-type rates struct{ messages, clientEvents limit.Window }
+// extra is what most connections never need: they only listen to channels.
+type extra struct {
+	messages, clientEvents limit.Window
+	views                  *views // nil until a view is subscribed to
+}
 
-func (s *Session) counted() *rates {
-	if s.rates == nil {
-		s.rates = new(rates)
+func (s *Session) more() *extra {
+	if s.extra == nil {
+		s.extra = new(extra)
 	}
-	return s.rates
+	return s.extra
 }
 
 var (
 	_ socket.Handler  = (*Session)(nil)
+	_ session.Session = (*Session)(nil)
 	_ channel.Replier = (*Session)(nil)
 )
 
 // Message takes one inbound message, whatever it holds.
 func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	defer s.rescue()
-	ss := s.sessions
-	ss.o.Metrics.messages.Inc()
+	s.face.Received()
 	if !s.allowMessage() {
 		return
 	}
@@ -59,7 +57,7 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 		s.replyError("", protocol.ErrMalformed)
 		return
 	}
-	cmd, err := ss.o.Codec.Decode(payload)
+	cmd, err := s.o.Codec.Decode(payload)
 	if err != nil {
 		s.replyError("", err)
 		return
@@ -73,23 +71,28 @@ func (s *Session) Timeout(c *socket.Conn) {
 	s.checkDeadlines(c)
 }
 
-func (*Session) Drained(*socket.Conn) {}
+// Drained goes on with what waited for the connection.
+func (s *Session) Drained(*socket.Conn) {
+	defer s.rescue()
+	s.resumeViews()
+}
 
 // Closed frees the quota at once, then does what a leave does.
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
-	ss := s.sessions
-	ss.dismiss(ss.quotaOf(s.app.ID))
-	defer ss.remove(s)
+	s.face.Ended(s.app, reason)
+	defer s.face.Remove(&s.link)
 	defer s.rescue()
-	ss.o.Metrics.connections.Dec()
-	ss.o.Metrics.closed.WithLabelValues(string(reason)).Inc()
-	ss.o.Channels.Leave(&s.channels)
+	defer s.o.Channels.Leave(&s.channels) // last, because it takes the connection off the hub
+	s.leaveViews()
 }
+
+// Restart tells the client that the server is going down.
+func (s *Session) Restart() { s.conn.Close(s.restart) }
 
 // Reply sends m to this connection alone.
 func (s *Session) Reply(m *protocol.Message) {
 	b := bufpool.Get(0)
-	b.B = s.sessions.o.Codec.AppendMessage(b.B, m)
+	b.B = s.o.Codec.AppendMessage(b.B, m)
 	s.conn.Send(b.B)
 	b.Release()
 }
@@ -97,33 +100,24 @@ func (s *Session) Reply(m *protocol.Message) {
 // ReplyPublication sends p to this connection alone, as any delivery of it looks.
 func (s *Session) ReplyPublication(p *protocol.Publication) {
 	b := bufpool.Get(p.Size())
-	b.B = s.sessions.o.Codec.AppendPublication(b.B, p)
+	b.B = s.o.Codec.AppendPublication(b.B, p)
 	s.conn.Send(b.B)
 	b.Release()
 }
 
 // replyError reports e and leaves the connection open.
 func (s *Session) replyError(channel string, e *protocol.Error) {
-	s.sessions.o.Metrics.errors.WithLabelValues(strconv.Itoa(e.Code)).Inc()
+	s.face.Reported(strconv.Itoa(e.Code))
 	s.Reply(&protocol.Message{Kind: protocol.MessageError, Channel: channel, Err: e})
 }
 
 // close ends the connection for e.
-func (s *Session) close(e *protocol.Error) { s.conn.Close(s.sessions.farewell(e)) }
-
-// closeBroken is the close code after a panic. It says no more than that the server failed
-// (RFC 6455 7.4.1), and clients retry after it.
-const closeBroken = 1011
+func (s *Session) close(e *protocol.Error) { s.conn.Close(s.farewell(e)) }
 
 // rescue is deferred at the edge of a connection: a panic costs this connection, not the
 // server.
 func (s *Session) rescue() {
-	e := recover()
-	if e == nil {
-		return
+	if e := recover(); e != nil {
+		s.face.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
 	}
-	s.sessions.o.Metrics.panics.Inc()
-	s.sessions.o.Log.Error("panic on a connection", "app", s.app.ID, "socket_id", s.channels.ID().String(),
-		"panic", e, "stack", string(debug.Stack()))
-	s.conn.Close(socket.Farewell{Code: closeBroken, Reason: "internal error"})
 }

@@ -1,4 +1,4 @@
-package session
+package pusher
 
 import (
 	"time"
@@ -12,7 +12,7 @@ const timerSlack = 10 * time.Millisecond
 
 // firstDeadline is the timer of a connection that has just been opened.
 func (s *Session) firstDeadline() time.Duration {
-	d := s.sessions.o.ActivityTimeout
+	d := s.o.ActivityTimeout
 	if left, waiting := s.authorizationLeft(); waiting {
 		d = min(d, left)
 	}
@@ -22,38 +22,33 @@ func (s *Session) firstDeadline() time.Duration {
 // authorizationLeft is the time until an unauthorized connection is closed; false for those
 // that need no authorization or have it (pusher-protocol 4.2).
 func (s *Session) authorizationLeft() (time.Duration, bool) {
-	if s.authorized || !s.app.Features.RequireAuthorized {
+	if s.unauthorized == 0 {
 		return 0, false
 	}
-	return s.app.Limits.AuthorizationTimeout - s.since(s.opened), true
-}
-
-func (s *Session) since(at uint32) time.Duration {
-	return time.Duration(s.sessions.clock()-at) * time.Millisecond
+	return s.app.Limits.AuthorizationTimeout - s.face.Since(s.unauthorized), true
 }
 
 // checkDeadlines acts on whatever deadline has come, and sets the timer to the next.
 func (s *Session) checkDeadlines(c *socket.Conn) {
-	ss := s.sessions
 	left, waiting := s.authorizationLeft()
 	if waiting && left <= timerSlack {
 		s.close(protocol.ErrAuthTimeout)
 		return
 	}
-	var sincePing time.Duration
-	if s.pinging {
-		sincePing = s.since(s.pinged)
+	pinging, sincePing := s.pinged != 0, time.Duration(0)
+	if pinging {
+		sincePing = s.face.Since(s.pinged)
 	}
-	step, next := liveness(c.IdleFor(), s.pinging, sincePing, ss.o.ActivityTimeout, ss.o.PongTimeout)
+	step, next := liveness(c.IdleFor(), pinging, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
 	switch step {
 	case stepDead:
 		s.close(protocol.ErrPongTimeout)
 		return
 	case stepPing:
-		s.pinging, s.pinged = true, ss.clock()
-		c.Send(ss.ping)
+		s.pinged = s.face.Clock()
+		c.Send(s.ping)
 	case stepAlive:
-		s.pinging = false
+		s.pinged = 0
 	case stepWait:
 	}
 	if waiting {

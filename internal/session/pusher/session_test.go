@@ -1,4 +1,4 @@
-package session_test
+package pusher_test
 
 import (
 	"bytes"
@@ -20,17 +20,23 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/session"
+	face "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/testkit"
+	"github.com/millrace/millrace/internal/view"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
+
+// errStillThere is why a test waits.
+var errStillThere = errors.New("what should have ended is still there")
 
 // errDown is what broken parts answer.
 var errDown = errors.New("backend is down")
@@ -61,22 +67,24 @@ func (c panickyCodec) Decode(payload []byte) (protocol.Command, *protocol.Error)
 // stack is everything that sessions need, with parts that a test may break.
 type stack struct {
 	addr     string
-	sessions *session.Sessions
+	sessions *session.Registry
+	entities *entity.Engine
+	views    *view.Engine
+	app      *app.App // a test may change it before anybody connects
 	draining atomic.Bool
 	log      *bytes.Buffer // read after stop
 	stop     func()
 }
 
-func newStack(t *testing.T, change func(*session.Options), wrap func(*bus.Local) bus.Bus) *stack {
+func newStack(t *testing.T, change func(*face.Options), wrap func(*bus.Local) bus.Bus) *stack {
 	t.Helper()
-	limits := app.DefaultLimits()
-	registry, err := app.NewStatic([]*app.App{{
-		ID: testkit.AppID, Key: testkit.Key, Secret: testkit.Secret, Enabled: true, Limits: limits,
-	}})
+	s := &stack{log: &bytes.Buffer{}, app: &app.App{
+		ID: testkit.AppID, Key: testkit.Key, Secret: testkit.Secret, Enabled: true, Limits: app.DefaultLimits(),
+	}}
+	registry, err := app.NewStatic([]*app.App{s.app})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{log: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	codec := pusher.Codec{}
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: codec}})
@@ -86,12 +94,17 @@ func newStack(t *testing.T, change func(*session.Options), wrap func(*bus.Local)
 		b = wrap(local)
 	}
 	engine := channel.New(h, b, channel.Options{Log: log})
+	s.entities = entity.New(entity.Options{Log: log})
+	s.views = view.New(s.entities, h, b, view.Options{Log: log})
+	s.views.Open(testkit.AppID)
 	sockets, err := socket.New(socket.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := session.Options{
-		Apps: registry, Channels: engine, Hub: h, Sockets: sockets, Codec: codec,
+	s.sessions = session.New(session.Options{Log: log})
+	o := face.Options{
+		Registry: s.sessions,
+		Apps:     registry, Channels: engine, Views: s.views, Hub: h, Sockets: sockets, Codec: codec,
 		Endpoint:        socket.Endpoint{MaxMessage: 64 << 10, MaxQueueFrames: 1000},
 		ActivityTimeout: 120 * time.Second, PongTimeout: 30 * time.Second,
 		StrictProtocol: true, Draining: s.draining.Load, Log: log,
@@ -99,13 +112,12 @@ func newStack(t *testing.T, change func(*session.Options), wrap func(*bus.Local)
 	if change != nil {
 		change(&o)
 	}
-	s.sessions = session.New(o)
-
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = h.Run(ctx) })
 	running.Go(func() { _ = sockets.Run(ctx) })
-	server := httptest.NewServer(s.sessions)
+	running.Go(func() { _ = s.entities.Run(ctx, s.views) })
+	server := httptest.NewServer(face.New(o))
 	s.addr = server.Listener.Addr().String()
 	s.stop = sync.OnceFunc(func() {
 		server.Close()
@@ -168,7 +180,7 @@ func TestK11ACacheThatCannotBeReadIsAMissAndTheSubscriptionStays(t *testing.T) {
 
 func TestARegistryThatCannotBeAskedIs4100(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *session.Options) { o.Apps = brokenRegistry{} }, nil)
+	s := newStack(t, func(o *face.Options) { o.Apps = brokenRegistry{} }, nil)
 	p := s.dial(t)
 	wantText(t, p, `{"event":"pusher:error","data":{"code":4100,"message":"The server cannot look up the app right now; try again later"}}`)
 	wantClose(t, p, 4100)
@@ -176,7 +188,7 @@ func TestARegistryThatCannotBeAskedIs4100(t *testing.T) {
 
 func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *session.Options) { o.Codec = panickyCodec{} }, nil)
+	s := newStack(t, func(o *face.Options) { o.Codec = panickyCodec{} }, nil)
 	bystander, victim := s.connect(t), s.connect(t)
 	if err := victim.SendText("dynamite"); err != nil {
 		t.Fatal(err)

@@ -1,16 +1,15 @@
-package session
+package pusher
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/websocket"
 )
@@ -28,12 +27,12 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ss.answerPlain(w, pathOK, status, hint)
 		return
 	}
-	a, q, refusal := ss.admit(r, key, pathOK)
+	a, refusal := ss.admit(r, key, pathOK)
 	conn, err := ss.o.Sockets.Upgrade(w, r, &ss.endpoint)
 	if err != nil { // answered by Upgrade
-		ss.o.Metrics.refused.WithLabelValues("400").Inc()
+		ss.face.RefusedBy("400")
 		if refusal == nil {
-			ss.dismiss(q)
+			ss.face.Release(a)
 		}
 		return
 	}
@@ -45,54 +44,47 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit decides checks 3 to 11. Without an error the connection counts against the quotas.
-func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *limit.Quota, *protocol.Error) {
+func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *protocol.Error) {
 	if !pathOK {
-		return nil, nil, protocol.ErrPathUnknown
+		return nil, protocol.ErrPathUnknown
 	}
 	if err := checkProtocol(r.URL.Query().Get("protocol"), ss.o.StrictProtocol); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	a, err := ss.o.Apps.ByKey(r.Context(), key)
 	switch {
 	case errors.Is(err, app.ErrNotFound):
-		return nil, nil, protocol.ErrAppUnknown
+		return nil, protocol.ErrAppUnknown
 	case err != nil:
 		ss.o.Log.Error("app lookup failed", "err", err)
-		return nil, nil, protocol.ErrBackend
+		return nil, protocol.ErrBackend
 	case !a.Enabled:
-		return nil, nil, protocol.ErrAppDisabled
+		return nil, protocol.ErrAppDisabled
 	case !a.AllowedOrigins.Allows(r.Header.Get("Origin")):
-		return nil, nil, protocol.ErrOrigin
+		return nil, protocol.ErrOrigin
 	}
-	if !ss.node.Acquire(ss.o.MaxConnections) {
-		return nil, nil, protocol.ErrNodeFull
+	switch err := ss.face.Acquire(a); {
+	case errors.Is(err, session.ErrNodeFull):
+		return nil, protocol.ErrNodeFull
+	case err != nil:
+		return nil, protocol.ErrAppOverQuota
 	}
-	q := ss.quotaOf(a.ID)
-	if !q.Acquire(a.Limits.MaxConnections) {
-		ss.node.Release()
-		return nil, nil, protocol.ErrAppOverQuota
-	}
-	return a, q, nil
-}
-
-// dismiss gives back what admit took.
-func (ss *Sessions) dismiss(q *limit.Quota) {
-	q.Release()
-	ss.node.Release()
+	return a, nil
 }
 
 // welcome makes conn a session. The greeting is queued before the connection reads its
 // first byte, so it precedes every reply, and leaves with the 101 in one write.
 func (ss *Sessions) welcome(conn *socket.Conn, a *app.App) {
-	s := &Session{sessions: ss, conn: conn, app: a, opened: ss.clock()}
+	s := &Session{scope: ss.scopeOf(a), conn: conn}
+	if a.Features.RequireAuthorized {
+		s.unauthorized = ss.face.Clock()
+	}
 	s.channels.Init(a, s)
 	id := protocol.NewSocketID()
 	for !ss.o.Hub.Attach(&s.channels.Subscriber, conn, id, ss.o.Codec.Variant()) {
 		id = protocol.NewSocketID()
 	}
-	ss.add(s)
-	ss.o.Metrics.connections.Inc()
-	ss.o.Metrics.opened.Inc()
+	ss.face.Add(&s.link, s)
 	s.Reply(&protocol.Message{Kind: protocol.MessageEstablished, SocketID: id, ActivityTimeout: ss.o.ActivityTimeout})
 	conn.SetTimer(s.firstDeadline())
 	conn.Start(s)
@@ -100,13 +92,13 @@ func (ss *Sessions) welcome(conn *socket.Conn, a *app.App) {
 
 // refuse closes an upgraded connection that never became a session.
 func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, e *protocol.Error) {
-	ss.countRefusal(r, strconv.Itoa(e.Code), e.Message)
+	ss.face.Refused(r, strconv.Itoa(e.Code), e.Message)
 	conn.Close(ss.farewell(e))
 	conn.Start(refused{})
 }
 
 func (ss *Sessions) refuseHTTP(w http.ResponseWriter, r *http.Request, status int, text string) {
-	ss.countRefusal(r, strconv.Itoa(status), text)
+	ss.face.Refused(r, strconv.Itoa(status), text)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
@@ -116,25 +108,10 @@ func (ss *Sessions) refuseHTTP(w http.ResponseWriter, r *http.Request, status in
 
 // answerPlain answers what is no upgrade request with plain HTTP.
 func (ss *Sessions) answerPlain(w http.ResponseWriter, pathOK bool, status int, hint string) {
-	switch {
-	case !pathOK:
+	if !pathOK {
 		status, hint = http.StatusNotFound, "404 NOT FOUND"
-	case status == http.StatusUpgradeRequired:
-		w.Header().Set("Upgrade", "websocket")
-		hint += "; a proxy in front must forward the Upgrade and Connection headers"
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, hint) // the peer went away: nobody is left to tell
-}
-
-// countRefusal says at info once per second at most that connections are being refused,
-// because a flood of them must not become a flood of logs.
-func (ss *Sessions) countRefusal(r *http.Request, code, why string) {
-	ss.o.Metrics.refused.WithLabelValues(code).Inc()
-	if skipped, ok := ss.sample.pass(ss.o.Now()); ok {
-		ss.o.Log.Info("connection refused", "code", code, "why", why, "remote", r.RemoteAddr, "more_since_last", skipped)
-	}
+	session.AnswerPlain(w, status, hint)
 }
 
 // appKey takes the app key from an escaped path: exactly one segment below /app, which is

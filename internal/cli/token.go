@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/token"
+)
+
+// TokenCmd works with the session tokens of live views, without a server.
+type TokenCmd struct {
+	GenerateKey TokenKeyCmd    `cmd:"" help:"Make a key that signs session tokens."`
+	Mint        TokenMintCmd   `cmd:"" help:"Make a session token."`
+	Verify      TokenVerifyCmd `cmd:"" help:"Say what a session token grants, or why it is refused."`
+}
+
+// TokenKeyCmd makes a key pair.
+type TokenKeyCmd struct {
+	JSON bool `name:"json" help:"One JSON object."`
+}
+
+// Run prints the pair as it goes into a configuration file.
+func (c *TokenKeyCmd) Run(_ context.Context, env *Env) error {
+	key, err := token.GenerateKey()
+	if err != nil {
+		return err
+	}
+	public := token.EncodePublicKey(key.Public())
+	if c.JSON {
+		return encodeLine(env.Stdout, map[string]string{"signing_key": key.Encode(), "public_key": public, "kid": key.ID()})
+	}
+	_, err = fmt.Fprintf(env.Stdout, `# [apps.views], key %s
+signing_key = %q # secret: it mints tokens
+public_keys = [%q] # enough for a server that only verifies
+`, key.ID(), key.Encode(), public)
+	return err
+}
+
+// tokenIssuer is what minting and verifying must agree on.
+type tokenIssuer struct {
+	Issuer   string `help:"Issuer, as in apps.views.issuer." default:"millrace"`
+	Audience string `help:"Audience, as in apps.views.audience: the id of the app, unless set." default:"app-id"`
+}
+
+// TokenMintCmd makes a token.
+type TokenMintCmd struct {
+	tokenIssuer
+	SigningKey string        `help:"Signing key, or a file with it; by default MILLRACE_APPS_0_VIEWS_SIGNING_KEY." placeholder:"KEY"`
+	Sub        string        `help:"Subject: whom the token is for." required:""`
+	TTL        time.Duration `name:"ttl" help:"Lifetime. Clients refuse a token in its last minute." default:"5m"`
+	Scope      string        `help:"Scope." default:"read"`
+	Metering   string        `name:"metering-key" help:"Whom usage is counted for; by default the subject." placeholder:"KEY"`
+	Class      string        `name:"key-class" help:"secret or publishable." default:"secret" enum:"secret,publishable"`
+	Origin     string        `help:"Web origin that the token is bound to." placeholder:"ORIGIN"`
+	ClientIP   string        `name:"client-ip" help:"Address that the token is bound to." placeholder:"ADDR"`
+
+	MaxConnections   int64 `help:"Connections of the subject; below zero: the server's default." default:"10"`
+	MaxSubscriptions int64 `help:"Subscriptions of a connection." default:"100"`
+	MaxSnapshotRows  int64 `help:"Rows of a snapshot." default:"1000"`
+	MaxMessages      int64 `help:"Messages per minute." default:"10000"`
+	MaxBytes         int64 `help:"Bytes per minute." default:"104857600"`
+
+	JSON bool `name:"json" help:"One JSON object with the token, its id and its end."`
+}
+
+// Run prints the token.
+func (c *TokenMintCmd) Run(_ context.Context, env *Env) error {
+	key, err := c.key(env)
+	if err != nil {
+		return err
+	}
+	minter, err := token.NewMinter(token.MinterOptions{Issuer: c.Issuer, Audience: c.Audience, Key: key})
+	if err != nil {
+		return err
+	}
+	minted, err := minter.Mint(token.MintRequest{
+		Subject: c.Sub, MeteringKey: c.Metering, KeyClass: c.Class, Scope: c.Scope,
+		Origin: c.Origin, ClientIP: c.ClientIP, TTL: c.TTL,
+		Limits: &token.Limits{
+			MaxConnections: c.MaxConnections, MaxSubscriptions: c.MaxSubscriptions, MaxSnapshotRows: c.MaxSnapshotRows,
+			MaxMessagesPerMinute: c.MaxMessages, MaxBytesPerMinute: c.MaxBytes,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return encodeLine(env.Stdout, map[string]any{"token": minted.Token, "jti": minted.ID, "expires_at": minted.Expires.Unix()})
+	}
+	_, err = fmt.Fprintln(env.Stdout, minted.Token)
+	return err
+}
+
+// signingKeyVariable has the key where it should not be an argument, which others may see.
+// It is the variable by which the server has it.
+const signingKeyVariable = "MILLRACE_APPS_0_VIEWS_SIGNING_KEY"
+
+func (c *TokenMintCmd) key(env *Env) (token.SigningKey, error) {
+	text := c.SigningKey
+	for _, entry := range env.Environ {
+		if name, value, _ := strings.Cut(entry, "="); c.SigningKey == "" && name == signingKeyVariable {
+			text = value
+		}
+	}
+	if text == "" {
+		return token.SigningKey{}, errors.New("the signing key is missing: give --signing-key, or set " + signingKeyVariable)
+	}
+	key, err := token.ParseSigningKey(text)
+	if err == nil {
+		return key, nil
+	}
+	file, errFile := os.ReadFile(text)
+	if errFile != nil {
+		return token.SigningKey{}, err // the argument may be a secret, so it is not repeated
+	}
+	return token.ParseSigningKey(string(file))
+}
+
+// TokenVerifyCmd checks a token as a server would.
+type TokenVerifyCmd struct {
+	tokenIssuer
+	PublicKey []string `help:"Key that may have signed it, as in apps.views.public_keys." required:"" placeholder:"KEY"`
+	Origin    string   `help:"Web origin of the request." placeholder:"ORIGIN"`
+	ClientIP  string   `name:"client-ip" help:"Address of the client." placeholder:"ADDR"`
+	Token     string   `arg:"" help:"Session token; - reads it from standard input."`
+}
+
+// Run prints what the token says, or fails with the code that a client would be sent.
+func (c *TokenVerifyCmd) Run(ctx context.Context, env *Env) error {
+	verifier, err := c.verifier()
+	if err != nil {
+		return err
+	}
+	text, err := textArgument(c.Token)
+	if err != nil {
+		return err
+	}
+	p, issue := verifier.Authenticate(ctx, token.Credentials{
+		Token: strings.TrimSpace(string(text)), HasToken: true, Origin: c.Origin, ClientIP: c.ClientIP,
+	})
+	if issue != nil {
+		return issue
+	}
+	e := json.NewEncoder(env.Stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(struct {
+		Subject     string           `json:"sub"`
+		ID          string           `json:"jti"`
+		Expires     time.Time        `json:"expires"`
+		Scope       string           `json:"scope"`
+		KeyClass    string           `json:"key_class"`
+		MeteringKey string           `json:"metering_key"`
+		Deployment  string           `json:"deployment_id,omitempty"`
+		Origin      string           `json:"origin,omitempty"`
+		ClientIP    string           `json:"client_ip,omitempty"`
+		Plan        string           `json:"plan,omitempty"`
+		Limits      map[string]int64 `json:"limits"`
+	}{p.Subject, p.ID, p.Expires, p.Scope, p.KeyClass, p.MeteringKey, p.DeploymentID, p.Origin, p.ClientIP, p.Plan, grantedLimits(p.Limits)})
+}
+
+func (c *TokenVerifyCmd) verifier() (token.Authenticator, error) {
+	var keys []token.Key
+	for _, text := range c.PublicKey {
+		public, err := token.ParsePublicKey(text)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, token.Key{Public: public})
+	}
+	ring, err := token.NewRing(nil, keys...)
+	if err != nil {
+		return nil, err
+	}
+	return token.NewSigned(token.SignedOptions{Issuer: c.Issuer, Audience: c.Audience, Keys: ring})
+}
+
+// grantedLimits are the limits that a token has, under the names of its claims.
+func grantedLimits(l token.Limits) map[string]int64 {
+	all := map[string]int64{
+		"max_connections":         l.MaxConnections,
+		"max_subscriptions":       l.MaxSubscriptions,
+		"max_snapshot_rows":       l.MaxSnapshotRows,
+		"max_messages_per_minute": l.MaxMessagesPerMinute,
+		"max_bytes_per_minute":    l.MaxBytesPerMinute,
+	}
+	maps.DeleteFunc(all, func(_ string, n int64) bool { return n < 0 })
+	return all
+}

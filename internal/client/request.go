@@ -1,0 +1,98 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/auth"
+)
+
+const (
+	// maxTries bounds the attempts of one call.
+	maxTries = 6
+	// retryAfter is the wait after "try again later" from a server that does not say when.
+	retryAfter = time.Second
+	// maxAnswer bounds what is read of a response.
+	maxAnswer = 64 << 20
+)
+
+// APIError is a request that the server refused.
+type APIError struct {
+	Status  int
+	Code    string // of the server's error table; empty if it gave none
+	Message string
+}
+
+func (e *APIError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message) }
+
+// request is a call of the HTTP API. path is what follows the app, escaped.
+type request struct {
+	method, path string
+	query        url.Values
+	body         []byte
+}
+
+// call sends a signed request, again as long as the server says that this helps, ctx allows
+// and the tries are not used up: nothing has been done then.
+func (c *Client) call(ctx context.Context, r request) ([]byte, error) {
+	if c.o.App == "" || c.o.Secret == "" {
+		return nil, errors.New("the app id and the app secret are needed")
+	}
+	for try := 1; ; try++ {
+		answer, again, err := c.send(ctx, r)
+		if err == nil || again == 0 || try == maxTries {
+			return answer, err
+		}
+		if c.wait(ctx, again) != nil {
+			return nil, fmt.Errorf("%w (gave up waiting: %w)", err, ctx.Err())
+		}
+	}
+}
+
+// send sends r once. again is when to try again, zero for never.
+func (c *Client) send(ctx context.Context, r request) (answer []byte, again time.Duration, err error) {
+	path := c.base.EscapedPath() + "/apps/" + url.PathEscape(c.o.App) + r.path
+	query := auth.SignRequest(auth.Request{Method: r.method, Path: path, Body: r.body},
+		r.query, c.o.Key, c.o.Secret, time.Now())
+	address := c.base.Scheme + "://" + c.base.Host + path + "?" + query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.method, address, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.o.HTTP.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return answer, 0, err
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests {
+		again = retryAfter
+		if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
+			again = time.Duration(n) * time.Second
+		}
+	}
+	return nil, again, refusal(resp.StatusCode, answer)
+}
+
+func refusal(status int, answer []byte) error {
+	var body struct{ Error, Code string }
+	if json.Unmarshal(answer, &body) != nil || body.Error == "" {
+		body.Error = string(bytes.TrimSpace(answer))
+	}
+	if body.Error == "" {
+		body.Error = http.StatusText(status)
+	}
+	return &APIError{Status: status, Code: body.Code, Message: body.Error}
+}

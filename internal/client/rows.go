@@ -1,0 +1,205 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// viewFrame is any binary message of a view (live-views 4).
+type viewFrame struct {
+	Op       string          `json:"op"`
+	Key      string          `json:"key"`
+	Data     json.RawMessage `json:"data"`
+	Append   []string        `json:"append"`
+	Seq      string          `json:"seq"`
+	Complete bool            `json:"complete"`
+}
+
+// rows are the rows of a watched view as its frames make them, over all its connections. It
+// is used by one goroutine at a time.
+type rows struct {
+	each func(Change)
+
+	known     map[string]any  // by key, numbers as json.Number
+	seen      map[string]bool // keys of the snapshot that is coming in; nil after it
+	isResumed bool            // the snapshot has only what is new, so what it lacks is not gone
+	isLater   bool            // there was a snapshot before
+	cursor    *string         // the greatest seen, with isResumed
+}
+
+func newRows(after *string, each func(Change)) *rows {
+	return &rows{each: each, known: map[string]any{}, isResumed: after != nil, cursor: after}
+}
+
+// begin expects the snapshot of a new connection.
+func (r *rows) begin() { r.seen = map[string]bool{} }
+
+// after is the cursor to subscribe with.
+func (r *rows) after() *string {
+	if !r.isResumed {
+		return nil
+	}
+	return r.cursor
+}
+
+// apply does what a frame says. An error is a frame that makes no sense.
+func (r *rows) apply(f *viewFrame) error {
+	switch f.Op {
+	case "snapshot":
+		return r.snapshot(f)
+	case "upsert", "create":
+		value, err := decode(f.Data)
+		if err != nil {
+			return err
+		}
+		r.set(Change{Op: "upsert", Key: f.Key, Seq: f.Seq}, value)
+	case "patch":
+		patch, err := decode(f.Data)
+		if err != nil {
+			return err
+		}
+		value := patch
+		if old, ok := r.known[f.Key]; ok {
+			value = merge(old, patch, f.Append, "")
+		}
+		r.set(Change{Op: "patch", Key: f.Key, Patch: f.Data, Seq: f.Seq}, value)
+	case "delete":
+		r.remove(f.Key, f.Seq)
+	}
+	return nil // others are not for us
+}
+
+func (r *rows) snapshot(f *viewFrame) error {
+	var list []Row
+	if err := json.Unmarshal(f.Data, &list); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	for _, row := range list {
+		value, err := decode(row.Data)
+		if err != nil {
+			return err
+		}
+		if r.seen != nil {
+			r.seen[row.Key] = true
+		}
+		old, isKnown := r.known[row.Key]
+		switch {
+		case isKnown && equal(old, value):
+		case r.isLater:
+			r.set(Change{Op: "upsert", Key: row.Key}, value)
+		default:
+			r.set(Change{Op: "snapshot", Key: row.Key}, value)
+		}
+	}
+	if !f.Complete {
+		return nil
+	}
+	if r.seen != nil && !r.isResumed {
+		for _, key := range slices.Sorted(maps.Keys(r.known)) {
+			if !r.seen[key] {
+				r.remove(key, "")
+			}
+		}
+	}
+	r.seen, r.isLater = nil, true
+	return nil
+}
+
+// set makes value the row that c is about, and hands c over.
+func (r *rows) set(c Change, value any) {
+	r.known[c.Key] = value
+	if r.seen != nil {
+		r.seen[c.Key] = true
+	}
+	if object, ok := value.(map[string]any); ok {
+		if seq, ok := object["_seq"].(string); ok {
+			c.Seq = seq
+		}
+	}
+	r.note(c.Seq)
+	c.Data = encode(value)
+	r.each(c)
+}
+
+func (r *rows) remove(key, seq string) {
+	r.note(seq)
+	if _, ok := r.known[key]; !ok && !r.isResumed {
+		return
+	}
+	delete(r.known, key)
+	r.each(Change{Op: "delete", Key: key, Seq: seq})
+}
+
+// note moves the cursor on.
+func (r *rows) note(seq string) {
+	if seq != "" && r.isResumed && isBefore(*r.cursor, seq) {
+		r.cursor = &seq
+	}
+}
+
+// isBefore compares cursors (live-views 5.7); parts that are no numbers count as zero.
+func isBefore(a, b string) bool {
+	slotA, indexA := splitSeq(a)
+	slotB, indexB := splitSeq(b)
+	return slotA < slotB || slotA == slotB && indexA < indexB
+}
+
+func splitSeq(seq string) (slot, index uint64) {
+	before, after, _ := strings.Cut(seq, ":")
+	slot, _ = strconv.ParseUint(before, 10, 64)
+	index, _ = strconv.ParseUint(after, 10, 64)
+	return slot, index
+}
+
+// merge merges a patch into what is stored at path (live-views 5.6), which it leaves as it
+// is.
+func merge(stored, patch any, appended []string, path string) any {
+	switch patch := patch.(type) {
+	case map[string]any:
+		old, ok := stored.(map[string]any)
+		if !ok {
+			return patch
+		}
+		merged := maps.Clone(old)
+		for name, value := range patch {
+			at := name
+			if path != "" {
+				at = path + "." + name
+			}
+			if before, ok := old[name]; ok {
+				value = merge(before, value, appended, at)
+			}
+			merged[name] = value
+		}
+		return merged
+	case []any:
+		if old, ok := stored.([]any); ok && slices.Contains(appended, path) {
+			return slices.Concat(old, patch)
+		}
+	}
+	return patch
+}
+
+// decode reads a row without losing digits of its numbers.
+func decode(data json.RawMessage) (value any, err error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	err = d.Decode(&value)
+	return value, err
+}
+
+func equal(a, b any) bool { return bytes.Equal(encode(a), encode(b)) }
+
+// encode writes a row that decode has read. Its members are sorted.
+func encode(value any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(value) // what was decoded can be encoded
+	return bytes.TrimSpace(b.Bytes())
+}

@@ -1,0 +1,166 @@
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (r *rules) store(s *Store) {
+	r.oneOf("store.driver", s.Driver, "embedded", "memory")
+	if s.Driver == "embedded" && s.Path == "" {
+		r.report("store.path", "", `missing; name a directory, or set store.driver = "memory"`)
+	}
+}
+
+func (r *rules) views(c *Config) {
+	v := &c.Views
+	isApp := func(a App) bool { return a.ID == v.DefaultApp }
+	if v.DefaultApp != "" && !slices.ContainsFunc(c.Apps, isApp) {
+		r.report("views.default_app", quote(v.DefaultApp), "no app has this id")
+	}
+	r.aboveZero("views.entity_max_size", v.EntityMaxSize)
+	r.positive("views.entity_max_depth", v.EntityMaxDepth)
+	r.positive("views.entity_max_key", v.EntityMaxKey)
+	r.positive("views.max_batch", v.MaxBatch)
+	r.aboveZero("views.max_waiting", v.MaxWaiting)
+	r.aboveZero("views.idempotency_ttl", v.IdempotencyTTL)
+	r.positive("views.default_window", v.DefaultWindow)
+	r.positive("views.snapshot_batch_first", v.SnapshotBatchFirst)
+	r.positive("views.snapshot_batch_next", v.SnapshotBatchNext)
+	r.aboveZero("views.snapshot_batch_bytes", v.SnapshotBatchBytes)
+	r.positive("views.read_max_rows", v.ReadMaxRows)
+	r.aboveZero("views.client_timeout", v.ClientTimeout)
+	r.aboveZero("views.max_message", v.MaxMessage)
+	r.aboveZero("views.max_queue", v.MaxQueue)
+	r.positive("views.max_queue_messages", v.MaxQueueMessages)
+	r.aboveZero("views.congested_queue", v.CongestedQueue)
+	if v.CongestedQueue >= v.MaxQueue && v.MaxQueue > 0 {
+		r.report("views.congested_queue", quote(v.CongestedQueue.String()),
+			fmt.Sprintf("not below views.max_queue = %q, so a slow reader would be closed and never caught up", v.MaxQueue))
+	}
+	for i, proxy := range v.TrustedProxies {
+		_, err := netip.ParsePrefix(proxy)
+		if _, errAddr := netip.ParseAddr(proxy); err != nil && errAddr != nil {
+			r.report(fmt.Sprintf("views.trusted_proxies[%d]", i), quote(proxy), `neither an address nor a network such as "10.0.0.0/8"`)
+		}
+	}
+	r.aboveZero("views.budget_window", v.BudgetWindow)
+	r.rates(&v.Rates)
+}
+
+func (r *rules) rates(rates *Rates) {
+	for _, rate := range []struct {
+		key string
+		Rate
+	}{
+		{"handshakes_per_ip", rates.HandshakesPerIP},
+		{"connections_per_subject", rates.ConnectionsPerSubject},
+		{"connections_per_metering_key", rates.ConnectionsPerMeteringKey},
+		{"subscriptions_per_connection", rates.SubscriptionsPerConnection},
+		{"messages_per_connection", rates.MessagesPerConnection},
+		{"snapshots_per_connection", rates.SnapshotsPerConnection},
+	} {
+		r.aboveZero("views.rates."+rate.key+".window", rate.Window)
+	}
+}
+
+// operations are the rules of what is reported to operators.
+func (r *rules) operations(c *Config) {
+	u, t := &c.Usage, &c.Telemetry
+	r.url("usage.endpoint", u.Endpoint)
+	r.aboveZero("usage.max_spool", u.MaxSpool)
+	r.positive("usage.batch_size", u.BatchSize)
+	r.positive("usage.max_batch_size", u.MaxBatchSize)
+	if u.BatchSize > u.MaxBatchSize {
+		r.report("usage.batch_size", strconv.Itoa(u.BatchSize), fmt.Sprintf("exceeds usage.max_batch_size = %d", u.MaxBatchSize))
+	}
+	r.aboveZero("usage.flush_interval", u.FlushInterval)
+	r.aboveZero("usage.timeout", u.Timeout)
+	r.positive("usage.max_pending", u.MaxPending)
+	r.url("telemetry.otlp_endpoint", t.OTLPEndpoint)
+	for entry := range strings.SplitSeq(t.Headers.Reveal(), ",") {
+		if name, _, ok := strings.Cut(entry, "="); t.Headers != "" && (!ok || strings.TrimSpace(name) == "") {
+			r.report("telemetry.headers", hidden, `must be "name=value", with commas between several`)
+			break
+		}
+	}
+	if !(t.SampleRatio >= 0 && t.SampleRatio <= 1) { // so that NaN is wrong too
+		r.report("telemetry.sample_ratio", fmt.Sprint(t.SampleRatio), "must be from 0 to 1")
+	}
+	r.aboveZero("telemetry.interval", t.Interval)
+}
+
+// minTokenTTL is the lifetime that clients refuse at once (live-views 1.12).
+const minTokenTTL = time.Minute
+
+func (r *rules) appViews(at string, v *AppViews) {
+	r.oneOf(at+"auth", v.Auth, "session", "static", "open", "none")
+	if v.Auth == "static" && len(v.StaticTokens) == 0 {
+		r.report(at+"static_tokens", "", `missing; auth = "static" needs at least one`)
+	}
+	for i, token := range v.StaticTokens {
+		if _, text := token.Labelled(); text == "" {
+			r.report(fmt.Sprintf("%sstatic_tokens[%d]", at, i), hidden, "empty")
+		}
+	}
+	r.sessionKeys(at, v)
+	for _, keys := range []struct {
+		name string
+		list []Secret
+	}{{"secret_keys", v.SecretKeys}, {"publishable_keys", v.PublishableKeys}} {
+		if slices.Contains(keys.list, "") {
+			r.report(at+keys.name, "", "holds an empty key, which everybody has")
+		}
+	}
+	if v.SigningKey == "" && len(v.SecretKeys)+len(v.PublishableKeys) > 0 {
+		r.report(at+"signing_key", "", `missing; minting needs it: make one with "millrace token generate-key"`)
+	}
+	if v.TokenTTL.D() <= minTokenTTL {
+		r.report(at+"token_ttl", quote(v.TokenTTL.String()), "must be above 1m: clients refuse a token in its last minute")
+	}
+	for i, name := range v.Entities {
+		if name == "" || strings.ContainsAny(name, "/\x00") {
+			r.report(fmt.Sprintf("%sentities[%d]", at, i), quote(name), "must be a name without a slash")
+		}
+	}
+}
+
+func (r *rules) sessionKeys(at string, v *AppViews) {
+	for i, key := range v.PublicKeys {
+		if !isKey(key) {
+			r.report(fmt.Sprintf("%spublic_keys[%d]", at, i), quote(key), "must be the base64 of a 32-byte Ed25519 public key")
+		}
+	}
+	if v.SigningKey != "" && !isKey(v.SigningKey.Reveal()) {
+		r.report(at+"signing_key", hidden, `must be the base64 of a 32-byte Ed25519 seed: make one with "millrace token generate-key"`)
+	}
+	r.url(at+"jwks_url", v.JWKSURL)
+	hasKeys := len(v.PublicKeys) > 0 || v.JWKSURL != "" || v.SigningKey != ""
+	isUsed := len(v.Entities) > 0 || len(v.Definitions) > 0
+	if v.Auth == "session" && isUsed && !hasKeys {
+		r.report(at+"public_keys", "", `missing; session tokens need public_keys, jwks_url or signing_key (or choose another auth, such as "none")`)
+	}
+}
+
+func isKey(text string) bool {
+	const size = 32 // of seeds and of public keys alike
+	key, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(text))
+	return err == nil && len(key) == size
+}
+
+func (r *rules) projection(at string, p *Projection) {
+	for _, key := range []struct{ name, value string }{{"channels", p.Channels}, {"entity", p.Entity}, {"key", p.Key}} {
+		if key.value == "" {
+			r.report(at+key.name, "", "missing")
+		}
+	}
+	r.oneOf(at+"op", p.Op, "patch", "upsert", "delete")
+	if p.Op != "patch" && len(p.Append) > 0 {
+		r.report(at+"append", "", `only op = "patch" appends`)
+	}
+}

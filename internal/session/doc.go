@@ -1,0 +1,9 @@
+// Package session is what the sessions of both protocols share: the registry of a node's
+// open connections, the bounds on their number, how they are told to go, and what is
+// counted about them. Its children are the protocols: session/pusher serves channels,
+// session/views live views.
+//
+// It must never know a protocol, how frames are written or an app's rules beyond its
+// connection quota. It starts no goroutine: Drain runs on its caller's, everything else is
+// called from sessions, of which package socket lets each run one call at a time.
+package session

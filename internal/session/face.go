@@ -1,0 +1,123 @@
+package session
+
+import (
+	"io"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/socket"
+)
+
+// FaceName names a way to connect; a metric's label.
+type FaceName string
+
+// The two faces of a node.
+const (
+	FaceChannels FaceName = "channels"
+	FaceViews    FaceName = "views"
+)
+
+// Face is the registry as one protocol uses it: what happens is counted under its name.
+type Face struct {
+	*Registry
+	name FaceName
+
+	opened, messages        prometheus.Counter
+	closed, refused, errors *prometheus.CounterVec
+}
+
+// Face is r as the face of that name uses it.
+func (r *Registry) Face(name FaceName) *Face {
+	m, label := r.o.Metrics, prometheus.Labels{"face": string(name)}
+	return &Face{
+		Registry: r,
+		name:     name,
+		opened:   m.opened.With(label),
+		messages: m.messages.With(label),
+		closed:   m.closed.MustCurryWith(label),
+		refused:  m.refused.MustCurryWith(label),
+		errors:   m.errors.MustCurryWith(label),
+	}
+}
+
+// Add lists s, for which a place has been acquired, under l, which is s's own.
+func (f *Face) Add(l *Link, s Session) {
+	f.add(l, s)
+	f.o.Metrics.connections.Inc()
+	f.opened.Inc()
+}
+
+// Ended frees the place of a connection of a that is dead. It stays listed until Remove.
+func (f *Face) Ended(a *app.App, reason socket.CloseReason) {
+	f.Release(a)
+	f.o.Metrics.connections.Dec()
+	f.closed.WithLabelValues(string(reason)).Inc()
+}
+
+// Remove says that all effects of a connection have ended.
+func (f *Face) Remove(l *Link) { f.remove(l) }
+
+// Received counts one message from a client.
+func (f *Face) Received() { f.messages.Inc() }
+
+// Reported counts one error told to a client.
+func (f *Face) Reported(code string) { f.errors.WithLabelValues(code).Inc() }
+
+// Refused counts a connection that is refused. It says so at info once per second at most,
+// because a flood of refusals must not become a flood of logs.
+func (f *Face) Refused(r *http.Request, code, why string) {
+	f.refused.WithLabelValues(code).Inc()
+	if skipped, ok := f.sample.pass(f.Now()); ok {
+		f.o.Log.Info("connection refused", "face", string(f.name), "code", code, "why", why,
+			"remote", r.RemoteAddr, "more_since_last", skipped)
+	}
+}
+
+// RefusedBy is Refused for an answer of HTTP without a code of its own, which is not logged.
+func (f *Face) RefusedBy(status string) { f.refused.WithLabelValues(status).Inc() }
+
+// closeBroken is the close code after a panic. It says no more than that the server failed
+// (RFC 6455 7.4.1), and clients retry after it.
+const closeBroken = 1011
+
+// Panicked ends a connection whose session panicked: that costs this connection, not the
+// server. Whoever recovers at the edge of a connection calls it.
+func (f *Face) Panicked(c *socket.Conn, appID string, id protocol.SocketID, what any) {
+	f.o.Metrics.panics.Inc()
+	f.o.Log.Error("panic on a connection", "face", string(f.name), "app", appID, "socket_id", id.String(),
+		"panic", what, "stack", string(debug.Stack()))
+	c.Close(socket.Farewell{Code: closeBroken, Reason: "internal error"})
+}
+
+// AnswerPlain answers what is no upgrade request with what websocket.CheckUpgrade says.
+func AnswerPlain(w http.ResponseWriter, status int, hint string) {
+	if status == http.StatusUpgradeRequired {
+		w.Header().Set("Upgrade", "websocket")
+		hint += "; a proxy in front must forward the Upgrade and Connection headers"
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, hint) // the peer went away: nobody is left to tell
+}
+
+// sampler lets one event per second through and counts the others.
+type sampler struct {
+	last    atomic.Int64 // nanoseconds of the last that passed
+	skipped atomic.Int64
+}
+
+// pass reports whether to speak, and how many were skipped since the last time.
+func (s *sampler) pass(now time.Time) (skipped int64, ok bool) {
+	last := s.last.Load()
+	if now.UnixNano()-last < int64(time.Second) || !s.last.CompareAndSwap(last, now.UnixNano()) {
+		s.skipped.Add(1)
+		return 0, false
+	}
+	return s.skipped.Swap(0), true
+}

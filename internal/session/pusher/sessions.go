@@ -1,0 +1,105 @@
+// Package pusher is the face of channels: it makes WebSocket connections to /app sessions of
+// Pusher protocol 7. It admits or refuses them, checks liveness and limits, verifies channel
+// signatures, and turns commands into calls of the channel engine, and of the view engine
+// where a channel stands for a view.
+//
+// It must never know how frames are written (socket), who else is subscribed (hub, channel,
+// view) or the HTTP API. It starts no goroutine: package socket calls a session's methods
+// one at a time, so a session needs no lock of its own. Replies and broadcasts share the
+// connection's one ordered queue; a reply is never dropped, and what a session loses to a
+// full queue is the socket's decision.
+package pusher
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/view"
+)
+
+// Options of New. Everything without "may" in its comment is required.
+type Options struct {
+	Registry *session.Registry
+	Apps     app.Registry
+	Channels *channel.Engine
+	Views    *view.Engine // may be nil: channels that stand for views are refused
+	Hub      *hub.Hub
+	Sockets  *socket.Engine
+	Codec    protocol.Codec
+
+	// Endpoint bounds messages and queues; New fills in the farewell to slow consumers.
+	Endpoint socket.Endpoint
+
+	ActivityTimeout time.Duration // whole seconds are announced to clients
+	PongTimeout     time.Duration
+	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher-protocol 1.3)
+	MaxSnapshotRows int  // of a view; may be zero: unlimited
+
+	Draining func() bool // whether shutdown has begun
+	Log      *slog.Logger
+}
+
+// Sessions accepts connections. Safe for concurrent use.
+//
+// Invariant: a refused connection has no socket id.
+type Sessions struct {
+	o        Options
+	face     *session.Face
+	endpoint socket.Endpoint
+	ping     []byte
+	pong     []byte
+	restart  socket.Farewell
+
+	mu     sync.Mutex
+	scopes map[string]*scope // by app id; guarded by mu
+}
+
+// scope is what the sessions of one app share. It is immutable.
+type scope struct {
+	*Sessions
+	app *app.App
+}
+
+// New makes the face of one node.
+func New(o Options) *Sessions {
+	ss := &Sessions{
+		o:        o,
+		face:     o.Registry.Face(session.FaceChannels),
+		endpoint: o.Endpoint,
+		ping:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePing}),
+		pong:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePong}),
+		scopes:   make(map[string]*scope),
+	}
+	ss.endpoint.SlowConsumer = ss.farewell(protocol.ErrSlowConsumer)
+	ss.restart = ss.farewell(protocol.ErrShutdown)
+	return ss
+}
+
+// scopeOf finds or makes the scope of an app. One whose settings have changed gets a new
+// one: its older sessions keep theirs.
+func (ss *Sessions) scopeOf(a *app.App) *scope {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	s := ss.scopes[a.ID]
+	if s == nil || s.app != a {
+		s = &scope{Sessions: ss, app: a}
+		ss.scopes[a.ID] = s
+	}
+	return s
+}
+
+// farewell is how a connection is closed for e: the error frame, then the same code.
+func (ss *Sessions) farewell(e *protocol.Error) socket.Farewell {
+	return socket.Farewell{
+		Message: ss.o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessageError, Err: e}),
+		Code:    e.Code,
+		Reason:  e.Message,
+	}
+}

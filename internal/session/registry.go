@@ -1,0 +1,211 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/limit"
+)
+
+// What Acquire answers when there is no room.
+var (
+	ErrNodeFull     = errors.New("session: the node is at its connection limit")
+	ErrAppOverQuota = errors.New("session: the app is over its connection quota")
+)
+
+// Options of New. Everything without "may" in its comment is required.
+type Options struct {
+	MaxConnections int              // of this node; may be zero: unlimited
+	Now            func() time.Time // may be nil: time.Now
+	Log            *slog.Logger
+	Metrics        *Metrics // may be nil: not registered
+}
+
+// Registry knows all connections of a node that are open, and how many there may be. Safe
+// for concurrent use.
+//
+// Invariant: a connection counts against its app's quota and the node's ceiling from before
+// it is accepted until its socket is dead, and never otherwise. It is listed until all
+// effects of its leaving have happened.
+type Registry struct {
+	o     Options
+	ctx   context.Context // ends when sessions must stop waiting for anything
+	stop  context.CancelFunc
+	start time.Time // origin of the clock
+
+	node   limit.Quota
+	sample sampler
+
+	mu     sync.Mutex
+	quotas map[string]*limit.Quota // by app id; guarded by mu
+	first  *Link                   // of the list of open sessions; guarded by mu
+	size   int                     // of that list; guarded by mu
+}
+
+// Session is an open connection as its face knows it.
+type Session interface {
+	// Restart tells the client to reconnect elsewhere, and closes. It may be called from any
+	// goroutine and more than once, and does not block.
+	Restart()
+}
+
+// Link is a session's place among the open ones; embedded by value in it, and zero while
+// it is not listed.
+type Link struct { // guarded by Registry.mu
+	session    Session
+	prev, next *Link
+}
+
+// New makes the registry of one node.
+func New(o Options) *Registry {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	r := &Registry{o: o, start: o.Now(), quotas: make(map[string]*limit.Quota)}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	return r
+}
+
+// Context ends when Drain returns: then no session should wait for anything.
+func (r *Registry) Context() context.Context { return r.ctx }
+
+// Acquire counts a connection of a against the node's ceiling and the app's quota, or
+// counts nothing and returns ErrNodeFull or ErrAppOverQuota. Every success is paid back by
+// one Release.
+func (r *Registry) Acquire(a *app.App) error {
+	if !r.node.Acquire(r.o.MaxConnections) {
+		return ErrNodeFull
+	}
+	if !r.quotaOf(a.ID).Acquire(a.Limits.MaxConnections) {
+		r.node.Release()
+		return ErrAppOverQuota
+	}
+	return nil
+}
+
+// Release gives back what Acquire took for the same app.
+func (r *Registry) Release(a *app.App) {
+	r.quotaOf(a.ID).Release()
+	r.node.Release()
+}
+
+// quotaOf finds or makes the counter of an app.
+func (r *Registry) quotaOf(id string) *limit.Quota {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := r.quotas[id]
+	if q == nil {
+		q = new(limit.Quota)
+		r.quotas[id] = q
+	}
+	return q
+}
+
+// Len is the number of connections whose effects have not all ended.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size
+}
+
+// All is every open session at this moment.
+func (r *Registry) All() []Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Session, 0, r.size)
+	for l := r.first; l != nil; l = l.next {
+		all = append(all, l.session)
+	}
+	return all
+}
+
+func (r *Registry) add(l *Link, s Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*l = Link{session: s, next: r.first}
+	if l.next != nil {
+		l.next.prev = l
+	}
+	r.first = l
+	r.size++
+}
+
+func (r *Registry) remove(l *Link) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.prev != nil {
+		l.prev.next = l.next
+	} else {
+		r.first = l.next
+	}
+	if l.next != nil {
+		l.next.prev = l.prev
+	}
+	*l = Link{}
+	r.size--
+}
+
+// Drain tells every connection to reconnect elsewhere (pusher-protocol 7.9) and returns
+// when all effects of their leaving have happened, or when ctx ends. The closing is spread
+// over the given time in random order, so that they do not all come back at the same
+// moment. New connections must be refused before it is called.
+func (r *Registry) Drain(ctx context.Context, spread time.Duration) {
+	defer r.stop()
+	const step = 20 * time.Millisecond
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+
+	all := r.All()
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	share := len(all)/max(int(spread/step), 1) + 1
+	for len(all) > 0 {
+		n := min(share, len(all))
+		for _, s := range all[:n] {
+			s.Restart()
+		}
+		clear(all[:n])
+		if all = all[n:]; len(all) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	// Those admitted while the draining began are closed as they show up.
+	for {
+		left := r.All()
+		if len(left) == 0 {
+			return
+		}
+		for _, s := range left {
+			s.Restart()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Now is the present time.
+func (r *Registry) Now() time.Time { return r.o.Now() }
+
+// Clock is the time as sessions store it: milliseconds, of which only differences up to 49
+// days mean something. It is never zero, which is free to mean that there is none.
+func (r *Registry) Clock() uint32 { return max(uint32(r.o.Now().Sub(r.start).Milliseconds()), 1) }
+
+// Since is the time from a value of Clock to now.
+func (r *Registry) Since(at uint32) time.Duration {
+	return time.Duration(r.Clock()-at) * time.Millisecond
+}

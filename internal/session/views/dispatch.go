@@ -1,0 +1,108 @@
+package views
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/internal/audit"
+	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/views"
+	"github.com/millrace/millrace/internal/token"
+	"github.com/millrace/millrace/internal/view"
+)
+
+func (s *Session) dispatch(cmd *protocol.Command, now time.Time) {
+	switch cmd.Kind {
+	case protocol.CommandSubscribe:
+		s.subscribe(cmd.View, now)
+	case protocol.CommandUnsubscribe:
+		if s.o.Views.Unsubscribe(&s.views, cmd.View.View, cmd.View.Key) {
+			s.out.unsubscribed(cmd.View.View)
+		}
+	case protocol.CommandRefreshAuth:
+		s.refresh(cmd.Token)
+	default: // a ping is never answered, and what is not understood is ignored (live-views 3)
+	}
+}
+
+// allowMessage is the limit on everything a connection says. It is checked before the
+// message is decoded, so that it also bounds what nonsense costs. Whoever exceeds it is
+// sent away.
+func (s *Session) allowMessage(now time.Time) bool {
+	l := &s.o.Limits
+	if !s.budget.Allow(now, s.grant().maxMessages, l.budgetWindow()) {
+		s.endOverLimit(l.budgetWindow())
+		return false
+	}
+	if wait, ok := s.messages.Allow(now, l.MessagesPerConnection); !ok {
+		s.endOverLimit(wait)
+		return false
+	}
+	return true
+}
+
+func (s *Session) endOverLimit(wait time.Duration) {
+	i := protocol.IssueRateLimit.Withf("Too many messages on this connection").After(wait)
+	s.face.Reported(i.Code)
+	s.conn.Close(s.farewell(i, closePolicy, views.CloseReason(i, "too many messages")))
+}
+
+// subscribe takes the steps of live-views 3.4.
+func (s *Session) subscribe(r *protocol.ViewRequest, now time.Time) {
+	g := s.grant()
+	if i := s.refusal(g, r, now); i != nil {
+		s.issue(i)
+		return
+	}
+	had := s.out.subscribing(&s.views, r)
+	i := s.o.Views.Subscribe(&s.views, r, view.Limits{MaxRows: g.maxSnapshotRows})
+	s.out.subscribed(&s.views, r, had)
+	if i != nil && (s.o.ReportUnknownViews || !view.IsUnknownView(i)) {
+		s.issue(i)
+	}
+}
+
+// refusal says why r may not be tried at all; nil if it may. The number of subscriptions
+// comes before anything else.
+func (s *Session) refusal(g *grant, r *protocol.ViewRequest, now time.Time) *protocol.Issue {
+	l, n := &s.o.Limits, s.views.Subscriptions()
+	if g.maxSubscriptions > 0 && n >= g.maxSubscriptions || g.maxSubscriptions == limit.None {
+		return protocol.IssueSubscriptionLimit.Withf("%d of %d in use", n, max(g.maxSubscriptions, 0))
+	}
+	if wait, ok := s.subscribes.Allow(now, l.SubscribesPerConnection); !ok {
+		return protocol.IssueRateLimit.Withf("Too many subscribes on this connection").After(wait)
+	}
+	if r.NoSnapshot {
+		return nil
+	}
+	if g.maxSnapshotRows == limit.None {
+		return protocol.IssueSnapshotLimit.Withf("The token allows no snapshots")
+	}
+	if wait, ok := s.snapshots.Allow(now, l.SnapshotsPerConnection); !ok {
+		return protocol.IssueRateLimit.Withf("Too many snapshots on this connection").After(wait)
+	}
+	return nil
+}
+
+// refresh replaces what the session is allowed by what a new token allows (live-views 1.9).
+// Counters go on, and subscriptions stay even where the new limits are lower. The turn
+// waits for the authenticator, and nobody else does.
+func (s *Session) refresh(text string) {
+	old := s.grant().principal
+	ctx, cancel := context.WithTimeout(s.face.Context(), s.o.HandshakeTimeout)
+	defer cancel()
+	p, issue := s.auth.Refresh(ctx, old, token.Credentials{
+		Token: text, HasToken: true, Origin: s.origin, ClientIP: s.clientIP,
+	})
+	source := audit.Source{ClientIP: s.clientIP, Origin: s.origin}
+	auditAttempt(s.o.Audit, identified(source, old), issue)
+	if issue != nil {
+		s.Reply(&protocol.Message{Kind: protocol.MessageAuthRefreshed, Issue: issue})
+		return
+	}
+	s.out.grant.Store(s.o.Limits.grant(p))
+	s.Reply(&protocol.Message{Kind: protocol.MessageAuthRefreshed, Expires: p.Expires.Unix()})
+	s.checkRevoked()
+	s.setTimer(s.face.Now())
+}

@@ -1,0 +1,155 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/audit"
+	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/token"
+)
+
+// handshake is one upgrade request on its way to become a session.
+type handshake struct {
+	*Sessions
+	r           *http.Request
+	app         *app.App
+	auth        token.Authenticator
+	credentials token.Credentials
+	source      audit.Source
+	grant       *grant
+	places      limit.Reservation[string]
+}
+
+func (ss *Sessions) newHandshake(r *http.Request, a *app.App) *handshake {
+	h := &handshake{Sessions: ss, r: r, app: a}
+	h.credentials = token.Credentials{Origin: r.Header.Get("Origin"), ClientIP: ss.o.ClientIP(r)}
+	h.source = audit.Source{
+		ClientIP: h.credentials.ClientIP, Origin: h.credentials.Origin,
+		UserAgent: r.UserAgent(), Path: r.URL.Path,
+	}
+	return h
+}
+
+// admit decides in the order of live-views 2; the first failure wins. Without an issue the
+// connection counts everywhere until dismiss.
+func (h *handshake) admit(ctx context.Context) *protocol.Issue {
+	if !h.app.AllowedOrigins.Allows(h.credentials.Origin) {
+		h.o.Audit.OriginValidationFailed(h.source, "", h.credentials.Origin)
+		return protocol.IssueOriginNotAllowed
+	}
+	if issue := h.authenticate(ctx); issue != nil {
+		return issue
+	}
+	switch err := h.face.Acquire(h.app); {
+	case errors.Is(err, session.ErrNodeFull):
+		return protocol.IssueNodeFull
+	case err != nil:
+		return protocol.IssueConnectionLimit.Withf("The app has too many connections")
+	}
+	if refusal := h.reserve(); refusal != nil {
+		h.face.Release(h.app)
+		h.o.Audit.RateLimitExceeded(h.source, refusal.Name, refusal.Used, refusal.Max)
+		return issueOf(refusal)
+	}
+	return nil
+}
+
+func issueOf(r *limit.Refusal) *protocol.Issue {
+	what := strings.ReplaceAll(r.Name, "_", " ")
+	if r.Wait > 0 {
+		return protocol.IssueRateLimit.Withf("Too many %s", what).After(r.Wait)
+	}
+	return protocol.IssueConnectionLimit.Withf("Too many %s: %d of %d in use", what, r.Used, r.Max)
+}
+
+// authenticate finds out who is asking.
+func (h *handshake) authenticate(ctx context.Context) *protocol.Issue {
+	if h.auth = h.o.Authenticator(h.app.ID); h.auth == nil {
+		return protocol.IssueAppDisabled.Withf("This app admits no connections to live views")
+	}
+	c := &h.credentials
+	c.Token, c.HasToken = token.FromRequest(h.r.Header.Get("Authorization"), h.r.URL.RawQuery, h.auth.QueryNames())
+	ctx, cancel := context.WithTimeout(ctx, h.o.HandshakeTimeout)
+	defer cancel()
+	p, issue := h.auth.Authenticate(ctx, *c)
+	if issue == nil {
+		h.source = identified(h.source, p)
+	}
+	auditAttempt(h.o.Audit, h.source, issue)
+	if issue != nil {
+		return issue
+	}
+	h.grant = h.o.Limits.grant(p)
+	return nil
+}
+
+// identified is s with who it turned out to be.
+func identified(s audit.Source, p *token.Principal) audit.Source {
+	s.DeploymentID, s.Subject, s.MeteringKey = p.DeploymentID, p.Subject, p.MeteringKey
+	return s
+}
+
+// auditAttempt writes what came of an attempt to authenticate.
+func auditAttempt(l *audit.Log, s audit.Source, issue *protocol.Issue) {
+	if issue == nil {
+		l.AuthAttempt(s, true, "", "")
+		return
+	}
+	l.AuthAttempt(s, false, issue.Code, issue.Message)
+	if issue.Code == protocol.IssueOriginMismatch.Code || issue.Code == protocol.IssueOriginRequired.Code {
+		l.OriginValidationFailed(s, "", s.Origin)
+	}
+}
+
+// reserve takes a place under every limit on handshakes, or none. Subjects, metering keys
+// and origins belong to an app, addresses to everybody. Those whom the open authenticator
+// admits have no identity in common that could be limited: only their addresses count.
+func (h *handshake) reserve() *limit.Refusal {
+	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.face.Now()
+	ip := h.credentials.ClientIP
+	of := func(name string) string { return h.app.ID + "\x00" + name }
+	hasIdentity := !isAnonymous(p)
+	r := &h.places
+	r.Pass("handshakes_per_ip", c.handshakes, ip, now, l.HandshakesPerIP)
+	if hasIdentity {
+		r.Pass("connects_per_subject", c.subjectConnects, of(p.Subject), now, l.ConnectsPerSubject)
+		r.Pass("connects_per_metering_key", c.meteringKeyCounts, of(p.MeteringKey), now, l.ConnectsPerMeteringKey)
+	}
+	r.Hold("connections_per_ip", &c.ips, ip, l.MaxConnectionsPerIP)
+	if hasIdentity {
+		r.Hold("connections_per_subject", &c.subjects, of(p.Subject), h.grant.maxConnections)
+		r.Hold("connections_per_metering_key", &c.meteringKeys, of(p.MeteringKey), l.MaxConnectionsPerMeteringKey)
+	}
+	if p.Origin != "" {
+		r.Hold("connections_per_origin", &c.origins, of(p.Origin), l.MaxConnectionsPerOrigin)
+	}
+	return r.Refusal()
+}
+
+// dismiss gives back what admit took.
+func (h *handshake) dismiss() {
+	h.places.Release()
+	h.face.Release(h.app)
+}
+
+// welcome makes conn a session.
+func (h *handshake) welcome(conn *socket.Conn) {
+	s := &Session{Sessions: h.Sessions, app: h.app, auth: h.auth, conn: conn, places: h.places}
+	s.origin, s.clientIP = h.credentials.Origin, h.credentials.ClientIP
+	s.out.init(h.Sessions, conn, h.grant)
+	for !h.o.Hub.Attach(&s.subscriber, &s.out, protocol.NewSocketID(), protocol.VariantViews) {
+	}
+	s.views.Init(h.app.ID, &s.subscriber, s)
+	h.face.Add(&s.link, s)
+	s.out.established(h.r.RemoteAddr)
+	s.checkRevoked() // now that Revoked would find it
+	s.setTimer(h.face.Now())
+	conn.Start(s)
+}

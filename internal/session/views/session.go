@@ -1,0 +1,168 @@
+package views
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/token"
+	"github.com/millrace/millrace/internal/view"
+)
+
+// Session is one accepted connection. An idle one owns nothing but itself; its deadlines
+// share the connection's one timer.
+type Session struct {
+	*Sessions                     // immutable
+	app       *app.App            // immutable
+	auth      token.Authenticator // immutable
+	conn      *socket.Conn        // immutable
+	link      session.Link
+
+	origin, clientIP string // of the handshake; immutable
+
+	subscriber hub.Subscriber
+	out        outlet
+
+	// Owned by whoever the socket lets run: its calls come one at a time.
+	places                          limit.Reservation[string]
+	views                           view.Connection
+	budget                          limit.Window // of messages
+	messages, subscribes, snapshots limit.Sliding
+}
+
+var (
+	_ socket.Handler  = (*Session)(nil)
+	_ session.Session = (*Session)(nil)
+	_ view.Replier    = (*Session)(nil)
+)
+
+func (s *Session) grant() *grant { return s.out.grant.Load() }
+
+// Message takes one inbound message, whatever it holds. Binary ones only show that somebody
+// is there (live-views 3).
+func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
+	defer s.rescue()
+	if op != socket.OpText {
+		return
+	}
+	s.face.Received()
+	now := s.face.Now()
+	if s.grant().hasExpired(now) {
+		s.expire()
+		return
+	}
+	if !s.allowMessage(now) {
+		return
+	}
+	cmd, err := s.o.Codec.Decode(payload)
+	if err != nil {
+		return // clients have no code for it
+	}
+	s.dispatch(&cmd, now)
+}
+
+// Timeout serves the deadlines of silence, of the token and of metering.
+func (s *Session) Timeout(c *socket.Conn) {
+	defer s.rescue()
+	now := s.face.Now()
+	switch {
+	case s.grant().hasExpired(now):
+		s.expire()
+	case c.IdleFor() >= s.o.IdleTimeout:
+		c.Close(s.idle)
+	default:
+		s.out.flush(&s.views)
+		s.setTimer(now)
+	}
+}
+
+// Drained goes on with what waited for the connection.
+func (s *Session) Drained(*socket.Conn) {
+	defer s.rescue()
+	s.o.Views.Resume(&s.views)
+}
+
+// Closed frees every place at once, then does what a leave does.
+func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
+	s.places.Release()
+	s.face.Ended(s.app, reason)
+	defer s.face.Remove(&s.link)
+	defer s.rescue()
+	s.o.Views.Leave(&s.views)
+	s.subscriber.Detach()
+	s.out.ended(&s.views)
+}
+
+// Restart tells the client that the server is going down.
+func (s *Session) Restart() { s.conn.Close(s.restart) }
+
+// setTimer arms the timer for whatever comes first if nothing happens.
+func (s *Session) setTimer(now time.Time) {
+	next := max(s.o.IdleTimeout-s.conn.IdleFor(), 1)
+	if e := s.grant().principal.Expires; !e.IsZero() {
+		next = max(min(next, e.Sub(now)), 1)
+	}
+	s.out.setTimer(next)
+}
+
+// expire ends a session whose token is over (live-views 1.8).
+func (s *Session) expire() {
+	s.face.Reported(protocol.IssueTokenExpired.Code)
+	s.conn.Close(s.expired)
+}
+
+// checkRevoked ends a session whose token was revoked while it was being verified, before
+// Revoked could find it.
+func (s *Session) checkRevoked() {
+	if p := s.grant().principal; p.ID != "" && s.o.IsRevoked(s.app.ID, p.ID) {
+		s.conn.Close(s.revoked)
+	}
+}
+
+// Reply sends m to this connection alone.
+func (s *Session) Reply(m *protocol.Message) {
+	b := bufpool.Get(0)
+	b.B = s.o.Codec.AppendMessage(b.B, m)
+	switch {
+	case !s.o.Codec.IsBinary(m.Kind):
+		s.conn.Send(b.B) // control is free
+	case s.out.send(b.B):
+		s.out.replied(m, len(b.B))
+	}
+	b.Release()
+}
+
+// ReplyPublication sends p to this connection alone, as any delivery of it looks.
+func (s *Session) ReplyPublication(p *protocol.Publication) {
+	b := bufpool.Get(p.Size())
+	b.B = s.o.Codec.AppendPublication(b.B, p)
+	if s.out.send(b.B) {
+		s.out.caughtUp(p, len(b.B))
+	}
+	b.Release()
+}
+
+// IsCongested reports whether no more of a snapshot should be sent now.
+func (s *Session) IsCongested() bool { return s.conn.IsCongested(0) }
+
+// CloseSlow ends a connection that reads too slowly to be brought up to date.
+func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }
+
+// issue reports i and leaves the connection open.
+func (s *Session) issue(i *protocol.Issue) {
+	s.face.Reported(i.Code)
+	s.Reply(&protocol.Message{Kind: protocol.MessageIssue, Issue: i})
+}
+
+// rescue is deferred at the edge of a connection: a panic costs this connection, not the
+// server.
+func (s *Session) rescue() {
+	if e := recover(); e != nil {
+		s.face.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
+	}
+}

@@ -1,0 +1,136 @@
+// Package views is the face of live views: it makes WebSocket connections to /views
+// sessions of the protocol of live views (live-views 1 to 4.7). It admits or refuses them,
+// knows who they act for and for how long, applies every limit of live-views 2, turns
+// messages into calls of the view engine and accounts for what was sent.
+//
+// It must never know how frames are written (socket), what a view holds (view), how a token
+// is verified (token) or the HTTP API. It starts no goroutine: package socket calls a
+// session's handler methods one at a time. The view engine and the fan-out may answer on
+// other goroutines meanwhile; what they touch of a session is its outlet, which has a lock
+// of its own.
+//
+// Data goes out as binary messages, control as text, all through the connection's one
+// ordered queue. A frame that the egress budget does not allow is not sent, and then the
+// connection ends; nothing else is ever left out.
+package views
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/audit"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/meter"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/views"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/token"
+	"github.com/millrace/millrace/internal/view"
+)
+
+// Options of New. Everything without "may" in its comment is required.
+type Options struct {
+	Registry *session.Registry
+	Apps     app.Registry
+	Views    *view.Engine
+	Hub      *hub.Hub
+	Sockets  *socket.Engine
+	Codec    protocol.Codec
+
+	// Authenticator decides who connections of an app are; nil: it admits none.
+	Authenticator func(appID string) token.Authenticator
+	// IsRevoked may be nil. Whoever revokes a token also calls Sessions.Revoked.
+	IsRevoked func(appID, tokenID string) bool
+	// ClientIP is where a request comes from, after trusted proxies. It may be nil: the peer.
+	ClientIP func(*http.Request) string
+
+	// Endpoint bounds messages and queues; New fills in the farewell to slow consumers.
+	Endpoint socket.Endpoint
+
+	DefaultApp         string        // id of the app that other paths than /views lead to; may be empty: none
+	Limits             Limits        // may be zero: none
+	IdleTimeout        time.Duration // of a client that sends nothing at all
+	HandshakeTimeout   time.Duration // for the authenticator, also of a refresh
+	ReportUnknownViews bool          // live-views 3.7
+
+	Draining func() bool // whether shutdown has begun
+	Log      *slog.Logger
+	Meter    *meter.Meter // may be nil
+	Audit    *audit.Log   // may be nil
+}
+
+// Sessions accepts connections. Safe for concurrent use.
+//
+// Invariant: a connection counts against every limit of its handshake from before the
+// upgrade until its socket is dead; a refused one counts in rate windows only.
+type Sessions struct {
+	o        Options
+	face     *session.Face
+	endpoint socket.Endpoint
+	counters counters
+
+	expired, revoked, idle, spent, restart socket.Farewell
+}
+
+// counters are what handshakes are limited by.
+type counters struct {
+	ips, subjects, meteringKeys, origins           limit.Keyed[string]
+	handshakes, subjectConnects, meteringKeyCounts *limit.Windows[string]
+}
+
+// New makes the face of one node.
+func New(o Options) *Sessions {
+	if o.ClientIP == nil {
+		o.ClientIP = peerIP
+	}
+	if o.IsRevoked == nil {
+		o.IsRevoked = func(string, string) bool { return false }
+	}
+	ss := &Sessions{
+		o:        o,
+		face:     o.Registry.Face(session.FaceViews),
+		endpoint: o.Endpoint,
+		counters: counters{
+			handshakes:        limit.NewWindows[string](0),
+			subjectConnects:   limit.NewWindows[string](0),
+			meteringKeyCounts: limit.NewWindows[string](0),
+		},
+		revoked: socket.Farewell{Code: closePolicy, Reason: views.CloseReason(protocol.IssueTokenExpired, "revoked")},
+		idle:    socket.Farewell{Code: closeGoingAway, Reason: views.CloseIdle},
+		restart: socket.Farewell{Code: closeGoingAway, Reason: views.CloseShutdown},
+	}
+	ss.endpoint.SlowConsumer = socket.Farewell{Code: closeTryAgain, Reason: views.CloseSlowConsumer}
+	ss.expired = ss.farewell(protocol.IssueTokenExpired, closePolicy, views.CloseReason(protocol.IssueTokenExpired, "session expired"))
+	ss.spent = ss.farewell(protocol.IssueEgressLimit, closeTryAgain, views.CloseThrottled)
+	return ss
+}
+
+// Codes of the closes of live-views 1.8. The words of their reasons are chosen with care:
+// clients decide by them whether they come back.
+const (
+	closeGoingAway = 1001
+	closePolicy    = 1008
+	closeTryAgain  = 1013
+)
+
+// farewell is how a connection is closed for i: the issue, then the close.
+func (ss *Sessions) farewell(i *protocol.Issue, code int, reason string) socket.Farewell {
+	return socket.Farewell{
+		Message: ss.o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessageIssue, Issue: i, IsFatal: true}),
+		Code:    code,
+		Reason:  reason,
+	}
+}
+
+// Revoked ends the live connections of a token that counts no more (live-views 1.11).
+func (ss *Sessions) Revoked(appID, tokenID string) {
+	for _, other := range ss.face.All() {
+		if s, ok := other.(*Session); ok && s.app.ID == appID && s.grant().principal.ID == tokenID {
+			s.conn.Close(ss.revoked)
+		}
+	}
+}
