@@ -9,6 +9,7 @@ var ranks = map[string]int{
 	"internal/bufpool":   0,
 	"internal/websocket": 0,
 	"internal/ordered":   0,
+	"internal/spelling":  0,
 
 	"internal/protocol": 1,
 	"internal/app":      1,

@@ -27,7 +27,7 @@ func (b *binder) table(path string, v reflect.Value, table map[string]any) {
 		at := join(path, key)
 		field, ok := fieldOf(v, key)
 		if !ok {
-			b.report(at, "", "unknown key"+suggest(key, keysOf(v.Type())))
+			b.report(at, "", "unknown key"+didYouMean(key, keysOf(v.Type())))
 			continue
 		}
 		b.value(at, field, table[key])

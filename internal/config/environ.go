@@ -28,7 +28,7 @@ func (b *binder) environment(c *Config, environ []string) {
 		text := ours[name]
 		i := slices.IndexFunc(known, func(v variable) bool { return v.name == name })
 		if i < 0 {
-			b.report(name, "", "unknown environment variable"+suggest(name, namesOf(known)))
+			b.report(name, "", "unknown environment variable"+didYouMean(name, namesOf(known)))
 			continue
 		}
 		b.text(name, known[i].value, text)

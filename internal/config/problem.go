@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // Problem is one thing wrong with a configuration.
@@ -47,4 +49,12 @@ func quote(s string) string {
 		s = s[:longest] + "..."
 	}
 	return strconv.Quote(s)
+}
+
+// didYouMean ends a complaint about an unknown name with the one that was probably meant.
+func didYouMean(name string, known []string) string {
+	if best := spelling.Closest(name, known); best != "" {
+		return "; did you mean " + best + "?"
+	}
+	return ""
 }

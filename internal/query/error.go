@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // Error lists every problem of a definition, each with its path ("filter.and[1].op") and what
@@ -40,35 +41,8 @@ func (p *parser) failValue(path string, v jsontext.Value, problem string) {
 
 // suggest is a hint at the known name that was probably meant, or at all of them.
 func suggest(name string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), k); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
-	if best != "" {
+	if best := spelling.Closest(strings.ToLower(name), known); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return "use " + strings.Join(known, ", ")
-}
-
-// distance is how many characters must be put in, left out or exchanged to make a of b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

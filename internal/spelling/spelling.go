@@ -1,18 +1,18 @@
-package config
+// Package spelling guesses which known word a misspelled one was meant to be, for complaints
+// about what somebody wrote. It owns that one guess and knows no language and no format; it
+// has no state.
+package spelling
 
-// suggest ends a complaint about an unknown name with the known one that was probably
-// meant, if there is one.
-func suggest(name string, known []string) string {
+// Closest is the known word that name was probably meant to be, empty if none is close: at
+// most a third of it, and one, may be wrong.
+func Closest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
-		if d := distance(name, k); d <= least {
+		if d := distance(name, k); d <= least && d < len(k) {
 			best, least = k, d-1
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return best
 }
 
 // distance is how many bytes must be added, dropped or replaced to get from a to b.
