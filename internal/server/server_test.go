@@ -116,7 +116,7 @@ func TestWhatIsServedWhere(t *testing.T) {
 	t.Parallel()
 	plain := testkit.Start(t)
 	withPage := testkit.Start(t, "development.page=true")
-	// Live-views U09 to U11 have a listener of their own for health, and one upstream whose
+	// Live-views U09, U10 and U11 have a listener of their own for health, and one upstream whose
 	// silence means that it is not ready. Here /up and /live stand beside the API, and
 	// mutations come from any number of backends: nobody's silence means anything.
 	tests := []struct {

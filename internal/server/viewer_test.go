@@ -45,7 +45,7 @@ func dialSlowViewer(t *testing.T, n *testkit.Node) *viewer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+	if err := conn.(*net.TCPConn).SetReadBuffer(256 << 10); err != nil {
 		t.Fatal(err)
 	}
 	p, err := testkit.NewPeer(conn, "/views/"+testkit.Key, nil, nil)

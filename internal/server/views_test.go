@@ -44,7 +44,7 @@ func TestS01S02EveryNumberComesOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	node := testkit.Start(t, testkit.ServerA("views.array_limit=100000", "views.rate_limiting_enabled=false")...)
 	define(t, node, top)
-	const numbers = 1000
+	const numbers = 2000
 	var written atomic.Int64
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -194,7 +194,7 @@ func TestS03AClientThatReadsOnEndsWithTheTruth(t *testing.T) {
 
 func TestS04ABlockedClientHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	node := testkit.Start(t, testkit.ServerA("views.compression_threshold=1GB")...)
+	node := testkit.Start(t, testkit.ServerA("views.compression_threshold=1GB", "views.rate_limiting_enabled=false")...)
 	define(t, node, `{"id":"Auction/rounds","source":"Auction/list","fields":["round"]}`)
 	blocked := dialSlowViewer(t, node)
 	blocked.subscribe(t, "Auction/list", "")
@@ -387,7 +387,7 @@ func metric(t *testing.T, n *testkit.Node, name string) float64 {
 
 func TestS09ShutdownTellsViewersToComeBack(t *testing.T) {
 	t.Parallel()
-	node := testkit.Start(t, testkit.ServerA("shutdown.grace_period=5s")...)
+	node := testkit.Start(t, testkit.ServerA("shutdown.grace_period=5s", "views.rate_limiting_enabled=false")...)
 	viewers := make([]*viewer, 100)
 	for i := range viewers {
 		viewers[i] = dialViewer(t, node)

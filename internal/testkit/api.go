@@ -43,6 +43,11 @@ func ChannelAuth(socketID, channel, channelData string) string {
 	return Key + ":" + Sign(text)
 }
 
+// UserAuth is the auth value for a sign-in (pusher-protocol 2.4.1).
+func UserAuth(socketID, userData string) string {
+	return Key + ":" + Sign(socketID+"::user::"+userData)
+}
+
 // Response is an HTTP response, read to its end.
 type Response struct {
 	Status int

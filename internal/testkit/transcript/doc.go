@@ -8,6 +8,9 @@
 //	conn a                               connect; the greeting is read
 //	dial b /app/none?protocol=7          connect; nothing is read. "+ WHAT" sends at once
 //	> a subscribe prices                 send: a shorthand or the JSON of a frame
+//	> a signin {"id":"u-9"}              sign in as this user, signed
+//	< a signedin {"id":"u-9"}            ... and the success, with exactly this text
+//	< a watchlist online u-3             who of the watchlist is there; "offline u-7" may follow
 //	< a succeeded prices                 receive: the next frame must be this
 //	< a 2s..3s ping                      ... and come that long after a last spoke
 //	< a (nothing)                        all that was caused has arrived, and it was nothing

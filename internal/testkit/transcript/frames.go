@@ -44,6 +44,8 @@ func (c *conn) channelsMessage(what string) string {
 		return c.subscribe(rest)
 	case "unsubscribe":
 		return frame("pusher:unsubscribe", "", map[string]string{"channel": rest})
+	case "signin":
+		return frame("pusher:signin", "", map[string]string{"user_data": rest, "auth": testkit.UserAuth(c.id, rest)})
 	case "ping":
 		return frame("pusher:ping", "", nil)
 	case "pong":
@@ -109,6 +111,10 @@ func incoming(what string) string {
 		kind, status := word(tail)
 		return `{"event":"pusher:subscription_error","channel":"` + first + `","data":{"type":"` + kind +
 			`","error":"{{any}}","status":` + status + `}}`
+	case "signedin": // signedin USER_DATA
+		return frame("pusher:signin_success", "", map[string]string{"user_data": rest})
+	case "watchlist": // watchlist [online USER...] [offline USER...]
+		return watchlist(rest)
 	case "added": // added CHANNEL USER [INFO]
 		user, info := word(tail)
 		if info == "" {
@@ -123,6 +129,22 @@ func incoming(what string) string {
 		return `{"event":"` + name + `","channel":"` + first + `","data":` + string(literal) + `}`
 	}
 	return what
+}
+
+func watchlist(rest string) string {
+	var events []string
+	for word := range strings.FieldsSeq(rest) {
+		if word == "online" || word == "offline" {
+			events = append(events, `{"name":"`+word+`","user_ids":[`)
+			continue
+		}
+		last := &events[len(events)-1]
+		if !strings.HasSuffix(*last, "[") {
+			*last += ","
+		}
+		*last += `"` + word + `"`
+	}
+	return `{"event":"pusher_internal:watchlist_events","data":'{"events":[` + strings.Join(events, "]},") + `]}]}'}`
 }
 
 // describe writes a received frame as a "<" line would want it.
