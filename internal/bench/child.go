@@ -42,12 +42,23 @@ func StartFloor(ctx context.Context, executable string) (*Child, error) {
 
 // StartServer starts executable as a server with development defaults and data of its own.
 func StartServer(ctx context.Context, executable string) (*Child, error) {
+	return startServer(ctx, executable)
+}
+
+// StartViewServer is StartServer without the limits that keep one address from opening many
+// connections to views. Its entities are in memory.
+func StartViewServer(ctx context.Context, executable string) (*Child, error) {
+	return startServer(ctx, executable, "MILLRACE_STORE_DRIVER=memory",
+		"MILLRACE_VIEWS_RATE_LIMITING_ENABLED=false", "MILLRACE_VIEWS_READ_MAX_ROWS=10000000")
+}
+
+func startServer(ctx context.Context, executable string, settings ...string) (*Child, error) {
 	address, err1 := unusedAddress()
 	metrics, err2 := unusedAddress()
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	environ := []string{"MILLRACE_HTTP_LISTEN=" + address, "MILLRACE_METRICS_LISTEN=" + metrics}
+	environ := append(settings, "MILLRACE_HTTP_LISTEN="+address, "MILLRACE_METRICS_LISTEN="+metrics)
 	return startChild(ctx, address, metrics, environ, executable, "serve")
 }
 

@@ -1,9 +1,10 @@
-// Package bench is a load generator for servers that speak Pusher Channels protocol 7: it
-// opens connections, publishes signed events, checks that every delivery arrives once and
-// in order, and measures what that costs the server.
+// Package bench is a load generator for servers that speak Pusher Channels protocol 7 or
+// serve live views: it opens connections, publishes signed events or mutations, checks that
+// every delivery arrives once and in order, and measures what that costs the server.
 //
-// It knows the wire only: nothing here may import the server, so that a claim made with it
-// can be made about any other server too.
+// Of a server it knows the wire only: nothing here may import it, so that a claim made with
+// it can be made about any other server too. Only [RunEngine] knows more: it is an engine of
+// live views in a process of its own, whose speed and memory are measured without a wire.
 //
 // # What is counted
 //
@@ -18,6 +19,7 @@
 // # Goroutines
 //
 // One poller per reader runs every handler of its connections, so a reader's counts need
-// no lock; a goroutine per publisher; a few during the connection ramp; one for progress.
-// [Run] joins them all.
+// no lock; a goroutine per publisher; a few during the connection ramp; one for progress;
+// one for a reader that is slow on purpose; in an engine one per caller. Whoever starts them
+// joins them.
 package bench

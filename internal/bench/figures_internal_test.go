@@ -100,6 +100,10 @@ func TestReportSaysWhatIsNotMet(t *testing.T) {
 			{What: "speed", Bar: "at least 8", Measured: "9", Floor: "1", IsMet: true, Note: "on a good day"},
 			{What: "size", Bar: "at most 1", Measured: "2"},
 		},
+		Views: []Figure{
+			{What: "frames", Bar: "0", Measured: "1", Floor: "elsewhere 2"},
+			{What: "memory of a view", Measured: "1.7 KB", Note: "nobody promised it"},
+		},
 		Runs: []Run{{"idle", nameServer, &Result{}}},
 	}
 	var page strings.Builder
@@ -108,11 +112,22 @@ func TestReportSaysWhatIsNotMet(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| speed | at least 8 | 9 | 1 | met |", "| size | at most 1 | 2 | - | **not met** |", "c0ffee",
-		"* speed: on a good day.", "No delivery of any run was lost", "| idle | millrace | 0 |",
+		"* speed: on a good day.", "## Live views", "| frames | 0 | 1 | elsewhere 2 | **not met** |",
+		"| memory of a view | - | 1.7 KB | - | - |", "* memory of a view: nobody promised it.", "No delivery of any run was lost", "| idle | millrace | 0 |",
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page does not say %q:\n%s", want, page.String())
 		}
+	}
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "frames: 1, want 0") || strings.Contains(err.Error(), "memory of a view") {
+		t.Errorf("not met: %v", err)
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(table.String(), "NOT MET"); got != 2 {
+		t.Errorf("%d bars are not met, want 2:\n%s", got, table.String())
 	}
 	r.Faults = []string{"window 32: floor: 3 deliveries were lost"}
 	page.Reset()

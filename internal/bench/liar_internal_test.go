@@ -56,14 +56,19 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, "/views/") {
+		c.Start(l)
+		return
+	}
 	c.Send([]byte(`{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}`))
 	c.Start(l)
 }
 
 func (l *liar) publish(w http.ResponseWriter, r *http.Request) {
 	var e struct {
-		Data     string
-		Channels []string
+		Data      string
+		Channels  []string
+		Mutations []struct{ Data json.RawMessage }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&e); err != nil || r.URL.Query().Get("auth_signature") == "" {
 		http.Error(w, "refused", http.StatusUnauthorized)
@@ -71,8 +76,13 @@ func (l *liar) publish(w http.ResponseWriter, r *http.Request) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	frame := string(frame(e.Channels[0], []byte(e.Data)))
-	for _, f := range l.lie(l.n, []string{frame}) {
+	var text string
+	if len(e.Mutations) > 0 {
+		text = `{"mode":"list","entity":"bench-0/list","op":"patch","key":"stamped","data":` + string(e.Mutations[0].Data) + `}`
+	} else {
+		text = string(frame(e.Channels[0], []byte(e.Data)))
+	}
+	for _, f := range l.lie(l.n, []string{text}) {
 		for _, c := range l.conns {
 			c.Send([]byte(f))
 		}
@@ -87,6 +97,13 @@ func (l *liar) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 		defer l.mu.Unlock()
 		l.conns = append(l.conns, c)
 		c.Send([]byte(`{"event":"pusher_internal:subscription_succeeded","channel":"bench-0","data":"{}"}`))
+	}
+	if strings.Contains(string(payload), `{"type":"subscribe","view":"bench-0/list"`) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns = append(l.conns, c)
+		c.SendBinary([]byte(`{"op":"subscribed","view":"bench-0/list","mode":"list"}`))
+		c.SendBinary([]byte(`{"mode":"list","entity":"bench-0/list","op":"snapshot","data":[],"complete":true}`))
 	}
 }
 
@@ -144,22 +161,24 @@ func TestFanOutCatchesALiar(t *testing.T) {
 		}, "deliveries were malformed"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r, err := FanOut(t.Context(), Options{
-				URL: startLiar(t, tt.lie), App: "a", Key: "k", Secret: "s",
-				Connections: 3, Channels: 1, Publishers: 1, Rate: 200, Duration: 300 * time.Millisecond,
+		for _, views := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, views=%v", tt.name, views), func(t *testing.T) {
+				t.Parallel()
+				r, err := FanOut(t.Context(), Options{
+					URL: startLiar(t, tt.lie), App: "a", Key: "k", Secret: "s", Views: views,
+					Connections: 3, Channels: 1, Publishers: 1, Rate: 200, Duration: 300 * time.Millisecond,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch err := r.Err(); {
+				case tt.want == "" && err != nil:
+					t.Errorf("accused: %v %v", err, r.Complaints)
+				case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+					t.Errorf("got %v, want %q; %+v", err, tt.want, r.Delivery)
+				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			switch err := r.Err(); {
-			case tt.want == "" && err != nil:
-				t.Errorf("accused: %v %v", err, r.Complaints)
-			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
-				t.Errorf("got %v, want %q; %+v", err, tt.want, r.Delivery)
-			}
-		})
+		}
 	}
 }
 

@@ -31,6 +31,12 @@ type Options struct {
 	Subscriptions int    // per connection, default 1
 	Prefix        string // of channel names, default "bench-"; private- channels are signed
 
+	// Views asks for live views instead: a channel is then an entity type, connections
+	// subscribe to a view of it, and a publication is a mutation of one entity.
+	Views      bool
+	View       string // which one of each type, default "list"
+	NoSnapshot bool   // subscribe to what comes, not to what is there
+
 	Rate       float64 // publishes per second, or 0: see Window
 	Window     int     // publishes outstanding, used when Rate is 0
 	Publishers int     // HTTP connections that publish, default 4
@@ -70,6 +76,7 @@ func (o *Options) Validate() error {
 	check(o.Rate >= 0 && o.Window >= 0 && (o.Rate == 0) != (o.Window == 0), "give either a rate or a window")
 	check(o.Window < noSlot, "window: below %d", noSlot)
 	check(o.Publishers >= 1 && o.Publishers <= maxPublishers, "publishers: from 1 to %d", maxPublishers)
+	check(o.Views || o.View == "" && !o.NoSnapshot, "a view and its snapshot mean something with views only")
 	check(o.Payload >= stampSize, "payload: at least %d bytes, which say what was published and when", stampSize)
 	return errors.Join(problems...)
 }
@@ -83,6 +90,9 @@ func (o *Options) fill() {
 	if o.Prefix == "" {
 		o.Prefix = "bench-"
 	}
+	if o.Views && o.View == "" {
+		o.View = "list"
+	}
 	o.URL = strings.TrimRight(o.URL, "/")
 }
 
@@ -94,6 +104,9 @@ func orDefault(field *int, value int) {
 
 // socketURL is where connections are opened.
 func (o *Options) socketURL() string {
+	if o.Views {
+		return "ws" + strings.TrimPrefix(o.URL, "http") + "/views/" + url.PathEscape(o.Key)
+	}
 	return "ws" + strings.TrimPrefix(o.URL, "http") + "/app/" + url.PathEscape(o.Key) +
 		"?protocol=7&client=millrace-bench&version=1&flash=false"
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,13 +19,13 @@ import (
 // postTimeout bounds one request.
 const postTimeout = 30 * time.Second
 
-// poster publishes over one keep-alive connection, with the body and the signature that
-// the official server libraries send. It opens the connection again when it was lost. Not
-// safe for concurrent use.
+// poster sends signed requests over one keep-alive connection, with the bodies and the
+// signatures that the official server libraries send. It opens the connection again when it
+// was lost. Not safe for concurrent use.
 type poster struct {
 	o    *Options
 	u    *url.URL
-	path string
+	path string // of what publish sends
 
 	conn net.Conn // nil while there is none
 	r    *bufio.Reader
@@ -37,7 +38,16 @@ func newPoster(o *Options) (*poster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &poster{o: o, u: u, path: u.EscapedPath() + "/apps/" + url.PathEscape(o.App) + "/events"}, nil
+	p := &poster{o: o, u: u}
+	if p.path = p.of("events"); o.Views {
+		p.path = p.of("mutations")
+	}
+	return p, nil
+}
+
+// of is the path of a resource of the app.
+func (p *poster) of(resource string) string {
+	return p.u.EscapedPath() + "/apps/" + url.PathEscape(p.o.App) + "/" + resource
 }
 
 // answer is the outcome of a request.
@@ -50,12 +60,31 @@ type answer struct {
 // publish sends one event with data, which needs no escaping in JSON. An error means that
 // nobody knows whether the server took it.
 func (p *poster) publish(ctx context.Context, channel string, data []byte) (answer, error) {
+	if p.o.Views {
+		p.body = appendMutation(p.body[:0], channel, data)
+		return p.post(ctx, p.path)
+	}
 	p.body = append(p.body[:0], `{"name":"`+event+`","data":"`...)
 	p.body = append(p.body, data...)
 	p.body = append(p.body, `","channels":[`...)
 	p.body = strconv.AppendQuote(p.body, channel)
 	p.body = append(p.body, `]}`...)
-	a, err := p.roundTrip(ctx)
+	return p.post(ctx, p.path)
+}
+
+// must posts body and takes any answer but success for an error.
+func (p *poster) must(ctx context.Context, path string, body []byte) error {
+	p.body = append(p.body[:0], body...)
+	a, err := p.post(ctx, path)
+	if err == nil && a.status != http.StatusOK {
+		err = errors.New(a.text)
+	}
+	return err
+}
+
+// post sends what body is.
+func (p *poster) post(ctx context.Context, path string) (answer, error) {
+	a, err := p.roundTrip(ctx, path)
 	if err != nil {
 		p.close()
 		err = fmt.Errorf("publish: %w", err)
@@ -63,15 +92,15 @@ func (p *poster) publish(ctx context.Context, channel string, data []byte) (answ
 	return a, err
 }
 
-func (p *poster) roundTrip(ctx context.Context) (answer, error) {
+func (p *poster) roundTrip(ctx context.Context, path string) (answer, error) {
 	if p.conn == nil {
 		if err := p.dial(ctx); err != nil {
 			return answer{}, err
 		}
 	}
-	query := auth.SignRequest(auth.Request{Method: http.MethodPost, Path: p.path, Body: p.body},
+	query := auth.SignRequest(auth.Request{Method: http.MethodPost, Path: path, Body: p.body},
 		nil, p.o.Key, p.o.Secret, time.Now())
-	p.out = append(p.out[:0], "POST "+p.path+"?"+query.Encode()+" HTTP/1.1\r\nHost: "+p.u.Host+
+	p.out = append(p.out[:0], "POST "+path+"?"+query.Encode()+" HTTP/1.1\r\nHost: "+p.u.Host+
 		"\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(p.body))+"\r\n\r\n"...)
 	p.out = append(p.out, p.body...)
 	_ = p.conn.SetDeadline(time.Now().Add(postTimeout))

@@ -34,6 +34,8 @@ type counts struct {
 	duplicate uint64
 	stray     uint64 // on a connection that does not subscribe to the channel
 	malformed uint64 // named as ours, without an intact payload
+	frames    uint64 // of any kind, with their bytes
+	bytes     uint64
 }
 
 // unique is received without duplicates, which nobody is paid for.
@@ -45,6 +47,8 @@ func (c *counts) add(d counts) {
 	c.duplicate += d.duplicate
 	c.stray += d.stray
 	c.malformed += d.malformed
+	c.frames += d.frames
+	c.bytes += d.bytes
 }
 
 // reader owns one poller and the books of its connections. Nearly always the poller alone
@@ -88,6 +92,8 @@ func (r *reader) snapshot() counts {
 func (r *reader) deliver(s *subscriber, frame []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.counts.frames++
+	r.counts.bytes += uint64(len(frame))
 	st, ok := r.scan.find(frame)
 	if !ok {
 		return false

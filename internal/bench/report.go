@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type Report struct {
 	Seconds float64  `json:"seconds"`
 	IsQuick bool     `json:"quick"`
 	Rows    []Figure `json:"rows"`
+	Views   []Figure `json:"views"` // of live views
 	Runs    []Run    `json:"runs"`
 	Faults  []string `json:"faults,omitempty"` // loss, disorder, failed runs: nothing counts then
 }
@@ -30,16 +32,16 @@ type Report struct {
 // Run is one run of a report.
 type Run struct {
 	Name   string  `json:"name"`
-	Server string  `json:"server"` // millrace or floor
+	Server string  `json:"server"` // millrace or floor; of views and channels, which of these
 	Result *Result `json:"result"`
 }
 
 // Figure is one number that was promised.
 type Figure struct {
 	What     string `json:"what"`
-	Bar      string `json:"bar"`
+	Bar      string `json:"bar"` // empty: nothing was promised
 	Measured string `json:"measured"`
-	Floor    string `json:"floor"` // empty: it has none
+	Floor    string `json:"floor"` // or what else it is compared with; empty: nothing
 	IsMet    bool   `json:"met"`
 	Note     string `json:"note,omitempty"`
 }
@@ -60,6 +62,7 @@ type plan struct {
 	warmup         time.Duration
 	duration       time.Duration
 	churn, churned int // rounds, connections
+	views          viewPlan
 }
 
 func newPlan(isQuick bool) plan {
@@ -67,11 +70,13 @@ func newPlan(isQuick bool) plan {
 		return plan{
 			idle: 5_000, idleFew: 500, settle: 3 * time.Second, opening: 5_000, subscribers: 2_000,
 			rounds: 1, warmup: time.Second, duration: 3 * time.Second, churn: 8, churned: 2_000,
+			views: newViewPlan(isQuick),
 		}
 	}
 	return plan{
 		idle: 15_000, idleFew: 1_500, settle: 10 * time.Second, opening: 10_000, subscribers: 2_000,
 		rounds: 3, warmup: 2 * time.Second, duration: 8 * time.Second, churn: 20, churned: 10_000,
+		views: newViewPlan(isQuick),
 	}
 }
 
@@ -80,16 +85,30 @@ type reporter struct {
 	o      ReportOptions
 	plan   plan
 	report *Report
+	idling *Result // many idle channel connections; nil if they were not measured
 }
 
 // MakeReport measures every promised number against the floor. Servers and floors run as
 // processes of their own; compared runs alternate, and the median counts.
 func MakeReport(ctx context.Context, o ReportOptions) (*Report, error) {
+	r := newReporter(o)
+	return r.make(ctx, r.idle, r.compared, r.churn, r.views)
+}
+
+// MakeViewReport is the part of MakeReport about live views.
+func MakeViewReport(ctx context.Context, o ReportOptions) (*Report, error) {
+	r := newReporter(o)
+	return r.make(ctx, r.views)
+}
+
+func newReporter(o ReportOptions) *reporter { return &reporter{o: o, plan: newPlan(o.IsQuick)} }
+
+func (r *reporter) make(ctx context.Context, steps ...func(context.Context) error) (*Report, error) {
 	begun := time.Now()
-	r := &reporter{o: o, plan: newPlan(o.IsQuick), report: &Report{
-		Machine: thisMachine(o.Commit), Started: begun.UTC().Format("2006-01-02 15:04 MST"), IsQuick: o.IsQuick,
-	}}
-	for _, step := range []func(context.Context) error{r.idle, r.compared, r.churn} {
+	r.report = &Report{
+		Machine: thisMachine(r.o.Commit), Started: begun.UTC().Format("2006-01-02 15:04 MST"), IsQuick: r.o.IsQuick,
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -104,8 +123,8 @@ func (r *Report) Err() error {
 	for _, f := range r.Faults {
 		problems = append(problems, errors.New(f))
 	}
-	for _, row := range r.Rows {
-		if !row.IsMet {
+	for _, row := range slices.Concat(r.Rows, r.Views) {
+		if !row.IsMet && row.Bar != "" {
 			problems = append(problems, fmt.Errorf("%s: %s, want %s", row.What, row.Measured, row.Bar))
 		}
 	}
@@ -157,6 +176,7 @@ func (r *reporter) idle(ctx context.Context) error {
 	); err != nil {
 		return err
 	}
+	r.idling = many
 	r.report.Rows = append(r.report.Rows, memoryFigure(many, bare), goroutineFigure(few, many))
 	return nil
 }

@@ -13,6 +13,7 @@ const (
 	ScenarioFanOut = "fan-out"
 	ScenarioIdle   = "idle"
 	ScenarioChurn  = "churn"
+	ScenarioWindow = "window"
 )
 
 // Result is what a run measured. What could not be measured is nil, or absent from JSON.
@@ -38,6 +39,7 @@ type Result struct {
 	Memory     *Memory     `json:"memory,omitempty"`
 	Runtime    *Runtime    `json:"runtime,omitempty"`
 	Rounds     []Round     `json:"rounds,omitempty"`
+	Sharing    *Sharing    `json:"sharing,omitempty"`
 	Complaints []Complaint `json:"complaints,omitempty"`
 	Unmeasured []string    `json:"unmeasured,omitempty"`
 }

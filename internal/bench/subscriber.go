@@ -35,6 +35,7 @@ type subscriber struct {
 	pending int          // subscriptions that are not confirmed
 	ready   chan<- error // told once: subscribed to all, or why not; then nil
 	isLive  bool         // it was told that all went well
+	initial snapshotSize // with views
 }
 
 // newSubscriber makes the handler of connection i.
@@ -73,6 +74,10 @@ func (s *subscriber) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 	if s.reader.deliver(s, payload) {
 		return
 	}
+	if s.swarm.o.Views {
+		s.viewMessage(payload)
+		return
+	}
 	if bytes.Contains(payload, eventMark) {
 		s.reader.countMalformed()
 		return
@@ -82,15 +87,11 @@ func (s *subscriber) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 		data := gjson.GetBytes(payload, "data").String()
 		s.subscribe(c, gjson.Get(data, "socket_id").Str)
 	case "pusher_internal:subscription_succeeded":
-		if s.pending--; s.pending == 0 {
-			s.tell(nil)
-		}
+		s.confirm()
 	case "pusher:ping":
 		c.Send(pong)
 	case "pusher:error", "pusher:subscription_error":
-		err := fmt.Errorf("%s %s", name, gjson.GetBytes(payload, "data").String())
-		s.swarm.complaints.add(err)
-		s.tell(err)
+		s.fail(fmt.Errorf("%s %s", name, gjson.GetBytes(payload, "data").String()))
 	}
 }
 
@@ -112,6 +113,18 @@ func (s *subscriber) subscribe(c *socket.Conn, socketID string) {
 
 func isSigned(channel string) bool {
 	return len(channel) > 8 && channel[:8] == "private-"
+}
+
+func (s *subscriber) fail(err error) {
+	s.swarm.complaints.add(err)
+	s.tell(err)
+}
+
+// confirm counts one subscription that stands.
+func (s *subscriber) confirm() {
+	if s.pending--; s.pending == 0 {
+		s.tell(nil)
+	}
 }
 
 // tell ends the opening of the connection, once.

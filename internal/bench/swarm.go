@@ -107,6 +107,9 @@ func (s *swarm) openOne(ctx context.Context, i int, ready chan error) error {
 		return err
 	}
 	conn.Start(sub)
+	if s.o.Views {
+		sub.subscribeViews(conn)
+	}
 	select {
 	case err = <-ready:
 	case <-ctx.Done():

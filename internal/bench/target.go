@@ -117,27 +117,52 @@ func isLocal(ip netip.Addr) bool {
 
 // scrape reads the metrics page.
 func (t *target) scrape(ctx context.Context) (gauges, error) {
-	none := gauges{-1, -1}
 	if t.url == "" {
-		return none, nil
+		return gauges{-1, -1}, nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
+	page, err := t.page(ctx)
 	if err != nil {
-		return none, err
+		return gauges{-1, -1}, err
+	}
+	return parseGauges(page), nil
+}
+
+// page is the metrics page.
+func (t *target) page(ctx context.Context) ([]byte, error) { return t.get(ctx, t.url) }
+
+// heap collects the server's garbage and says what is left, in bytes.
+func (t *target) heap(ctx context.Context) (n int64, err error) {
+	u, err := url.Parse(t.url)
+	if err != nil {
+		return 0, err
+	}
+	for range 2 { // pools give up what they hold at the second collection
+		profile, err := t.get(ctx, u.Scheme+"://"+u.Host+"/debug/pprof/heap?gc=1&debug=1")
+		if err != nil {
+			return 0, err
+		}
+		if n, err = parseHeap(profile); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+func (t *target) get(ctx context.Context, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := t.http.Do(req)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	page, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", t.url, resp.Status)
+		err = fmt.Errorf("%s: %s", address, resp.Status)
 	}
-	if err != nil {
-		return none, err
-	}
-	return parseGauges(page), nil
+	return page, err
 }
 
 // goroutines of the server, -1 if unknown.

@@ -12,13 +12,16 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bench"
+	"github.com/millrace/millrace/internal/store/embedded"
 )
 
 // BenchCmd measures a server, or writes the report of all promised numbers.
 type BenchCmd struct {
 	Load   benchLoad   `cmd:"" default:"withargs" help:"Put load on a server and measure what it costs (the default)."`
 	Report benchReport `cmd:"" help:"Measure every promised number beside the floor and write the page about them."`
+	Views  benchViews  `cmd:"" help:"Measure the promised numbers of live views alone, and print them."`
 	Floor  FloorCmd    `cmd:"" hidden:"" help:"Be the floor: a bare loop with one write per delivery."`
+	Engine EngineCmd   `cmd:"" hidden:"" help:"Be an engine of live views that does what standard input says."`
 }
 
 // benchLoad is one run.
@@ -32,6 +35,7 @@ type benchLoad struct {
 	Channels      int           `help:"Channels; connection i subscribes from channel i mod CHANNELS on." short:"m" default:"1"`
 	Subscriptions int           `help:"Subscriptions of each connection." default:"1"`
 	Prefix        string        `help:"Of channel names; channels that begin with private- are signed." default:"bench-"`
+	Views         bool          `help:"Live views: channels are entity types, connections subscribe to their lists, publications are mutations."`
 	Rate          float64       `help:"Publishes per second; latency counts from when each was due." short:"r" xor:"load"`
 	Window        int           `help:"Publishes outstanding, each until its last subscriber has it." short:"w" xor:"load"`
 	Payload       int           `help:"Bytes of event data." default:"128"`
@@ -87,7 +91,7 @@ func (c *benchLoad) Run(ctx context.Context, env *Env) error {
 func (c *benchLoad) scenario(env *Env) (func(context.Context, bench.Options) (*bench.Result, error), bench.Options) {
 	o := bench.Options{
 		URL: c.URL, App: c.App, Key: c.Key, Secret: c.Secret,
-		Connections: c.Connections, Channels: c.Channels, Subscriptions: c.Subscriptions, Prefix: c.Prefix,
+		Connections: c.Connections, Channels: c.Channels, Subscriptions: c.Subscriptions, Prefix: c.Prefix, Views: c.Views,
 		Rate: c.Rate, Window: c.Window, Publishers: c.Publishers, Payload: c.Payload,
 		Warmup: c.Warmup, Duration: c.Duration, Settle: c.Settle, Rounds: c.Churn,
 		ConnectConcurrency: c.ConnectConcurrency, Readers: c.Readers,
@@ -138,7 +142,7 @@ func (c *benchLoad) print(w io.Writer, names []string, results []*bench.Result) 
 // benchReport is the page of promised numbers.
 type benchReport struct {
 	Out    string `help:"Page to write." default:"docs/performance.md" type:"path"`
-	Quick  bool   `help:"A look in under two minutes; its numbers wobble."`
+	Quick  bool   `help:"A look in under three minutes; its numbers wobble."`
 	Commit string `help:"Commit to name, instead of the one the binary was built from."`
 	JSON   bool   `name:"json" help:"Print the whole report as JSON."`
 }
@@ -159,13 +163,7 @@ func (c *benchReport) Run(ctx context.Context, env *Env) error {
 	if err := c.write(report); err != nil {
 		return err
 	}
-	if c.JSON {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(report)
-	} else {
-		err = report.WriteTable(env.Stdout)
-	}
+	err = printReport(env.Stdout, report, c.JSON)
 	if len(report.Faults) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d runs were not clean, see %s", len(report.Faults), c.Out))
 	}
@@ -183,6 +181,43 @@ func (c *benchReport) write(report *bench.Report) (err error) {
 	return errors.Join(report.WriteMarkdown(f), f.Close())
 }
 
+// benchViews is the part of the report about live views.
+type benchViews struct {
+	Quick  bool   `help:"A look; its numbers wobble."`
+	Commit string `help:"Commit to name, instead of the one the binary was built from."`
+	JSON   bool   `name:"json" help:"Print the whole report as JSON."`
+}
+
+// Run measures and prints, and fails if a run was not clean.
+func (c *benchViews) Run(ctx context.Context, env *Env) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	report, err := bench.MakeViewReport(ctx, bench.ReportOptions{
+		Executable: executable, Commit: c.Commit, IsQuick: c.Quick, Progress: env.Stderr,
+	})
+	if err != nil {
+		return err
+	}
+	if err := printReport(env.Stdout, report, c.JSON); err != nil {
+		return err
+	}
+	if len(report.Faults) > 0 {
+		return fmt.Errorf("%d runs were not clean: %s", len(report.Faults), strings.Join(report.Faults, "; "))
+	}
+	return nil
+}
+
+func printReport(w io.Writer, report *bench.Report, isJSON bool) error {
+	if !isJSON {
+		return report.WriteTable(w)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(report)
+}
+
 // FloorCmd is the process that the load generator starts to have something to compare with.
 type FloorCmd struct {
 	Listen string `help:"Address." default:"127.0.0.1:6002"`
@@ -190,3 +225,25 @@ type FloorCmd struct {
 
 // Run serves until ctx ends.
 func (c *FloorCmd) Run(ctx context.Context, _ *Env) error { return bench.RunFloor(ctx, c.Listen) }
+
+// EngineCmd is the process that a report starts to measure mutations without a network.
+type EngineCmd struct {
+	Entities int    `help:"Entities to begin with." default:"100000"`
+	Views    int    `help:"Sorted views over them, up to two." default:"1"`
+	Stored   string `help:"Directory to store them in; without it they are in memory only." placeholder:"DIR" type:"path"`
+}
+
+// Run takes orders until standard input or ctx ends.
+func (c *EngineCmd) Run(ctx context.Context, env *Env) error {
+	o := bench.EngineOptions{Entities: c.Entities, Views: c.Views}
+	if c.Stored == "" {
+		return bench.RunEngine(ctx, o, os.Stdin, env.Stdout)
+	}
+	store, err := embedded.Open(ctx, embedded.Options{Path: c.Stored, Log: env.Log})
+	if err != nil {
+		return err
+	}
+	o.Store = store
+	err = bench.RunEngine(ctx, o, os.Stdin, env.Stdout)
+	return errors.Join(err, store.Close()) //nolint:contextcheck // it closes whatever has ended ctx
+}
