@@ -48,13 +48,54 @@ type Limits struct {
 	MaxBatchSize                  int
 	CacheTTL                      time.Duration // of cache channels; above zero
 	AuthorizationTimeout          time.Duration // with Features.RequireAuthorized; above zero
+	IdempotencyTTL                time.Duration // of the keys of publishes; zero: as the server
+	UserAuthenticationTimeout     time.Duration // with Features.SignIn alone; zero asks for no authorization
 }
 
 // Features of one app, all off in the zero value.
 type Features struct {
 	ClientEvents      bool
 	SubscriptionCount bool
-	RequireAuthorized bool // close connections that stay unauthorized
+	RequireAuthorized bool   // close connections that stay unauthorized
+	RequireTLS        bool   // refuse connections that are not encrypted
+	Idempotency       Switch // keys of publishes
+	SignIn            bool   // users
+	Watchlists        bool   // tell who watches a user when it goes online and offline
+}
+
+// AuthorizeWithin is how long a connection may stay without a sign-in and without a signed
+// subscription; zero is for ever (pusher-protocol 4.2).
+func (a *App) AuthorizeWithin() time.Duration {
+	switch {
+	case a.Features.RequireAuthorized:
+		return a.Limits.AuthorizationTimeout
+	case a.Features.SignIn:
+		return a.Limits.UserAuthenticationTimeout
+	default:
+		return 0
+	}
+}
+
+// Switch is a feature that an app may leave to the server.
+type Switch string
+
+// The positions of a Switch. Its zero value inherits, too.
+const (
+	SwitchInherit Switch = "inherit"
+	SwitchOn      Switch = "on"
+	SwitchOff     Switch = "off"
+)
+
+// Or is whether the feature is on, where the server says inherited.
+func (s Switch) Or(inherited bool) bool {
+	switch s {
+	case SwitchOn:
+		return true
+	case SwitchOff:
+		return false
+	default:
+		return inherited
+	}
 }
 
 // Registry finds apps. Implementations are safe for concurrent use.

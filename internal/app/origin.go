@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -126,6 +127,11 @@ func isDomain(s string, port bool) bool {
 		}
 	}
 	return true
+}
+
+// AllowsAll reports whether everyone is allowed, whatever the header says.
+func (o Origins) AllowsAll() bool {
+	return len(o.rules) == 0 || slices.ContainsFunc(o.rules, func(r originRule) bool { return r.kind == originAny })
 }
 
 // Allows reports whether a connection with this Origin header, empty if it had none, may

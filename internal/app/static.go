@@ -4,10 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
 )
 
-// Static is a registry of apps that are known from the start. It is immutable.
+// Static is a registry of apps that are given as a whole. Safe for concurrent use: each call
+// sees the apps from before or from after a Swap, never a mixture.
 type Static struct {
+	tables atomic.Pointer[tables]
+}
+
+// tables is immutable.
+type tables struct {
 	byKey, byID map[string]*App
 }
 
@@ -16,34 +27,64 @@ var _ Registry = (*Static)(nil)
 // NewStatic registers apps. The error joins everything wrong with them: what Validate
 // finds, and keys or ids that two apps share.
 func NewStatic(apps []*App) (*Static, error) {
-	s := &Static{byKey: make(map[string]*App, len(apps)), byID: make(map[string]*App, len(apps))}
+	t := &tables{byKey: make(map[string]*App, len(apps)), byID: make(map[string]*App, len(apps))}
 	var errs []error
 	for i, a := range apps {
 		for _, p := range Validate(a) {
 			errs = append(errs, fmt.Errorf("app %d (%q): %s: %s", i, a.ID, p.Field, p.Message))
 		}
-		if _, taken := s.byID[a.ID]; taken {
+		if _, taken := t.byID[a.ID]; taken {
 			errs = append(errs, fmt.Errorf("app %d (%q): ID: another app has it", i, a.ID))
 		}
-		if _, taken := s.byKey[a.Key]; taken {
+		if _, taken := t.byKey[a.Key]; taken {
 			errs = append(errs, fmt.Errorf("app %d (%q): Key: another app has it", i, a.ID))
 		}
-		s.byID[a.ID], s.byKey[a.Key] = a, a
+		t.byID[a.ID], t.byKey[a.Key] = a, a
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	s := &Static{}
+	s.tables.Store(t)
 	return s, nil
 }
 
+// Swap takes over the apps of next, which must not be used any more, and returns the ids of
+// those that were enabled before and are not, or not there, now. An app whose settings are
+// the same stays the same *App, so that what is made once per app is not made anew. Calls
+// must not overlap.
+func (s *Static) Swap(next *Static) (gone []string) {
+	was, is := s.tables.Load(), next.tables.Load()
+	for id, a := range was.byID {
+		b := is.byID[id]
+		switch {
+		case a.Enabled && (b == nil || !b.Enabled):
+			gone = append(gone, id)
+		case b != nil && reflect.DeepEqual(a, b):
+			is.byID[id], is.byKey[a.Key] = a, a
+		}
+	}
+	s.tables.Store(is)
+	return gone
+}
+
 // ByKey finds an app by its key.
-func (s *Static) ByKey(_ context.Context, key string) (*App, error) { return find(s.byKey, key) }
+func (s *Static) ByKey(_ context.Context, key string) (*App, error) {
+	return find(s.tables.Load().byKey, key)
+}
 
 // ByID finds an app by its id.
-func (s *Static) ByID(_ context.Context, id string) (*App, error) { return find(s.byID, id) }
+func (s *Static) ByID(_ context.Context, id string) (*App, error) {
+	return find(s.tables.Load().byID, id)
+}
+
+// All is every app there is, sorted by id.
+func (s *Static) All() []*App {
+	return slices.SortedFunc(maps.Values(s.tables.Load().byID), func(a, b *App) int { return strings.Compare(a.ID, b.ID) })
+}
 
 // Len is the number of apps.
-func (s *Static) Len() int { return len(s.byID) }
+func (s *Static) Len() int { return len(s.tables.Load().byID) }
 
 func find(apps map[string]*App, name string) (*App, error) {
 	if a, ok := apps[name]; ok {

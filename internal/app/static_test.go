@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,5 +77,40 @@ func TestValidateListsEverything(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+func TestSwapTellsWhoIsGoneAndKeepsWhoIsUnchanged(t *testing.T) {
+	t.Parallel()
+	off := valid("off", "k-off")
+	off.Enabled = false
+	s, err := app.NewStatic([]*app.App{valid("same", "k1"), valid("removed", "k2"), valid("disabled", "k3"), valid("rotated", "k4"), off})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, _ := s.ByID(t.Context(), "same")
+	disabled := valid("disabled", "k3")
+	disabled.Enabled = false
+	next, err := app.NewStatic([]*app.App{valid("same", "k1"), disabled, valid("rotated", "k5"), valid("new", "k6")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := s.Swap(next)
+	slices.Sort(gone)
+	if diff := cmp.Diff([]string{"disabled", "removed"}, gone); diff != "" {
+		t.Errorf("gone (-want +got):\n%s", diff)
+	}
+	if got, err := s.ByKey(t.Context(), "k1"); got != same || err != nil {
+		t.Errorf("the unchanged app is another one: %v, %v", got, err)
+	}
+	for key, want := range map[string]string{"k5": "rotated", "k6": "new"} {
+		if got, err := s.ByKey(t.Context(), key); err != nil || got.ID != want {
+			t.Errorf("ByKey(%s) = %v, %v", key, got, err)
+		}
+	}
+	for _, key := range []string{"k2", "k4"} {
+		if _, err := s.ByKey(t.Context(), key); !errors.Is(err, app.ErrNotFound) {
+			t.Errorf("ByKey(%s): got %v, want ErrNotFound", key, err)
+		}
 	}
 }

@@ -48,6 +48,7 @@ func Validate(a *App) []Problem {
 	report(l.CacheTTL <= 0, "CacheTTL", "must be above zero")
 	report(a.Features.RequireAuthorized && l.AuthorizationTimeout <= 0,
 		"AuthorizationTimeout", "must be above zero where authorization is required")
+	report(l.UserAuthenticationTimeout < 0, "UserAuthenticationTimeout", "below zero; zero asks for no authorization")
 	return found
 }
 

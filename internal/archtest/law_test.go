@@ -34,6 +34,7 @@ var ranks = map[string]int{
 
 	"internal/channel": 3,
 	"internal/view":    3,
+	"internal/webhook": 3,
 
 	"internal/session":        4,
 	"internal/session/pusher": 4,
@@ -46,6 +47,7 @@ var ranks = map[string]int{
 	"internal/client":         4,
 
 	"internal/server": 5,
+	"internal/doctor": 5,
 	"internal/cli":    6,
 	"cmd/millrace":    7,
 }
@@ -82,12 +84,12 @@ var only = map[string]rule{
 		"the server is wired in one place and started from one place",
 	},
 	"golang.org/x/sys/...": {
-		[]string{"internal/socket", "internal/bench"},
-		"system calls belong to the connection engine; bench measures processes and runs the bare loop",
+		[]string{"internal/socket", "internal/bench", "internal/cli"},
+		"system calls belong to the connection engine; bench measures processes and runs the bare loop; cli reads the clock that systemd asks for",
 	},
 	"syscall": {
-		[]string{"internal/socket", "internal/bench", "internal/cli"},
-		"as golang.org/x/sys; cli names the signals that end the process",
+		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server"},
+		"as golang.org/x/sys; cli names the signals that end the process; server tells a dead unix socket by its error",
 	},
 	"unsafe": {
 		[]string{"internal/socket", "internal/websocket", "internal/jsontext"},
@@ -142,12 +144,14 @@ var spawns = map[string]string{
 	"internal/socket":         "pollers and borrowed goroutines; Engine.Run joins them",
 	"internal/hub":            "one flusher per shard; Hub.Run joins them",
 	"internal/bus":            "delivery to receivers; the bus's shutdown joins it",
+	"internal/webhook":        "one worker per endpoint that has something to send, and one writer; Run joins them",
 	"internal/entity":         "the applier; Engine.Run is it",
 	"internal/store/embedded": "the keeper of the database file; Close joins it",
 	"internal/server":         "listeners and lifecycles; Server.Run joins them",
 	"internal/cli":            "signals and output; ends with the command",
 	"internal/bench":          "publishers, subscribers and the progress line; end with the run",
 	"internal/client":         "the read loop of one connection; ends with Close",
+	"internal/doctor":         "the subscriber of the test publish; ends with its check",
 }
 
 // pure packages hold data and arithmetic: what they must not import, and why.

@@ -16,6 +16,7 @@ type quiet struct{ channel.Connection }
 
 func (*quiet) Reply(*protocol.Message)                { /* thrown away */ }
 func (*quiet) ReplyPublication(*protocol.Publication) { /* thrown away */ }
+func (*quiet) Terminate()                             { /* nobody is signed in */ }
 func (*quiet) WriteSegments([]bufpool.Segment)        { /* thrown away */ }
 func (*quiet) IsCongested(int) bool                   { return false }
 

@@ -70,11 +70,27 @@ func (e *Engine) relay(ctx context.Context, c *Connection, s *subscription, cmd 
 	if err := e.hub.Reserve(ctx, p.Size()); err != nil {
 		return refusedBackpressure, protocol.ErrClientEvent.Withf("The server is busy; send the client event again later")
 	}
-	if _, err := e.bus.Publish(ctx, p, bus.Retention{}); err != nil {
+	if err := e.send(ctx, s.channel, p); err != nil {
 		e.log.Error("client event not published", "app", p.Topic.App, "err", err)
 		return refusedInternal, protocol.ErrClientEvent.Withf("The client event could not be delivered; send it again later")
 	}
 	return "", nil
+}
+
+// send publishes a client event. The observer hears of the events of a channel in their order,
+// and for that alone the lock is held.
+func (e *Engine) send(ctx context.Context, ch *channel, p *protocol.Publication) error {
+	if e.observer == nil {
+		_, err := e.bus.Publish(ctx, p, bus.Retention{})
+		return err
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	_, err := e.bus.Publish(ctx, p, bus.Retention{})
+	if err == nil {
+		e.observer.ClientEvent(p.Topic.App, p.Topic.Name, p.Event, p.Data, p.Except.String(), p.UserID)
+	}
+	return err
 }
 
 // userOf is the member as whom the connection is there, "" in kinds without members.

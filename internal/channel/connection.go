@@ -20,6 +20,9 @@ type Replier interface {
 	// ReplyPublication sends p to this connection alone, encoded as any delivery of it and
 	// whatever p.Except says: the replay of a cache channel.
 	ReplyPublication(p *protocol.Publication)
+	// Terminate closes the connection because the app wants its user gone. It may be called
+	// from any goroutine.
+	Terminate()
 }
 
 // Connection is a connection's part in channels; embedded by value in its session, attached
@@ -28,10 +31,10 @@ type Replier interface {
 type Connection struct {
 	hub.Subscriber
 	app     *app.App
-	replier Replier
+	replier Replier                  // nil once it has left
 	few     []*subscription          // all, unless many is set
 	many    map[string]*subscription // all, by name of the channel
-	hasLeft bool
+	user    *user                    // nil unless signed in
 }
 
 // subscription is a connection's place in a channel.
@@ -43,6 +46,8 @@ type subscription struct {
 // Init prepares c, which is the zero value before. a's limits and features rule c for as
 // long as it lasts.
 func (c *Connection) Init(a *app.App, r Replier) { c.app, c.replier = a, r }
+
+func (c *Connection) hasLeft() bool { return c.replier == nil }
 
 // IsSubscribed reports whether c is subscribed to the channel.
 func (c *Connection) IsSubscribed(name string) bool { return c.find(name) != nil }

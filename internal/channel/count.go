@@ -32,9 +32,12 @@ func (n *notice) due(subs int) time.Time {
 	return n.last.Add(noticeInterval)
 }
 
-// countChangedLocked tells the subscribers how many they are, at once after a quiet time,
+// countChangedLocked tells the observer, and the subscribers how many they are, at once after a quiet time,
 // else as soon as the interval allows. The app is that of the connection that joined or left.
 func (e *Engine) countChangedLocked(ctx context.Context, ch *channel, a *app.App) {
+	if e.observer != nil && !ch.kind.HasMembers() {
+		e.observer.SubscriptionCount(ch.topic.App, ch.topic.Name, ch.subs)
+	}
 	if !a.Features.SubscriptionCount || ch.kind.HasMembers() || ch.subs == 0 {
 		return
 	}

@@ -40,3 +40,4 @@ type silent struct{}
 
 func (silent) Reply(*protocol.Message)                { /* thrown away */ }
 func (silent) ReplyPublication(*protocol.Publication) { /* thrown away */ }
+func (silent) Terminate()                             { /* nobody is signed in */ }

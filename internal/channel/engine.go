@@ -14,6 +14,8 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default none
 	Metrics *Metrics         // default unregistered
+
+	Observer Observer // default none
 }
 
 // Engine decides everything about channels on this node. It is safe for concurrent use;
@@ -25,13 +27,15 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *Metrics
 
+	observer Observer // may be nil
+
 	table   table
 	notices schedule
 }
 
 // New makes an Engine that publishes through b. h must be the receiver of b.
 func New(h *hub.Hub, b bus.Bus, o Options) *Engine {
-	e := &Engine{hub: h, bus: b, now: o.Now, log: o.Log, metrics: o.Metrics}
+	e := &Engine{hub: h, bus: b, now: o.Now, log: o.Log, metrics: o.Metrics, observer: o.Observer}
 	if e.now == nil {
 		e.now = time.Now
 	}

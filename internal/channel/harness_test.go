@@ -52,10 +52,15 @@ func inNode(t *testing.T, test func(t *testing.T, n *node)) {
 
 func newNode(t testing.TB, o hub.Options) *node {
 	t.Helper()
+	return newNodeWith(t, o, channel.Options{})
+}
+
+func newNodeWith(t testing.TB, o hub.Options, channels channel.Options) *node {
+	t.Helper()
 	o.Codecs = [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}
 	h := hub.New(o)
 	b := newBus(t, h)
-	n := &node{t: t, hub: h, bus: b, Engine: channel.New(h, b, channel.Options{}), app: testApp()}
+	n := &node{t: t, hub: h, bus: b, Engine: channel.New(h, b, channels), app: testApp()}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
@@ -151,8 +156,9 @@ type conn struct {
 	n       *node
 	onReply func(*protocol.Message) // runs after the reply is recorded
 
-	mu     sync.Mutex
-	frames []frame
+	mu         sync.Mutex
+	frames     []frame
+	terminated int
 }
 
 // frame is a message as a client reads it.
@@ -190,6 +196,12 @@ func (c *conn) Reply(m *protocol.Message) {
 
 func (c *conn) ReplyPublication(p *protocol.Publication) {
 	c.record(pusher.Codec{}.AppendPublication(nil, p))
+}
+
+func (c *conn) Terminate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.terminated++
 }
 
 // WriteSegments reads unmasked, unfragmented frames.

@@ -21,18 +21,20 @@ func (e *Engine) drop(ctx context.Context, c *Connection, s *subscription) {
 	c.remove(s)
 }
 
-// Leave ends all subscriptions of a connection that is gone, with every effect on the
-// others, and detaches it from the hub. Idempotent. Subscribe refuses c from then on.
+// Leave ends all subscriptions and the sign-in of a connection that is gone, with every effect
+// on the others, and detaches it from the hub. Idempotent. Subscribe and SignIn refuse c from
+// then on.
 func (e *Engine) Leave(c *Connection) {
-	if c.hasLeft {
+	if c.hasLeft() {
 		return
 	}
-	c.hasLeft = true
 	c.Detach()
 	for s := range c.all() {
 		e.leave(context.Background(), c, s)
 	}
 	c.few, c.many = nil, nil
+	e.signOut(c)
+	c.replier = nil // nobody reaches for it, for c is in no list of users
 }
 
 // leave does not take s off c's list. It always happens: whether ctx has ended means nothing.
@@ -63,6 +65,9 @@ func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription
 			if err != nil {
 				e.metrics.noticeFailures.Inc()
 			}
+			if e.observer != nil {
+				e.observer.MemberRemoved(ch.topic.App, ch.topic.Name, userID)
+			}
 		}
 	}
 	if ch.subs == 0 {
@@ -70,6 +75,9 @@ func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription
 		e.bus.Unsubscribe(ch.topic)
 		e.table.removeLocked(ch)
 		e.metrics.channels.Dec()
+		if e.observer != nil {
+			e.observer.Vacated(ch.topic.App, ch.topic.Name)
+		}
 	}
 	return err
 }

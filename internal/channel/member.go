@@ -40,6 +40,19 @@ func ParseMember(channelData string, maxInfo int) (protocol.Member, *protocol.Er
 	return protocol.Member{UserID: userID, Info: info.Compact()}, nil
 }
 
+// SignedInMember is the member that c joins as when it sends no channel_data: the user it is
+// signed in as (pusher-protocol 2.7). isSignedIn is false when it is not. maxInfo bounds
+// user_info; 0 does not.
+func (c *Connection) SignedInMember(maxInfo int) (m protocol.Member, isSignedIn bool, err *protocol.Error) {
+	if c.user == nil {
+		return m, false, nil
+	}
+	if !fits(c.user.info, maxInfo) {
+		return m, true, protocol.ErrMemberTooLarge.Withf("user_data.user_info has more than %d bytes; send less of it", maxInfo)
+	}
+	return protocol.Member{UserID: c.user.id(), Info: c.user.info}, true, nil
+}
+
 // fits reports whether v has at most limit bytes as pusher-protocol 2.7 and 3 count them: a
 // string by its own bytes, anything else as compact JSON. 0 is no limit.
 func fits(v jsontext.Value, limit int) bool {

@@ -6,6 +6,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type Metrics struct {
 	subscriptions   prometheus.Gauge
 	channels        prometheus.Gauge
+	signedIn        prometheus.Gauge
+	usersOnline     prometheus.Gauge
 	publishedAPI    prometheus.Counter
 	publishedClient prometheus.Counter
 	refused         *prometheus.CounterVec // by refusal
@@ -25,6 +27,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "millrace_channel_occupied_channels",
 		Help: "Channels with at least one subscription on this node now.",
 	})
+	signedIn := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "millrace_channel_signed_in_connections",
+		Help: "Connections that are signed in as a user now.",
+	})
+	usersOnline := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "millrace_channel_online_users",
+		Help: "Users with at least one signed-in connection on this node now.",
+	})
 	published := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_channel_publications_total",
 		Help: "Events accepted, once for each channel, by source: api or client.",
@@ -42,11 +52,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help: "Notices about members or counts that the bus did not take.",
 	})
 	if r != nil {
-		r.MustRegister(subscriptions, channels, published, refused, replays, failures)
+		r.MustRegister(subscriptions, channels, signedIn, usersOnline, published, refused, replays, failures)
 	}
 	return &Metrics{
 		subscriptions:   subscriptions,
 		channels:        channels,
+		signedIn:        signedIn,
+		usersOnline:     usersOnline,
 		publishedAPI:    published.WithLabelValues("api"),
 		publishedClient: published.WithLabelValues("client"),
 		refused:         refused,

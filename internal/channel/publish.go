@@ -20,8 +20,6 @@ type Event struct {
 // Publish sends events in order; those to cache channels also become the cached value. It
 // waits for room for all of them until ctx ends (hub.ErrBackpressure), before anything is
 // sent. Another error comes from the bus: events before the one that failed were sent.
-//
-// User channels deliver to nobody: there is no sign-in yet.
 func (e *Engine) Publish(ctx context.Context, a *app.App, events []Event) error {
 	size := 0
 	for i := range events {
@@ -36,11 +34,9 @@ func (e *Engine) Publish(ctx context.Context, a *app.App, events []Event) error 
 		if kind.HasCache() {
 			retention.TTL = a.Limits.CacheTTL
 		}
-		if !kind.IsUser() {
-			p := events[i].publication(a)
-			if _, err := e.bus.Publish(ctx, &p, retention); err != nil {
-				return fmt.Errorf("channel: publish: %w", err)
-			}
+		p := events[i].publication(a)
+		if _, err := e.bus.Publish(ctx, &p, retention); err != nil {
+			return fmt.Errorf("channel: publish: %w", err)
 		}
 		e.metrics.publishedAPI.Inc()
 	}

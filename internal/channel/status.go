@@ -22,7 +22,7 @@ type Status struct {
 // User channels are never occupied.
 func (e *Engine) Channels(a *app.App, prefix string) []Status {
 	found := e.table.all(func(t protocol.Topic) bool {
-		return t.App == a.ID && strings.HasPrefix(t.Name, prefix)
+		return t.App == a.ID && strings.HasPrefix(t.Name, prefix) && !KindOf(t.Name).IsUser()
 	})
 	list := make([]Status, 0, len(found))
 	for _, ch := range found {
@@ -34,10 +34,10 @@ func (e *Engine) Channels(a *app.App, prefix string) []Status {
 	return list
 }
 
-// Channel is the status of one channel, occupied or not.
+// Channel is the status of one channel, occupied or not. User channels never are.
 func (e *Engine) Channel(a *app.App, name string) Status {
 	ch := e.table.find(protocol.Topic{App: a.ID, Name: name})
-	if ch == nil {
+	if ch == nil || ch.kind.IsUser() {
 		return Status{Name: name}
 	}
 	return ch.status()

@@ -82,6 +82,8 @@ func TestMetrics(t *testing.T) {
 		}
 		want := map[string]float64{
 			"millrace_channel_subscriptions":                              2,
+			"millrace_channel_online_users":                               0,
+			"millrace_channel_signed_in_connections":                      0,
 			"millrace_channel_occupied_channels":                          2,
 			"millrace_channel_publications_total api":                     1,
 			"millrace_channel_publications_total client":                  1,

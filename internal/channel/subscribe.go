@@ -29,7 +29,7 @@ type state struct {
 // again more is published than a held subscription keeps (hub.ErrHeldOverflow) does an error
 // come after success was sent: then c has left the channel with every effect of that.
 func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m protocol.Member) *protocol.Error {
-	if c.hasLeft {
+	if c.hasLeft() {
 		return protocol.ErrInternal
 	}
 	if s := c.find(name); s != nil {
@@ -37,7 +37,7 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 	}
 	kind := KindOf(name)
 	if kind.IsUser() {
-		return protocol.ErrUserChannel
+		return c.subscribeUser(name)
 	}
 	topic := protocol.Topic{App: c.app.ID, Name: name}
 	if kind.HasMembers() {
@@ -77,6 +77,9 @@ func (e *Engine) join(ctx context.Context, c *Connection, s *subscription, topic
 			return state{}, err
 		}
 		e.metrics.channels.Inc()
+		if e.observer != nil {
+			e.observer.Occupied(topic.App, topic.Name)
+		}
 	}
 	ch.subs++
 	e.metrics.subscriptions.Inc()
@@ -99,8 +102,15 @@ func (e *Engine) enterLocked(ctx context.Context, c *Connection, ch *channel, m 
 			ch.members.Leave(c.ID()) // nobody was told, so nobody needs to hear of the leave
 			return state{}, err
 		}
+		if e.observer != nil {
+			e.observer.MemberAdded(ch.topic.App, ch.topic.Name, m.UserID)
+		}
 	}
-	return e.readLocked(ctx, ch)
+	st, err := e.readLocked(ctx, ch)
+	if err == nil && e.observer != nil && ch.kind.HasCache() && st.replay == nil && st.cacheErr == nil {
+		e.observer.CacheMiss(ch.topic.App, ch.topic.Name)
+	}
+	return st, err
 }
 
 func memberAdded(c *Connection, topic protocol.Topic, m protocol.Member) *protocol.Publication {

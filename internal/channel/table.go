@@ -12,8 +12,13 @@ const stripes = 64
 
 // channel is one occupied channel of this node.
 //
-// Invariants: while it is in the table and unlocked, subs is above zero and the bus is
-// subscribed exactly once. Once it is gone it is never joined again.
+// Invariants: while it is in the table and unlocked, subs or watchers is above zero, and the
+// bus is subscribed to its topic exactly once while subs is. Once it is gone it is never joined
+// again.
+//
+// A channel of user kind has the connections that are signed in as its user for subscribers:
+// the user is online while there are any. The users who watch it are subscribed to another
+// topic; see watchTopic.
 type channel struct {
 	topic protocol.Topic // immutable
 	kind  Kind           // immutable
@@ -23,6 +28,10 @@ type channel struct {
 	subs    int           // subscribed connections
 	members *presence.Set // nil unless the kind has members
 	notice  *notice       // nil until a count is due
+
+	// Of user kind only.
+	users    *user // its connections, newest first
+	watchers int   // subscriptions to its watch topic
 }
 
 // table finds channels. Its locks are taken after a channel's, and only to look at the map.
@@ -48,7 +57,7 @@ func (t *table) stripe(topic protocol.Topic) *stripe {
 }
 
 // lock returns the channel of topic, locked and not gone. A new one has no subscribers; the
-// caller adds one or removes it before it unlocks.
+// caller adds one, or a watcher, or removes it before it unlocks.
 func (t *table) lock(topic protocol.Topic) *channel {
 	s := t.stripe(topic)
 	for {

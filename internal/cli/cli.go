@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -20,6 +22,10 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Log            *slog.Logger
 	Environ        []string // as os.Environ
+
+	// Hangups makes requests to read the configuration again arrive, until stop is called;
+	// nil: nobody asks.
+	Hangups func() (asked <-chan os.Signal, stop func())
 }
 
 // root is the grammar. Each command has a method Run(context.Context, *Env) error.
@@ -31,8 +37,20 @@ type root struct {
 	Subscribe SubscribeCmd `cmd:"" help:"Print the events of channels as they come."`
 	View      ViewCmd      `cmd:"" help:"Feed live views and show them."`
 	Token     TokenCmd     `cmd:"" help:"Make and check the session tokens of live views."`
+	Doctor    DoctorCmd    `cmd:"" help:"Look for what is wrong with a server and what is around it, and say how to right it."`
 	Bench     BenchCmd     `cmd:"" help:"Put load on a server and measure it."`
 	Version   VersionCmd   `cmd:"" help:"Print the version."`
+}
+
+// variable is the value of an environment variable, empty if it is not set.
+func (e *Env) variable(name string) string {
+	value := ""
+	for _, entry := range e.Environ {
+		if n, v, _ := strings.Cut(entry, "="); n == name {
+			value = v // of a repeated one the last counts
+		}
+	}
+	return value
 }
 
 // exit is how kong's wish to end the program (after --help) reaches Main.

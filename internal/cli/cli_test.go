@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,7 +18,13 @@ import (
 	"github.com/millrace/millrace/internal/cli"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also the program, for tests that need it as a process of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(cli.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // TestScripts runs the commands in the process of the test: "millrace" is [cli.Main], and
 // "serve" is the same in the background until "stop".
@@ -37,7 +44,7 @@ func TestScripts(t *testing.T) {
 }
 
 func environment(ts *testscript.TestScript) (environ []string) {
-	for _, name := range []string{"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "APPS_0_VIEWS_SIGNING_KEY", "METRICS_LISTEN", "STORE_DRIVER"} {
+	for _, name := range []string{"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "APPS_0_VIEWS_SIGNING_KEY", "HTTP_LISTEN", "METRICS_LISTEN", "STORE_DRIVER"} {
 		if v := ts.Getenv("MILLRACE_" + name); v != "" {
 			environ = append(environ, "MILLRACE_"+name+"="+v)
 		}

@@ -10,12 +10,34 @@ import (
 )
 
 // Run is Main for the running process: SIGINT and SIGTERM ask the command to end, a second
-// one ends the process at once.
+// one ends the process at once, with the exit code of a process that dies of it.
 func Run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends with the process
+		<-signals
+		stop()
+		os.Exit(exitCode(<-signals))
+	}()
 	return Main(ctx, os.Args[1:], process())
+}
+
+// exitCode is what a shell reports of a process that died of a signal.
+func exitCode(s os.Signal) int {
+	n, ok := s.(syscall.Signal)
+	if !ok {
+		return 1
+	}
+	return 128 + int(n)
+}
+
+// hangups passes on the SIGHUPs of the process until stop.
+func hangups() (asked <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1) // one that waits stands for all
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
 }
 
 // process is the Env of the running process. Logs go to standard error: as text when that
@@ -26,6 +48,7 @@ func process() *Env {
 		Stderr:  os.Stderr,
 		Log:     newLogger(os.Stderr, isTerminal(os.Stderr), slog.LevelInfo),
 		Environ: os.Environ(),
+		Hangups: hangups,
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"slices"
+	"strconv"
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/server"
@@ -16,15 +19,17 @@ type ServeCmd struct {
 	Listen string `help:"Address for clients and the HTTP API, instead of the configured one." placeholder:"ADDR"`
 }
 
+// Run serves until ctx ends. A hangup reads the configuration again.
 func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
-	if c.Listen != "" {
-		env.Environ = append(env.Environ, "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
-	}
-	cfg, err := config.Load(c.Config, env.Environ, server.Check)
+	cfg, err := c.load(env)
 	if err != nil {
 		return err
 	}
-	log, err := configuredLogger(env, cfg.Log)
+	log, level, err := configuredLogger(env, cfg.Log)
+	if err != nil {
+		return err
+	}
+	inherited, err := inheritedListener(env)
 	if err != nil {
 		return err
 	}
@@ -32,6 +37,10 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
+	if inherited != nil {
+		s.Inherit(inherited)
+	}
+	p := &serving{cmd: c, env: env, server: s, log: log, level: level, notify: notifier{env.variable("NOTIFY_SOCKET"), log}}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }() // ends with ctx, or with a listener
 	select {
@@ -39,18 +48,88 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	case <-s.Ready():
 	}
-	attrs := []any{"addr", s.Addr().String(), "version", buildVersion()}
-	if a := s.MetricsAddr(); a != nil {
+	p.announce()
+	if c.Config == "" && s.Addr().Network() == "tcp" {
+		c.greet(env, cfg, s)
+	}
+	return p.wait(ctx, done)
+}
+
+// load reads the configuration.
+func (c *ServeCmd) load(env *Env) (*config.Config, error) {
+	environ := env.Environ
+	if c.Listen != "" {
+		environ = append(slices.Clone(environ), "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
+	}
+	return config.Load(c.Config, environ, server.Check)
+}
+
+// serving is a server that answers, and whoever is to be told about it.
+type serving struct {
+	cmd    *ServeCmd
+	env    *Env
+	server *server.Server
+	log    *slog.Logger
+	level  *slog.LevelVar
+	notify notifier
+}
+
+func (p *serving) announce() {
+	attrs := []any{"addr", p.server.Addr().String(), "version", buildVersion()}
+	if a := p.server.MetricsAddr(); a != nil {
 		attrs = append(attrs, "metrics_addr", a.String())
 	}
 	if n, ok := descriptorLimit(); ok {
 		attrs = append(attrs, "max_descriptors", n)
 	}
-	log.Info("serving", attrs...)
-	if c.Config == "" {
-		c.greet(env, cfg, s)
+	p.log.Info("serving", attrs...)
+	p.notify.send("READY=1")
+}
+
+// wait returns when the server has ended.
+func (p *serving) wait(ctx context.Context, done <-chan error) error {
+	var asked <-chan os.Signal
+	if p.env.Hangups != nil {
+		var stop func()
+		asked, stop = p.env.Hangups()
+		defer stop()
 	}
-	return <-done
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			p.notify.send("STOPPING=1")
+			return <-done
+		case <-asked:
+			p.notify.send("RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(monotonicMicroseconds(), 10))
+			p.reload(ctx)
+			p.notify.send("READY=1")
+		}
+	}
+}
+
+// reload takes a new configuration over. One with problems changes nothing.
+func (p *serving) reload(ctx context.Context) {
+	cfg, err := p.cmd.load(p.env)
+	if err == nil {
+		err = p.server.Reload(ctx, cfg)
+	}
+	if err == nil {
+		err = p.level.UnmarshalText([]byte(cfg.Log.Level))
+	}
+	if err == nil {
+		return
+	}
+	wrong, ok := errors.AsType[*config.Error](err)
+	if !ok {
+		p.log.Error("configuration not reloaded; the running one stays", "err", err)
+		return
+	}
+	for _, problem := range wrong.Problems {
+		p.log.Error("problem in the new configuration", "problem", problem.String())
+	}
+	p.log.Error("configuration not reloaded; the running one stays", "problems", len(wrong.Problems))
 }
 
 // greet tells somebody who tries things out what to do next.
@@ -73,12 +152,12 @@ Millrace runs a development app: id %s, key %s, secret %s
 `, a.ID, a.Key, a.Secret.Reveal(), url)
 }
 
-// configuredLogger is env.Log as the configuration wants it.
-func configuredLogger(env *Env, c config.Log) (*slog.Logger, error) {
-	var level slog.Level
+// configuredLogger is env.Log as the configuration wants it, and how to change its level.
+func configuredLogger(env *Env, c config.Log) (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, errors.New("log.level: " + err.Error())
+		return nil, nil, errors.New("log.level: " + err.Error())
 	}
 	text := c.Format == "text" || c.Format == "auto" && isTerminal(env.Stderr)
-	return newLogger(env.Stderr, text, level), nil
+	return newLogger(env.Stderr, text, level), level, nil
 }

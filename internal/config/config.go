@@ -12,41 +12,64 @@ package config
 
 // Config is everything that can be set.
 type Config struct {
-	HTTP        HTTP      `toml:"http"`
-	Metrics     Metrics   `toml:"metrics"`
-	WebSocket   WebSocket `toml:"websocket"`
-	Handshake   Handshake `toml:"handshake"`
-	Shutdown    Shutdown  `toml:"shutdown"`
-	Log         Log       `toml:"log"`
-	Development Dev       `toml:"development"`
-	Store       Store     `toml:"store"`
-	Views       Views     `toml:"views"`
-	Usage       Usage     `toml:"usage"`
-	Audit       Audit     `toml:"audit"`
-	Telemetry   Telemetry `toml:"telemetry"`
-	Apps        []App     `toml:"apps"`
+	HTTP        HTTP        `toml:"http"`
+	Metrics     Metrics     `toml:"metrics"`
+	WebSocket   WebSocket   `toml:"websocket"`
+	Handshake   Handshake   `toml:"handshake"`
+	Limits      Limits      `toml:"limits"`
+	Idempotency Idempotency `toml:"idempotency"`
+	Shutdown    Shutdown    `toml:"shutdown"`
+	Log         Log         `toml:"log"`
+	Development Dev         `toml:"development"`
+	Store       Store       `toml:"store"`
+	Views       Views       `toml:"views"`
+	Usage       Usage       `toml:"usage"`
+	Audit       Audit       `toml:"audit"`
+	Telemetry   Telemetry   `toml:"telemetry"`
+	Apps        []App       `toml:"apps"`
 }
 
 // HTTP is the listener for clients and for the HTTP API.
 type HTTP struct {
-	// Address of the listener that serves WebSocket connections and the HTTP API.
+	// Address of the listener that serves WebSocket connections and the HTTP API, or "unix:" and the path of a socket.
 	Listen string `toml:"listen"`
+	// Permissions of the socket, in octal, when listen is one.
+	SocketMode string `toml:"socket_mode"`
 	// Largest body of an HTTP API request; a larger one gets 413.
 	MaxBody Size `toml:"max_body"`
 	// Largest header of any request, handshakes included.
 	MaxHeader Size `toml:"max_header"`
 	// How long a new connection may take to send its request header.
 	ReadHeaderTimeout Duration `toml:"read_header_timeout"`
-	// PEM file with the certificate chain. Set together with tls_key_file, it makes the listener speak TLS only.
+	// PEM file with the certificate chain. Set together with tls_key_file, it makes the listener speak TLS only. Both files are followed: a renewed certificate needs no restart.
 	TLSCertFile string `toml:"tls_cert_file"`
 	// PEM file with the private key of the certificate.
 	TLSKeyFile string `toml:"tls_key_file"`
+
+	// Proxies before this server, as addresses or networks such as "10.0.0.0/8", or "unix" for whoever connects to a socket. Their X-Forwarded-For, X-Real-IP and X-Forwarded-Proto say where a client is, and whether it speaks TLS.
+	TrustedProxies []string `toml:"trusted_proxies"`
+	// Web origins whose pages may call the HTTP API, such as "https://shop.example" or "*.example.com". "*" or "any" is all of them; an empty list is none.
+	CORSOrigins []string `toml:"cors_origins"`
+	// HTTP methods that those pages may use. Empty means those that there are.
+	CORSMethods []string `toml:"cors_methods"`
+	// Request headers that those pages may send. Empty means those that are needed.
+	CORSHeaders []string `toml:"cors_headers"`
+	// Lets those pages send cookies and the like. Never with "*" or "any".
+	CORSCredentials bool `toml:"cors_credentials"`
+	// Serves /stats and /usage on this listener, too, to everybody: they are not signed.
+	Stats bool `toml:"stats"`
 }
 
 // Metrics is the second listener, for operators.
 type Metrics struct {
 	// Address of the listener that serves /metrics. Keep it private. Empty turns it off.
 	Listen string `toml:"listen"`
+	// PEM file with the certificate chain of this listener, which makes it speak TLS only. Set together with tls_key_file; both are followed.
+	TLSCertFile string `toml:"tls_cert_file"`
+	// PEM file with the private key of the certificate.
+	TLSKeyFile string `toml:"tls_key_file"`
+	// PEM file with the authorities of client certificates. It refuses clients without one.
+	ClientCAFile string `toml:"client_ca_file"`
 }
 
 // WebSocket is what every client connection is subject to.
@@ -73,10 +96,34 @@ type Handshake struct {
 	StrictProtocol bool `toml:"strict_protocol"`
 }
 
+// Limits is how much one client address may ask of the server. The addresses of an IPv6 network of 64 bits count as one. Windows are fixed and begin with a first request; max = 0 means unlimited.
+type Limits struct {
+	// Requests to the HTTP API, refused ones included; more get 429.
+	APIRequests Rate `toml:"api_requests"`
+	// New connections to channels; more get 429.
+	Connects Rate `toml:"connects"`
+}
+
+// Idempotency is how a publish that is sent twice with one idempotency key is carried out once.
+type Idempotency struct {
+	// Heeds idempotency keys in bodies and in X-Idempotency-Key. An app may say otherwise.
+	Enabled bool `toml:"enabled"`
+	// How long the answer to a key is remembered. An app may say otherwise. Above zero.
+	TTL Duration `toml:"ttl"`
+	// Longest key, in bytes. Above zero.
+	MaxKeyLength int `toml:"max_key_length"`
+	// Most keys that are remembered; without room for another one, publishes with a key get 503. Above zero.
+	MaxKeys int `toml:"max_keys"`
+	// Most memory for keys and answers; without room for another one, publishes with a key get 503. Above zero.
+	MaxMemory Size `toml:"max_memory"`
+}
+
 // Shutdown is how the server ends.
 type Shutdown struct {
-	// Time from the signal to the exit in which connections are told to reconnect elsewhere and are cleaned up.
+	// Time until the exit in which connections are told to reconnect elsewhere and are cleaned up.
 	GracePeriod Duration `toml:"grace_period"`
+	// Time from the signal until new connections are refused and open ones closed, in which /up says DRAINING so that balancers turn away. It passes before grace_period begins.
+	ReadinessDelay Duration `toml:"readiness_delay"`
 }
 
 // Log is what is logged, on standard error.
@@ -157,11 +204,19 @@ type App struct {
 	// Web origins that may connect, such as "https://shop.example", "shop.example" or "*.example.com". Empty allows all.
 	AllowedOrigins []string `toml:"allowed_origins"`
 
+	// Refuses connections that are not encrypted, with 4000. Behind a trusted proxy its X-Forwarded-Proto counts.
+	RequireTLS bool `toml:"require_tls"`
 	// Lets clients send client- events to private and presence channels.
 	ClientEvents bool `toml:"client_events"`
 	// Tells subscribers how many they are whenever that changes, except on presence channels.
 	SubscriptionCount bool `toml:"subscription_count"`
-	// Closes connections that have not subscribed to a private or presence channel within authorization_timeout.
+	// Lets connections sign in as users, whom the server can send events to and terminate.
+	SignIn bool `toml:"sign_in"`
+	// Tells connections that sign in with a watchlist when the users in it go online and offline.
+	Watchlists bool `toml:"watchlists"`
+	// With sign_in, closes connections that have neither signed in nor subscribed to a private or presence channel within this time. "0s" never does; require_authorization goes before it.
+	UserAuthenticationTimeout Duration `toml:"user_authentication_timeout"`
+	// Closes connections that have neither signed in nor subscribed to a private or presence channel within authorization_timeout.
 	RequireAuthorization bool `toml:"require_authorization"`
 	// Time for require_authorization. Above zero.
 	AuthorizationTimeout Duration `toml:"authorization_timeout"`
@@ -201,6 +256,10 @@ type App struct {
 	MaxEventPayload Size `toml:"max_event_payload"`
 	// Most events in one batch request.
 	MaxBatchSize int `toml:"max_batch_size"`
+	// Heeds idempotency keys: on, off, or inherit for what idempotency.enabled says.
+	Idempotency string `toml:"idempotency"`
+	// How long the answer to an idempotency key is remembered. "0s" means idempotency.ttl.
+	IdempotencyTTL Duration `toml:"idempotency_ttl"`
 	// How long a cache channel remembers its last event. Above zero.
 	CacheTTL Duration `toml:"cache_ttl"`
 

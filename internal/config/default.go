@@ -8,6 +8,9 @@ func Default() *Config {
 	return &Config{
 		HTTP: HTTP{
 			Listen:            "0.0.0.0:6001",
+			CORSOrigins:       []string{"*"},
+			CORSCredentials:   true,
+			SocketMode:        "0660",
 			MaxBody:           10 * MB,
 			MaxHeader:         16 * KB,
 			ReadHeaderTimeout: Duration(10 * time.Second),
@@ -21,10 +24,14 @@ func Default() *Config {
 			PongTimeout:            Duration(30 * time.Second),
 		},
 		Handshake: Handshake{StrictProtocol: true},
-		Shutdown:  Shutdown{GracePeriod: Duration(10 * time.Second)},
-		Log:       Log{Level: "info", Format: "auto"},
-		Store:     Store{Driver: "embedded", Path: "./millrace-data"},
-		Views:     defaultViews(),
+		Limits:    Limits{APIRequests: Rate{Window: Duration(time.Minute)}, Connects: Rate{Window: Duration(time.Minute)}},
+		Idempotency: Idempotency{
+			Enabled: true, TTL: Duration(120 * time.Second), MaxKeyLength: 128, MaxKeys: 1_000_000, MaxMemory: 256 * MB,
+		},
+		Shutdown: Shutdown{GracePeriod: Duration(10 * time.Second)},
+		Log:      Log{Level: "info", Format: "auto"},
+		Store:    Store{Driver: "embedded", Path: "./millrace-data"},
+		Views:    defaultViews(),
 		Usage: Usage{
 			MaxSpool:      64 * MB,
 			BatchSize:     50,
@@ -89,6 +96,7 @@ func DefaultApp() App {
 		MaxEventNameLength:    200,
 		MaxEventPayload:       10 * KB,
 		MaxBatchSize:          10,
+		Idempotency:           "inherit",
 		CacheTTL:              Duration(30 * time.Minute),
 		Views: AppViews{
 			Auth:                  "session",
@@ -112,7 +120,7 @@ func Development() *Config {
 	c.Development.Page = true
 	a := DefaultApp()
 	a.ID, a.Key, a.Secret = "app-id", "app-key", "app-secret"
-	a.ClientEvents = true
+	a.ClientEvents, a.SignIn, a.Watchlists = true, true, true
 	a.Views.Auth = "open"
 	c.Views.ReportUnknownViews = true
 	c.Apps = []App{a}

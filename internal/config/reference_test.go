@@ -210,7 +210,12 @@ func literal(v reflect.Value) string {
 		return fmt.Sprintf("%q", value.String())
 	case string:
 		return fmt.Sprintf("%q", value)
-	case []string, []config.Secret:
+	case []string:
+		if len(value) > 0 {
+			return `["` + strings.Join(value, `", "`) + `"]`
+		}
+		return "[]"
+	case []config.Secret:
 		return "[]"
 	case config.Rate:
 		return fmt.Sprintf("{ max = %d, window = %q, burst = %d }", value.Max, value.Window.String(), value.Burst)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -14,28 +15,32 @@ import (
 // Validate lists everything in c that breaks a rule, in the order of the keys.
 func (c *Config) Validate() []Problem {
 	var r rules
-	r.listener("http.listen", c.HTTP.Listen)
+	if path, ok := strings.CutPrefix(c.HTTP.Listen, "unix:"); ok {
+		r.socket(path, c.HTTP.SocketMode)
+	} else {
+		r.listener("http.listen", c.HTTP.Listen)
+	}
 	r.aboveZero("http.max_body", c.HTTP.MaxBody)
 	r.atLeast("http.max_header", c.HTTP.MaxHeader, KB)
 	r.aboveZero("http.read_header_timeout", c.HTTP.ReadHeaderTimeout)
-	if (c.HTTP.TLSCertFile == "") != (c.HTTP.TLSKeyFile == "") {
-		key := "http.tls_key_file"
-		if c.HTTP.TLSCertFile == "" {
-			key = "http.tls_cert_file"
-		}
-		r.report(key, "", "missing; TLS needs both the certificate and its key")
-	}
+	r.keyPair("http.", c.HTTP.TLSCertFile, c.HTTP.TLSKeyFile)
+	r.http(&c.HTTP)
 	if c.Metrics.Listen != "" {
 		r.listener("metrics.listen", c.Metrics.Listen)
 		if c.Metrics.Listen == c.HTTP.Listen && !strings.HasSuffix(c.HTTP.Listen, ":0") {
 			r.report("metrics.listen", quote(c.Metrics.Listen), "the same as http.listen; choose another port, or \"\" for no metrics")
 		}
 	}
+	r.keyPair("metrics.", c.Metrics.TLSCertFile, c.Metrics.TLSKeyFile)
+	if c.Metrics.ClientCAFile != "" && c.Metrics.TLSCertFile == "" {
+		r.report("metrics.tls_cert_file", "", "missing; client certificates are asked for over TLS only")
+	}
 	r.aboveZero("websocket.max_message", c.WebSocket.MaxMessage)
 	if d := c.WebSocket.ActivityTimeout.D(); d < time.Second || d%time.Second != 0 {
 		r.report("websocket.activity_timeout", quote(c.WebSocket.ActivityTimeout.String()), "must be whole seconds, at least one: clients are told it in seconds")
 	}
 	r.aboveZero("websocket.pong_timeout", c.WebSocket.PongTimeout)
+	r.limits(&c.Limits, &c.Idempotency)
 	r.aboveZero("shutdown.grace_period", c.Shutdown.GracePeriod)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
@@ -57,6 +62,27 @@ func (r *rules) listener(path, address string) {
 	if n, numErr := strconv.ParseUint(port, 10, 16); err != nil || numErr != nil || n > 65535 {
 		r.report(path, quote(address), `not an address; write host and port, such as "127.0.0.1:6001" or ":6001"`)
 	}
+}
+
+// socket checks http.listen = "unix:path" and its permissions.
+func (r *rules) socket(path, mode string) {
+	if !filepath.IsAbs(path) {
+		r.report("http.listen", quote("unix:"+path), `not an absolute path; write it whole, such as "unix:/run/millrace/millrace.sock"`)
+	}
+	if n, err := strconv.ParseUint(mode, 8, 32); err != nil || n > 0o777 {
+		r.report("http.socket_mode", quote(mode), `not permissions; write them in octal, such as "0660"`)
+	}
+}
+
+func (r *rules) keyPair(at, certFile, keyFile string) {
+	if (certFile == "") == (keyFile == "") {
+		return
+	}
+	key := at + "tls_key_file"
+	if certFile == "" {
+		key = at + "tls_cert_file"
+	}
+	r.report(key, "", "missing; TLS needs both the certificate and its key")
 }
 
 // aboveZero is for a Size or Duration.
@@ -97,6 +123,7 @@ func (r *rules) apps(c *Config) {
 		r.aboveZero(at+"client_event_window", a.ClientEventWindow)
 		r.aboveZero(at+"message_window", a.MessageWindow)
 		r.aboveZero(at+"cache_ttl", a.CacheTTL)
+		r.oneOf(at+"idempotency", a.Idempotency, "inherit", "on", "off")
 		if a.MaxEventPayload > c.HTTP.MaxBody {
 			r.report(at+"max_event_payload", quote(a.MaxEventPayload.String()),
 				fmt.Sprintf("exceeds http.max_body = %q; raise http.max_body", c.HTTP.MaxBody))

@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,12 +41,6 @@ func (r *rules) views(c *Config) {
 	if v.CongestedQueue >= v.MaxQueue && v.MaxQueue > 0 {
 		r.report("views.congested_queue", quote(v.CongestedQueue.String()),
 			fmt.Sprintf("not below views.max_queue = %q, so a slow reader would be closed and never caught up", v.MaxQueue))
-	}
-	for i, proxy := range v.TrustedProxies {
-		_, err := netip.ParsePrefix(proxy)
-		if _, errAddr := netip.ParseAddr(proxy); err != nil && errAddr != nil {
-			r.report(fmt.Sprintf("views.trusted_proxies[%d]", i), quote(proxy), `neither an address nor a network such as "10.0.0.0/8"`)
-		}
 	}
 	r.aboveZero("views.budget_window", v.BudgetWindow)
 	r.rates(&v.Rates)

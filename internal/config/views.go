@@ -53,8 +53,6 @@ type Views struct {
 	// Tells a client when it subscribes to a view that does not exist. Otherwise it is told nothing.
 	ReportUnknownViews bool `toml:"report_unknown_views"`
 
-	// Proxies before this server, as addresses or networks such as "10.0.0.0/8". Their X-Forwarded-For says where a client is.
-	TrustedProxies []string `toml:"trusted_proxies"`
 	// Most connections from one address.
 	MaxConnectionsPerIP int `toml:"max_connections_per_ip"`
 	// Most connections of one metering key.

@@ -22,9 +22,15 @@ func TestLoadSetsViews(t *testing.T) {
 	got, err := load(t, `
 [store]
 path = "/var/lib/millrace"
+[http]
+trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
+cors_origins = []
+[limits]
+connects = { max = 20 }
+[idempotency]
+ttl = "1m"
 [views]
 default_app = "77"
-trusted_proxies = ["10.0.0.0/8", "::1"]
 rates.handshakes_per_ip = { max = 5 }
 [telemetry]
 sample_ratio = 0.25
@@ -51,7 +57,9 @@ append = ["history"]
 	want := config.Default()
 	want.Store.Path = "/var/lib/millrace"
 	want.Views.DefaultApp = "77"
-	want.Views.TrustedProxies = []string{"10.0.0.0/8", "::1"}
+	want.HTTP.TrustedProxies, want.HTTP.CORSOrigins = []string{"10.0.0.0/8", "::1", "unix"}, []string{}
+	want.Limits.Connects.Max = 20
+	want.Idempotency.TTL = config.Duration(time.Minute)
 	want.Views.Rates.HandshakesPerIP = config.Rate{Max: 5, Window: config.Duration(5 * time.Second), Burst: 10}
 	want.Telemetry.SampleRatio = 0.5
 	a := config.DefaultApp()

@@ -7,25 +7,24 @@ import (
 
 // headers writes answers. Its header values are made once and shared by all of them.
 type headers struct {
-	json, text, anyOrigin, methods, names, maxAge, retryAfter []string
+	json, text, retryAfter  []string
+	viewExposed, revalidate []string // of the routes of views
 
-	viewMethods, viewNames, viewExposed, revalidate []string // of the routes of views
+	maxRequests string // of one client
+	cors        cors
 }
 
-func newHeaders() headers {
+func newHeaders(o *Options) headers {
 	return headers{
 		json:       []string{"application/json"},
 		text:       []string{"text/plain; charset=utf-8"},
-		anyOrigin:  []string{"*"},
-		methods:    []string{"GET, POST, OPTIONS"},
-		names:      []string{"Authorization, Content-Type, X-Requested-With, Accept"},
-		maxAge:     []string{"86400"},
 		retryAfter: []string{"1"},
 
-		viewMethods: []string{"GET, POST, DELETE, OPTIONS"},
-		viewNames:   []string{"Authorization, Content-Type, X-Requested-With, Accept, If-None-Match"},
 		viewExposed: []string{"ETag, " + positionHeader},
 		revalidate:  []string{"private, no-cache"},
+
+		maxRequests: strconv.Itoa(max(o.Requests.Max, 0) + max(o.Requests.Burst, 0)),
+		cors:        newCORS(&o.CORS),
 	}
 }
 
@@ -72,25 +71,4 @@ func (hs *headers) notFound(w http.ResponseWriter) {
 	w.Header()["Content-Type"] = hs.text
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write([]byte("404 NOT FOUND"))
-}
-
-// allowOrigin lets every web page read the answer (pusher-protocol 5.11). Requests are
-// signed, so a page that can make one needs no permission of its browser.
-func (hs *headers) allowOrigin(w http.ResponseWriter, r *http.Request) {
-	if len(r.Header["Origin"]) > 0 {
-		w.Header()["Access-Control-Allow-Origin"] = hs.anyOrigin
-	}
-}
-
-func (hs *headers) preflight(w http.ResponseWriter, r route) {
-	header := w.Header()
-	header["Access-Control-Allow-Origin"] = hs.anyOrigin
-	header["Access-Control-Allow-Methods"] = hs.methods
-	header["Access-Control-Allow-Headers"] = hs.names
-	if r.readsViews() {
-		header["Access-Control-Allow-Methods"] = hs.viewMethods
-		header["Access-Control-Allow-Headers"] = hs.viewNames
-	}
-	header["Access-Control-Max-Age"] = hs.maxAge
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/limit"
 )
 
 // sink is a response that is thrown away, so that the recorder's cost is not measured.
@@ -73,6 +74,30 @@ func BenchmarkPublishHandler(b *testing.B) {
 			request, w := publishRequest(data), &sink{header: http.Header{}}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(request.text)))
+			for b.Loop() {
+				if n.api.ServeHTTP(w, request.again()); w.status != 200 {
+					b.Fatalf("status %d", w.status)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPublishLimits compares a publish with all limits on and with none, without what
+// net/http and the system add to both.
+func BenchmarkPublishLimits(b *testing.B) {
+	const many = 1 << 30
+	for name, change := range map[string]func(a *app.App, o *httpapi.Options){
+		"limits=off": nil,
+		"limits=on": func(a *app.App, o *httpapi.Options) {
+			a.Limits.MaxBackendEventsPerSecond = many
+			o.Requests = limit.Rate{Max: many, Per: time.Minute}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			n := newNode(b, change)
+			request, w := publishRequest(strings.Repeat("x", 100)), &sink{header: http.Header{}}
+			b.ReportAllocs()
 			for b.Loop() {
 				if n.api.ServeHTTP(w, request.again()); w.status != 200 {
 					b.Fatalf("status %d", w.status)

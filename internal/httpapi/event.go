@@ -14,7 +14,9 @@ import (
 // input is one event as it stands in a body. Of repeated keys the last counts; null counts
 // as absent, except as data.
 type input struct {
-	name, data, channel, channels, socketID, info jsontext.Value
+	name, data, channel, channels, socketID, info, key jsontext.Value
+
+	isRepeated bool // published before, under the same idempotency key
 }
 
 // readInput takes the fields of an event from an object. It leaves judging them to
@@ -34,6 +36,8 @@ func readInput(event jsontext.Value) (in input) {
 			in.socketID = v
 		case "info":
 			in.info = v
+		case "idempotency_key":
+			in.key = v
 		}
 	}
 	return in
@@ -97,7 +101,8 @@ func parseAttributes(info string) (a attributes) {
 	return a
 }
 
-// entry is one validated event of a request: events[first:end] of the publish.
+// entry is one validated event of a request: events[first:end] of the publish, none of them
+// if it was published before.
 type entry struct {
 	first, end int
 	hasInfo    bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/token"
 )
@@ -41,6 +43,7 @@ type Options struct {
 	Apps     app.Registry
 	Channels Channels
 
+	Users    Users    // terminates connections; without it there are none to terminate
 	Entities Entities // takes mutations
 	Views    Views    // answers for views
 	Sessions Sessions // revokes sessions
@@ -55,6 +58,16 @@ type Options struct {
 	MaxBatch int // mutations of a batch; default 1000
 	MaxRows  int // of the answer to one read of a view; default 1000
 
+	// Requests bounds those of one client address below /apps; the zero value does not.
+	Requests    limit.Rate
+	CORS        CORS
+	Idempotency Idempotency
+
+	// Health is how the parts do that everything needs; default HealthOK.
+	Health func(context.Context) Health
+	// Stats serves /stats and /usage to everybody; see NewStats. Nil: they do not exist here.
+	Stats http.Handler
+
 	MaxBody  int64            // bytes of a request body; default 10 MB
 	MaxWait  time.Duration    // for room in the fan-out, before 503; default 1 s
 	Draining func() bool      // whether shutdown has begun; default never
@@ -67,7 +80,8 @@ type Options struct {
 type handler struct {
 	o       Options
 	limits  limits
-	calls   sync.Pool // of *call
+	clients *limit.Fixed[netip.Addr] // nil: unlimited
+	calls   sync.Pool                // of *call
 	headers headers
 }
 
@@ -92,6 +106,10 @@ func New(o Options) http.Handler {
 	if o.HasEntity == nil {
 		o.HasEntity = func(string, string) bool { return true }
 	}
+	if o.Health == nil {
+		o.Health = func(context.Context) Health { return HealthOK }
+	}
+	o.Idempotency.setDefaults()
 	if o.Draining == nil {
 		o.Draining = func() bool { return false }
 	}
@@ -106,8 +124,9 @@ func New(o Options) http.Handler {
 	}
 	return &handler{
 		o:       o,
+		clients: limit.NewFixed[netip.Addr](o.Requests, 0),
 		calls:   sync.Pool{New: func() any { return new(call) }},
-		headers: newHeaders(),
+		headers: newHeaders(&o),
 	}
 }
 
@@ -118,6 +137,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := rawPath(r)
 	if rest, ok := strings.CutPrefix(path, "/apps/"); ok {
 		h.serveApps(w, r, path, rest)
+		return
+	}
+	if h.o.Stats != nil && isStats(path) {
+		h.o.Stats.ServeHTTP(w, r)
 		return
 	}
 	h.serveHealth(w, r, path)
@@ -132,23 +155,26 @@ func rawPath(r *http.Request) string {
 	return path
 }
 
-// serveApps applies the checks in the order of pusher-protocol 5.1: route, method, body
-// size, authentication, limits, then whatever the route wants.
+// serveApps applies the checks in the order of pusher-protocol 5.1: the client's limit,
+// route, method, body size, authentication, limits of the app, then what the route wants.
 func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest string) {
-	h.headers.allowOrigin(w, r)
+	start := h.o.Now()
+	isAllowed := h.headers.cors.allow(w, r)
+	if !h.admit(w, r, start) {
+		return
+	}
 	t, ok := match(rest)
 	if !ok || !h.has(t.route) {
 		h.headers.notFound(w)
 		return
 	}
 	if r.Method == http.MethodOptions {
-		h.headers.preflight(w, t.route)
+		h.headers.cors.preflight(w, t.route, isAllowed)
 		return
 	}
-	start := h.o.Now()
 	c := h.calls.Get().(*call)
 	t.route = t.route.with(r.Method)
-	c.target, c.path, c.header = t, path, w.Header()
+	c.target, c.path, c.header, c.keys = t, path, w.Header(), r.Header["X-Idempotency-Key"]
 	f := h.serve(c, r, start)
 	if f != nil {
 		h.headers.refuse(w, c, f)
@@ -180,6 +206,7 @@ type call struct {
 	path   string
 	query  params
 	body   *bufpool.Buffer
+	keys   []string // X-Idempotency-Key
 	app    *app.App
 
 	reader  *token.Principal // who reads without a signature; else nil
@@ -194,7 +221,7 @@ const maxKeptOut = 64 << 10
 
 // reset forgets the request, so that nothing of it is kept alive by the pool.
 func (c *call) reset() {
-	c.target, c.path, c.app, c.reader, c.header, c.isUnchanged = target{}, "", nil, nil, nil, false
+	c.target, c.path, c.app, c.reader, c.header, c.keys, c.isUnchanged = target{}, "", nil, nil, nil, nil, false
 	c.query.Reset()
 	c.publish.reset()
 	if c.body != nil {
@@ -245,8 +272,7 @@ func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 		return h.removeView(r.Context(), c)
 	case routeRevoke:
 		return h.revoke(r.Context(), c, now)
-	default: // routeTerminate: nobody can be signed in, so there is nobody to disconnect
-		c.out = append(c.out, `{"ok":true}`...)
-		return nil
+	default: // routeTerminate
+		return h.terminate(c)
 	}
 }

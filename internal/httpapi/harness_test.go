@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,8 @@ type conn struct {
 	channel.Connection
 	n *node
 
+	terminated atomic.Bool
+
 	mu     sync.Mutex
 	frames []string
 }
@@ -179,6 +182,8 @@ func (c *conn) Reply(m *protocol.Message) { c.record(pusher.Codec{}.AppendMessag
 func (c *conn) ReplyPublication(p *protocol.Publication) {
 	c.record(pusher.Codec{}.AppendPublication(nil, p))
 }
+
+func (c *conn) Terminate() { c.terminated.Store(true) }
 
 // WriteSegments reads unmasked, unfragmented frames.
 func (c *conn) WriteSegments(segs []bufpool.Segment) {

@@ -8,6 +8,16 @@ import (
 	"github.com/millrace/millrace/internal/app"
 )
 
+// Health is how a node does.
+type Health uint8
+
+// A node that is degraded serves everybody, but something that can wait does not work.
+const (
+	HealthOK Health = iota
+	HealthDegraded
+	HealthError
+)
+
 // serveHealth answers /live, /up and /up/{app_id} (pusher-protocol 5.10), and 404 to
 // every other path. These are not signed.
 func (h *handler) serveHealth(w http.ResponseWriter, r *http.Request, path string) {
@@ -32,7 +42,19 @@ func (h *handler) serveHealth(w http.ResponseWriter, r *http.Request, path strin
 	case h.noApps():
 		h.health(w, http.StatusServiceUnavailable, "ERROR")
 	default:
+		h.nodeHealth(w, r)
+	}
+}
+
+// nodeHealth answers what Options.Health says.
+func (h *handler) nodeHealth(w http.ResponseWriter, r *http.Request) {
+	switch h.o.Health(r.Context()) {
+	case HealthOK:
 		h.health(w, http.StatusOK, "OK")
+	case HealthDegraded:
+		h.health(w, http.StatusOK, "DEGRADED")
+	default:
+		h.health(w, http.StatusServiceUnavailable, "ERROR")
 	}
 }
 
@@ -45,7 +67,7 @@ func (h *handler) appHealth(w http.ResponseWriter, r *http.Request, rawID string
 	case err != nil || !a.Enabled:
 		h.health(w, http.StatusServiceUnavailable, "ERROR")
 	default:
-		h.health(w, http.StatusOK, "OK")
+		h.nodeHealth(w, r)
 	}
 }
 

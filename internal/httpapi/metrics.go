@@ -14,6 +14,8 @@ type Metrics struct {
 	seconds  [numRoutes]prometheus.Observer
 	refused  *prometheus.CounterVec
 	ok       [numRoutes]prometheus.Counter
+	limited  prometheus.Counter
+	claims   *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them with r unless it is nil.
@@ -27,6 +29,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_httpapi_auth_failures_total",
 			Help: "API requests that failed authentication, by what was wrong.",
 		}, []string{"reason"}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_httpapi_clients_limited_total",
+			Help: "API requests refused because their client's address had made too many.",
+		}),
+		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_httpapi_idempotency_keys_total",
+			Help: "Idempotency keys of publishes by outcome: first, repeated, busy, full or failed.",
+		}, []string{"outcome"}),
 	}
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "millrace_httpapi_request_seconds",
@@ -38,7 +48,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.ok[i] = m.requests.WithLabelValues(i.String(), "ok")
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.refused, seconds)
+		r.MustRegister(m.requests, m.refused, seconds, m.limited, m.claims)
 	}
 	return m
 }

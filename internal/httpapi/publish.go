@@ -21,8 +21,25 @@ func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *fai
 	if f != nil {
 		return f
 	}
-	in, p := readInput(v), &c.publish
-	if f := p.add(&in, &c.app.Limits); f != nil {
+	p := &c.publish
+	p.inputs = append(p.inputs, readInput(v))
+	name, f := h.eventKey(c, p.inputs[0].key)
+	if f == nil && name == "" {
+		name, f = h.headerKey(c, "event")
+	}
+	switch {
+	case f != nil:
+		return f
+	case name != "":
+		return h.once(ctx, c, name, func() *failure { return h.publishInput(ctx, c, now) })
+	}
+	return h.publishInput(ctx, c, now)
+}
+
+// publishInput publishes the only input.
+func (h *handler) publishInput(ctx context.Context, c *call, now time.Time) *failure {
+	p := &c.publish
+	if f := p.add(&p.inputs[0], &c.app.Limits); f != nil {
 		return f
 	}
 	if f := h.send(ctx, c, now); f != nil {
@@ -30,7 +47,7 @@ func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *fai
 	}
 	e := p.entries[0]
 	if !e.hasInfo {
-		c.out = append(c.out, `{"ok":true}`...)
+		c.out = append(c.out, usualAnswer...)
 		return nil
 	}
 	c.out = append(c.out, `{"channels":{`...)
@@ -48,6 +65,18 @@ func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *fai
 
 // publishBatch is POST /apps/{app_id}/batch_events (pusher-protocol 5.4).
 func (h *handler) publishBatch(ctx context.Context, c *call, now time.Time) *failure {
+	name, f := h.headerKey(c, "batch")
+	switch {
+	case f != nil:
+		return f
+	case name != "":
+		return h.once(ctx, c, name, func() *failure { return h.publishInputs(ctx, c, now) })
+	}
+	return h.publishInputs(ctx, c, now)
+}
+
+// publishInputs publishes the events of a batch, without those that were published before.
+func (h *handler) publishInputs(ctx context.Context, c *call, now time.Time) *failure {
 	p, l := &c.publish, &c.app.Limits
 	inputs, f := parseBatch(p.inputs, c.bytes(), l.MaxBatchSize)
 	if f != nil {
@@ -57,7 +86,16 @@ func (h *handler) publishBatch(ctx context.Context, c *call, now time.Time) *fai
 	if l.MaxBatchSize > 0 && len(inputs) > l.MaxBatchSize {
 		return fail(codeLimit, fmt.Sprintf("The batch holds more than %d events", l.MaxBatchSize))
 	}
+	var held claims
+	defer held.release(ctx)
+	if f := h.claimEvents(ctx, c, &held); f != nil {
+		return f
+	}
 	for i := range inputs {
+		if inputs[i].isRepeated {
+			p.entries = append(p.entries, entry{first: len(p.events), end: len(p.events), hasInfo: given(inputs[i].info)})
+			continue
+		}
 		if f := p.add(&inputs[i], l); f != nil {
 			return f.at("batch[" + strconv.Itoa(i) + "]")
 		}
@@ -65,27 +103,35 @@ func (h *handler) publishBatch(ctx context.Context, c *call, now time.Time) *fai
 	if f := h.send(ctx, c, now); f != nil {
 		return f
 	}
-	asked := false
+	if len(held) > 0 {
+		h.keep(ctx, c, &held, []byte(usualAnswer))
+	}
+	h.answerBatch(c)
+	return nil
+}
+
+// answerBatch tells what was asked about the events of a batch.
+func (h *handler) answerBatch(c *call) {
+	p, asked := &c.publish, false
 	for _, e := range p.entries {
 		asked = asked || e.hasInfo
 	}
 	if !asked {
 		c.out = append(c.out, '{', '}')
-		return nil
+		return
 	}
 	c.out = append(c.out, `{"batch":[`...)
 	for i, e := range p.entries {
 		if i > 0 {
 			c.out = append(c.out, ',')
 		}
-		if e.hasInfo {
+		if e.hasInfo && e.first < e.end {
 			c.out = h.appendAttributes(c.out, c.app, p.events[e.first].Channel, e.info)
 		} else {
 			c.out = append(c.out, '{', '}')
 		}
 	}
 	c.out = append(c.out, ']', '}')
-	return nil
 }
 
 // send spends what the gathered events cost and publishes them. Nothing before it has had

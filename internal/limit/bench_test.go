@@ -40,6 +40,16 @@ func BenchmarkWindowsAllow(b *testing.B) {
 	}
 }
 
+func BenchmarkFixedAllow(b *testing.B) {
+	b.ReportAllocs()
+	f := limit.NewFixed[int](busy(), 0)
+	now, key := at(0), 0
+	for b.Loop() {
+		now, key = now.Add(time.Microsecond), (key+1)%1000
+		f.Allow(key, now)
+	}
+}
+
 func BenchmarkKeyed(b *testing.B) {
 	b.ReportAllocs()
 	var q limit.Keyed[string]
@@ -58,10 +68,12 @@ func TestHotPathsDoNotAllocate(t *testing.T) { // not parallel: AllocsPerRun cou
 	many := limit.NewWindows[string](0)
 	now := at(0)
 	rate := limit.Rate{Max: 10, Per: time.Second}
+	fixed := limit.NewFixed[string](rate, 0)
 	tests := map[string]func(){
 		"Window.Spend":  func() { w.Spend(now, 700, 1000, time.Second) },
 		"Sliding.Allow": func() { s.Allow(now, rate) },
 		"Windows.Allow": func() { many.Allow("a", now, rate) },
+		"Fixed.Allow":   func() { fixed.Allow("a", now) },
 		"Keyed": func() {
 			if q.Acquire("a", 5) {
 				q.Release("a")

@@ -1,6 +1,6 @@
 // Package limit counts things against a bound: [Window] and [Sliding] so many per stretch
-// of time, [Quota] so many at once; [Windows] and [Keyed] the same for each of many keys,
-// such as addresses and subjects; [Reservation] several of these in order, all or none.
+// of time, [Quota] so many at once; [Fixed], [Windows] and [Keyed] the same for each of many
+// keys, such as addresses and subjects; [Reservation] several of these in order, all or none.
 //
 // It is arithmetic on what it is given: it reads no clock, knows no app and no connection,
 // and starts no goroutine. Everywhere, a maximum of zero or less means unlimited, and only

@@ -46,6 +46,10 @@ var (
 	ErrOrigin            = &Error{Code: 4009, Message: "Connections from this origin are not allowed"}
 	ErrAuthTimeout       = &Error{Code: 4009, Message: "No authorized subscription or sign-in arrived in time"}
 	ErrSignInOff         = &Error{Code: 4009, Message: "Sign-in is not enabled for this app"}
+	ErrSignIn            = &Error{Code: 4009, Message: "Sign-in refused: the signature does not match"}
+	ErrUserData          = &Error{Code: 4009, Message: "user_data must be JSON with an id"}
+	ErrSignedIn          = &Error{Code: 4009, Message: "Signed in as another user already; use another connection"}
+	ErrTerminated        = &Error{Code: 4009, Message: "The connection was terminated by the app"}
 	ErrNodeFull          = &Error{Code: 4100, Message: "The server is at its connection limit; try again later"}
 	ErrBackend           = &Error{Code: 4100, Message: "The server cannot look up the app right now; try again later"}
 	ErrSlowConsumer      = &Error{Code: 4100, Message: "The connection reads too slowly; its queue is full"}
@@ -54,6 +58,7 @@ var (
 	ErrMalformed         = &Error{Code: 4300, Message: "The frame is not a JSON object with an event name"}
 	ErrClientEvent       = &Error{Code: 4301, Message: "Client event refused"}
 	ErrMessageRate       = &Error{Code: 4301, Message: "Too many messages on this connection"}
+	ErrWatchlist         = &Error{Code: 4302, Message: "The watchlist is too long; it is ignored"}
 
 	ErrSignature       = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Signature does not match"}
 	ErrUserChannel     = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Sign in as this user to subscribe to its channel"}

@@ -16,6 +16,8 @@ const (
 	MessageSubscriptionError
 	MessageCacheMiss
 	MessageError
+	MessageSignedIn
+	MessageWatchlist
 	MessageViewSubscribed
 	MessageViewSnapshot
 	MessageIssue
@@ -33,6 +35,9 @@ type Message struct {
 
 	Presence bool     // MessageSubscriptionSucceeded: the channel has members
 	Members  []Member // with Presence: each distinct user once, the joiner included
+
+	UserData        string   // MessageSignedIn: exactly as the client sent it
+	Online, Offline []string // MessageWatchlist: ids of users, either may be empty
 
 	Err *Error // MessageError, MessageSubscriptionError
 

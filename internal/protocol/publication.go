@@ -13,6 +13,11 @@ const (
 	KindMemberRemoved
 	// KindSubscriptionCount announces Count subscribed connections.
 	KindSubscriptionCount
+	// KindUserOnline tells those who watch the user UserID that its first connection has signed
+	// in.
+	KindUserOnline
+	// KindUserOffline tells them that its last one is gone.
+	KindUserOffline
 	// KindChange tells what Change says about one entity of a view. Data is the patch or the
 	// whole entity as it goes on the wire; nil when the entity left the view.
 	KindChange
@@ -28,7 +33,7 @@ type Publication struct {
 	Kind   PublicationKind
 	Event  string   // event name, KindEvent only
 	Data   []byte   // one JSON value exactly as it goes on the wire (a published string is a JSON string literal); nil means absent
-	UserID string   // the member concerned; for a client event on a presence channel its sender
+	UserID string   // the member or user concerned; for a client event on a presence channel its sender
 	Count  int      // KindSubscriptionCount only
 	Change *Change  // KindChange only
 	Except SocketID // a connection that must not receive it; zero excludes nobody

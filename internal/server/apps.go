@@ -13,24 +13,30 @@ import (
 // Check is the config.Check of what package config cannot judge: origins, and whatever else
 // package app demands of an app.
 func Check(c *config.Config) []config.Problem {
-	var problems []config.Problem
+	problems := checkOrigins("http.cors_origins", c.HTTP.CORSOrigins)
 	for i := range c.Apps {
 		at := fmt.Sprintf("apps[%d].", i)
-		for j, entry := range c.Apps[i].AllowedOrigins {
-			if _, err := app.ParseOrigins([]string{entry}); err != nil {
-				problems = append(problems, config.Problem{
-					Path:    at + fmt.Sprintf("allowed_origins[%d]", j),
-					Value:   strconv.Quote(entry),
-					Message: withoutEntry(err.Error(), entry),
-				})
-			}
-		}
+		problems = append(problems, checkOrigins(at+"allowed_origins", c.Apps[i].AllowedOrigins)...)
 		problems = append(problems, checkViews(at, &c.Apps[i])...)
 		for _, p := range app.Validate(convert(&c.Apps[i], app.Origins{})) {
 			problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
 		}
 	}
 	return append(problems, checkProjections(c)...)
+}
+
+func checkOrigins(at string, entries []string) []config.Problem {
+	var problems []config.Problem
+	for i, entry := range entries {
+		if _, err := app.ParseOrigins([]string{entry}); err != nil {
+			problems = append(problems, config.Problem{
+				Path:    fmt.Sprintf("%s[%d]", at, i),
+				Value:   strconv.Quote(entry),
+				Message: withoutEntry(err.Error(), entry),
+			})
+		}
+	}
+	return problems
 }
 
 // apps is the registry of the apps that c configures.
@@ -76,11 +82,17 @@ func convert(c *config.App, origins app.Origins) *app.App {
 			MaxBatchSize:                  c.MaxBatchSize,
 			CacheTTL:                      c.CacheTTL.D(),
 			AuthorizationTimeout:          c.AuthorizationTimeout.D(),
+			IdempotencyTTL:                c.IdempotencyTTL.D(),
+			UserAuthenticationTimeout:     c.UserAuthenticationTimeout.D(),
 		},
 		Features: app.Features{
 			ClientEvents:      c.ClientEvents,
 			SubscriptionCount: c.SubscriptionCount,
 			RequireAuthorized: c.RequireAuthorization,
+			RequireTLS:        c.RequireTLS,
+			Idempotency:       app.Switch(c.Idempotency),
+			SignIn:            c.SignIn,
+			Watchlists:        c.Watchlists,
 		},
 		AllowedOrigins: origins,
 	}

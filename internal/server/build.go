@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
@@ -79,6 +80,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 			return nil, err
 		}
 	}
+	s.proxies = newProxies(cfg.HTTP.TrustedProxies)
 	s.channelFace = pushersession.New(pushersession.Options{
 		Registry:        s.sessions,
 		Apps:            registry,
@@ -92,6 +94,9 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
 		StrictProtocol:  cfg.Handshake.StrictProtocol,
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
+		Connects:        rate(cfg.Limits.Connects),
+		ClientIP:        s.proxies.clientIP,
+		IsSecure:        s.proxies.isSecure,
 		Draining:        s.Draining,
 		Log:             log,
 	})
@@ -101,13 +106,20 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 // wireHTTP makes what listens.
 func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	cfg := s.cfg
-	ip := clientIP(prefixes(cfg.Views.TrustedProxies))
+	ip := s.proxies.clientIP
 	o := httpapi.Options{
 		Apps:     s.apps,
 		Channels: s.channels,
+		Users:    s.channels,
 		ClientIP: ip,
+		Requests: rate(cfg.Limits.APIRequests),
+		CORS:     cors(&cfg.HTTP),
+		Idempotency: httpapi.Idempotency{
+			Off: !cfg.Idempotency.Enabled, TTL: cfg.Idempotency.TTL.D(), MaxKey: cfg.Idempotency.MaxKeyLength,
+			Claims: httpapi.NewMemoryClaims(cfg.Idempotency.MaxKeys, int64(cfg.Idempotency.MaxMemory)),
+		},
 		MaxBody:  int64(cfg.HTTP.MaxBody),
-		Draining: s.Draining,
+		Draining: s.isUnready,
 		Log:      s.log,
 		Metrics:  httpapi.NewMetrics(prom),
 	}
@@ -121,7 +133,8 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		if err != nil {
 			return err
 		}
-		faces.views = s.viewFace(auth, ip)
+		s.viewSessions = s.viewFace(auth, ip)
+		faces.views = s.viewSessions
 		if mint != nil {
 			faces.mint = mint
 		}
@@ -131,22 +144,19 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
 	s.publisher = o.Channels
+	stats := s.stats(o.Channels, o.Views)
+	if cfg.HTTP.Stats {
+		o.Stats = stats
+	}
 	faces.api = s.telemetry.Middleware(httpapi.New(o))
 	faces.page = s.page()
 
 	s.public = s.httpServer(s.route(faces))
 	s.public.ReadTimeout, s.public.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
-	if cfg.HTTP.TLSCertFile != "" {
-		tlsConfig, err := tlsConfig(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile)
-		if err != nil {
-			return err
-		}
-		s.public.TLSConfig = tlsConfig
-	}
 	if cfg.Metrics.Listen != "" {
-		s.operator = s.httpServer(operatorHandler(prom))
+		s.operator = s.httpServer(operatorHandler(prom, stats))
 	}
-	return nil
+	return s.wireTLS()
 }
 
 // Bounds of an outgoing queue (pusher-protocol 7.7).
@@ -248,9 +258,20 @@ func (s *Server) route(f faces) http.Handler {
 
 func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 
-// operatorHandler serves metrics and profiles. It must not be reachable by clients.
-func operatorHandler(g prometheus.Gatherer) http.Handler {
+// cors is what pages of other origins may do; Check has found its origins good.
+func cors(c *config.HTTP) httpapi.CORS {
+	origins, err := app.ParseOrigins(c.CORSOrigins)
+	return httpapi.CORS{
+		Off: len(c.CORSOrigins) == 0 || err != nil, Origins: origins, Credentials: c.CORSCredentials,
+		Methods: c.CORSMethods, Headers: c.CORSHeaders,
+	}
+}
+
+// operatorHandler serves metrics, numbers and profiles. It must not be reachable by clients.
+func operatorHandler(g prometheus.Gatherer, stats http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /stats", stats)
+	mux.Handle("GET /usage", stats)
 	mux.Handle("GET /metrics", metrics.Handler(g))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -16,11 +16,30 @@ const exportPatience = 3 * time.Second
 // permitting: each comes back to a server that is starting or was not asked before.
 const closesPerSecond = 2000
 
+// turnAway makes readiness false and gives balancers the configured time to see it: until it
+// is over everything is served as before. A listener that fails ends the wait.
+func (s *Server) turnAway(failed <-chan error) error {
+	s.unready.Store(true)
+	delay := s.cfg.Shutdown.ReadinessDelay.D()
+	if delay <= 0 {
+		return nil
+	}
+	s.log.Info("not ready any more", "readiness_delay", delay.String())
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
+
 // drain ends the node in the order of pusher-protocol 7.9 within the grace period: first
-// nobody new is admitted and readiness is false, then connections are told to reconnect
-// elsewhere, spread over time; then what is under way ends, and at last the engines, each
-// after those that still feed it.
+// nobody new is admitted, then connections are told to reconnect elsewhere, spread over time;
+// then what is under way ends, and at last the engines, each after those that still feed it.
 func (s *Server) drain(ctx context.Context, p *parts) {
+	s.unready.Store(true)
 	s.draining.Store(true)
 	grace := s.cfg.Shutdown.GracePeriod.D()
 	ctx, cancel := context.WithTimeout(ctx, grace)

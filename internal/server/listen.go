@@ -2,23 +2,36 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// listen opens a TCP listener.
+// listen opens the listener of http.listen: a socket at a path, with the permissions mode, or
+// TCP.
+func listen(ctx context.Context, addr, mode string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		l, err := listenUnix(ctx, path, mode)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		return l, nil
+	}
+	return listenTCP(ctx, addr)
+}
+
+// listenTCP opens a TCP listener.
 //
 // Keep-alive probes are off: every connection has a deadline of its own (liveness of a
 // session, IdleTimeout of net/http), and with many idle connections the probes would be
 // most of the traffic. Multipath TCP is off because its sockets cost the kernel more.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(ctx, "tcp", addr)
@@ -48,18 +61,4 @@ func (l *patientListener) Accept() (net.Conn, error) {
 		l.log.Warn("accept failed; trying again", "err", err)
 	}
 	return nil, err
-}
-
-// tlsConfig is what a certificate and its key make. Only HTTP/1.1 is offered: WebSocket is
-// not spoken over HTTP/2 here.
-func tlsConfig(certFile, keyFile string) (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("load TLS certificate: %w", err)
-	}
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{cert},
-		NextProtos:   []string{"http/1.1"},
-	}, nil
 }

@@ -29,6 +29,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
+		err = s.turnAway(failed)
 	case err = <-failed:
 	}
 	s.drain(context.WithoutCancel(ctx), parts)
@@ -39,14 +40,16 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen opens the listeners; nil for an operator's listener that is turned off.
 func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err error) {
-	if public, err = listen(ctx, s.cfg.HTTP.Listen); err != nil {
-		return nil, nil, err
+	if public = s.inherited; public == nil {
+		if public, err = listen(ctx, s.cfg.HTTP.Listen, s.cfg.HTTP.SocketMode); err != nil {
+			return nil, nil, err
+		}
 	}
 	s.addr = public.Addr()
 	if s.operator == nil {
 		return &patientListener{Listener: public, log: s.log, failed: s.acceptFailed}, nil, nil
 	}
-	if operator, err = listen(ctx, s.cfg.Metrics.Listen); err != nil {
+	if operator, err = listenTCP(ctx, s.cfg.Metrics.Listen); err != nil {
 		return nil, nil, errors.Join(err, public.Close())
 	}
 	s.metricsAddr = operator.Addr()

@@ -1,7 +1,7 @@
 // Package server puts a node together and runs it: the only place that knows every part.
 //
 // It owns the listeners, the wiring (build.go, by hand), the order in which parts start and
-// end (run.go, drain.go) and the return of memory after bursts (memory.go). It must never
+// end (run.go, drain.go), what a new configuration changes while it runs (reload.go), and the return of memory after bursts (memory.go). It must never
 // hold a rule of the protocol: those live in the packages that it wires.
 //
 // Goroutines: one per listener, one per part that runs, one for memory; Run joins them all.
@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ import (
 	"github.com/millrace/millrace/internal/meter"
 	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
+	viewsession "github.com/millrace/millrace/internal/session/views"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/telemetry"
@@ -39,14 +41,16 @@ type Server struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	apps        *app.Static
-	hub         *hub.Hub
-	bus         *bus.Local
-	channels    *channel.Engine
-	sockets     *socket.Engine
-	sessions    *session.Registry
-	channelFace *pushersession.Sessions // /app
-	publisher   httpapi.Channels        // channels, with projections before them
+	apps         *app.Static
+	hub          *hub.Hub
+	bus          *bus.Local
+	channels     *channel.Engine
+	sockets      *socket.Engine
+	proxies      *proxies
+	sessions     *session.Registry
+	channelFace  *pushersession.Sessions // /app
+	viewSessions *viewsession.Sessions   // /views; nil when they are turned off
+	publisher    httpapi.Channels        // channels, with projections before them
 
 	// Of views; nil when they are turned off.
 	entities    *entity.Engine
@@ -64,8 +68,17 @@ type Server struct {
 	operator     *http.Server // metrics and profiles; nil when turned off
 	acceptFailed prometheus.Counter
 
-	draining atomic.Bool
+	// Followed; nil without TLS.
+	publicCert, operatorCert *certificate
+
+	unready  atomic.Bool   // balancers are to turn away
+	draining atomic.Bool   // nobody new is admitted
 	ready    chan struct{} // closed when the addresses are known and served
+
+	reloading sync.Mutex     // held by Reload
+	applied   *config.Config // what New or the last Reload took over; guarded by reloading
+
+	inherited net.Listener // instead of http.listen; nil: there is none
 
 	addr, metricsAddr net.Addr // written before ready is closed
 }
@@ -82,5 +95,13 @@ func (s *Server) MetricsAddr() net.Addr { return s.metricsAddr }
 // Connections is the number of connections whose effects have not all ended.
 func (s *Server) Connections() int { return s.sessions.Len() }
 
-// Draining reports whether shutdown has begun.
+// Draining reports whether connections are being closed and new ones refused.
 func (s *Server) Draining() bool { return s.draining.Load() }
+
+// isUnready reports whether balancers should send clients elsewhere: from the first moment
+// of the shutdown on.
+func (s *Server) isUnready() bool { return s.unready.Load() }
+
+// Inherit makes Run serve clients on l, which somebody else has opened, instead of opening
+// http.listen. It is called before Run, if at all, and Run closes l.
+func (s *Server) Inherit(l net.Listener) { s.inherited = l }

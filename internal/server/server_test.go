@@ -224,3 +224,39 @@ func get(t *testing.T, url string) string {
 	}
 	return string(body)
 }
+
+func TestMetricsMayDemandClientCertificates(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, roots := certificate(t)
+	node := testkit.Start(t, "metrics.tls_cert_file="+certFile, "metrics.tls_key_file="+keyFile, "metrics.client_ca_file="+certFile)
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		pairs []tls.Certificate
+		isOK  bool
+	}{
+		{"without a certificate nobody sees them", nil, false},
+		{"with one of the authority they are served", []tls.Certificate{pair}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			config := &tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: tt.pairs}
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+			answer, err := client.Get("https://" + node.Server.MetricsAddr().String() + "/metrics")
+			if err == nil {
+				answer.Body.Close()
+			}
+			if isOK := err == nil && answer.StatusCode == http.StatusOK; isOK != tt.isOK {
+				t.Errorf("got %v, %v", answer, err)
+			}
+		})
+	}
+	old := &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", node.Server.MetricsAddr().String(), old); err == nil {
+		_ = conn.Close()
+		t.Error("TLS 1.1 is accepted")
+	}
+}

@@ -17,7 +17,7 @@ import (
 // answers, H30 to H34 in full, are tests of package token.
 func TestH31H34H37AKeySetByURLDecidesWhoIsAdmitted(t *testing.T) {
 	t.Parallel()
-	public, ok := testkit.K1.Public().(ed25519.PublicKey)
+	public, ok := testkit.K1().Public().(ed25519.PublicKey)
 	if !ok {
 		t.Fatal("K1 has another kind of key")
 	}
@@ -39,7 +39,7 @@ func TestH31H34H37AKeySetByURLDecidesWhoIsAdmitted(t *testing.T) {
 	}
 	// admitted is empty, or the code of the refusal.
 	admitted := func(node *testkit.Node, kid string) string {
-		token, _, err := testkit.SessionToken(testkit.K1, `{"alg":"EdDSA","typ":"JWT","kid":"`+kid+`"}`, nil)
+		token, _, err := testkit.SessionToken(testkit.K1(), `{"alg":"EdDSA","typ":"JWT","kid":"`+kid+`"}`, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

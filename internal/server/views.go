@@ -175,7 +175,6 @@ func viewLimits(c *config.Views) viewsession.Limits {
 	if !c.RateLimitingEnabled {
 		return l
 	}
-	rate := func(r config.Rate) limit.Rate { return limit.Rate{Max: r.Max, Burst: r.Burst, Per: r.Window.D()} }
 	l.HandshakesPerIP = rate(c.Rates.HandshakesPerIP)
 	l.ConnectsPerSubject = rate(c.Rates.ConnectionsPerSubject)
 	l.ConnectsPerMeteringKey = rate(c.Rates.ConnectionsPerMeteringKey)
@@ -349,3 +348,5 @@ func checkViews(at string, a *config.App) []config.Problem {
 	}
 	return problems
 }
+
+func rate(r config.Rate) limit.Rate { return limit.Rate{Max: r.Max, Burst: r.Burst, Per: r.Window.D()} }

@@ -68,7 +68,7 @@ func TestU01U02U07UsageOfAConnectionIsReported(t *testing.T) {
 	if _, ok := errors.AsType[*testkit.RefusedError](err); !ok {
 		t.Fatalf("got %v, want a refusal", err) // U07: no event
 	}
-	token, _, err := testkit.SessionToken(testkit.K1, "", map[string]any{"sub": "user:17", "metering_key": "team-4"})
+	token, _, err := testkit.SessionToken(testkit.K1(), "", map[string]any{"sub": "user:17", "metering_key": "team-4"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestU08EveryAttemptToConnectIsAudited(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "audit.jsonl")
 	node := testkit.Start(t, testkit.ServerS("audit.file="+file)...)
-	good, _, err := testkit.SessionToken(testkit.K1, "", nil)
+	good, _, err := testkit.SessionToken(testkit.K1(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

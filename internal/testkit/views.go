@@ -16,12 +16,16 @@ import (
 	"time"
 )
 
-// Keys that session tokens are signed with (live-views 11): a server of a test knows K1.
-// Their seeds are 32 bytes of 1 and of 2.
-var (
-	K1 = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
-	K2 = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize))
-)
+// K1 is the key that session tokens are signed with (live-views 11): a server of a test knows
+// it. Its seed is 32 bytes of 1.
+func K1() ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+}
+
+// K2 is a key that no server knows. Its seed is 32 bytes of 2.
+func K2() ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize))
+}
 
 // Names in the session tokens of tests.
 const (
@@ -39,7 +43,7 @@ func Public(key ed25519.PrivateKey) string {
 func ServerS(more ...string) []string {
 	return append([]string{
 		"apps.0.views.auth=session", "apps.0.views.issuer=" + Issuer, "apps.0.views.audience=" + Audience,
-		"apps.0.views.public_keys=" + Public(K1),
+		"apps.0.views.public_keys=" + Public(K1()),
 	}, more...)
 }
 

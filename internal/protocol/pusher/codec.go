@@ -31,6 +31,8 @@ const (
 	eventUnsubscribe    = "pusher:unsubscribe"
 	eventSignIn         = "pusher:signin"
 	prefixClient        = "client-"
+	eventSignedIn       = "pusher:signin_success"
+	eventWatchlist      = "pusher_internal:watchlist_events"
 	eventMemberAdded    = "pusher_internal:member_added"
 	eventMemberRemoved  = "pusher_internal:member_removed"
 	eventSubscriptions  = "pusher_internal:subscription_count"

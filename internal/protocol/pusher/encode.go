@@ -9,7 +9,7 @@ import (
 )
 
 // AppendPublication appends the message by which a subscriber hears of p
-// (pusher-protocol 2.7, 2.10, 2.12, 3). p.Data must be JSON.
+// (pusher-protocol 2.7, 2.10, 2.12, 3, 4.4). p.Data must be JSON.
 //
 //millrace:hot BenchmarkAppendPublication TestAppendPublicationAllocs
 func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
@@ -35,6 +35,10 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 		dst = append(dst, `,"data":"{\"subscription_count\":`...)
 		dst = strconv.AppendInt(dst, int64(p.Count), 10)
 		return append(dst, `}"}`...)
+	case protocol.KindUserOnline:
+		return appendWatched(dst, nameOnline, p.UserID)
+	case protocol.KindUserOffline:
+		return appendWatched(dst, nameOffline, p.UserID)
 	case protocol.KindChange:
 		return appendChange(dst, p)
 	default:
@@ -54,7 +58,7 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 }
 
 // AppendMessage appends a reply to one connection (pusher-protocol 1.4, 1.5, 1.7, 2.4.2,
-// 2.5, 2.9). A kind that the dialect does not have appends nothing.
+// 2.5, 2.9, 4.1, 4.4). A kind that the dialect does not have appends nothing.
 func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 	switch m.Kind {
 	case protocol.MessageEstablished:
@@ -82,6 +86,12 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 		return append(dst, `,"data":"{}"}`...)
 	case protocol.MessageError:
 		return appendError(dst, m)
+	case protocol.MessageSignedIn:
+		dst = append(dst, `{"event":"`+eventSignedIn+`","data":{"user_data":`...)
+		dst = jsontext.AppendString(dst, m.UserData)
+		return append(dst, `}}`...)
+	case protocol.MessageWatchlist:
+		return appendWatchlist(dst, m)
 	case protocol.MessageViewSubscribed:
 		return appendViewSubscribed(dst, m)
 	case protocol.MessageViewSnapshot:

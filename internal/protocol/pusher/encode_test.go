@@ -41,6 +41,22 @@ func TestAppendMessage(t *testing.T) {
 			`{"event":"pusher_internal:subscription_succeeded","channel":"prices","data":"{}"}`,
 		},
 		{
+			"U01 a sign-in repeats user_data, and data is an object",
+			protocol.Message{Kind: protocol.MessageSignedIn, UserData: `{"id":"u-9"}`},
+			`{"event":"pusher:signin_success","data":{"user_data":"{\"id\":\"u-9\"}"}}`,
+		},
+		{
+			"U11 a watchlist has an entry for each state",
+			protocol.Message{Kind: protocol.MessageWatchlist, Online: []string{"u-3", `q"\`}, Offline: []string{"u-7"}},
+			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"u-3\",\"q\\\"\\\\\"]},` +
+				`{\"name\":\"offline\",\"user_ids\":[\"u-7\"]}]}"}`,
+		},
+		{
+			"a watchlist has no empty entry",
+			protocol.Message{Kind: protocol.MessageWatchlist, Offline: []string{"u-7"}},
+			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"u-7\"]}]}"}`,
+		},
+		{
 			"success of a presence channel",
 			protocol.Message{
 				Kind: protocol.MessageSubscriptionSucceeded, Channel: "presence-lobby", Presence: true,
@@ -99,6 +115,16 @@ func TestAppendPublication(t *testing.T) {
 		p    protocol.Publication
 		want string
 	}{
+		{
+			"U12 a watched user goes online",
+			protocol.Publication{Topic: protocol.Topic{Name: "watch\x00u-7"}, Kind: protocol.KindUserOnline, UserID: "u-7"},
+			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"u-7\"]}]}"}`,
+		},
+		{
+			"U13 a watched user goes offline",
+			protocol.Publication{Topic: protocol.Topic{Name: "watch\x00u-7"}, Kind: protocol.KindUserOffline, UserID: "u-7"},
+			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"u-7\"]}]}"}`,
+		},
 		{
 			"a published event",
 			protocol.Publication{Topic: protocol.Topic{Name: "prices"}, Event: "tick", Data: []byte(`"{\"p\":1}"`)},
@@ -196,7 +222,7 @@ var benchPublication = protocol.Publication{
 }
 
 func TestAppendPublicationAllocs(t *testing.T) {
-	kinds := []protocol.PublicationKind{protocol.KindEvent, protocol.KindMemberAdded, protocol.KindMemberRemoved, protocol.KindSubscriptionCount, protocol.KindChange}
+	kinds := []protocol.PublicationKind{protocol.KindEvent, protocol.KindMemberAdded, protocol.KindMemberRemoved, protocol.KindSubscriptionCount, protocol.KindUserOnline, protocol.KindUserOffline, protocol.KindChange}
 	buf := make([]byte, 0, 1024)
 	for _, kind := range kinds {
 		p := benchPublication

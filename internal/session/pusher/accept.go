@@ -6,8 +6,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
@@ -20,6 +22,9 @@ import (
 func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ss.o.Draining() {
 		ss.refuseHTTP(w, r, http.StatusServiceUnavailable, "DRAINING")
+		return
+	}
+	if !ss.pass(w, r) {
 		return
 	}
 	key, pathOK := appKey(r.URL.EscapedPath())
@@ -43,6 +48,26 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ss.welcome(conn, a)
 }
 
+// pass counts a request against the limit of its client's address, and answers it if that
+// is exceeded (pusher-protocol 7.3).
+func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
+	if ss.connects == nil {
+		return true
+	}
+	count, ok := ss.connects.Allow(limit.Address(ss.o.ClientIP(r)), ss.face.Now())
+	if ok {
+		return true
+	}
+	reset := strconv.Itoa(int((count.Reset + time.Second - 1) / time.Second))
+	header := w.Header()
+	header.Set("X-RateLimit-Limit", strconv.Itoa(count.Max))
+	header.Set("X-RateLimit-Remaining", strconv.Itoa(count.Left))
+	header.Set("X-RateLimit-Reset", reset)
+	header.Set("Retry-After", reset)
+	ss.refuseHTTP(w, r, http.StatusTooManyRequests, "Too many connections from this address; try again in "+reset+" s")
+	return false
+}
+
 // admit decides checks 3 to 11. Without an error the connection counts against the quotas.
 func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *protocol.Error) {
 	if !pathOK {
@@ -60,6 +85,8 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 		return nil, protocol.ErrBackend
 	case !a.Enabled:
 		return nil, protocol.ErrAppDisabled
+	case a.Features.RequireTLS && !ss.o.IsSecure(r):
+		return nil, protocol.ErrTLSOnly
 	case !a.AllowedOrigins.Allows(r.Header.Get("Origin")):
 		return nil, protocol.ErrOrigin
 	}
@@ -76,7 +103,7 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 // first byte, so it precedes every reply, and leaves with the 101 in one write.
 func (ss *Sessions) welcome(conn *socket.Conn, a *app.App) {
 	s := &Session{scope: ss.scopeOf(a), conn: conn}
-	if a.Features.RequireAuthorized {
+	if a.AuthorizeWithin() > 0 {
 		s.unauthorized = ss.face.Clock()
 	}
 	s.channels.Init(a, s)

@@ -18,7 +18,7 @@ func (s *Session) dispatch(cmd *protocol.Command) {
 	case protocol.CommandClientEvent:
 		s.clientEvent(cmd)
 	case protocol.CommandSignIn:
-		s.replyError("", protocol.ErrSignInOff)
+		s.signIn(cmd)
 	case protocol.CommandPong, protocol.CommandIgnored, protocol.CommandRefreshAuth:
 	}
 }
@@ -62,13 +62,13 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
 		return protocol.ErrChannelName
 	}
+	kind := channel.KindOf(cmd.Channel)
+	if kind.IsUser() { // no subscription that counts
+		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{})
+	}
 	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
 		!s.isSubscribed(cmd.Channel) {
 		return protocol.ErrSubscriptionMax
-	}
-	kind := channel.KindOf(cmd.Channel)
-	if kind.IsUser() {
-		return protocol.ErrUserChannel
 	}
 	var member protocol.Member
 	if kind.NeedsSignature() {
@@ -76,7 +76,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 			return protocol.ErrSignature
 		}
 		if kind.HasMembers() {
-			m, err := channel.ParseMember(cmd.ChannelData, l.MaxPresenceMemberSize)
+			m, err := s.member(cmd)
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,7 @@ func (s *Session) authorizationLeft() (time.Duration, bool) {
 	if s.unauthorized == 0 {
 		return 0, false
 	}
-	return s.app.Limits.AuthorizationTimeout - s.face.Since(s.unauthorized), true
+	return s.app.AuthorizeWithin() - s.face.Since(s.unauthorized), true
 }
 
 // checkDeadlines acts on whatever deadline has come, and sets the timer to the next.

@@ -12,12 +12,15 @@ package pusher
 
 import (
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
@@ -42,6 +45,10 @@ type Options struct {
 	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher-protocol 1.3)
 	MaxSnapshotRows int  // of a view; may be zero: unlimited
 
+	Connects limit.Rate                 // of one client address; may be zero: unlimited
+	ClientIP func(*http.Request) string // after trusted proxies; may be nil without Connects
+	IsSecure func(*http.Request) bool   // over TLS; may be nil: where this server speaks it
+
 	Draining func() bool // whether shutdown has begun
 	Log      *slog.Logger
 }
@@ -53,6 +60,7 @@ type Sessions struct {
 	o        Options
 	face     *session.Face
 	endpoint socket.Endpoint
+	connects *limit.Fixed[netip.Addr] // nil: unlimited
 	ping     []byte
 	pong     []byte
 	restart  socket.Farewell
@@ -69,10 +77,14 @@ type scope struct {
 
 // New makes the face of one node.
 func New(o Options) *Sessions {
+	if o.IsSecure == nil {
+		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
+	}
 	ss := &Sessions{
 		o:        o,
 		face:     o.Registry.Face(session.FaceChannels),
 		endpoint: o.Endpoint,
+		connects: limit.NewFixed[netip.Addr](o.Connects, 0),
 		ping:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePing}),
 		pong:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePong}),
 		scopes:   make(map[string]*scope),

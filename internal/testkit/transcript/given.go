@@ -70,12 +70,12 @@ func (r *runner) token(rest string) error {
 	if err != nil {
 		return err
 	}
-	key, header := testkit.K1, ""
+	key, header := testkit.K1(), ""
 	for option := range strings.FieldsSeq(rest) {
 		if text, ok := strings.CutPrefix(option, "header="); ok {
 			header = text
 		} else if option == "by=K2" {
-			key = testkit.K2
+			key = testkit.K2()
 		} else {
 			return fmt.Errorf("unknown option %q", option)
 		}

@@ -1,5 +1,5 @@
 // An application's backend, as its owner would write it with the official server library: a
-// small authorization endpoint, and the page on which browsers load pusher-js.
+// authorization endpoints for channels and users, and the page on which browsers load pusher-js.
 
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -30,6 +30,7 @@ export function serverLibrary(server, overrides = {}) {
 }
 
 export class Backend {
+  withoutMember = new Set(); // presence channels that are signed without channel_data
   channelData = {}; // by channel: what is signed with it and passed on to the server
 
   static async start(server) {
@@ -54,12 +55,27 @@ export class Backend {
       this.#authorize(new URLSearchParams(await text(request)), response);
       return;
     }
+    if (request.method === 'POST' && pathname === '/pusher/user-auth') {
+      this.#authenticate(new URLSearchParams(await text(request)), response);
+      return;
+    }
     const file = files[pathname];
     if (!file) {
       response.writeHead(404).end();
       return;
     }
     response.writeHead(200, { 'content-type': file[1] }).end(await readFile(file[0]));
+  }
+
+  // Users whose id says "forged" are signed with a wrong secret.
+  #authenticate(form, response) {
+    const id = form.get('user_id');
+    const user = { id, user_info: { name: form.get('user_name') ?? id } };
+    const watchlist = form.get('watchlist');
+    if (watchlist) user.watchlist = watchlist.split(',');
+    const signer = id.includes('forged') ? this.stranger : this.pusher;
+    const answer = signer.authenticateUser(form.get('socket_id'), user);
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   }
 
   // Channels whose name says "forged" are signed with a wrong secret, "forbidden" ones not at all.
@@ -69,7 +85,7 @@ export class Backend {
       response.writeHead(403, { 'content-type': 'text/plain' }).end('Forbidden');
       return;
     }
-    const member = channel.startsWith('presence-')
+    const member = channel.startsWith('presence-') && !this.withoutMember.has(channel)
       ? { user_id: form.get('user_id'), user_info: { name: form.get('user_name') ?? form.get('user_id') } }
       : undefined;
     const signer = channel.includes('forged') ? this.stranger : this.pusher;

@@ -8,8 +8,12 @@ export class Subscriber {
   errors = new Inbox('connection errors');
   #channels = new Map();
 
-  // user becomes user_id and user_name at the authorization endpoint.
-  constructor(server, backend, { user = 'nobody', name = user } = {}) {
+  userEvents = new Inbox('user events');
+  watched = new Inbox('watchlist events');
+
+  // user becomes user_id and user_name at the authorization endpoints, where watchlist is for
+  // signing in.
+  constructor(server, backend, { user = 'nobody', name = user, watchlist = [] } = {}) {
     this.pusher = new PusherJS(server.app.key, {
       cluster: '', // asked for by the library, unused with wsHost
       wsHost: server.host,
@@ -20,6 +24,11 @@ export class Subscriber {
         endpoint: `${backend.url}/pusher/auth`,
         transport: 'ajax',
         params: { user_id: user, user_name: name },
+      },
+      userAuthentication: {
+        endpoint: `${backend.url}/pusher/user-auth`,
+        transport: 'ajax',
+        params: { user_id: user, user_name: name, watchlist: watchlist.join() },
       },
     });
     this.pusher.connection.bind('state_change', ({ current }) => this.states.push(current));
@@ -39,6 +48,17 @@ export class Subscriber {
   // connected resolves when the connection stands (again): a state seen at or after `from`.
   connected({ from = 0, ms } = {}) {
     return this.states.find((state) => state === 'connected', 'state "connected"', { from, ms });
+  }
+
+  // signIn resolves when the server has accepted the user, whose events go to userEvents and
+  // watched.
+  async signIn() {
+    const { user } = this.pusher;
+    user.bind_global((event, data) => this.userEvents.push({ event, data }));
+    for (const state of ['online', 'offline']) user.watchlist.bind(state, (event) => this.watched.push(event));
+    this.pusher.signin();
+    await within(user.signinDonePromise, 'end of the sign-in');
+    return user;
   }
 
   // follow subscribes and returns the channel with an inbox of { event, data }.

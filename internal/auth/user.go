@@ -1,0 +1,18 @@
+package auth
+
+// signInChannel makes the string to sign of a sign-in, {socket_id}::user::{user_data}, that
+// of a channel: no channel may have a name with a colon.
+const signInChannel = ":user:"
+
+// UserSignature signs the sign-in of the connection socketID: the hex part of the auth value
+// (pusher-protocol 2.4.1).
+func UserSignature(secret, socketID, userData string) string {
+	return ChannelSignature(secret, socketID, signInChannel, userData)
+}
+
+// VerifyUser reports whether authString is key, a colon and the signature of exactly this
+// sign-in. userData is the text as received, never serialised anew; an empty one is never
+// signed.
+func VerifyUser(key, secret, authString, socketID, userData string) bool {
+	return userData != "" && VerifyChannel(key, secret, authString, socketID, signInChannel, userData)
+}

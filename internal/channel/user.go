@@ -1,0 +1,76 @@
+package channel
+
+import (
+	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+const maxWatchlist = 100 // ids, pusher-protocol 4.1
+
+// User is what a connection signs in as.
+type User struct {
+	ID        string
+	Info      []byte   // user_info as compact JSON; never empty
+	Watchlist []string // distinct
+	Data      string   // the whole as the client sent it, to be repeated to it
+
+	// WatchlistErr says why there is no watchlist although the client gave one; nil otherwise.
+	WatchlistErr *protocol.Error
+}
+
+// ParseUser reads user_data, whose signature the caller has checked (pusher-protocol 4.1).
+// Keys are case-sensitive. A watchlist that is no good is ignored.
+func ParseUser(userData string) (User, *protocol.Error) {
+	v, ok := jsontext.Parse([]byte(userData))
+	if !ok || v.Kind() != jsontext.Object {
+		return User{}, protocol.ErrUserData.Withf("user_data must be a JSON object with an id")
+	}
+	var id, watchlist jsontext.Value
+	info := jsontext.Value("{}")
+	for key, value := range v.Members() {
+		switch key {
+		case "id":
+			id = value
+		case "user_info":
+			info = value
+		case "watchlist":
+			watchlist = value
+		}
+	}
+	u := User{ID: id.Text(), Info: info.Compact(), Data: userData}
+	switch {
+	case u.ID == "":
+		return User{}, protocol.ErrUserData.Withf("user_data.id must be a string that is not empty")
+	case len(u.ID) > maxUserID:
+		return User{}, protocol.ErrUserData.Withf("user_data.id has %d bytes; at most %d are allowed", len(u.ID), maxUserID)
+	}
+	u.Watchlist, u.WatchlistErr = parseWatchlist(watchlist)
+	return u, nil
+}
+
+func parseWatchlist(v jsontext.Value) ([]string, *protocol.Error) {
+	refused := protocol.ErrWatchlist
+	switch v.Kind() {
+	case jsontext.Absent, jsontext.Null:
+		return nil, nil
+	case jsontext.Array:
+	default:
+		return nil, refused.Withf("The watchlist is ignored: it must be an array of strings")
+	}
+	var ids []string
+	seen, n := map[string]bool{}, 0
+	for element := range v.Elements() {
+		id := element.Text()
+		if element.Kind() != jsontext.String {
+			return nil, refused.Withf("The watchlist is ignored: it must be an array of strings")
+		}
+		if n++; n > maxWatchlist {
+			return nil, refused.Withf("The watchlist is ignored: it has more than %d ids", maxWatchlist)
+		}
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

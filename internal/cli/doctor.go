@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/doctor"
+	"github.com/millrace/millrace/internal/server"
+	"github.com/millrace/millrace/internal/store/embedded"
+)
+
+// DoctorCmd looks for what is wrong.
+type DoctorCmd struct {
+	Config string `help:"Configuration of the server. Without it the development app is meant." placeholder:"FILE" type:"path"`
+	URL    string `help:"Where clients connect, through whatever is before the server. Without it, its own listener." placeholder:"URL"`
+	JSON   bool   `name:"json" help:"Print findings as a JSON array."`
+}
+
+// Run prints every finding, and fails if one of them is a problem.
+func (c *DoctorCmd) Run(ctx context.Context, env *Env) error {
+	findings := c.examine(ctx, env)
+	var err error
+	if c.JSON {
+		e := json.NewEncoder(env.Stdout)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		err = e.Encode(findings)
+	} else {
+		err = printFindings(env.Stdout, findings)
+	}
+	if err == nil && doctor.HasProblem(findings) {
+		err = errReported
+	}
+	return err
+}
+
+func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
+	const check = "configuration"
+	cfg, err := config.Load(c.Config, env.Environ, server.Check)
+	if wrong, ok := errors.AsType[*config.Error](err); ok {
+		findings := make([]doctor.Finding, len(wrong.Problems))
+		for i, p := range wrong.Problems {
+			text, _, _ := strings.Cut(p.String(), ": "+p.Message)
+			findings[i] = doctor.Finding{Check: check, Status: doctor.Problem, Text: text, Fix: p.Message}
+		}
+		return findings
+	}
+	if err != nil {
+		return []doctor.Finding{{Check: check, Status: doctor.Problem, Text: err.Error(), Fix: "give --config with a file that this user may read"}}
+	}
+	found := doctor.Finding{Check: check, Status: doctor.Good, Text: fmt.Sprintf("no problem; apps: %d", len(cfg.Apps))}
+	return append([]doctor.Finding{found}, doctor.Run(ctx, c.options(cfg))...)
+}
+
+// options is what the doctor must know of cfg.
+func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
+	h, m := &cfg.HTTP, &cfg.Metrics
+	o := doctor.Options{
+		URL:            c.URL,
+		IsViewsEnabled: cfg.Views.Enabled,
+		TrustedProxies: cfg.HTTP.TrustedProxies,
+		Listen:         doctor.Listener{Address: h.Listen, IsTLS: h.TLSCertFile != ""},
+		MetricsListen:  doctor.Listener{Address: m.Listen, IsTLS: m.TLSCertFile != ""},
+		MaxConnections: cfg.WebSocket.MaxConnections,
+		Endpoints:      calledEndpoints(cfg),
+	}
+	if o.URL == "" {
+		o.URL = ownURL(h)
+	}
+	for _, a := range cfg.Apps {
+		if a.Enabled && o.App.ID == "" {
+			o.App = doctor.App{ID: a.ID, Key: a.Key, Secret: a.Secret.Reveal()}
+		}
+	}
+	if n, ok := descriptorLimit(); ok {
+		o.DescriptorLimit = n
+	}
+	if h.TLSCertFile != "" {
+		o.Certificates = append(o.Certificates, doctor.KeyPair{Name: "http.tls_cert_file", CertFile: h.TLSCertFile, KeyFile: h.TLSKeyFile})
+	}
+	if m.TLSCertFile != "" {
+		o.Certificates = append(o.Certificates, doctor.KeyPair{Name: "metrics.tls_cert_file", CertFile: m.TLSCertFile, KeyFile: m.TLSKeyFile})
+	}
+	if path := cfg.Store.Path; cfg.Store.Driver == "embedded" {
+		o.Store = &doctor.Store{
+			Path:      path,
+			Probe:     func(ctx context.Context) error { return embedded.Probe(ctx, path) },
+			IsLocked:  func(err error) bool { return errors.Is(err, embedded.ErrLocked) },
+			FreeSpace: freeSpace,
+		}
+	}
+	return o
+}
+
+// calledEndpoints are the servers that one with this configuration calls.
+func calledEndpoints(cfg *config.Config) []doctor.Endpoint {
+	var list []doctor.Endpoint
+	add := func(name, url string, isKeySet bool) {
+		if url != "" {
+			list = append(list, doctor.Endpoint{Name: name, URL: url, IsKeySet: isKeySet})
+		}
+	}
+	add("usage.endpoint", cfg.Usage.Endpoint, false)
+	add("telemetry.otlp_endpoint", cfg.Telemetry.OTLPEndpoint, false)
+	for i, a := range cfg.Apps {
+		add(fmt.Sprintf("apps[%d].views.jwks_url", i), a.Views.JWKSURL, true)
+	}
+	return list
+}
+
+// ownURL is where the listener itself is reached from here; empty for a unix socket.
+func ownURL(h *config.HTTP) string {
+	host, port, err := net.SplitHostPort(h.Listen)
+	if err != nil || strings.HasPrefix(h.Listen, "unix:") {
+		return ""
+	}
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = "localhost"
+	}
+	scheme := "http://"
+	if h.TLSCertFile != "" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
+}
+
+func printFindings(w io.Writer, findings []doctor.Finding) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", f.Status, f.Check, f.Text)
+		if f.Fix != "" {
+			fmt.Fprintf(t, "\t\tfix: %s\n", f.Fix)
+		}
+	}
+	return t.Flush()
+}

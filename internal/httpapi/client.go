@@ -1,0 +1,34 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/limit"
+)
+
+// admit counts a request against the limit of its client's address, and answers it if that
+// is exceeded (pusher-protocol 7.3).
+func (h *handler) admit(w http.ResponseWriter, r *http.Request, now time.Time) bool {
+	if h.clients == nil {
+		return true
+	}
+	count, ok := h.clients.Allow(limit.Address(h.o.ClientIP(r)), now)
+	// What is left of a second is a whole one: whoever comes back early is refused again.
+	reset := strconv.Itoa(int((count.Reset + time.Second - 1) / time.Second))
+	values := []string{h.headers.maxRequests, strconv.Itoa(count.Left), reset}
+	header := w.Header()
+	header["X-Ratelimit-Limit"] = values[0:1:1]
+	header["X-Ratelimit-Remaining"] = values[1:2:2]
+	header["X-Ratelimit-Reset"] = values[2:3:3]
+	if ok {
+		return true
+	}
+	h.o.Metrics.limited.Inc()
+	header["Retry-After"] = values[2:3:3]
+	h.headers.write(w, http.StatusTooManyRequests, fmt.Appendf(nil,
+		`{"error":"Too Many Requests","message":"More than %d requests from this address; try again in %s s"}`, count.Max, reset))
+	return false
+}

@@ -1,0 +1,55 @@
+package pusher
+
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// signIn is pusher-protocol 4.1. The signature comes before anything that user_data says.
+func (s *Session) signIn(cmd *protocol.Command) {
+	if !s.app.Features.SignIn {
+		s.replyError("", protocol.ErrSignInOff)
+		return
+	}
+	if !auth.VerifyUser(s.app.Key, s.app.Secret, cmd.Auth, s.channels.ID().String(), cmd.ChannelData) {
+		s.refuseSignIn(protocol.ErrSignIn)
+		return
+	}
+	u, err := channel.ParseUser(cmd.ChannelData)
+	if err != nil {
+		s.refuseSignIn(err)
+		return
+	}
+	if err := s.o.Channels.SignIn(s.face.Context(), &s.channels, &u); err != nil {
+		s.replyError("", err)
+		return
+	}
+	s.unauthorized = 0
+	if u.WatchlistErr != nil && s.app.Features.Watchlists {
+		s.replyError("", u.WatchlistErr)
+	}
+}
+
+// refuseSignIn closes the connection: its client is not who it says, or its backend is broken.
+func (s *Session) refuseSignIn(e *protocol.Error) {
+	s.face.Reported(strconv.Itoa(e.Code))
+	s.close(e)
+}
+
+// member is whom a subscription to a presence channel makes a member of it: what channel_data
+// says, or the signed-in user without it (pusher-protocol 2.7).
+func (s *Session) member(cmd *protocol.Command) (protocol.Member, *protocol.Error) {
+	limit := s.app.Limits.MaxPresenceMemberSize
+	if cmd.ChannelData == "" {
+		if m, isSignedIn, err := s.channels.SignedInMember(limit); isSignedIn {
+			return m, err
+		}
+	}
+	return channel.ParseMember(cmd.ChannelData, limit)
+}
+
+// Terminate closes the connection because the app wants its user gone (pusher-protocol 4.5).
+func (s *Session) Terminate() { s.close(protocol.ErrTerminated) }
