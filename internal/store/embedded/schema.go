@@ -38,6 +38,26 @@ func migrations() []string {
 			PRIMARY KEY (app, id)
 		) STRICT, WITHOUT ROWID;
 		CREATE INDEX revocations_until ON revocations (until)`,
+		// id: see partID. Numbers are below 1<<51. Times are Unix milliseconds.
+		`CREATE TABLE webhook_parts (
+			id INTEGER PRIMARY KEY,
+			app TEXT NOT NULL, endpoint TEXT NOT NULL, delivery TEXT NOT NULL,
+			time INTEGER NOT NULL, count INTEGER NOT NULL, events BLOB NOT NULL
+		) STRICT;
+		CREATE TABLE webhook_letters (
+			number INTEGER PRIMARY KEY,
+			app TEXT NOT NULL, endpoint TEXT NOT NULL, delivery TEXT NOT NULL,
+			time INTEGER NOT NULL, count INTEGER NOT NULL, events BLOB NOT NULL,
+			reason TEXT NOT NULL, detail TEXT NOT NULL, attempts INTEGER NOT NULL, died INTEGER NOT NULL
+		) STRICT;
+		CREATE INDEX webhook_letters_app ON webhook_letters (app, number);
+		CREATE TABLE webhook_subjects (
+			app TEXT NOT NULL, kind INTEGER NOT NULL, channel TEXT NOT NULL, user TEXT NOT NULL,
+			PRIMARY KEY (app, kind, channel, user)
+		) STRICT, WITHOUT ROWID;
+		CREATE TABLE webhook_sequences (
+			app TEXT NOT NULL PRIMARY KEY, last INTEGER NOT NULL
+		) STRICT, WITHOUT ROWID`,
 	}
 }
 

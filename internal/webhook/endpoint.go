@@ -1,0 +1,210 @@
+package webhook
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+// Endpoint is one webhook of an app (pusher-protocol 6.3). Two endpoints with the same URL are
+// independent.
+type Endpoint struct {
+	ID         string // unique within the app; what waits for an endpoint follows its ID
+	App        string
+	URL        string            // http or https
+	EventTypes []string          // names of kinds; only those are sent
+	Filter     Filter            // of channels
+	Headers    map[string]string // added; those that this package sets are left out
+
+	Retry          Retry         // zero fields: as Options.Retry
+	Batching       Batching      // zero fields: as Options.Batching
+	RequestTimeout time.Duration // zero: as Options.RequestTimeout
+}
+
+// Filter selects channels; all conditions that are set must hold. Events of users have no
+// channel, so it does not concern them.
+type Filter struct {
+	ChannelPrefix  string
+	ChannelSuffix  string
+	ChannelPattern string   // a regular expression (RE2), found anywhere in the name
+	Namespaces     []string // the part of the name, without its prefix of kind, before the first colon
+}
+
+// Retry says when a failed request is repeated.
+type Retry struct {
+	Enabled        app.Switch    // default on
+	MaxAttempts    int           // of one batch; default no bound
+	MaxElapsed     time.Duration // from the first attempt on; default 5 min
+	InitialBackoff time.Duration // default 1 s, doubled each time
+	MaxBackoff     time.Duration // default 60 s
+}
+
+// Batching says how many events go into one request.
+type Batching struct {
+	Enabled  app.Switch    // default on; otherwise each request has one event
+	Duration time.Duration // how long the first event of a batch waits for others; default 50 ms
+	Size     int           // events of a request, at most 1000; default 100
+}
+
+const (
+	maxID        = 128  // bytes of an endpoint's id
+	maxBatchSize = 1000 // events
+)
+
+// Names of headers that this package sets.
+const (
+	headerKey       = "X-Pusher-Key"
+	headerSignature = "X-Pusher-Signature"
+	headerDelivery  = "X-Millrace-Delivery"
+	headerType      = "Content-Type"
+)
+
+// Problem is one thing wrong with an endpoint. Field is the Go name of the field.
+type Problem struct {
+	Field   string
+	Message string
+}
+
+// Validate lists everything wrong with the endpoint: nil means that it may be set.
+func (e *Endpoint) Validate() []Problem {
+	var found []Problem
+	report := func(bad bool, field, format string, args ...any) {
+		if bad {
+			found = append(found, Problem{field, fmt.Sprintf(format, args...)})
+		}
+	}
+	report(e.ID == "", "ID", "missing")
+	report(len(e.ID) > maxID, "ID", "has %d bytes; use at most %d", len(e.ID), maxID)
+	report(e.App == "", "App", "missing")
+	if err := checkURL(e.URL); err != nil {
+		report(true, "URL", "%v", err)
+	}
+	report(len(e.EventTypes) == 0, "EventTypes", "missing; name the events to send, such as %q", KindChannelOccupied)
+	for _, name := range e.EventTypes {
+		_, isKnown := ParseKind(name)
+		report(!isKnown, "EventTypes", "there is no event %q", name)
+	}
+	if _, err := regexp.Compile(e.Filter.ChannelPattern); err != nil {
+		report(true, "Filter.ChannelPattern", "is no regular expression: %v", err)
+	}
+	for name, value := range e.Headers {
+		if problem := checkHeader(name, value); problem != "" {
+			report(true, "Headers", "%q %s", name, problem)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Problem) int { // a map has no order
+		if a.Field == "Headers" && b.Field == "Headers" {
+			return strings.Compare(a.Message, b.Message)
+		}
+		return 0
+	})
+	report(!isPosition(e.Retry.Enabled), "Retry.Enabled", "is %q; use on, off or inherit", e.Retry.Enabled)
+	report(!isPosition(e.Batching.Enabled), "Batching.Enabled", "is %q; use on, off or inherit", e.Batching.Enabled)
+	report(e.RequestTimeout < 0, "RequestTimeout", "below zero")
+	report(e.Retry.MaxAttempts < 0, "Retry.MaxAttempts", "below zero")
+	report(e.Retry.MaxElapsed < 0, "Retry.MaxElapsed", "below zero")
+	report(e.Retry.InitialBackoff < 0, "Retry.InitialBackoff", "below zero")
+	report(e.Retry.MaxBackoff < 0, "Retry.MaxBackoff", "below zero")
+	report(e.Batching.Duration < 0, "Batching.Duration", "below zero")
+	report(e.Batching.Size < 0 || e.Batching.Size > maxBatchSize, "Batching.Size", "must be from 1 to %d", maxBatchSize)
+	return found
+}
+
+func isPosition(s app.Switch) bool {
+	return s == "" || s == app.SwitchInherit || s == app.SwitchOn || s == app.SwitchOff
+}
+
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return errors.New("missing")
+	case err != nil:
+		return errors.Unwrap(err) // without the URL, which may hold a secret
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("must begin with http:// or https://")
+	case u.Hostname() == "":
+		return errors.New("has no host")
+	default:
+		return nil
+	}
+}
+
+// checkHeader says what is wrong with a header, "" if nothing is.
+func checkHeader(name, value string) string {
+	isToken := name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune("()<>@,;:\\\"/[]?={}", r)
+	})
+	if !isToken {
+		return "is no name of a header"
+	}
+	switch textproto.CanonicalMIMEHeaderKey(name) {
+	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade", "Te", "Expect":
+		return "belongs to the transport; leave it out"
+	}
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return "has a value with a control character"
+	}
+	return ""
+}
+
+// settings are what an endpoint says, ready for use. They are immutable.
+type settings struct {
+	url     string
+	header  http.Header
+	timeout time.Duration
+
+	isRetrying  bool
+	maxAttempts int // 0: no bound
+	maxElapsed  time.Duration
+	initial     time.Duration
+	maxBackoff  time.Duration
+
+	duration time.Duration
+	size     int
+}
+
+// settings of a valid endpoint; o has its defaults.
+func (e *Endpoint) settings(o *Options) *settings {
+	s := &settings{
+		url:         e.URL,
+		header:      make(http.Header, len(e.Headers)+4),
+		timeout:     cmp.Or(e.RequestTimeout, o.RequestTimeout),
+		isRetrying:  e.Retry.Enabled.Or(o.Retry.Enabled.Or(true)),
+		maxAttempts: cmp.Or(e.Retry.MaxAttempts, o.Retry.MaxAttempts),
+		maxElapsed:  cmp.Or(e.Retry.MaxElapsed, o.Retry.MaxElapsed),
+		initial:     cmp.Or(e.Retry.InitialBackoff, o.Retry.InitialBackoff),
+		maxBackoff:  cmp.Or(e.Retry.MaxBackoff, o.Retry.MaxBackoff),
+		duration:    cmp.Or(e.Batching.Duration, o.Batching.Duration),
+		size:        cmp.Or(e.Batching.Size, o.Batching.Size),
+	}
+	if !e.Batching.Enabled.Or(o.Batching.Enabled.Or(true)) {
+		s.size = 1
+	}
+	for name, value := range e.Headers {
+		switch name = textproto.CanonicalMIMEHeaderKey(name); name {
+		case headerKey, headerSignature, headerDelivery, headerType: // MUST NOT be replaced (pusher-protocol 6.2)
+		default:
+			s.header.Set(name, value)
+		}
+	}
+	return s
+}
+
+// backoff is the wait after so many failures in a row.
+func (s *settings) backoff(failures int) time.Duration {
+	wait := s.initial
+	for i := 1; i < failures && wait < s.maxBackoff; i++ {
+		wait *= 2
+	}
+	return min(wait, s.maxBackoff)
+}

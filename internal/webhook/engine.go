@@ -1,0 +1,269 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Options of an Engine. Apps is required; other zero fields mean the default.
+type Options struct {
+	Apps      Apps
+	Store     Store             // may be nil: memory only, and nothing survives
+	Transport http.RoundTripper // default one of its own, which uses the proxies of the environment
+
+	Grace      time.Duration // of channels and members; default 3 s
+	UserGrace  time.Duration // of users; default 3 s
+	StartGrace time.Duration // for what a former process has announced to come back; default 30 s
+
+	Retry          Retry
+	Batching       Batching
+	RequestTimeout time.Duration // default 10 s
+	MaxRequests    int           // under way; default 20. One for each endpoint anyway
+
+	MaxIntake       int           // bytes of events that wait to be stored; default 16 MiB
+	MaxSubjects     int           // channels, members and users that are told of; default 1,048,576
+	MaxPending      int           // bytes of events that wait for one endpoint; default 16 MiB
+	MaxPendingTotal int           // bytes of events that wait for all endpoints; default 256 MiB
+	MaxDead         int           // dead letters of an app; default 1000
+	MaxDeadBytes    int           // of their events; default 64 MiB
+	DeadTTL         time.Duration // default 7 days
+
+	Now     func() time.Time // default time.Now
+	Log     *slog.Logger     // default none
+	Metrics *Metrics         // default unregistered
+}
+
+func (o Options) withDefaults() Options {
+	o.Grace = cmp.Or(o.Grace, 3*time.Second)
+	o.UserGrace = cmp.Or(o.UserGrace, 3*time.Second)
+	o.StartGrace = cmp.Or(o.StartGrace, 30*time.Second)
+	o.Retry.MaxElapsed = cmp.Or(o.Retry.MaxElapsed, 300*time.Second)
+	o.Retry.InitialBackoff = cmp.Or(o.Retry.InitialBackoff, time.Second)
+	o.Retry.MaxBackoff = cmp.Or(o.Retry.MaxBackoff, 60*time.Second)
+	o.Batching.Duration = cmp.Or(o.Batching.Duration, 50*time.Millisecond)
+	o.Batching.Size = min(cmp.Or(o.Batching.Size, 100), maxBatchSize)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
+	o.MaxRequests = cmp.Or(o.MaxRequests, 20)
+	o.MaxIntake = cmp.Or(o.MaxIntake, 16<<20)
+	o.MaxSubjects = cmp.Or(o.MaxSubjects, 1<<20)
+	o.MaxPending = cmp.Or(o.MaxPending, 16<<20)
+	o.MaxPendingTotal = cmp.Or(o.MaxPendingTotal, 256<<20)
+	o.MaxDead = cmp.Or(o.MaxDead, 1000)
+	o.MaxDeadBytes = cmp.Or(o.MaxDeadBytes, 64<<20)
+	o.DeadTTL = cmp.Or(o.DeadTTL, 7*24*time.Hour)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
+// Engine makes webhooks of what it is told. All methods are safe for concurrent use, except
+// that Load comes before Run, and both are called once. A nil *Engine takes everything it is
+// told and does nothing.
+type Engine struct {
+	o       Options // immutable
+	client  *http.Client
+	store   Store
+	permits permits
+	intake  intake
+	outbox  outbox
+	online  online
+	writer  writer
+	pending atomic.Int64 // bytes in all queues
+
+	lastNumber atomic.Uint64 // of a batch; Load's, then the writer's to change
+
+	workers    sync.WaitGroup
+	running    atomic.Int64 // workers
+	isStarted  atomic.Bool
+	isDraining atomic.Bool // no batch waits to be filled, and the worker of an endpoint that fails goes
+	halt       chan struct{}
+	halting    sync.Once
+	ended      chan struct{}
+	result     error // of Run; readable after ended
+
+	hasRoutes atomic.Bool
+	mu        sync.RWMutex
+	routes    map[string]*routes // by app; guarded by mu
+
+	configure sync.Mutex          // held over a change of endpoints
+	orphans   map[string][]orphan // by app; guarded by configure
+}
+
+// New makes an engine without endpoints.
+func New(o Options) *Engine {
+	o = o.withDefaults()
+	e := &Engine{
+		o:       o,
+		client:  newClient(&o),
+		store:   o.Store,
+		permits: newPermits(o.MaxRequests),
+		online:  online{apps: map[string]*onlineApp{}},
+		halt:    make(chan struct{}),
+		ended:   make(chan struct{}),
+		routes:  map[string]*routes{},
+		orphans: map[string][]orphan{},
+	}
+	if e.store == nil {
+		e.store = &memory{}
+	}
+	e.intake = intake{o: &e.o, start: o.Now(), signal: make(chan struct{}, 1), apps: map[string]*tracked{}}
+	e.outbox.poke, e.outbox.now = e.intake.poke, e.o.Now
+	e.lastNumber.Store(uint64(o.Now().UnixMilli())) // beyond those of former processes, most likely; Load knows
+	e.writer = writer{
+		Engine: e,
+		graves: graveyard{o: &e.o, byApp: map[string]*graves{}, swept: o.Now()},
+		told:   map[Subject]bool{}, sequences: map[string]uint64{},
+	}
+	return e
+}
+
+func (e *Engine) isDurable() bool { return e.o.Store != nil }
+
+func (e *Engine) poke() { e.intake.poke() }
+
+// Run stores and delivers until ctx ends or Shutdown has done its part. Then it stores what is
+// left; an error says that it could not.
+func (e *Engine) Run(ctx context.Context) error {
+	e.isStarted.Store(true)
+	defer close(e.ended)
+	sending, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.writer.run(ctx, sending)
+	e.intake.close(!e.isDurable())
+	cancel()
+	e.workers.Wait()
+	e.isDraining.Store(true)
+	e.result = e.writer.finish(context.WithoutCancel(ctx), sending)
+	if left := e.left(); left > 0 && !e.isDurable() {
+		e.result = errors.Join(e.result, errLost(left))
+	}
+	if e.o.Transport == nil {
+		e.client.CloseIdleConnections()
+	}
+	return e.result
+}
+
+// Shutdown takes no more events, sends what can be sent at once until ctx ends, stores the
+// rest and ends Run. Graces that are not over are stored too: the next process knows what was
+// announced. Without a Store they end at once, as nobody would.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	if e == nil || !e.isStarted.Load() {
+		return nil
+	}
+	e.intake.close(!e.isDurable())
+	e.isDraining.Store(true)
+	e.each(func(q *queue) { q.rouse() })
+	e.poke()
+	select {
+	case <-e.ended:
+	case <-ctx.Done():
+		e.halting.Do(func() { close(e.halt) })
+		<-e.ended
+	}
+	return e.result
+}
+
+// each calls fn with all queues.
+func (e *Engine) each(fn func(*queue)) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, r := range e.routes {
+		for _, t := range r.targets {
+			fn(t.queue)
+		}
+	}
+}
+
+// left is how many events wait for all endpoints.
+func (e *Engine) left() (events int) {
+	e.each(func(q *queue) { events += q.status().Events })
+	return events
+}
+
+// Occupied: a channel has its first subscriber. This method and those below are called by
+// whoever decides it, in the order in which it happens, under the lock of the channel or the
+// user. They never block and never fail.
+func (e *Engine) Occupied(app, channel string) {
+	e.enter(Subject{App: app, Kind: SubjectChannel, Channel: channel})
+}
+
+// Vacated: a channel has lost its last subscriber, however that came.
+func (e *Engine) Vacated(app, channel string) {
+	e.leave(Subject{App: app, Kind: SubjectChannel, Channel: channel})
+}
+
+// MemberAdded: the first connection of a user has joined a presence channel.
+func (e *Engine) MemberAdded(app, channel, userID string) {
+	e.enter(Subject{App: app, Kind: SubjectMember, Channel: channel, User: userID})
+}
+
+// MemberRemoved: the last connection of a user has left a presence channel. Of the last member
+// it comes before Vacated.
+func (e *Engine) MemberRemoved(app, channel, userID string) {
+	e.leave(Subject{App: app, Kind: SubjectMember, Channel: channel, User: userID})
+}
+
+// UserOnline: the first connection of a user has signed in.
+func (e *Engine) UserOnline(app, userID string) {
+	e.enter(Subject{App: app, Kind: SubjectUser, User: userID})
+}
+
+// UserOffline: the last connection of a signed-in user is gone.
+func (e *Engine) UserOffline(app, userID string) {
+	e.leave(Subject{App: app, Kind: SubjectUser, User: userID})
+}
+
+// ClientEvent: a client event was accepted. data is one JSON value as the client sent it, or
+// nil; it is kept and must not change. userID is empty where channels have no members.
+func (e *Engine) ClientEvent(app, channel, event string, data []byte, socketID protocol.SocketID, userID string) {
+	e.tell(eventOf(KindClientEvent, app, channel).client(event, data, socketID, userID))
+}
+
+// CacheMiss: a join of a cache channel found nothing.
+func (e *Engine) CacheMiss(app, channel string) { e.tell(eventOf(KindCacheMiss, app, channel)) }
+
+// SubscriptionCount: the number of connections of a channel that is no presence channel has
+// changed to n.
+func (e *Engine) SubscriptionCount(app, channel string, n int) {
+	ev := eventOf(KindSubscriptionCount, app, channel)
+	ev.number = uint64(max(0, n))
+	e.tell(ev)
+}
+
+func (e *Engine) enter(s Subject) {
+	if r := e.routesOf(s.App); r != nil && r.kinds.wants(s.Kind) && !isUserChannel(s.Channel) && r.tracks(&s) {
+		e.intake.enter(s)
+	}
+}
+
+func (e *Engine) leave(s Subject) {
+	if r := e.routesOf(s.App); r == nil || !r.kinds.wants(s.Kind) {
+		return
+	}
+	grace := e.o.Grace
+	if s.Kind == SubjectUser {
+		grace = e.o.UserGrace
+	}
+	e.intake.leave(s, grace)
+}
+
+func (e *Engine) tell(ev event) {
+	if e.Wants(ev.app, ev.kind) && !isUserChannel(ev.channel) {
+		e.intake.tell(ev)
+	}
+}

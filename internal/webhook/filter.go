@@ -1,0 +1,50 @@
+package webhook
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// filter is a Filter ready for use. It is immutable.
+type filter struct {
+	Filter
+	pattern *regexp.Regexp // nil: none
+}
+
+// compile a filter that is valid.
+func (f Filter) compile() filter {
+	c := filter{Filter: f}
+	if f.ChannelPattern != "" {
+		c.pattern = regexp.MustCompile(f.ChannelPattern)
+	}
+	return c
+}
+
+func (f *filter) passes(channel string) bool {
+	return strings.HasPrefix(channel, f.ChannelPrefix) &&
+		strings.HasSuffix(channel, f.ChannelSuffix) &&
+		(len(f.Namespaces) == 0 || f.passesNamespace(channel)) &&
+		(f.pattern == nil || f.pattern.MatchString(channel))
+}
+
+func (f *filter) passesNamespace(channel string) bool {
+	namespace, has := namespaceOf(channel)
+	return has && slices.Contains(f.Namespaces, namespace)
+}
+
+// namespaceOf is the part of a channel's name before the first colon, without the prefix that
+// says what kind of channel it is.
+func namespaceOf(channel string) (string, bool) {
+	for _, prefix := range []string{
+		"private-encrypted-cache-", "private-cache-", "presence-cache-", "cache-",
+		"private-encrypted-", "presence-", "private-",
+	} {
+		if rest, ok := strings.CutPrefix(channel, prefix); ok {
+			channel = rest
+			break
+		}
+	}
+	namespace, _, has := strings.Cut(channel, ":")
+	return namespace, has
+}

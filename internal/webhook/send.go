@@ -1,0 +1,127 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+// Apps finds the key and the secret to sign with, for each request anew. It may wait.
+type Apps interface {
+	// ByID returns app.ErrNotFound when there is none.
+	ByID(ctx context.Context, id string) (*app.App, error)
+}
+
+// failReason says why a request failed: a metric label.
+type failReason string
+
+const (
+	failedTimeout  failReason = "timeout"
+	failedNetwork  failReason = "network"
+	failedRedirect failReason = "status_3xx"
+	failedClient   failReason = "status_4xx"
+	failedServer   failReason = "status_5xx"
+	failedStatus   failReason = "status_other"
+	failedApp      failReason = "app"
+)
+
+// failure is why a request was no success. Its text does not hold the URL, which may be a
+// secret.
+type failure struct {
+	reason failReason
+	err    error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+// sign is the signature of a body: lower-case hex HMAC-SHA256 (pusher-protocol 6.2).
+func sign(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// newClient does not follow redirects: they would turn the POST into a GET.
+func newClient(o *Options) *http.Client {
+	transport := o.Transport
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true,
+			MaxIdleConnsPerHost:    4,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// send makes one request. ctx bounds it. Any 2xx is a success.
+func (e *Engine) send(ctx context.Context, s *settings, appID string, b *batch) *failure {
+	a, err := e.o.Apps.ByID(ctx, appID)
+	if err != nil {
+		return &failure{failedApp, fmt.Errorf("app: %w", err)}
+	}
+	body := b.body()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return &failure{failedNetwork, withoutURL(err)}
+	}
+	header := s.header.Clone()
+	header.Set(headerType, "application/json")
+	header.Set(headerKey, a.Key)
+	header.Set(headerSignature, sign(a.Secret, body))
+	header.Set(headerDelivery, b.delivery)
+	if header.Get("User-Agent") == "" {
+		header.Set("User-Agent", "Millrace")
+	}
+	request.Header = header
+	response, err := e.client.Do(request)
+	if err != nil {
+		reason := failedNetwork
+		if errors.Is(err, context.DeadlineExceeded) {
+			reason = failedTimeout
+		}
+		return &failure{reason, withoutURL(err)}
+	}
+	defer response.Body.Close()
+	const enough = 64 << 10 // to use the connection again
+	_, _ = io.CopyN(io.Discard, response.Body, enough)
+	return judge(response.StatusCode)
+}
+
+func judge(status int) *failure {
+	reason := failedStatus
+	switch status / 100 {
+	case 2:
+		return nil
+	case 3:
+		reason = failedRedirect
+	case 4:
+		reason = failedClient
+	case 5:
+		reason = failedServer
+	}
+	return &failure{reason, fmt.Errorf("status %d %s", status, http.StatusText(status))}
+}
+
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
