@@ -95,7 +95,7 @@ func await(ctx context.Context, happened <-chan struct{}, ended <-chan error) er
 // join waits for a subscriber that await has not already seen end.
 func (e *examination) join(err error, ended <-chan error) {
 	if _, ok := errors.AsType[errEnded](err); !ok {
-		_ = <-ended // told by err already, or ended by us
+		<-ended //nolint:errcheck // told by err already, or ended by us
 	}
 }
 
