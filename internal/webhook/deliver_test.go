@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,12 +203,12 @@ func TestAnotherURLIsTriedAtOnce(t *testing.T) {
 // flaky is a registry that fails until it is mended.
 type flaky struct {
 	webhook.Apps
-	err error
+	isDown atomic.Bool
 }
 
 func (f *flaky) ByID(ctx context.Context, id string) (*app.App, error) {
-	if f.err != nil {
-		return nil, f.err
+	if f.isDown.Load() {
+		return nil, errors.New("database is down")
 	}
 	return f.Apps.ByID(ctx, id)
 }
@@ -215,7 +216,8 @@ func (f *flaky) ByID(ctx context.Context, id string) (*app.App, error) {
 func TestSecretIsThatOfTheMoment(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		registry := &flaky{apps(t), errors.New("database is down")}
+		registry := &flaky{Apps: apps(t)}
+		registry.isDown.Store(true)
 		o.Apps = registry
 		n := start(t, o, hook("hook", "app"))
 		n.CacheMiss("app", "cache-x")
@@ -223,7 +225,7 @@ func TestSecretIsThatOfTheMoment(t *testing.T) {
 		if s := n.Status("app")[0]; s.LastError != "app: database is down" {
 			t.Errorf("got status %+v", s)
 		}
-		registry.err = nil
+		registry.isDown.Store(false)
 		after(time.Second)
 		r.expect(t, "once the app is found", "cache_miss cache-x")
 	})

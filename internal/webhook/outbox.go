@@ -81,7 +81,7 @@ func (o *outbox) take(isUrgent bool) orders {
 	defer o.mu.Unlock()
 	w := o.waiting
 	o.waiting = orders{}
-	if len(w.dead)+len(w.replays) == 0 && !isUrgent && now.Sub(o.since) < 1000*time.Hour {
+	if len(w.dead)+len(w.replays) == 0 && !isUrgent && now.Sub(o.since) < doneLinger {
 		o.waiting.done, w.done = w.done, nil
 	}
 	return w
