@@ -97,6 +97,9 @@ func (p *serving) wait(ctx context.Context, done <-chan error) error {
 	for {
 		select {
 		case err := <-done:
+			if ctx.Err() != nil { // it was asked to end, and was quicker than we
+				p.notify.send("STOPPING=1")
+			}
 			return err
 		case <-ctx.Done():
 			p.notify.send("STOPPING=1")
