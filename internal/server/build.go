@@ -139,7 +139,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 			faces.mint = mint
 		}
 		o.Channels = projected
-		o.Entities, o.Views, o.Sessions = s.entities, s.views, s.revocations
+		o.Entities, o.Views, o.Sessions = s.mutator(), s.views, s.revocations
 		o.Readers, o.HasEntity = authenticators(auth), s.hasEntity
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}

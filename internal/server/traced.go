@@ -1,0 +1,30 @@
+package server
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/telemetry"
+)
+
+// traced shows in each request's trace how long its mutations took to be stored and seen.
+type traced struct {
+	httpapi.Entities
+	telemetry *telemetry.Telemetry
+}
+
+func (t traced) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
+	ctx, end := t.telemetry.Start(ctx, "entity.apply")
+	seq, err := t.Entities.Apply(ctx, b)
+	end(err)
+	return seq, err
+}
+
+// mutator is what the API gives mutations to.
+func (s *Server) mutator() httpapi.Entities {
+	if s.telemetry == nil {
+		return s.entities
+	}
+	return traced{s.entities, s.telemetry}
+}
