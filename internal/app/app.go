@@ -25,6 +25,9 @@ type App struct {
 	Features Features
 
 	AllowedOrigins Origins // empty allows all
+
+	Credentials []Credential // besides Key and Secret
+	Webhooks    []Webhook
 }
 
 // Limits of one app. Zero means unlimited unless said otherwise; sizes are bytes.
@@ -100,7 +103,7 @@ func (s Switch) Or(inherited bool) bool {
 
 // Registry finds apps. Implementations are safe for concurrent use.
 type Registry interface {
-	// ByKey finds an app by its public key, ByID by its id. ErrNotFound when there is none.
+	// ByKey finds an app by any of its keys, ByID by its id. ErrNotFound when there is none.
 	ByKey(ctx context.Context, key string) (*App, error)
 	ByID(ctx context.Context, id string) (*App, error)
 }

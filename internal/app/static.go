@@ -36,10 +36,13 @@ func NewStatic(apps []*App) (*Static, error) {
 		if _, taken := t.byID[a.ID]; taken {
 			errs = append(errs, fmt.Errorf("app %d (%q): ID: another app has it", i, a.ID))
 		}
-		if _, taken := t.byKey[a.Key]; taken {
-			errs = append(errs, fmt.Errorf("app %d (%q): Key: another app has it", i, a.ID))
+		t.byID[a.ID] = a
+		for key := range a.keys() {
+			if _, taken := t.byKey[key]; taken {
+				errs = append(errs, fmt.Errorf("app %d (%q): Key: %q is taken", i, a.ID, key))
+			}
+			t.byKey[key] = a
 		}
-		t.byID[a.ID], t.byKey[a.Key] = a, a
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -61,14 +64,17 @@ func (s *Static) Swap(next *Static) (gone []string) {
 		case a.Enabled && (b == nil || !b.Enabled):
 			gone = append(gone, id)
 		case b != nil && reflect.DeepEqual(a, b):
-			is.byID[id], is.byKey[a.Key] = a, a
+			is.byID[id] = a
+			for key := range a.keys() {
+				is.byKey[key] = a
+			}
 		}
 	}
 	s.tables.Store(is)
 	return gone
 }
 
-// ByKey finds an app by its key.
+// ByKey finds an app by any of its keys.
 func (s *Static) ByKey(_ context.Context, key string) (*App, error) {
 	return find(s.tables.Load().byKey, key)
 }

@@ -47,7 +47,7 @@ func TestStaticRefuses(t *testing.T) {
 		want string
 	}{
 		{"two apps with one id", []*app.App{valid("1", "k1"), valid("1", "k2")}, `app 1 ("1"): ID: another app has it`},
-		{"two apps with one key", []*app.App{valid("1", "k1"), valid("2", "k1")}, `app 1 ("2"): Key: another app has it`},
+		{"two apps with one key", []*app.App{valid("1", "k1"), valid("2", "k1")}, `app 1 ("2"): Key: "k1" is taken`},
 		{"an app that is not valid", []*app.App{{ID: "1", Key: "k", Limits: app.DefaultLimits()}}, `app 0 ("1"): Secret: missing`},
 	}
 	for _, tt := range tests {

@@ -21,6 +21,11 @@ func Validate(a *App) []Problem {
 	report(a.Secret == "", "Secret", "missing")
 	report(hasControl(a.ID), "ID", "holds a control character")
 	report(hasControl(a.Key), "Key", "holds a control character")
+	for _, c := range a.Credentials {
+		report(c.Key == "" || hasControl(c.Key), "Credentials", "a key is missing or holds a control character")
+		report(c.Secret == "", "Credentials", "a secret is missing")
+		report(!c.Rights.IsValid(), "Credentials", "rights must be all, publish or read")
+	}
 
 	l := a.Limits
 	for _, n := range []struct {

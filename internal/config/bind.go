@@ -81,6 +81,10 @@ func (b *binder) list(path string, v reflect.Value, raw any) {
 			*p = DefaultApp()
 		case *Projection:
 			*p = DefaultProjection()
+		case *Webhook:
+			*p = DefaultWebhook()
+		case *AppKey:
+			*p = DefaultAppKey()
 		case *map[string]any: // of a language that another package reads
 			*p = table
 			continue

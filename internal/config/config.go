@@ -18,10 +18,15 @@ type Config struct {
 	Handshake   Handshake   `toml:"handshake"`
 	Limits      Limits      `toml:"limits"`
 	Idempotency Idempotency `toml:"idempotency"`
+	Filters     Filters     `toml:"event_filters"`
+	Cleanup     Cleanup     `toml:"cleanup"`
 	Shutdown    Shutdown    `toml:"shutdown"`
 	Log         Log         `toml:"log"`
 	Development Dev         `toml:"development"`
 	Store       Store       `toml:"store"`
+	Registry    Registry    `toml:"registry"`
+	Admin       Admin       `toml:"admin"`
+	Webhooks    Webhooks    `toml:"webhooks"`
 	Views       Views       `toml:"views"`
 	Usage       Usage       `toml:"usage"`
 	Audit       Audit       `toml:"audit"`
@@ -116,6 +121,32 @@ type Idempotency struct {
 	MaxKeys int `toml:"max_keys"`
 	// Most memory for keys and answers; without room for another one, publishes with a key get 503. Above zero.
 	MaxMemory Size `toml:"max_memory"`
+}
+
+// Filters is which events of a channel a subscription gets, where a client asks for some of them by name.
+type Filters struct {
+	// Heeds "filter" in the data of a subscribe. Otherwise it means nothing.
+	Enabled bool `toml:"enabled"`
+	// Most event names in one filter. Above zero.
+	MaxEvents int `toml:"max_events"`
+	// Longest event name in a filter, in bytes. Above zero.
+	MaxEventNameLength int `toml:"max_event_name_length"`
+}
+
+// Cleanup is how the effects of connections that end are carried out, so that many that end at once hold up nobody.
+type Cleanup struct {
+	// Lets workers do it. Otherwise each connection does it by itself, at once.
+	Async bool `toml:"async"`
+	// Most connections that wait for a worker; beyond it they do it by themselves.
+	QueueSize int `toml:"queue_size"`
+	// Connections that a worker takes at once.
+	BatchSize int `toml:"batch_size"`
+	// Workers. 0 is a quarter of the processors, from 1 to 4.
+	Workers int `toml:"workers"`
+	// Failures in a row after which connections do it by themselves for breaker_pause.
+	BreakerFailures int `toml:"breaker_failures"`
+	// How long they do.
+	BreakerPause Duration `toml:"breaker_pause"`
 }
 
 // Shutdown is how the server ends.
@@ -263,6 +294,8 @@ type App struct {
 	// How long a cache channel remembers its last event. Above zero.
 	CacheTTL Duration `toml:"cache_ttl"`
 
+	Keys        []AppKey     `toml:"keys"`
+	Webhooks    []Webhook    `toml:"webhooks"`
 	Views       AppViews     `toml:"views"`
 	Projections []Projection `toml:"projections"`
 }

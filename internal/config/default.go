@@ -28,9 +28,15 @@ func Default() *Config {
 		Idempotency: Idempotency{
 			Enabled: true, TTL: Duration(120 * time.Second), MaxKeyLength: 128, MaxKeys: 1_000_000, MaxMemory: 256 * MB,
 		},
+		Filters: Filters{Enabled: true, MaxEvents: 50, MaxEventNameLength: 200},
+		Cleanup: Cleanup{
+			Async: true, QueueSize: 16_384, BatchSize: 64, BreakerFailures: 10, BreakerPause: Duration(30 * time.Second),
+		},
 		Shutdown: Shutdown{GracePeriod: Duration(10 * time.Second)},
 		Log:      Log{Level: "info", Format: "auto"},
 		Store:    Store{Driver: "embedded", Path: "./millrace-data"},
+		Registry: Registry{Driver: "none", PollInterval: Duration(30 * time.Second), Timeout: Duration(5 * time.Second)},
+		Webhooks: defaultWebhooks(),
 		Views:    defaultViews(),
 		Usage: Usage{
 			MaxSpool:      64 * MB,
@@ -41,6 +47,30 @@ func Default() *Config {
 			MaxPending:    10_000,
 		},
 		Telemetry: Telemetry{SampleRatio: 1, Interval: Duration(time.Minute), ServiceName: "millrace"},
+	}
+}
+
+// defaultWebhooks has the numbers of pusher-protocol 6.4.
+func defaultWebhooks() Webhooks {
+	return Webhooks{
+		Grace:           Duration(3 * time.Second),
+		UserGrace:       Duration(3 * time.Second),
+		StartGrace:      Duration(30 * time.Second),
+		Batching:        true,
+		BatchDuration:   Duration(50 * time.Millisecond),
+		BatchSize:       100,
+		Retry:           true,
+		MaxElapsed:      Duration(300 * time.Second),
+		InitialBackoff:  Duration(time.Second),
+		MaxBackoff:      Duration(60 * time.Second),
+		RequestTimeout:  Duration(10 * time.Second),
+		MaxRequests:     20,
+		MaxPending:      16 * MB,
+		MaxPendingTotal: 256 * MB,
+		MaxSubjects:     1 << 20,
+		MaxDead:         1000,
+		MaxDeadSize:     64 * MB,
+		DeadTTL:         Duration(7 * 24 * time.Hour),
 	}
 }
 
@@ -111,6 +141,12 @@ func DefaultApp() App {
 
 // DefaultProjection is a rule with nothing set.
 func DefaultProjection() Projection { return Projection{Op: "patch"} }
+
+// DefaultWebhook is a webhook with nothing set.
+func DefaultWebhook() Webhook { return Webhook{Batching: "inherit", Retry: "inherit"} }
+
+// DefaultAppKey is a further key with nothing set.
+func DefaultAppKey() AppKey { return AppKey{Rights: "all"} }
 
 // Development is what runs without a file: one app with well-known credentials, reachable
 // from this machine only, the page, and views that are open to all.

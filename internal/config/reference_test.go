@@ -66,6 +66,7 @@ func TestReferenceLoads(t *testing.T) {
 	example := &want.Apps[0]
 	example.Views.PublicKeys = []string{"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
 	example.Projections = []config.Projection{exampleProjection()}
+	example.Keys, example.Webhooks = []config.AppKey{exampleKey()}, []config.Webhook{exampleWebhook()}
 	condition := map[string]any{"field": "status", "op": "eq", "value": "open"}
 	example.Views.Definitions = []map[string]any{{
 		"id": "Auction/top", "source": "Auction/list",
@@ -88,6 +89,19 @@ func TestVariableNamesAreUnique(t *testing.T) {
 			seen[k.env] = s.name + "." + k.name
 		}
 	}
+}
+
+// exampleKey and exampleWebhook are what the documentation shows.
+func exampleKey() config.AppKey {
+	k := config.DefaultAppKey()
+	k.Key, k.Secret = "app-key-2", "change-me-too"
+	return k
+}
+
+func exampleWebhook() config.Webhook {
+	w := config.DefaultWebhook()
+	w.URL, w.EventTypes = "https://backend.example/webhooks", []string{"channel_occupied", "channel_vacated"}
+	return w
 }
 
 // exampleProjection is the rule that the documentation shows.
@@ -150,6 +164,12 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 			example := section{name: s.name + "." + name, isList: true, isExample: true}
 			d.section(example, below+"_0_", reflect.ValueOf(exampleProjection()))
 			continue
+		case []config.AppKey:
+			d.section(section{name: s.name + "." + name, isList: true, isExample: true}, below+"_0_", reflect.ValueOf(exampleKey()))
+			continue
+		case []config.Webhook:
+			d.section(section{name: s.name + "." + name, isList: true, isExample: true}, below+"_0_", reflect.ValueOf(exampleWebhook()))
+			continue
 		case []map[string]any:
 			d.sections = append(d.sections, section{
 				name: s.name + "." + name, isList: true, isExample: true,
@@ -177,7 +197,7 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, name := range []string{"config.go", "views.go"} {
+	for _, name := range []string{"config.go", "registry.go", "views.go", "webhooks.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

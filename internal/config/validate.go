@@ -41,10 +41,14 @@ func (c *Config) Validate() []Problem {
 	}
 	r.aboveZero("websocket.pong_timeout", c.WebSocket.PongTimeout)
 	r.limits(&c.Limits, &c.Idempotency)
+	r.filters(&c.Filters)
+	r.cleanup(&c.Cleanup)
 	r.aboveZero("shutdown.grace_period", c.Shutdown.GracePeriod)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	r.store(&c.Store)
+	r.registry(c)
+	r.webhooks(&c.Webhooks)
 	r.views(c)
 	r.operations(c)
 	r.apps(c)
@@ -105,7 +109,7 @@ func (r *rules) oneOf(path, value string, allowed ...string) {
 }
 
 func (r *rules) apps(c *Config) {
-	if len(c.Apps) == 0 {
+	if len(c.Apps) == 0 && c.Registry.Driver == "none" {
 		r.report("apps", "", "none, so nobody could connect; add [[apps]] with id, key and secret")
 	}
 	ids, keys := map[string]int{}, map[string]int{}
@@ -116,6 +120,10 @@ func (r *rules) apps(c *Config) {
 		r.required(i, "secret", a.Secret.Reveal())
 		r.unique(at+"id", a.ID, i, ids)
 		r.unique(at+"key", a.Key, i, keys)
+		for j, k := range a.Keys {
+			r.appKey(fmt.Sprintf("%skeys[%d].", at, j), &k, i, keys)
+		}
+		r.appWebhooks(at, a.Webhooks)
 		if a.MaxChannelNameLength <= 0 {
 			r.report(at+"max_channel_name_length", strconv.Itoa(a.MaxChannelNameLength), "must be above zero")
 		}

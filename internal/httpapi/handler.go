@@ -47,6 +47,9 @@ type Options struct {
 	Entities Entities // takes mutations
 	Views    Views    // answers for views
 	Sessions Sessions // revokes sessions
+	Webhooks Webhooks // its dead letters and who is online
+
+	Connections Connections // lists and closes connections
 
 	// Readers says who may read the views of an app without a signature: nil for nobody.
 	Readers func(appID string) token.Authenticator

@@ -17,12 +17,12 @@ type StatsOptions struct {
 	Channels Channels
 	Views    Views // may be nil: no views
 	// Connections counts those of an app; nil counts none.
-	Connections func(appID string) Connections
+	Connections func(appID string) Count
 	Memory      func() Memory
 }
 
-// Connections of one app.
-type Connections struct {
+// Count is how many connections an app has.
+type Count struct {
 	Open          int
 	Authenticated int // signed in
 	Users         int // distinct ones who are signed in

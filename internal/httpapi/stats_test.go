@@ -14,11 +14,11 @@ import (
 func statsOf(n *node, other *app.App) httpapi.StatsOptions {
 	return httpapi.StatsOptions{
 		Apps: func() []*app.App { return []*app.App{other, n.app} }, Channels: n.engine,
-		Connections: func(id string) httpapi.Connections {
+		Connections: func(id string) httpapi.Count {
 			if id == "77" {
-				return httpapi.Connections{Open: 3, Authenticated: 2, Users: 1}
+				return httpapi.Count{Open: 3, Authenticated: 2, Users: 1}
 			}
-			return httpapi.Connections{}
+			return httpapi.Count{}
 		},
 		Memory: func() httpapi.Memory { return httpapi.Memory{Free: 1000, Total: 3000} },
 	}

@@ -18,6 +18,7 @@ func Check(c *config.Config) []config.Problem {
 		at := fmt.Sprintf("apps[%d].", i)
 		problems = append(problems, checkOrigins(at+"allowed_origins", c.Apps[i].AllowedOrigins)...)
 		problems = append(problems, checkViews(at, &c.Apps[i])...)
+		problems = append(problems, checkWebhooks(at, &c.Apps[i])...)
 		for _, p := range app.Validate(convert(&c.Apps[i], app.Origins{})) {
 			problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
 		}
@@ -95,12 +96,14 @@ func convert(c *config.App, origins app.Origins) *app.App {
 			Watchlists:        c.Watchlists,
 		},
 		AllowedOrigins: origins,
+		Credentials:    credentials(c.Keys),
+		Webhooks:       webhooks(c.Webhooks),
 	}
 }
 
 // configKey is the key that sets a field of app.App: MaxEventPayload is max_event_payload.
 func configKey(field string) string {
-	if slices.Contains([]string{"ID", "Key", "Secret"}, field) {
+	if slices.Contains([]string{"ID", "URL", "Key", "Secret"}, field) {
 		return strings.ToLower(field)
 	}
 	var b strings.Builder

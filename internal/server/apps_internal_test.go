@@ -44,6 +44,8 @@ func TestEveryKeyOfAnAppHasItsPlace(t *testing.T) {
 			v.SetString("x")
 		case reflect.Bool:
 			v.SetBool(true)
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		default:
 			v.SetInt(7)
 		}
@@ -76,6 +78,8 @@ func full(t *testing.T) *app.App {
 				f.SetString("x")
 			case f.Kind() == reflect.Bool:
 				f.SetBool(true)
+			case f.Kind() == reflect.Slice:
+				f.Set(reflect.MakeSlice(f.Type(), 1, 1))
 			default:
 				f.SetInt(7)
 			}
@@ -93,7 +97,7 @@ func changed(a, b reflect.Value) (names []string) {
 		case a.Field(i).Type() == reflect.TypeFor[app.Origins]():
 		case a.Field(i).Kind() == reflect.Struct:
 			names = append(names, changed(a.Field(i), b.Field(i))...)
-		case !a.Field(i).Equal(b.Field(i)):
+		case !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
 			names = append(names, name)
 		}
 	}

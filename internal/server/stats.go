@@ -17,8 +17,8 @@ func (s *Server) stats(channels httpapi.Channels, views httpapi.Views) http.Hand
 		Apps:     s.apps.All,
 		Channels: channels,
 		Views:    views,
-		Connections: func(appID string) httpapi.Connections {
-			return httpapi.Connections{Open: s.sessions.Open(appID)}
+		Connections: func(appID string) httpapi.Count {
+			return httpapi.Count{Open: s.sessions.Open(appID)}
 		},
 		Memory: machineMemory,
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/webhook"
 )
@@ -35,7 +36,7 @@ func BenchmarkEndpoint(b *testing.B) {
 			s := openStore(b, b.TempDir())
 			defer closeStore(b, s)
 			n := start(b, webhook.Options{Store: s}, webhook.Endpoint{
-				ID: "hook", App: "app", URL: server.URL, EventTypes: []string{"client_event"}, Batching: webhook.Batching{Size: size},
+				ID: "hook", URL: server.URL, EventTypes: []string{"client_event"}, Batching: app.WebhookBatching{Size: size},
 			})
 			defer func() { _ = n.stop() }()
 			data := []byte(`{"text":"some text that somebody has typed","at":1700000000}`)
@@ -58,7 +59,7 @@ func BenchmarkEndpoint(b *testing.B) {
 // BenchmarkTell is what the teller pays under its lock.
 func BenchmarkTell(b *testing.B) {
 	discard := transport{"hook": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
-	n := start(b, webhook.Options{Transport: discard}, hook("hook", "app"))
+	n := start(b, webhook.Options{Transport: discard}, hook("hook"))
 	names := make([]string, 10_000)
 	for i := range names {
 		names[i] = fmt.Sprintf("presence-%d", i)

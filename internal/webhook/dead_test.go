@@ -41,9 +41,9 @@ func deadOf(t *testing.T, n *node) (letters []webhook.Letter) {
 func TestReplayAndDiscard(t *testing.T) {
 	t.Parallel()
 	withStores(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		p := unbatched(hook("hook", "app"))
+		p := unbatched(hook("hook"))
 		p.Retry.MaxAttempts = 1
-		gone := unbatched(hook("gone", "app"))
+		gone := unbatched(hook("gone"))
 		n := start(t, o, p, gone)
 		r.answers(func(request, int) int { return 500 })
 		for i := range 150 { // more than a page
@@ -113,7 +113,7 @@ func TestReplayAndDiscard(t *testing.T) {
 func TestReplayedLettersMayDieAgain(t *testing.T) {
 	t.Parallel()
 	withStores(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		p := unbatched(hook("hook", "app"))
+		p := unbatched(hook("hook"))
 		p.Retry.MaxAttempts = 1
 		n := start(t, o, p)
 		r.answers(func(request, int) int { return 500 })
@@ -141,14 +141,14 @@ func TestRemovedEndpoint(t *testing.T) {
 		stuck := newReceiver(t)
 		stuck.answers(func(request, int) int { return 0 })
 		o.Transport = transport{"hook": r, "stuck": stuck, "kept": stuck}
-		kept := hook("kept", "app")
-		n := start(t, o, hook("stuck", "app"), kept)
+		kept := hook("kept")
+		n := start(t, o, hook("stuck"), kept)
 		n.CacheMiss("app", "cache-a")
 		after(time.Second) // the request hangs
 		n.CacheMiss("app", "cache-b")
 		after(time.Second)
 		kept.URL = "http://hook/"
-		if err := n.SetEndpoints("app", []webhook.Endpoint{kept, hook("new", "app")}); err != nil {
+		if err := n.SetEndpoints("app", []webhook.Endpoint{kept, hook("new")}); err != nil {
 			t.Fatal(err)
 		}
 		after(11 * time.Second) // until the request that hangs has timed out
@@ -177,7 +177,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 			t.Parallel()
 			withStores(t, func(t *testing.T, r *receiver, o webhook.Options) {
 				limit(&o)
-				n := start(t, o, unbatched(hook("hook", "app")))
+				n := start(t, o, unbatched(hook("hook")))
 				r.answers(func(request, int) int { return 500 })
 				for i := range 1000 {
 					n.CacheMiss("app", fmt.Sprintf("cache-%03d", i))
@@ -208,7 +208,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	t.Parallel()
 	withStores(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		o.MaxDead = 10
-		p := unbatched(hook("hook", "app"))
+		p := unbatched(hook("hook"))
 		p.Retry.MaxAttempts = 1
 		n := start(t, o, p)
 		r.answers(func(request, int) int { return 500 })

@@ -20,7 +20,7 @@ import (
 
 // network is an endpoint over a real network that is tried again soon.
 func network(id, url string) webhook.Endpoint {
-	p := webhook.Endpoint{ID: id, App: "app", URL: url, EventTypes: all()}
+	p := webhook.Endpoint{ID: id, URL: url, EventTypes: all()}
 	p.Retry.InitialBackoff, p.Retry.MaxBackoff = 10*time.Millisecond, 50*time.Millisecond
 	p.Batching.Duration = time.Millisecond
 	return p
@@ -129,7 +129,7 @@ func TestBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		registry := prometheus.NewRegistry()
 		o.Metrics = webhook.NewMetrics(registry)
-		n := start(t, o, unbatched(hook("hook", "app")))
+		n := start(t, o, unbatched(hook("hook")))
 		r.answers(func(request, int) int { return 500 })
 		for i := range 100 {
 			n.CacheMiss("app", fmt.Sprintf("cache-%d", i))
@@ -181,7 +181,7 @@ func expectMetrics(t *testing.T, g prometheus.Gatherer, want map[string]int) {
 func TestAnotherURLIsTriedAtOnce(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		p := hook("hook", "app")
+		p := hook("hook")
 		p.URL = "http://nowhere/"
 		n := start(t, o, p)
 		n.CacheMiss("app", "cache-x")
@@ -189,7 +189,7 @@ func TestAnotherURLIsTriedAtOnce(t *testing.T) {
 		if s := n.Status("app")[0]; !s.IsBroken || s.LastError != "no host nowhere" {
 			t.Errorf("got status %+v", s)
 		}
-		if err := n.SetEndpoints("app", []webhook.Endpoint{hook("hook", "app")}); err != nil {
+		if err := n.SetEndpoints("app", []webhook.Endpoint{hook("hook")}); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Millisecond)
@@ -219,7 +219,7 @@ func TestSecretIsThatOfTheMoment(t *testing.T) {
 		registry := &flaky{Apps: apps(t)}
 		registry.isDown.Store(true)
 		o.Apps = registry
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		n.CacheMiss("app", "cache-x")
 		after(500 * time.Millisecond)
 		if s := n.Status("app")[0]; s.LastError != "app: database is down" {
@@ -242,7 +242,7 @@ func TestShutdown(t *testing.T) {
 		folder := t.TempDir()
 		s := openStore(t, folder)
 		o.Store = s
-		endpoints := []webhook.Endpoint{hook("hook", "app"), hook("failing", "app"), hook("stuck", "app")}
+		endpoints := []webhook.Endpoint{hook("hook"), hook("failing"), hook("stuck")}
 		n := start(t, o, endpoints...)
 		n.CacheMiss("app", "cache-a")
 		after(5 * time.Second)
@@ -285,7 +285,7 @@ func TestShutdownWithoutStoreSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		r.answers(func(request, int) int { return 500 })
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		n.CacheMiss("app", "cache-a")
 		after(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

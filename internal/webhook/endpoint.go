@@ -15,45 +15,8 @@ import (
 	"github.com/millrace/millrace/internal/app"
 )
 
-// Endpoint is one webhook of an app (pusher-protocol 6.3). Two endpoints with the same URL are
-// independent.
-type Endpoint struct {
-	ID         string // unique within the app; what waits for an endpoint follows its ID
-	App        string
-	URL        string            // http or https
-	EventTypes []string          // names of kinds; only those are sent
-	Filter     Filter            // of channels
-	Headers    map[string]string // added; those that this package sets are left out
-
-	Retry          Retry         // zero fields: as Options.Retry
-	Batching       Batching      // zero fields: as Options.Batching
-	RequestTimeout time.Duration // zero: as Options.RequestTimeout
-}
-
-// Filter selects channels; all conditions that are set must hold. Events of users have no
-// channel, so it does not concern them.
-type Filter struct {
-	ChannelPrefix  string
-	ChannelSuffix  string
-	ChannelPattern string   // a regular expression (RE2), found anywhere in the name
-	Namespaces     []string // the part of the name, without its prefix of kind, before the first colon
-}
-
-// Retry says when a failed request is repeated.
-type Retry struct {
-	Enabled        app.Switch    // default on
-	MaxAttempts    int           // of one batch; default no bound
-	MaxElapsed     time.Duration // from the first attempt on; default 5 min
-	InitialBackoff time.Duration // default 1 s, doubled each time
-	MaxBackoff     time.Duration // default 60 s
-}
-
-// Batching says how many events go into one request.
-type Batching struct {
-	Enabled  app.Switch    // default on; otherwise each request has one event
-	Duration time.Duration // how long the first event of a batch waits for others; default 50 ms
-	Size     int           // events of a request, at most 1000; default 100
-}
+// Endpoint is one webhook of an app.
+type Endpoint = app.Webhook
 
 const (
 	maxID        = 128  // bytes of an endpoint's id
@@ -74,8 +37,8 @@ type Problem struct {
 	Message string
 }
 
-// Validate lists everything wrong with the endpoint: nil means that it may be set.
-func (e *Endpoint) Validate() []Problem {
+// Validate lists everything wrong with an endpoint: nil means that it may be set.
+func Validate(e *Endpoint) []Problem {
 	var found []Problem
 	report := func(bad bool, field, format string, args ...any) {
 		if bad {
@@ -84,7 +47,6 @@ func (e *Endpoint) Validate() []Problem {
 	}
 	report(e.ID == "", "ID", "missing")
 	report(len(e.ID) > maxID, "ID", "has %d bytes; use at most %d", len(e.ID), maxID)
-	report(e.App == "", "App", "missing")
 	if err := checkURL(e.URL); err != nil {
 		report(true, "URL", "%v", err)
 	}
@@ -173,8 +135,8 @@ type settings struct {
 	size     int
 }
 
-// settings of a valid endpoint; o has its defaults.
-func (e *Endpoint) settings(o *Options) *settings {
+// settingsOf a valid endpoint; o has its defaults.
+func settingsOf(e *Endpoint, o *Options) *settings {
 	s := &settings{
 		url:         e.URL,
 		header:      make(http.Header, len(e.Headers)+4),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -18,7 +19,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"a plain one is good":                {func(*webhook.Endpoint) {}, nil},
 		"headers of its own are good":        {func(p *webhook.Endpoint) { p.Headers = map[string]string{"X-Mine": "1", "X-Pusher-Key": "evil"} }, nil},
-		"nothing at all":                     {func(p *webhook.Endpoint) { *p = webhook.Endpoint{} }, []string{"ID: missing", "App: missing", "URL: missing", "EventTypes: missing"}},
+		"nothing at all":                     {func(p *webhook.Endpoint) { *p = webhook.Endpoint{} }, []string{"ID: missing", "URL: missing", "EventTypes: missing"}},
 		"an id that is too long":             {func(p *webhook.Endpoint) { p.ID = strings.Repeat("x", 129) }, []string{"ID: has 129 bytes"}},
 		"a URL without scheme":               {func(p *webhook.Endpoint) { p.URL = "example.com/hook" }, []string{"URL: must begin with http"}},
 		"a URL of another scheme":            {func(p *webhook.Endpoint) { p.URL = "ftp://example.com" }, []string{"URL: must begin with http"}},
@@ -36,9 +37,9 @@ func TestValidate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := hook("hook", "app")
+			p := hook("hook")
 			c.change(&p)
-			problems := p.Validate()
+			problems := webhook.Validate(&p)
 			if len(problems) != len(c.want) {
 				t.Fatalf("got %v, want %v", problems, c.want)
 			}
@@ -54,11 +55,11 @@ func TestValidate(t *testing.T) {
 func TestBadEndpointsChangeNothing(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
-		bad := hook("bad", "app")
+		n := start(t, o, hook("hook"))
+		bad := hook("bad")
 		bad.URL = "http://user:secret@exa mple/"
-		err := n.SetEndpoints("app", []webhook.Endpoint{hook("x", "app"), bad, hook("x", "other")})
-		want := []string{`webhook 1 ("bad"): URL: `, `webhook 2 ("x"): App: is "other", want "app"`, `webhook 2 ("x"): ID: another webhook of the app has it`}
+		err := n.SetEndpoints("app", []webhook.Endpoint{hook("x"), bad, hook("x")})
+		want := []string{`webhook 1 ("bad"): URL: `, `webhook 2 ("x"): ID: another webhook of the app has it`}
 		lines := strings.Split(err.Error(), "\n")
 		if len(lines) != len(want) {
 			t.Fatalf("got %q, want %q", lines, want)
@@ -78,21 +79,21 @@ func TestFilters(t *testing.T) {
 	t.Parallel()
 	channels := []string{"prices", "presence-room", "private-encrypted-chat:1", "chat:12", "presence-cache-chat:x", "news:1", "chatter"}
 	for name, c := range map[string]struct {
-		filter webhook.Filter
+		filter app.WebhookFilter
 		want   []string
 	}{
-		"none":                        {webhook.Filter{}, channels},
-		"a prefix":                    {webhook.Filter{ChannelPrefix: "presence-"}, []string{"presence-room", "presence-cache-chat:x"}},
-		"a suffix":                    {webhook.Filter{ChannelSuffix: "oom"}, []string{"presence-room"}},
-		"a pattern, anywhere":         {webhook.Filter{ChannelPattern: "[0-9]$"}, []string{"private-encrypted-chat:1", "chat:12", "news:1"}},
-		"a namespace":                 {webhook.Filter{Namespaces: []string{"chat"}}, []string{"private-encrypted-chat:1", "chat:12", "presence-cache-chat:x"}},
-		"namespaces":                  {webhook.Filter{Namespaces: []string{"chat", "news"}}, []string{"private-encrypted-chat:1", "chat:12", "presence-cache-chat:x", "news:1"}},
-		"all conditions must be true": {webhook.Filter{ChannelPrefix: "presence-", Namespaces: []string{"chat"}, ChannelPattern: "x"}, []string{"presence-cache-chat:x"}},
+		"none":                        {app.WebhookFilter{}, channels},
+		"a prefix":                    {app.WebhookFilter{ChannelPrefix: "presence-"}, []string{"presence-room", "presence-cache-chat:x"}},
+		"a suffix":                    {app.WebhookFilter{ChannelSuffix: "oom"}, []string{"presence-room"}},
+		"a pattern, anywhere":         {app.WebhookFilter{ChannelPattern: "[0-9]$"}, []string{"private-encrypted-chat:1", "chat:12", "news:1"}},
+		"a namespace":                 {app.WebhookFilter{Namespaces: []string{"chat"}}, []string{"private-encrypted-chat:1", "chat:12", "presence-cache-chat:x"}},
+		"namespaces":                  {app.WebhookFilter{Namespaces: []string{"chat", "news"}}, []string{"private-encrypted-chat:1", "chat:12", "presence-cache-chat:x", "news:1"}},
+		"all conditions must be true": {app.WebhookFilter{ChannelPrefix: "presence-", Namespaces: []string{"chat"}, ChannelPattern: "x"}, []string{"presence-cache-chat:x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-				p := hook("hook", "app")
+				p := hook("hook")
 				p.Filter = c.filter
 				n := start(t, o, p)
 				for _, channel := range channels {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -23,8 +24,8 @@ type Options struct {
 	UserGrace  time.Duration // of users; default 3 s
 	StartGrace time.Duration // for what a former process has announced to come back; default 30 s
 
-	Retry          Retry
-	Batching       Batching
+	Retry          app.WebhookRetry
+	Batching       app.WebhookBatching
 	RequestTimeout time.Duration // default 10 s
 	MaxRequests    int           // under way; default 20. One for each endpoint anyway
 

@@ -4,17 +4,19 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/internal/app"
 )
 
-// filter is a Filter ready for use. It is immutable.
+// filter is an app.WebhookFilter ready for use. It is immutable.
 type filter struct {
-	Filter
+	app.WebhookFilter
 	pattern *regexp.Regexp // nil: none
 }
 
 // compile a filter that is valid.
-func (f Filter) compile() filter {
-	c := filter{Filter: f}
+func compile(f app.WebhookFilter) filter {
+	c := filter{WebhookFilter: f}
 	if f.ChannelPattern != "" {
 		c.pattern = regexp.MustCompile(f.ChannelPattern)
 	}

@@ -214,16 +214,18 @@ type node struct {
 	done   chan error
 }
 
+// start runs an engine with endpoints of the app "app".
 func start(t testing.TB, o webhook.Options, endpoints ...webhook.Endpoint) *node {
+	t.Helper()
+	return startWith(t, o, map[string][]webhook.Endpoint{"app": endpoints})
+}
+
+func startWith(t testing.TB, o webhook.Options, byApp map[string][]webhook.Endpoint) *node {
 	t.Helper()
 	if o.Apps == nil {
 		o.Apps = apps(t)
 	}
 	n := &node{Engine: webhook.New(o), t: t, done: make(chan error, 1)}
-	byApp := map[string][]webhook.Endpoint{}
-	for _, p := range endpoints {
-		byApp[p.App] = append(byApp[p.App], p)
-	}
 	for id, list := range byApp {
 		if err := n.SetEndpoints(id, list); err != nil {
 			t.Fatal(err)
@@ -257,12 +259,12 @@ func all() []string {
 	return names
 }
 
-// hook is an endpoint of an app at a host of the transport.
-func hook(id, app string, kinds ...string) webhook.Endpoint {
+// hook is an endpoint at a host of the transport.
+func hook(id string, kinds ...string) webhook.Endpoint {
 	if len(kinds) == 0 {
 		kinds = all()
 	}
-	return webhook.Endpoint{ID: id, App: app, URL: "http://" + id + "/hook", EventTypes: kinds}
+	return webhook.Endpoint{ID: id, URL: "http://" + id + "/hook", EventTypes: kinds}
 }
 
 func unbatched(p webhook.Endpoint) webhook.Endpoint {

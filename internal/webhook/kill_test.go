@@ -35,7 +35,7 @@ func (oneApp) ByID(context.Context, string) (*app.App, error) {
 }
 
 func killEndpoint(url string) webhook.Endpoint {
-	p := webhook.Endpoint{ID: "hook", App: "app", URL: url, EventTypes: all()}
+	p := webhook.Endpoint{ID: "hook", URL: url, EventTypes: all()}
 	p.Retry.InitialBackoff, p.Retry.MaxBackoff = 20*time.Millisecond, 100*time.Millisecond
 	p.RequestTimeout = 300 * time.Millisecond
 	p.Batching.Duration = 5 * time.Millisecond

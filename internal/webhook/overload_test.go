@@ -36,7 +36,7 @@ func TestDiskFails(t *testing.T) {
 		disk := &brokenDisk{Store: s}
 		registry := prometheus.NewRegistry()
 		o.Store, o.MaxIntake, o.Metrics = disk, 100_000, webhook.NewMetrics(registry)
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		for i := range 1000 {
 			n.Occupied("app", fmt.Sprintf("old-%d", i))
 		}
@@ -109,7 +109,7 @@ func TestStoredBeforeSent(t *testing.T) {
 		t.Cleanup(func() { closeStore(t, s) })
 		disk := &brokenDisk{Store: s}
 		o.Store = disk
-		n := start(t, o, unbatched(hook("hook", "app")), unbatched(hook("gone", "app", "user_online")))
+		n := start(t, o, unbatched(hook("hook")), unbatched(hook("gone", "user_online")))
 		r.answers(func(request, int) int { return 500 })
 		n.CacheMiss("app", "cache-a")
 		after(2 * time.Second)
@@ -124,7 +124,7 @@ func TestStoredBeforeSent(t *testing.T) {
 		if users, _ := n.Online("app"); len(users) > 0 {
 			t.Errorf("%v are in the snapshot", users)
 		}
-		if err := n.SetEndpoints("app", []webhook.Endpoint{unbatched(hook("hook", "app", "cache_miss", "user_online"))}); err != nil {
+		if err := n.SetEndpoints("app", []webhook.Endpoint{unbatched(hook("hook", "cache_miss", "user_online"))}); err != nil {
 			t.Fatal(err)
 		}
 		disk.isBroken.Store(false)
@@ -171,7 +171,7 @@ func TestSubjectsAreBounded(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		o.MaxSubjects = 2
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		for _, c := range []string{"a", "b", "c"} {
 			n.Occupied("app", c)
 		}
@@ -190,7 +190,7 @@ func TestSubjectsAreBounded(t *testing.T) {
 func TestStormOfLeavesAndReturns(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		const many = 15_000
 		channel := func(i int) string { return fmt.Sprintf("presence-%d", i) }
 		for i := range many {

@@ -19,7 +19,7 @@ import (
 func TestOccupiedAndVacated(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, unbatched(hook("hook", "app")))
+		n := start(t, o, unbatched(hook("hook")))
 		n.Occupied("app", "prices")
 		after(time.Millisecond)
 		got := r.take()
@@ -62,7 +62,7 @@ func TestOccupiedAndVacated(t *testing.T) {
 func TestFlappingIsGoneThreeSecondsAfterTheLastLeave(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		n.Occupied("app", "prices")
 		for range 20 {
 			n.Vacated("app", "prices")
@@ -80,7 +80,7 @@ func TestFlappingIsGoneThreeSecondsAfterTheLastLeave(t *testing.T) {
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		const channel = "presence-room"
 		n.Occupied("app", channel)
 		n.MemberAdded("app", channel, "u-1")
@@ -116,7 +116,7 @@ func TestMembers(t *testing.T) {
 func TestEventsAreWrittenAsPusherWritesThem(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		id, _ := protocol.ParseSocketID("4711.815")
 		n.ClientEvent("app", "presence-x", "client-\"typing\"", []byte(`{"a": [1, "é"]}`), id, "u-9")
 		n.ClientEvent("app", "private-x", "client-move", []byte(`"text"`), id, "")
@@ -156,11 +156,11 @@ func TestEventsAreWrittenAsPusherWritesThem(t *testing.T) {
 func TestFiltersAndTypesOfEachEndpoint(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		presence := hook("a", "app", "channel_occupied")
+		presence := hook("a", "channel_occupied")
 		presence.Filter.ChannelPrefix = "presence-"
-		counts := hook("b", "app", "subscription_count", "user_online")
+		counts := hook("b", "subscription_count", "user_online")
 		counts.Filter.ChannelPrefix = "p"
-		third := hook("c", "app", "channel_vacated")
+		third := hook("c", "channel_vacated")
 		for _, p := range []*webhook.Endpoint{&presence, &counts, &third} {
 			p.URL = "http://hook/same"
 		}
@@ -195,7 +195,7 @@ func TestFiltersAndTypesOfEachEndpoint(t *testing.T) {
 func TestCustomHeaders(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		p := hook("hook", "app")
+		p := hook("hook")
 		p.Headers = map[string]string{
 			"x-pusher-KEY": "evil", "X-Pusher-Signature": "evil", "Content-Type": "text/evil", "X-Millrace-Delivery": "evil",
 			"authorization": "Bearer t", "X-Mine": "yes",
@@ -217,7 +217,7 @@ func TestCustomHeaders(t *testing.T) {
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		r.answers(func(_ request, n int) int {
 			if n <= 2 {
 				return 500
@@ -244,15 +244,15 @@ func TestRetries(t *testing.T) {
 func TestGivingUp(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		retry  webhook.Retry
+		retry  app.WebhookRetry
 		times  []time.Duration
 		reason webhook.Reason
 	}{
-		"W14 404 always, max elapsed 3 s": {webhook.Retry{MaxElapsed: 3 * time.Second}, []time.Duration{0, 1, 3}, webhook.ReasonMaxElapsed},
-		"at most so many attempts":        {webhook.Retry{MaxAttempts: 2}, []time.Duration{0, 1}, webhook.ReasonMaxAttempts},
-		"no retries":                      {webhook.Retry{Enabled: app.SwitchOff}, []time.Duration{0}, webhook.ReasonNoRetry},
+		"W14 404 always, max elapsed 3 s": {app.WebhookRetry{MaxElapsed: 3 * time.Second}, []time.Duration{0, 1, 3}, webhook.ReasonMaxElapsed},
+		"at most so many attempts":        {app.WebhookRetry{MaxAttempts: 2}, []time.Duration{0, 1}, webhook.ReasonMaxAttempts},
+		"no retries":                      {app.WebhookRetry{Enabled: app.SwitchOff}, []time.Duration{0}, webhook.ReasonNoRetry},
 		"the back-off has a maximum": {
-			webhook.Retry{InitialBackoff: 2 * time.Second, MaxBackoff: 5 * time.Second, MaxElapsed: 20 * time.Second},
+			app.WebhookRetry{InitialBackoff: 2 * time.Second, MaxBackoff: 5 * time.Second, MaxElapsed: 20 * time.Second},
 			[]time.Duration{0, 2, 6, 11, 16},
 			webhook.ReasonMaxElapsed,
 		},
@@ -260,7 +260,7 @@ func TestGivingUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-				p := hook("hook", "app")
+				p := hook("hook")
 				p.Retry = c.retry
 				n := start(t, o, p)
 				r.answers(func(request, int) int { return 404 })
@@ -293,11 +293,11 @@ func TestOneEndpointHangs(t *testing.T) {
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		stuck := newReceiver(t)
 		stuck.answers(func(request, int) int { return 0 })
-		tr, endpoints := transport{"hook": r}, []webhook.Endpoint{hook("hook", "app")}
+		tr, endpoints := transport{"hook": r}, []webhook.Endpoint{hook("hook")}
 		for i := range 19 { // one permit is left
 			id := fmt.Sprintf("stuck-%d", i)
 			tr[id] = stuck
-			endpoints = append(endpoints, hook(id, "app"))
+			endpoints = append(endpoints, hook(id))
 		}
 		o.Transport = tr
 		n := start(t, o, endpoints...)
@@ -324,14 +324,15 @@ func TestManyEndpointsHang(t *testing.T) {
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		stuck := newReceiver(t)
 		stuck.answers(func(request, int) int { return 0 })
-		tr, endpoints := transport{"hook": r}, []webhook.Endpoint{hook("hook", "other")}
+		var endpoints []webhook.Endpoint
+		tr := transport{"hook": r}
 		for i := range 100 {
 			id := fmt.Sprintf("stuck-%d", i)
 			tr[id] = stuck
-			endpoints = append(endpoints, hook(id, "app"))
+			endpoints = append(endpoints, hook(id))
 		}
 		o.Transport = tr
-		n := start(t, o, endpoints...)
+		n := startWith(t, o, map[string][]webhook.Endpoint{"app": endpoints, "other": {hook("hook")}})
 		n.CacheMiss("app", "cache-x")
 		after(60 * time.Second) // each has hung once: it is known
 		for range 100 {
@@ -351,14 +352,15 @@ func TestManyEndpointsAreSlow(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(9 * time.Second) })
-		tr, endpoints := transport{"hook": r}, []webhook.Endpoint{hook("hook", "other")}
+		var endpoints []webhook.Endpoint
+		tr := transport{"hook": r}
 		for i := range 50 {
 			id := fmt.Sprintf("slow-%d", i)
 			tr[id] = slow
-			endpoints = append(endpoints, hook(id, "app"))
+			endpoints = append(endpoints, hook(id))
 		}
 		o.Transport = tr
-		n := start(t, o, endpoints...)
+		n := startWith(t, o, map[string][]webhook.Endpoint{"app": endpoints, "other": {hook("hook")}})
 		n.CacheMiss("app", "cache-x")
 		after(60 * time.Second)
 		for range 100 {
@@ -376,7 +378,7 @@ func TestManyEndpointsAreSlow(t *testing.T) {
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"), hook("hook", "other"))
+		n := startWith(t, o, map[string][]webhook.Endpoint{"app": {hook("hook")}, "other": {hook("hook")}})
 		var want []string
 		for i := range 150 {
 			n.CacheMiss("app", fmt.Sprintf("cache-%d", i))
@@ -408,7 +410,7 @@ func TestBatches(t *testing.T) {
 func TestOldestEventGivesTheTime(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		first := time.Now().UnixMilli()
 		n.CacheMiss("app", "cache-a")
 		after(30 * time.Millisecond)

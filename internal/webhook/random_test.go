@@ -83,7 +83,7 @@ func TestPictureIsTrue(t *testing.T) {
 func checkPicture(rt *rapid.T, t *testing.T) {
 	r, folder := newReceiver(t), t.TempDir()
 	o := webhook.Options{Transport: transport{"hook": r}, MaxIntake: rapid.SampledFrom([]int{0, 400}).Draw(rt, "intake")}
-	p := hook("hook", "app")
+	p := hook("hook")
 	p.Retry.MaxElapsed = 24 * time.Hour // what is given up is not in the picture
 	p.Batching.Size = rapid.SampledFrom([]int{1, 2, 100}).Draw(rt, "batch")
 	s := openStore(t, folder)

@@ -69,7 +69,7 @@ func (e *Engine) Wants(app string, k Kind) bool {
 // kind are not known, and their going is not told, until they are told again: telling the
 // engine of somebody who is there has no other effect.
 func (e *Engine) SetEndpoints(app string, endpoints []Endpoint) error {
-	if err := check(app, endpoints); err != nil {
+	if err := check(endpoints); err != nil {
 		return err
 	}
 	e.configure.Lock()
@@ -88,8 +88,8 @@ func (e *Engine) SetEndpoints(app string, endpoints []Endpoint) error {
 		if q == nil {
 			q = newQueue(e, app, p.ID)
 		}
-		q.set(p.settings(&e.o))
-		t := target{queue: q, filter: p.Filter.compile()}
+		q.set(settingsOf(p, &e.o))
+		t := target{queue: q, filter: compile(p.Filter)}
 		for _, name := range p.EventTypes {
 			k, _ := ParseKind(name)
 			t.kinds = t.kinds.with(k)
@@ -118,16 +118,13 @@ func (e *Engine) setRoutes(app string, r *routes) {
 	e.hasRoutes.Store(len(e.routes) > 0)
 }
 
-func check(app string, endpoints []Endpoint) error {
+func check(endpoints []Endpoint) error {
 	var errs []error
 	seen := map[string]bool{}
 	for i := range endpoints {
 		p := &endpoints[i]
-		for _, problem := range p.Validate() {
+		for _, problem := range Validate(p) {
 			errs = append(errs, fmt.Errorf("webhook %d (%q): %s: %s", i, p.ID, problem.Field, problem.Message))
-		}
-		if p.App != app {
-			errs = append(errs, fmt.Errorf("webhook %d (%q): App: is %q, want %q", i, p.ID, p.App, app))
 		}
 		if seen[p.ID] {
 			errs = append(errs, fmt.Errorf("webhook %d (%q): ID: another webhook of the app has it", i, p.ID))

@@ -27,7 +27,7 @@ func TestUsers(t *testing.T) {
 		s := openStore(t, t.TempDir())
 		t.Cleanup(func() { closeStore(t, s) })
 		o.Store = s
-		n := start(t, o, hook("hook", "app", "user_online", "user_offline"))
+		n := start(t, o, hook("hook", "user_online", "user_offline"))
 		n.UserOnline("app", "u-9")
 		n.UserOnline("app", "u-8")
 		after(time.Second)
@@ -50,7 +50,7 @@ func TestUserGraceIsConfigurable(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
 		o.UserGrace = 20 * time.Second // more than one round of the wheel
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		n.UserOnline("app", "u")
 		n.Occupied("app", "prices")
 		after(time.Second)
@@ -89,7 +89,7 @@ func TestRestart(t *testing.T) {
 				folder := t.TempDir()
 				s := openStore(t, folder)
 				o.Store = s
-				n := start(t, o, hook("hook", "app"))
+				n := start(t, o, hook("hook"))
 				n.Occupied("app", "presence-a")
 				n.MemberAdded("app", "presence-a", "u-1")
 				n.MemberAdded("app", "presence-a", "u-2")
@@ -109,7 +109,7 @@ func TestRestart(t *testing.T) {
 
 				s = openStore(t, folder)
 				o.Store = s
-				n = start(t, o, hook("hook", "app"))
+				n = start(t, o, hook("hook"))
 				t.Cleanup(func() { _ = n.stop(); closeStore(t, s) })
 				expectOnline(t, n, 2, "u-1", "u-2")
 				after(10 * time.Second)
@@ -144,7 +144,7 @@ func TestRestart(t *testing.T) {
 func TestWithoutStoreEverybodyIsGoneAtTheEnd(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		n.Occupied("app", "a")
 		n.Occupied("app", "b")
 		n.UserOnline("app", "u")
@@ -159,7 +159,7 @@ func TestWithoutStoreEverybodyIsGoneAtTheEnd(t *testing.T) {
 			t.Errorf("got %v, want one request with three events", got)
 		}
 		after(time.Second)
-		n = start(t, o, hook("hook", "app"))
+		n = start(t, o, hook("hook"))
 		n.UserOnline("app", "u")
 		after(time.Second)
 		if _, seq := n.Online("app"); seq <= before {
@@ -175,14 +175,14 @@ func TestWantingChanges(t *testing.T) {
 		s := openStore(t, t.TempDir())
 		t.Cleanup(func() { closeStore(t, s) })
 		o.Store = s
-		n := start(t, o, hook("hook", "app"))
+		n := start(t, o, hook("hook"))
 		for i := range 10 {
 			n.Occupied("app", fmt.Sprintf("c-%d", i))
 			n.UserOnline("app", fmt.Sprintf("u-%d", i))
 		}
 		after(time.Second)
 		r.take()
-		if err := n.SetEndpoints("app", []webhook.Endpoint{hook("hook", "app", "channel_vacated")}); err != nil {
+		if err := n.SetEndpoints("app", []webhook.Endpoint{hook("hook", "channel_vacated")}); err != nil {
 			t.Fatal(err)
 		}
 		n.Vacated("app", "c-0")
@@ -203,7 +203,7 @@ func TestWantingChanges(t *testing.T) {
 			t.Errorf("%d things are left in the store: %v", left, err)
 		}
 		expectOnline(t, n, 20)
-		if err := n.SetEndpoints("app", []webhook.Endpoint{hook("hook", "app")}); err != nil {
+		if err := n.SetEndpoints("app", []webhook.Endpoint{hook("hook")}); err != nil {
 			t.Fatal(err)
 		}
 		n.Occupied("app", "c-1")

@@ -1,0 +1,81 @@
+package config
+
+// Webhooks is how the servers of apps are told what happens in their channels: what counts where a webhook does not say otherwise.
+type Webhooks struct {
+	// How long a channel stays vacated, and a member away, before that is told; who comes back within it was never gone.
+	Grace Duration `toml:"grace"`
+	// The same of users, for user_offline.
+	UserGrace Duration `toml:"user_grace"`
+	// After a restart, how long channels, members and users that were there before may take to come back before they are told to be gone.
+	StartGrace Duration `toml:"start_grace"`
+	// Puts several events into one request.
+	Batching bool `toml:"batching"`
+	// How long the first event of a request waits for others.
+	BatchDuration Duration `toml:"batch_duration"`
+	// Most events of one request, at most 1000.
+	BatchSize int `toml:"batch_size"`
+	// Repeats requests that fail: every answer but 2xx, and every network error.
+	Retry bool `toml:"retry"`
+	// Most attempts at one request, after which it becomes a dead letter. 0 means unlimited.
+	MaxAttempts int `toml:"max_attempts"`
+	// Time from the first attempt after which a request becomes a dead letter.
+	MaxElapsed Duration `toml:"max_elapsed"`
+	// Wait after the first failed attempt; it doubles with each further one.
+	InitialBackoff Duration `toml:"initial_backoff"`
+	// Longest wait between two attempts.
+	MaxBackoff Duration `toml:"max_backoff"`
+	// Time for one request.
+	RequestTimeout Duration `toml:"request_timeout"`
+	// Most requests under way, of all webhooks together; each has one at a time.
+	MaxRequests int `toml:"max_requests"`
+	// Most bytes of events that wait for one webhook; beyond it the oldest become dead letters.
+	MaxPending Size `toml:"max_pending"`
+	// Most bytes of events that wait for all webhooks of this node.
+	MaxPendingTotal Size `toml:"max_pending_total"`
+	// Most occupied channels, present members and signed-in users that are told of; further ones are not.
+	MaxSubjects int `toml:"max_subjects"`
+	// Most dead letters of one app; the oldest go first.
+	MaxDead int `toml:"max_dead"`
+	// Most bytes of the dead letters of one app; the oldest go first.
+	MaxDeadSize Size `toml:"max_dead_size"`
+	// How long dead letters are kept.
+	DeadTTL Duration `toml:"dead_ttl"`
+}
+
+// Webhook is a URL that is told what happens in the channels of an app. Where it says nothing, [webhooks] counts.
+type Webhook struct {
+	// Names the webhook within its app: what waits for it, and its dead letters, go by this name. Empty means its number in the list, from 1.
+	ID string `toml:"id"`
+	// Where events are posted to. Required.
+	URL string `toml:"url"`
+	// Which events: channel_occupied, channel_vacated, member_added, member_removed, client_event, cache_miss, subscription_count, user_online, user_offline. Required.
+	EventTypes []string `toml:"event_types"`
+	// Of channels whose names begin so. With several conditions a channel must meet them all.
+	ChannelPrefix string `toml:"channel_prefix"`
+	// Of channels whose names end so.
+	ChannelSuffix string `toml:"channel_suffix"`
+	// Of channels in whose names this regular expression is found.
+	ChannelPattern string `toml:"channel_pattern"`
+	// Of channels of these namespaces: what stands before the first colon, after the prefix of the kind.
+	ChannelNamespaces []string `toml:"channel_namespaces"`
+	// Headers that are added to each request: "name: value".
+	Headers []Secret `toml:"headers"`
+	// Puts several events into one request: on, off, or inherit.
+	Batching string `toml:"batching"`
+	// How long the first event of a request waits for others. "0s" inherits, as in all keys below 0 does.
+	BatchDuration Duration `toml:"batch_duration"`
+	// Most events of one request.
+	BatchSize int `toml:"batch_size"`
+	// Repeats requests that fail: on, off, or inherit.
+	Retry string `toml:"retry"`
+	// Most attempts at one request.
+	MaxAttempts int `toml:"max_attempts"`
+	// Time from the first attempt after which a request becomes a dead letter.
+	MaxElapsed Duration `toml:"max_elapsed"`
+	// Wait after the first failed attempt.
+	InitialBackoff Duration `toml:"initial_backoff"`
+	// Longest wait between two attempts.
+	MaxBackoff Duration `toml:"max_backoff"`
+	// Time for one request.
+	RequestTimeout Duration `toml:"request_timeout"`
+}
