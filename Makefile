@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 FUZZTIME ?= 30s
 BENCH ?= .
+SOAKTIME ?= 5m
 
 .PHONY: help
 help: ## list the targets
@@ -30,11 +31,13 @@ test: test-go e2e ## all tests: Go, then the real clients against the real binar
 
 .PHONY: test-go
 test-go: ## the Go tests only
+	@scripts/postgres.sh
 	go test -shuffle=on ./...
 
 .PHONY: race
 race: ## the Go tests under the race detector
 	@scripts/need.sh gcc "the race detector needs a C compiler" gcc libc6-dev
+	@scripts/postgres.sh
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
 .PHONY: e2e
@@ -44,6 +47,10 @@ e2e: build ## pusher-js, pusher and laravel-echo, in Node and in Chromium, again
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (30s)
 	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: soak
+soak: ## random clients against one server for SOAKTIME (5m), and what must be true of it
+	go test -count=1 -timeout=0 -v ./internal/soak -soak.for=$(SOAKTIME)
 
 .PHONY: bench
 bench: build ## measure every claim beside the floor and write docs/performance.md (quiet machine)

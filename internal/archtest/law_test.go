@@ -43,6 +43,7 @@ var ranks = map[string]int{
 	"internal/page":           4,
 	"internal/projection":     4,
 	"internal/store/embedded": 4,
+	"internal/store/postgres": 4,
 	"internal/bench":          4,
 	"internal/client":         4,
 
@@ -59,6 +60,7 @@ var beside = map[string]string{
 	"internal/bus/bustest":        "is the conformance suite of every bus",
 	"internal/store/storetest":    "is the conformance suite of every store",
 	"internal/testkit":            "boots a node for tests",
+	"internal/testkit/pgtest":     "runs a throw-away PostgreSQL for tests",
 	"internal/testkit/transcript": "runs conversations written as text",
 }
 
@@ -106,6 +108,14 @@ var only = map[string]rule{
 	"internal/store/embedded": {
 		[]string{"internal/server", "internal/cli"},
 		"adapters are chosen where a node is put together; cli measures one",
+	},
+	"internal/store/postgres": {
+		[]string{"internal/server", "internal/doctor", "internal/cli"},
+		"adapters are chosen where a node is put together; doctor asks whether one can be reached",
+	},
+	"github.com/jackc/pgx/...": {
+		[]string{"internal/store/postgres"},
+		"one adapter owns each driver",
 	},
 	"modernc.org/sqlite/...": {
 		[]string{"internal/store/embedded"},

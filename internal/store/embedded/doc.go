@@ -1,7 +1,8 @@
 // Package embedded keeps everything that must survive a restart in one SQLite database: the
-// file millrace.db in a folder of its own. It implements the Store of entity, view and token.
+// file millrace.db in a folder of its own. It implements the Store of app, entity, token,
+// view and webhook.
 //
-// It must never know what a document means, and no other package speaks SQL.
+// It must never know what a document means, and no other package knows SQLite.
 //
 // # Durability and order
 //

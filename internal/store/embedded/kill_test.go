@@ -74,7 +74,7 @@ func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 		t.Run(fmt.Sprintf("after %d commits", atLeast), func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			acknowledged := killAfter(t, folder, atLeast)
+			acknowledged := killAfter(t, childCommand, folder, atLeast)
 			s, _ := open(t, folder)
 			all := loaded(t, s)
 			if len(all) != perCommit {
@@ -93,13 +93,13 @@ func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 	}
 }
 
-// killAfter runs a child until it has acknowledged so many commits, kills it, and returns the
-// last number it has printed.
-func killAfter(t *testing.T, folder string, atLeast uint64) (last uint64) {
+// killAfter runs a child with a command until it has acknowledged so many commits, kills it, and
+// returns the last number it has printed.
+func killAfter(t *testing.T, command, folder string, atLeast uint64) (last uint64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], childCommand, folder)
+	child := exec.CommandContext(ctx, os.Args[0], command, folder)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {

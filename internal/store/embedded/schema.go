@@ -58,6 +58,14 @@ func migrations() []string {
 		CREATE TABLE webhook_sequences (
 			app TEXT NOT NULL PRIMARY KEY, last INTEGER NOT NULL
 		) STRICT, WITHOUT ROWID`,
+		// changed is in Unix milliseconds; place is the index of the key among those of its app.
+		`CREATE TABLE apps (
+			id TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, changed INTEGER NOT NULL, document BLOB NOT NULL
+		) STRICT;
+		CREATE TABLE app_keys (
+			key TEXT NOT NULL PRIMARY KEY, app TEXT NOT NULL, place INTEGER NOT NULL
+		) STRICT, WITHOUT ROWID;
+		CREATE UNIQUE INDEX app_keys_app ON app_keys (app, place)`,
 	}
 }
 

@@ -18,8 +18,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == childCommand {
-		os.Exit(commitUntilKilled(os.Args[2]))
+	if len(os.Args) == 3 {
+		switch os.Args[1] {
+		case childCommand:
+			os.Exit(commitUntilKilled(os.Args[2]))
+		case childOfApps:
+			os.Exit(putUntilKilled(os.Args[2]))
+		}
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,8 +1,8 @@
-// Package storetest is the conformance suite of stores: what an adapter must do to be an
-// entity.Store, a view.Store or a token.RevocationStore. An adapter's test opens its store and
-// calls [RunEntities], [RunDefinitions] and [RunRevocations].
+// Package storetest is the conformance suite of stores: what an adapter must do to be the Store
+// of app, entity, token, view or webhook. An adapter's test opens its store and calls those of
+// [RunApps], [RunEntities], [RunRevocations], [RunDefinitions] and [RunWebhooks] that it implements.
 //
-// It knows the contracts only. It starts no goroutine.
+// It knows the contracts only. Every goroutine that it starts ends within the test.
 package storetest
 
 import (
