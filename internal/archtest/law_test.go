@@ -31,6 +31,7 @@ var ranks = map[string]int{
 	"internal/meter":           2,
 	"internal/audit":           2,
 	"internal/telemetry":       2,
+	"internal/directory":       2,
 
 	"internal/channel": 3,
 	"internal/view":    3,
@@ -40,6 +41,7 @@ var ranks = map[string]int{
 	"internal/session/pusher": 4,
 	"internal/session/views":  4,
 	"internal/httpapi":        4,
+	"internal/admin":          4,
 	"internal/page":           4,
 	"internal/projection":     4,
 	"internal/store/embedded": 4,
@@ -58,6 +60,7 @@ var ranks = map[string]int{
 var beside = map[string]string{
 	"internal/archtest":           "reads the repository, imports none of it",
 	"internal/bus/bustest":        "is the conformance suite of every bus",
+	"internal/soak":               "lets a whole server live through random clients",
 	"internal/store/storetest":    "is the conformance suite of every store",
 	"internal/testkit":            "boots a node for tests",
 	"internal/testkit/pgtest":     "runs a throw-away PostgreSQL for tests",
@@ -113,12 +116,12 @@ var only = map[string]rule{
 		[]string{"internal/server", "internal/doctor", "internal/cli"},
 		"adapters are chosen where a node is put together; doctor asks whether one can be reached",
 	},
-	"github.com/jackc/pgx/...": {
-		[]string{"internal/store/postgres"},
-		"one adapter owns each driver",
-	},
 	"modernc.org/sqlite/...": {
 		[]string{"internal/store/embedded"},
+		"one adapter owns each driver",
+	},
+	"github.com/jackc/pgx/...": {
+		[]string{"internal/store/postgres"},
 		"one adapter owns each driver",
 	},
 	"github.com/golang-jwt/...": {
@@ -155,7 +158,9 @@ var spawns = map[string]string{
 	"internal/hub":            "one flusher per shard; Hub.Run joins them",
 	"internal/bus":            "delivery to receivers; the bus's shutdown joins it",
 	"internal/webhook":        "one worker per endpoint that has something to send, and one writer; Run joins them",
+	"internal/session":        "workers for connections that have ended; Registry.Run joins them",
 	"internal/entity":         "the applier; Engine.Run is it",
+	"internal/directory":      "the watch of the store; Directory.Run joins it",
 	"internal/store/embedded": "the keeper of the database file; Close joins it",
 	"internal/server":         "listeners and lifecycles; Server.Run joins them",
 	"internal/cli":            "signals and output; ends with the command",

@@ -9,15 +9,28 @@ func ChannelSignature(secret, socketID, channel, channelData string) string {
 	return string(sum[:])
 }
 
-// VerifyChannel reports whether authString is key, a colon and the signature of exactly
-// this subscription. channelData is the text as received, never serialised anew.
-func VerifyChannel(key, secret, authString, socketID, channel, channelData string) bool {
+// Proof is an auth value taken apart: who claims to have signed, and the signature. The key
+// is public; whose it is, and with which secret it signs, is for the caller to find.
+type Proof struct {
+	Key       string
+	signature string
+}
+
+// ParseProof takes the auth value of a subscription or a sign-in apart: a key, a colon and a
+// signature of 64 bytes. Both parts alias authString. A key may have colons of its own.
+func ParseProof(authString string) (p Proof, ok bool) {
+	at := len(authString) - hexSize - 1
+	if at <= 0 || authString[at] != ':' {
+		return Proof{}, false
+	}
+	return Proof{Key: authString[:at], signature: authString[at+1:]}, true
+}
+
+// VerifyChannel reports whether p is the signature of exactly this subscription. channelData
+// is the text as received, never serialised anew.
+func (p Proof) VerifyChannel(secret, socketID, channel, channelData string) bool {
 	sum := channelSum(secret, socketID, channel, channelData)
-	var buf [128]byte
-	want := append(buf[:0], key...)
-	want = append(want, ':')
-	want = append(want, sum[:]...)
-	return subtle.ConstantTimeCompare(want, []byte(authString)) == 1
+	return subtle.ConstantTimeCompare(sum[:], []byte(p.signature)) == 1
 }
 
 func channelSum(secret, socketID, channel, channelData string) [hexSize]byte {

@@ -18,6 +18,12 @@ const (
 	socketID = "4711.815"
 )
 
+// verifyChannel is what a server does that has one key.
+func verifyChannel(authString, socketID, channel, channelData string) bool {
+	p, ok := auth.ParseProof(authString)
+	return ok && p.Key == key && p.VerifyChannel(secret, socketID, channel, channelData)
+}
+
 // The vectors of pusher-protocol 2.4.1.
 func TestChannelSignatureVectors(t *testing.T) {
 	t.Parallel()
@@ -41,7 +47,7 @@ func TestChannelSignatureVectors(t *testing.T) {
 			if got := auth.ChannelSignature(secret, socketID, tt.channel, tt.channelData); got != tt.want {
 				t.Errorf("ChannelSignature = %s, want %s", got, tt.want)
 			}
-			if !auth.VerifyChannel(key, secret, key+":"+tt.want, socketID, tt.channel, tt.channelData) {
+			if !verifyChannel(key+":"+tt.want, socketID, tt.channel, tt.channelData) {
 				t.Error("VerifyChannel refuses the vector")
 			}
 		})
@@ -71,7 +77,7 @@ func TestVerifyChannelRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if auth.VerifyChannel(key, secret, tt.auth, tt.socketID, tt.channel, tt.data) {
+			if verifyChannel(tt.auth, tt.socketID, tt.channel, tt.data) {
 				t.Error("accepted")
 			}
 		})
@@ -93,11 +99,50 @@ func TestChannelSignatureIsHMAC(t *testing.T) {
 	})
 }
 
+func TestParseProof(t *testing.T) {
+	t.Parallel()
+	sig := auth.ChannelSignature(secret, socketID, "private-orders", "")
+	tests := []struct {
+		name, auth, key string
+		ok              bool
+	}{
+		{"a key, a colon and a signature", "mill-key:" + sig, "mill-key", true},
+		{"a key with a colon of its own", "a:b:" + sig, "a:b", true},
+		{"whether it is hex is for the comparison to say", "k:" + strings.Repeat("z", 64), "k", true},
+		{"no key", ":" + sig, "", false},
+		{"no colon", "mill-key" + sig, "", false},
+		{"a signature that is too long", "mill-key:" + sig + "0", "", false},
+		{"nothing", "", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if p, ok := auth.ParseProof(tt.auth); p.Key != tt.key || ok != tt.ok {
+				t.Errorf("got %q, %v; want %q, %v", p.Key, ok, tt.key, tt.ok)
+			}
+		})
+	}
+}
+
+func FuzzParseProof(f *testing.F) {
+	f.Add("mill-key:" + auth.ChannelSignature(secret, socketID, "private-orders", ""))
+	f.Add(":")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, ok := auth.ParseProof(text)
+		if ok != (p.Key != "") || ok && !strings.HasPrefix(text, p.Key+":") {
+			t.Errorf("%q: key %q, %v", text, p.Key, ok)
+		}
+		if ok && p.VerifyChannel("another secret", socketID, "private-orders", "") {
+			t.Errorf("%q: forged", text)
+		}
+	})
+}
+
 func BenchmarkVerifyChannel(b *testing.B) {
 	b.ReportAllocs()
 	value := key + ":" + auth.ChannelSignature(secret, socketID, "private-orders", "")
 	for b.Loop() {
-		if !auth.VerifyChannel(key, secret, value, socketID, "private-orders", "") {
+		if !verifyChannel(value, socketID, "private-orders", "") {
 			b.Fatal("refused")
 		}
 	}

@@ -10,9 +10,8 @@ func UserSignature(secret, socketID, userData string) string {
 	return ChannelSignature(secret, socketID, signInChannel, userData)
 }
 
-// VerifyUser reports whether authString is key, a colon and the signature of exactly this
-// sign-in. userData is the text as received, never serialised anew; an empty one is never
-// signed.
-func VerifyUser(key, secret, authString, socketID, userData string) bool {
-	return userData != "" && VerifyChannel(key, secret, authString, socketID, signInChannel, userData)
+// VerifyUser reports whether p is the signature of exactly this sign-in. userData is the text
+// as received, never serialised anew; an empty one is never signed.
+func (p Proof) VerifyUser(secret, socketID, userData string) bool {
+	return userData != "" && p.VerifyChannel(secret, socketID, signInChannel, userData)
 }

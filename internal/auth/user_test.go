@@ -30,7 +30,8 @@ func TestVerifyUser(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := auth.VerifyUser("mill-key", secret, tt.auth, tt.id, tt.data); got != tt.want {
+			p, ok := auth.ParseProof(tt.auth)
+			if got := ok && p.Key == "mill-key" && p.VerifyUser(secret, tt.id, tt.data); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

@@ -41,7 +41,7 @@ func BenchmarkSubscribe(b *testing.B) {
 			ctx := context.Background()
 			for i := range max(members, 1) {
 				m := protocol.Member{UserID: fmt.Sprintf("u-%d", i), Info: []byte(`{}`)}
-				if err := n.Subscribe(ctx, &n.connectQuiet().Connection, name, m); err != nil {
+				if err := n.Subscribe(ctx, &n.connectQuiet().Connection, name, m, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -49,7 +49,7 @@ func BenchmarkSubscribe(b *testing.B) {
 			m := protocol.Member{UserID: "u-0", Info: []byte(`{}`)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := n.Subscribe(ctx, &c.Connection, name, m); err != nil {
+				if err := n.Subscribe(ctx, &c.Connection, name, m, nil); err != nil {
 					b.Fatal(err)
 				}
 				n.Unsubscribe(&c.Connection, name)
@@ -63,7 +63,7 @@ func BenchmarkClientEvent(b *testing.B) {
 		b.Run("channel="+name, func(b *testing.B) {
 			n := newNode(b, hub.Options{})
 			c := n.connectQuiet()
-			if err := n.Subscribe(context.Background(), &c.Connection, name, protocol.Member{UserID: "u-9", Info: []byte(`{}`)}); err != nil {
+			if err := n.Subscribe(context.Background(), &c.Connection, name, protocol.Member{UserID: "u-9", Info: []byte(`{}`)}, nil); err != nil {
 				b.Fatal(err)
 			}
 			cmd := &protocol.Command{Channel: name, HasChannel: true, Event: "client-typing", Data: []byte(`{"who":"Ida"}`)}
@@ -84,7 +84,7 @@ func BenchmarkPublish(b *testing.B) {
 			events := make([]channel.Event, channels)
 			for i := range events {
 				events[i] = channel.Event{Channel: fmt.Sprintf("c-%d", i), Name: "tick", Data: []byte(`"{\"p\":1}"`)}
-				if err := n.Subscribe(context.Background(), &n.connectQuiet().Connection, events[i].Channel, protocol.Member{}); err != nil {
+				if err := n.Subscribe(context.Background(), &n.connectQuiet().Connection, events[i].Channel, protocol.Member{}, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -80,7 +80,7 @@ func (e *Engine) relay(ctx context.Context, c *Connection, s *subscription, cmd 
 // send publishes a client event. The observer hears of the events of a channel in their order,
 // and for that alone the lock is held.
 func (e *Engine) send(ctx context.Context, ch *channel, p *protocol.Publication) error {
-	if e.observer == nil {
+	if e.observer == nil || !e.observer.HearsClientEvents(p.Topic.App) {
 		_, err := e.bus.Publish(ctx, p, bus.Retention{})
 		return err
 	}
@@ -88,7 +88,7 @@ func (e *Engine) send(ctx context.Context, ch *channel, p *protocol.Publication)
 	defer ch.mu.Unlock()
 	_, err := e.bus.Publish(ctx, p, bus.Retention{})
 	if err == nil {
-		e.observer.ClientEvent(p.Topic.App, p.Topic.Name, p.Event, p.Data, p.Except.String(), p.UserID)
+		e.observer.ClientEvent(p.Topic.App, p.Topic.Name, p.Event, p.Data, p.Except, p.UserID)
 	}
 	return err
 }

@@ -20,7 +20,7 @@ func TestOnlyDueNoticesHaveTimers(t *testing.T) {
 	for i := range conns {
 		h.Attach(&conns[i].Subscriber, nil, protocol.NewSocketID(), protocol.VariantPusher)
 		conns[i].Init(a, silent{})
-		if err := e.Subscribe(t.Context(), &conns[i], "prices", protocol.Member{}); err != nil {
+		if err := e.Subscribe(t.Context(), &conns[i], "prices", protocol.Member{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		want := min(i, 1) // the first tells at once, the second arms
@@ -29,7 +29,9 @@ func TestOnlyDueNoticesHaveTimers(t *testing.T) {
 		}
 	}
 	for i := range conns {
-		e.Leave(&conns[i])
+		if err := e.Leave(&conns[i]); err != nil {
+			t.Error(err)
+		}
 	}
 	if got := len(e.notices.timers); got != 0 || e.notices.pending != 0 {
 		t.Errorf("after the last left: got %d timers and %d pending", got, e.notices.pending)

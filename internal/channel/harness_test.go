@@ -271,10 +271,15 @@ func (c *conn) expect(want ...string) {
 func (c *conn) subscribe(name string) *protocol.Error { return c.join(name, "", "") }
 
 func (c *conn) join(name, userID, info string) *protocol.Error {
+	return c.joinFor(name, userID, info)
+}
+
+// joinFor joins for some events only, or for all when there are none.
+func (c *conn) joinFor(name, userID, info string, events ...string) *protocol.Error {
 	if info == "" {
 		info = `{}`
 	}
-	return c.n.Subscribe(context.Background(), &c.Connection, name, protocol.Member{UserID: userID, Info: []byte(info)})
+	return c.n.Subscribe(context.Background(), &c.Connection, name, protocol.Member{UserID: userID, Info: []byte(info)}, protocol.NewFilter(events))
 }
 
 func (c *conn) mustJoin(name, userID string) {
@@ -286,7 +291,8 @@ func (c *conn) mustJoin(name, userID string) {
 
 func (c *conn) unsubscribe(name string) { c.n.Unsubscribe(&c.Connection, name) }
 
-func (c *conn) close() { c.n.Leave(&c.Connection) }
+// close ends c; that its leave cannot be told may be what a test is about.
+func (c *conn) close() { _ = c.n.Leave(&c.Connection) }
 
 func (c *conn) send(name, event, data string) *protocol.Error {
 	cmd := &protocol.Command{Kind: protocol.CommandClientEvent, Channel: name, HasChannel: true, Event: event}

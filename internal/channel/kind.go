@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/millrace/millrace/internal/protocol"
 )
 
 // Kind is what a channel's name prefix makes of it (pusher-protocol 2.1).
@@ -42,6 +44,22 @@ func KindOf(name string) Kind {
 	default:
 		return 0
 	}
+}
+
+// UserTopic is the topic of the user channel of a user; the connections that are signed in as
+// the user are subscribed to it.
+func UserTopic(app, userID string) protocol.Topic { return userTopic(app, userID) }
+
+// OfTopic says what a subscription of the hub is that this package has made: to a channel, or
+// as a user that has signed in. Others, of watchlists and of views, are neither.
+func OfTopic(name string) (channel, userID string) {
+	if id, ok := strings.CutPrefix(name, userPrefix); ok {
+		return "", id
+	}
+	if strings.IndexByte(name, 0) >= 0 { // no channel's
+		return "", ""
+	}
+	return name, ""
 }
 
 // NeedsSignature reports whether a subscription must be signed.

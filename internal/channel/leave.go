@@ -2,6 +2,8 @@ package channel
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
@@ -17,36 +19,38 @@ func (e *Engine) Unsubscribe(c *Connection, name string) {
 }
 
 func (e *Engine) drop(ctx context.Context, c *Connection, s *subscription) {
-	e.leave(ctx, c, s)
+	if err := e.leave(ctx, c, s); err != nil {
+		e.log.Error("leave not told", "app", c.app.ID, "err", err)
+	}
 	c.remove(s)
 }
 
 // Leave ends all subscriptions and the sign-in of a connection that is gone, with every effect
 // on the others, and detaches it from the hub. Idempotent. Subscribe and SignIn refuse c from
-// then on.
-func (e *Engine) Leave(c *Connection) {
+// then on. An error means that others were not told of something; it has happened all the same.
+func (e *Engine) Leave(c *Connection) (err error) {
 	if c.hasLeft() {
-		return
+		return nil
 	}
 	c.Detach()
 	for s := range c.all() {
-		e.leave(context.Background(), c, s)
+		err = errors.Join(err, e.leave(context.Background(), c, s))
 	}
 	c.few, c.many = nil, nil
-	e.signOut(c)
+	err = errors.Join(err, e.signOut(c))
 	c.replier = nil // nobody reaches for it, for c is in no list of users
+	return err
 }
 
 // leave does not take s off c's list. It always happens: whether ctx has ended means nothing.
-func (e *Engine) leave(ctx context.Context, c *Connection, s *subscription) {
+// An error means that the others were not told that a user is gone.
+func (e *Engine) leave(ctx context.Context, c *Connection, s *subscription) error {
 	ch := s.channel
 	ch.mu.Lock()
+	defer ch.mu.Unlock()
 	err := e.leaveLocked(ctx, c, s)
 	e.countChangedLocked(ctx, ch, c.app)
-	ch.mu.Unlock()
-	if err != nil {
-		e.log.Error("member_removed not published", "app", ch.topic.App, "err", err)
-	}
+	return err
 }
 
 // leaveLocked takes c out of the channel and, with the last subscriber, the channel out of
@@ -63,6 +67,7 @@ func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription
 				Topic: ch.topic, Kind: protocol.KindMemberRemoved, UserID: userID, Except: c.ID(),
 			}, bus.Retention{})
 			if err != nil {
+				err = fmt.Errorf("member_removed not published: %w", err)
 				e.metrics.noticeFailures.Inc()
 			}
 			if e.observer != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
 )
 
 // notebook writes down what it is told.
@@ -36,7 +37,9 @@ func (b *notebook) SubscriptionCount(app, name string, n int) { b.note("%s count
 func (b *notebook) UserOnline(app, user string)               { b.note("%s online %s", app, user) }
 func (b *notebook) UserOffline(app, user string)              { b.note("%s offline %s", app, user) }
 
-func (b *notebook) ClientEvent(app, name, event string, data []byte, socketID, user string) {
+func (b *notebook) HearsClientEvents(string) bool { return true }
+
+func (b *notebook) ClientEvent(app, name, event string, data []byte, socketID protocol.SocketID, user string) {
 	b.note("%s event %s %s %s %s %s", app, name, event, data, socketID, user)
 }
 
@@ -118,6 +121,31 @@ func TestObserverHearsOfUsersAndNotOfTheirChannels(t *testing.T) {
 		b.expect(t)
 		c.close()
 		b.expect(t, "77 offline u-9")
+	})
+}
+
+func TestAnnounceTellsOfAllThatIsPresent(t *testing.T) {
+	t.Parallel()
+	observed(t, func(n *node, b *notebook) {
+		n.app.Features.Watchlists = true
+		a, c := n.connect(), n.connect()
+		a.mustJoin("prices", "")
+		c.mustJoin("prices", "")
+		a.mustJoin("presence-x", "u-9")
+		c.mustJoin("presence-x", "u-9")
+		a.mustSignIn("u-9", "u-who-is-away")
+		b.lines = nil
+
+		n.Announce("another")
+		b.expect(t)
+		n.Announce("77")
+		slices.Sort(b.lines) // between channels there is no order
+		b.expect(t, "77 added presence-x u-9", "77 occupied presence-x", "77 occupied prices", "77 online u-9")
+		a.close()
+		c.close()
+		b.lines = nil
+		n.Announce("77")
+		b.expect(t)
 	})
 }
 

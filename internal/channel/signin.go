@@ -2,6 +2,8 @@ package channel
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
@@ -56,10 +58,10 @@ func (e *Engine) SignIn(ctx context.Context, c *Connection, u *User) *protocol.E
 	e.unwatch(c)
 	if c.app.Features.Watchlists {
 		if err := e.watch(ctx, c, u.Watchlist); err != nil {
-			e.log.Error("watchlist failed", "app", c.app.ID, "err", err)
 			if isFirst {
-				e.signOut(c)
+				err = errors.Join(err, e.signOut(c))
 			}
+			e.log.Error("watchlist failed", "app", c.app.ID, "err", err)
 			return protocol.ErrInternal
 		}
 	}
@@ -129,16 +131,18 @@ func (e *Engine) goOnlineLocked(ctx context.Context, ch *channel, online *protoc
 	return at, nil
 }
 
-// signOut ends c's part in users, if it has any. It always happens.
-func (e *Engine) signOut(c *Connection) {
+// signOut ends c's part in users, if it has any. It always happens; an error means that nobody
+// was told that the user is offline.
+func (e *Engine) signOut(c *Connection) (err error) {
 	u := c.user
 	if u == nil {
-		return
+		return nil
 	}
 	e.unwatch(c)
 	c.user = nil
 	ch := u.channel
 	ch.mu.Lock()
+	defer ch.mu.Unlock()
 	u.Close()
 	if u.next != nil {
 		u.next.prev = u.prev
@@ -150,15 +154,11 @@ func (e *Engine) signOut(c *Connection) {
 	}
 	ch.subs--
 	e.metrics.signedIn.Dec()
-	var err error
 	if ch.subs == 0 {
 		err = e.goOfflineLocked(ch)
 	}
 	e.forgetLocked(ch)
-	ch.mu.Unlock()
-	if err != nil {
-		e.log.Error("offline not published", "app", ch.topic.App, "err", err)
-	}
+	return err
 }
 
 // goOfflineLocked is for the last connection. An error means that nobody was told.
@@ -171,6 +171,7 @@ func (e *Engine) goOfflineLocked(ch *channel) error {
 	// A leave cannot be refused, so it does not wait for room.
 	_, err := e.bus.Publish(context.Background(), watchNotice(ch.topic, protocol.KindUserOffline, ch.userID()), bus.Retention{})
 	if err != nil {
+		err = fmt.Errorf("offline not published: %w", err)
 		e.metrics.noticeFailures.Inc()
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -22,18 +23,21 @@ type state struct {
 }
 
 // Subscribe joins c to a channel whose name and signature the caller has checked, and
-// replies: success, then the cache. m is the member for kinds with members. Subscribing
-// again only replies again (pusher-protocol 2.8).
+// replies: success, then the cache. m is the member for kinds with members. f says which
+// events the subscription is for (pusher-protocol 7.6): a cached event that is not one of them
+// is neither replayed nor a miss. Channels of user kind have no subscription and heed no f.
+// Subscribing again only replaces the filter and replies again (2.8): before the reply frames
+// come by the former filter or by f, after it by f.
 //
 // A returned error was not sent and has changed nothing for anybody. Only when again and
 // again more is published than a held subscription keeps (hub.ErrHeldOverflow) does an error
 // come after success was sent: then c has left the channel with every effect of that.
-func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m protocol.Member) *protocol.Error {
+func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m protocol.Member, f *protocol.Filter) *protocol.Error {
 	if c.hasLeft() {
 		return protocol.ErrInternal
 	}
 	if s := c.find(name); s != nil {
-		return e.subscribeAgain(ctx, c, s)
+		return e.subscribeAgain(ctx, c, s, f)
 	}
 	kind := KindOf(name)
 	if kind.IsUser() {
@@ -48,8 +52,8 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 		}
 	}
 	s := new(subscription)
-	st, err := e.join(ctx, c, s, topic, m)
-	if perr, ok := errors.AsType[*protocol.Error](err); ok {
+	st, err := e.join(ctx, c, s, topic, m, f)
+	if perr := visibleError(err); perr != nil {
 		return perr
 	}
 	if err != nil {
@@ -57,19 +61,26 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 		return protocol.ErrInternal
 	}
 	c.add(s)
-	return e.goLive(ctx, c, s, st)
+	return e.goLive(ctx, c, s, st, f)
 }
 
 // join is the step that decides: when it returns without error, c is in the channel, held
-// at the position of the state. An error that the client may see is a *protocol.Error.
-func (e *Engine) join(ctx context.Context, c *Connection, s *subscription, topic protocol.Topic, m protocol.Member) (state, error) {
+// at the position of the state. What the client may see of an error is its visibleError.
+func (e *Engine) join(
+	ctx context.Context, c *Connection, s *subscription, topic protocol.Topic, m protocol.Member, f *protocol.Filter,
+) (state, error) {
 	ch := e.table.lock(topic)
 	defer ch.mu.Unlock()
 	if limit := c.app.Limits.MaxPresenceMembers; ch.members != nil && limit > 0 && ch.members.Len() >= limit && !ch.members.Has(m.UserID) {
 		return state{}, protocol.ErrPresenceFull.Withf("The channel has %d members, which is its limit", limit)
 	}
 	s.channel = ch
-	c.Subscribe(&s.Subscription, topic)
+	if err := c.SubscribeFiltered(&s.Subscription, topic, f); err != nil {
+		if ch.subs == 0 {
+			e.table.removeLocked(ch)
+		}
+		return state{}, err
+	}
 	if ch.subs == 0 {
 		if _, err := e.bus.Subscribe(ctx, topic); err != nil {
 			s.Close()
@@ -138,20 +149,29 @@ func (e *Engine) readLocked(ctx context.Context, ch *channel) (st state, err err
 	return st, err
 }
 
+// visibleError is what the client may see of err, nil when that is nothing.
+func visibleError(err error) *protocol.Error {
+	if errors.Is(err, hub.ErrFilterMemory) {
+		return protocol.ErrFilter.Withf("The server keeps too many different filters; subscribe without one, or again later")
+	}
+	perr, _ := errors.AsType[*protocol.Error](err)
+	return perr
+}
+
 // goLive replies and lets the publications flow. The subscription is held, so nothing of
 // the channel comes before the reply although no lock is held over encoding it.
 //
 // When more was published during the hold than is kept, it starts over: success comes
 // again, with what is true then, and stands for what was missed.
-func (e *Engine) goLive(ctx context.Context, c *Connection, s *subscription, st state) *protocol.Error {
+func (e *Engine) goLive(ctx context.Context, c *Connection, s *subscription, st state, f *protocol.Filter) *protocol.Error {
 	for start := 1; ; start++ {
-		e.reply(c, s.channel, st)
+		e.reply(c, s.channel, st, f)
 		err := s.Release(st.position)
 		if err == nil {
 			return nil
 		}
 		if start < maxStarts {
-			if st, err = e.restart(ctx, c, s); err == nil {
+			if st, err = e.restart(ctx, s); err == nil {
 				continue
 			}
 		}
@@ -162,23 +182,22 @@ func (e *Engine) goLive(ctx context.Context, c *Connection, s *subscription, st 
 }
 
 // restart makes the subscription held again and reads the state anew.
-func (e *Engine) restart(ctx context.Context, c *Connection, s *subscription) (state, error) {
+func (e *Engine) restart(ctx context.Context, s *subscription) (state, error) {
 	ch := s.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	s.Close()
-	c.Subscribe(&s.Subscription, ch.topic)
+	s.Hold()
 	return e.readLocked(ctx, ch)
 }
 
-func (e *Engine) reply(c *Connection, ch *channel, st state) {
+func (e *Engine) reply(c *Connection, ch *channel, st state, f *protocol.Filter) {
 	c.replier.Reply(&protocol.Message{
 		Kind:     protocol.MessageSubscriptionSucceeded,
 		Channel:  ch.topic.Name,
 		Presence: ch.kind.HasMembers(),
 		Members:  st.members,
 	})
-	if ch.kind.HasCache() {
+	if ch.kind.HasCache() && (st.replay == nil || f.Passes(st.replay)) {
 		e.replay(c, ch, st)
 	}
 }
@@ -198,28 +217,35 @@ func (e *Engine) replay(c *Connection, ch *channel, st state) {
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageCacheMiss, Channel: ch.topic.Name})
 }
 
-// subscribeAgain replies once more and changes nothing (pusher-protocol 2.8).
+// subscribeAgain replies once more and changes nothing but the filter (pusher-protocol 2.8).
 //
 // Without a cache the subscription stays live: it must not lose a publication. Member
 // events that still wait for fan-out then come after the list that has them already, which
 // tells the client nothing new. With a cache an older event must not come after the newer
 // one that is replayed, so the subscription starts over, held.
-func (e *Engine) subscribeAgain(ctx context.Context, c *Connection, s *subscription) *protocol.Error {
+func (e *Engine) subscribeAgain(ctx context.Context, c *Connection, s *subscription, f *protocol.Filter) *protocol.Error {
 	var st state
 	var err error
 	if s.channel.kind.HasCache() {
-		st, err = e.restart(ctx, c, s)
+		st, err = e.restart(ctx, s)
 	} else {
 		s.channel.mu.Lock()
 		st, err = e.readLocked(ctx, s.channel)
 		s.channel.mu.Unlock()
 	}
 	if err == nil {
-		return e.goLive(ctx, c, s, st)
+		err = s.SetFilter(f)
 	}
-	e.log.Error("subscribe failed", "app", c.app.ID, "err", err)
+	if err == nil {
+		return e.goLive(ctx, c, s, st, f)
+	}
+	perr := visibleError(err)
+	if perr == nil {
+		e.log.Error("subscribe failed", "app", c.app.ID, "err", err)
+		perr = protocol.ErrInternal
+	}
 	if s.Release(protocol.Position{}) != nil { // otherwise all that was held is delivered
 		e.drop(ctx, c, s)
 	}
-	return protocol.ErrInternal
+	return perr
 }

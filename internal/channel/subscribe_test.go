@@ -76,7 +76,7 @@ func TestPublishWaitsForRoomBeforeAnythingIsSent(t *testing.T) {
 		if kept, _ := n.Cached(context.Background(), n.app, "cache-x"); kept == nil || string(kept.Publication.Data) != `"1"` {
 			t.Errorf("cache holds %+v", kept)
 		}
-		if perr := n.Subscribe(ctx, &n.connect().Connection, "presence-x", protocol.Member{UserID: "u"}); perr == nil || perr.Type != protocol.TypeServer {
+		if perr := n.Subscribe(ctx, &n.connect().Connection, "presence-x", protocol.Member{UserID: "u"}, nil); perr == nil || perr.Type != protocol.TypeServer {
 			t.Errorf("got %v", perr)
 		}
 	})

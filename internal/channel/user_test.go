@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -65,6 +66,36 @@ func TestParseUser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzParseUser looks for a user that no sign-in may bring about.
+func FuzzParseUser(f *testing.F) {
+	for _, s := range []string{
+		`{"id":"u-9","user_info":{"name":"Ida"},"watchlist":["u-3","u-3"]}`, `{"id":"u","watchlist":[1]}`,
+		`{"id":"u","user_info":" x ","watchlist":null,"id":"v"}`, `{"id":9}`, `{"id":"\ud800"}`, `[]`, `null`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, data string) {
+		u, err := channel.ParseUser(data)
+		if err != nil {
+			if u.ID != "" || u.Data != "" {
+				t.Fatalf("%q is refused and yet somebody: %+v", data, u)
+			}
+			return
+		}
+		if u.ID == "" || len(u.ID) > 128 || u.Data != data {
+			t.Fatalf("%q became %+v", data, u)
+		}
+		if v, ok := jsontext.Parse(u.Info); !ok || string(v.Compact()) != string(u.Info) {
+			t.Fatalf("user_info %q is no compact JSON", u.Info)
+		}
+		watched := slices.Clone(u.Watchlist)
+		slices.Sort(watched)
+		if len(watched) > 100 || len(slices.Compact(watched)) < len(u.Watchlist) || u.WatchlistErr != nil && len(watched) > 0 {
+			t.Fatalf("%q watches %q, %v", data, u.Watchlist, u.WatchlistErr)
+		}
+	})
 }
 
 func codeOf(e *protocol.Error) int {

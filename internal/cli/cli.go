@@ -36,10 +36,16 @@ type root struct {
 	Publish   PublishCmd   `cmd:"" help:"Publish one event."`
 	Subscribe SubscribeCmd `cmd:"" help:"Print the events of channels as they come."`
 	View      ViewCmd      `cmd:"" help:"Feed live views and show them."`
+	Apps      AppsCmd      `cmd:"" help:"Show and change the apps of a running server."`
 	Token     TokenCmd     `cmd:"" help:"Make and check the session tokens of live views."`
-	Doctor    DoctorCmd    `cmd:"" help:"Look for what is wrong with a server and what is around it, and say how to right it."`
-	Bench     BenchCmd     `cmd:"" help:"Put load on a server and measure it."`
-	Version   VersionCmd   `cmd:"" help:"Print the version."`
+
+	Webhooks    WebhooksCmd    `cmd:"" help:"Look after the webhooks of an app and their dead letters."`
+	Connections ConnectionsCmd `cmd:"" help:"Look after the open connections of an app."`
+	Users       UsersCmd       `cmd:"" help:"Ask about signed-in users."`
+
+	Doctor  DoctorCmd  `cmd:"" help:"Look for what is wrong with a server and what is around it, and say how to right it."`
+	Bench   BenchCmd   `cmd:"" help:"Put load on a server and measure it."`
+	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 
 // variable is the value of an environment variable, empty if it is not set.

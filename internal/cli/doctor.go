@@ -112,6 +112,9 @@ func calledEndpoints(cfg *config.Config) []doctor.Endpoint {
 	add("telemetry.otlp_endpoint", cfg.Telemetry.OTLPEndpoint, false)
 	for i, a := range cfg.Apps {
 		add(fmt.Sprintf("apps[%d].views.jwks_url", i), a.Views.JWKSURL, true)
+		for j, w := range a.Webhooks {
+			add(fmt.Sprintf("apps[%d].webhooks[%d].url", i, j), w.URL, false)
+		}
 	}
 	return list
 }

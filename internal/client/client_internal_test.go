@@ -127,12 +127,12 @@ func TestPublishGivesUp(t *testing.T) {
 	}{
 		{
 			"at once after a refusal", 400, `{"error":"Bad name","code":"invalid_input","status":400}`, 0,
-			APIError{400, "invalid_input", "Bad name"},
+			APIError{400, "invalid_input", "Bad name", 0},
 		},
-		{"with the plain text of an unknown route", 404, "404 NOT FOUND", 0, APIError{404, "", "404 NOT FOUND"}},
+		{"with the plain text of an unknown route", 404, "404 NOT FOUND", 0, APIError{404, "", "404 NOT FOUND", 0}},
 		{
 			"after enough tries", 503, `{"error":"behind","code":"backpressure","status":503}`, maxTries - 1,
-			APIError{503, "backpressure", "behind"},
+			APIError{503, "backpressure", "behind", 0},
 		},
 	}
 	for _, tt := range tests {

@@ -29,6 +29,7 @@ type APIError struct {
 	Status  int
 	Code    string // of the server's error table; empty if it gave none
 	Message string
+	Done    int // how much of what was asked was done before
 }
 
 func (e *APIError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message) }
@@ -38,6 +39,7 @@ type request struct {
 	method, path string
 	query        url.Values
 	body         []byte
+	isOnce       bool // not to be sent again: a part of it may have been done
 }
 
 // call sends a signed request, again as long as the server says that this helps, ctx allows
@@ -48,7 +50,7 @@ func (c *Client) call(ctx context.Context, r request) ([]byte, error) {
 	}
 	for try := 1; ; try++ {
 		answer, again, err := c.send(ctx, r)
-		if err == nil || again == 0 || try == maxTries {
+		if err == nil || again == 0 || r.isOnce || try == maxTries {
 			return answer, err
 		}
 		if c.wait(ctx, again) != nil {
@@ -87,12 +89,15 @@ func (c *Client) send(ctx context.Context, r request) (answer []byte, again time
 }
 
 func refusal(status int, answer []byte) error {
-	var body struct{ Error, Code string }
+	var body struct {
+		Error, Code         string
+		Replayed, Discarded int
+	}
 	if json.Unmarshal(answer, &body) != nil || body.Error == "" {
 		body.Error = string(bytes.TrimSpace(answer))
 	}
 	if body.Error == "" {
 		body.Error = http.StatusText(status)
 	}
-	return &APIError{Status: status, Code: body.Code, Message: body.Error}
+	return &APIError{Status: status, Code: body.Code, Message: body.Error, Done: body.Replayed + body.Discarded}
 }

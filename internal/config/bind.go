@@ -15,6 +15,7 @@ import (
 // does not fit instead of stopping at it.
 type binder struct {
 	problems []Problem
+	isJSON   bool // advice is about JSON, not about TOML
 }
 
 func (b *binder) report(path, value, message string) {
@@ -49,7 +50,7 @@ func (b *binder) value(path string, v reflect.Value, raw any) {
 	case reflect.Struct:
 		table, ok := raw.(map[string]any)
 		if !ok {
-			b.report(path, "", "must be a table: ["+tableName(path)+"]")
+			b.report(path, "", b.advice("must be a table: ["+tableName(path)+"]", "must be an object"))
 			return
 		}
 		b.table(path, v, table)
@@ -66,7 +67,7 @@ func (b *binder) list(path string, v reflect.Value, raw any) {
 	}
 	items, ok := raw.([]any)
 	if !ok {
-		b.report(path, "", "must be a list of tables: "+advice)
+		b.report(path, "", b.advice("must be a list of tables: "+advice, "must be a list of objects"))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
@@ -74,7 +75,7 @@ func (b *binder) list(path string, v reflect.Value, raw any) {
 		at, element := fmt.Sprintf("%s[%d]", path, i), v.Index(i)
 		table, ok := item.(map[string]any)
 		if !ok {
-			b.report(at, "", "must be a table: "+advice)
+			b.report(at, "", b.advice("must be a table: "+advice, "must be an object"))
 		}
 		switch p := element.Addr().Interface().(type) {
 		case *App:
@@ -91,6 +92,14 @@ func (b *binder) list(path string, v reflect.Value, raw any) {
 		}
 		b.table(at, element, table)
 	}
+}
+
+// advice is what to write, in the language of the file.
+func (b *binder) advice(toml, json string) string {
+	if b.isJSON {
+		return json
+	}
+	return toml
 }
 
 // tableName is how the table at path is spelled in a file: without the numbers of lists.

@@ -123,15 +123,7 @@ func (r *rules) apps(c *Config) {
 		for j, k := range a.Keys {
 			r.appKey(fmt.Sprintf("%skeys[%d].", at, j), &k, i, keys)
 		}
-		r.appWebhooks(at, a.Webhooks)
-		if a.MaxChannelNameLength <= 0 {
-			r.report(at+"max_channel_name_length", strconv.Itoa(a.MaxChannelNameLength), "must be above zero")
-		}
-		r.aboveZero(at+"authorization_timeout", a.AuthorizationTimeout)
-		r.aboveZero(at+"client_event_window", a.ClientEventWindow)
-		r.aboveZero(at+"message_window", a.MessageWindow)
-		r.aboveZero(at+"cache_ttl", a.CacheTTL)
-		r.oneOf(at+"idempotency", a.Idempotency, "inherit", "on", "off")
+		r.app(at, &c.Apps[i])
 		if a.MaxEventPayload > c.HTTP.MaxBody {
 			r.report(at+"max_event_payload", quote(a.MaxEventPayload.String()),
 				fmt.Sprintf("exceeds http.max_body = %q; raise http.max_body", c.HTTP.MaxBody))
@@ -141,6 +133,19 @@ func (r *rules) apps(c *Config) {
 			r.projection(fmt.Sprintf("%sprojections[%d].", at, j), &p)
 		}
 	}
+}
+
+// app are the rules of one app that are the same wherever it is kept.
+func (r *rules) app(at string, a *App) {
+	r.appWebhooks(at, a.Webhooks)
+	if a.MaxChannelNameLength <= 0 {
+		r.report(at+"max_channel_name_length", strconv.Itoa(a.MaxChannelNameLength), "must be above zero")
+	}
+	r.aboveZero(at+"authorization_timeout", a.AuthorizationTimeout)
+	r.aboveZero(at+"client_event_window", a.ClientEventWindow)
+	r.aboveZero(at+"message_window", a.MessageWindow)
+	r.aboveZero(at+"cache_ttl", a.CacheTTL)
+	r.oneOf(at+"idempotency", a.Idempotency, "inherit", "on", "off")
 }
 
 func (r *rules) required(i int, key, value string) {

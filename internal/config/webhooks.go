@@ -8,6 +8,8 @@ type Webhooks struct {
 	UserGrace Duration `toml:"user_grace"`
 	// After a restart, how long channels, members and users that were there before may take to come back before they are told to be gone.
 	StartGrace Duration `toml:"start_grace"`
+	// Tells before the server ends that everybody is gone, without the graces. Without it, and with a store, the next process tells that after start_grace of those who have not come back: a restart is not noticed then.
+	VacateAtShutdown bool `toml:"vacate_at_shutdown"`
 	// Puts several events into one request.
 	Batching bool `toml:"batching"`
 	// How long the first event of a request waits for others.

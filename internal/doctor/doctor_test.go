@@ -155,7 +155,7 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 		{"a key that is wrong", "test event", "problem: no subscription: ", func(o *doctor.Options) { healthy(o); o.App.Key = "other" }},
 		{"everybody is trusted", "forwarded headers", "warning: ", func(o *doctor.Options) { o.TrustedProxies = []string{"0.0.0.0/0"} }},
 		{"a collector that is not there", "endpoints", "problem: usage.endpoint is not reached", func(o *doctor.Options) {
-			o.Endpoints = []doctor.Endpoint{{Name: "usage.endpoint", URL: "http://127.0.0.1:1/events"}}
+			o.Endpoints = []doctor.Endpoint{{Name: "usage.endpoint", URL: "http://127.0.0.1:1/events?token=hidden"}}
 		}},
 		{"a key set that is none", "endpoints", "problem: jwks holds no JWKS document", func(o *doctor.Options) {
 			o.Endpoints = []doctor.Endpoint{{Name: "jwks", URL: "http://" + inUse.Addr().String(), IsKeySet: true}}
@@ -169,6 +169,9 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 			findings := doctor.Run(t.Context(), o)
 			expect(t, findings, tt.check, tt.want)
 			for _, f := range findings {
+				if strings.Contains(f.Text, "hidden") {
+					t.Errorf("%q holds a secret", f.Text)
+				}
 				if needsFix := f.Status == doctor.Warning || f.Status == doctor.Problem; needsFix != (f.Fix != "") {
 					t.Errorf("a fix is there or not: %+v", f)
 				}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -159,6 +160,14 @@ func (e *examination) endpoints(ctx context.Context) {
 	}
 }
 
+// withoutURL is what went wrong with a request, without its URL, which may hold a secret.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
 func (e *examination) endpoint(ctx context.Context, end Endpoint) {
 	method := http.MethodHead
 	if end.IsKeySet {
@@ -166,12 +175,12 @@ func (e *examination) endpoint(ctx context.Context, end Endpoint) {
 	}
 	request, err := http.NewRequestWithContext(ctx, method, end.URL, nil)
 	if err != nil {
-		e.problem(end.Name+": "+err.Error(), "write it whole, such as https://collector.example/events")
+		e.problem(end.Name+": "+withoutURL(err).Error(), "write it whole, such as https://collector.example/events")
 		return
 	}
 	answer, err := e.http.Do(request)
 	if err != nil {
-		e.problem(end.Name+" is not reached: "+err.Error(), "see that it runs, and that name, firewall and certificate let this machine reach it")
+		e.problem(end.Name+" is not reached: "+withoutURL(err).Error(), "see that it runs, and that name, firewall and certificate let this machine reach it")
 		return
 	}
 	defer answer.Body.Close()

@@ -10,8 +10,8 @@ import (
 )
 
 // admit counts a request against the limit of its client's address, and answers it if that
-// is exceeded (pusher-protocol 7.3).
-func (h *handler) admit(w http.ResponseWriter, r *http.Request, now time.Time) bool {
+// is exceeded (pusher-protocol 7.3). rest is the path below /apps/.
+func (h *handler) admit(w http.ResponseWriter, r *http.Request, rest string, now time.Time) bool {
 	if h.clients == nil {
 		return true
 	}
@@ -26,7 +26,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, now time.Time) b
 	if ok {
 		return true
 	}
-	h.o.Metrics.limited.Inc()
+	h.refusePath(r, rest, codeRate, causeAddress, now)
 	header["Retry-After"] = values[2:3:3]
 	h.headers.write(w, http.StatusTooManyRequests, fmt.Appendf(nil,
 		`{"error":"Too Many Requests","message":"More than %d requests from this address; try again in %s s"}`, count.Max, reset))

@@ -16,6 +16,7 @@ const (
 	codeForbidden    code = "forbidden"
 	codeNotFound     code = "not_found"
 	codeMethod       code = "method_not_allowed"
+	codeConflict     code = "conflict"
 	codeNoChannel    code = "missing_channel_info"
 	codeInvalid      code = "invalid_input"
 	codeLimit        code = "limit_exceeded"
@@ -37,6 +38,8 @@ func (c code) status() int {
 		return http.StatusNotFound
 	case codeMethod:
 		return http.StatusMethodNotAllowed
+	case codeConflict:
+		return http.StatusConflict
 	case codeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case codeRate:
@@ -63,6 +66,9 @@ type failure struct {
 	allow   string // the method to use instead, with codeMethod
 
 	issue *protocol.Issue // what a session token was refused for; its code is code
+
+	cause cause  // empty: the code says all
+	done  string // how much was done nevertheless, as members of the answer; mostly empty
 }
 
 func fail(c code, message string) *failure { return &failure{code: c, message: message} }
@@ -101,5 +107,6 @@ func (f *failure) appendBody(dst []byte) []byte {
 	dst = append(dst, f.code...)
 	dst = append(dst, `","status":`...)
 	dst = strconv.AppendInt(dst, int64(f.status()), 10)
+	dst = append(dst, f.done...)
 	return append(dst, '}')
 }

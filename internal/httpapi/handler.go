@@ -35,6 +35,8 @@ const (
 	defaultMaxWait  = time.Second
 	defaultMaxBatch = 1000
 	defaultMaxRows  = 1000
+
+	operatorWait = 20 * time.Second // for what operators ask; less than a connection has for its answer
 )
 
 // Options of a handler. Apps and Channels are required; other zero fields mean the default.
@@ -50,6 +52,9 @@ type Options struct {
 	Webhooks Webhooks // its dead letters and who is online
 
 	Connections Connections // lists and closes connections
+
+	// Admin signs requests to every app, with all rights; without a key nobody does.
+	Admin app.Credential
 
 	// Readers says who may read the views of an app without a signature: nil for nobody.
 	Readers func(appID string) token.Authenticator
@@ -84,6 +89,7 @@ type handler struct {
 	o       Options
 	limits  limits
 	clients *limit.Fixed[netip.Addr] // nil: unlimited
+	samples map[code]*limit.Sampler  // of refusals; immutable
 	calls   sync.Pool                // of *call
 	headers headers
 }
@@ -130,6 +136,7 @@ func New(o Options) http.Handler {
 		clients: limit.NewFixed[netip.Addr](o.Requests, 0),
 		calls:   sync.Pool{New: func() any { return new(call) }},
 		headers: newHeaders(&o),
+		samples: newSamples(),
 	}
 }
 
@@ -163,11 +170,12 @@ func rawPath(r *http.Request) string {
 func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest string) {
 	start := h.o.Now()
 	isAllowed := h.headers.cors.allow(w, r)
-	if !h.admit(w, r, start) {
+	if !h.admit(w, r, rest, start) {
 		return
 	}
 	t, ok := match(rest)
 	if !ok || !h.has(t.route) {
+		h.refusePath(r, rest, codeNotFound, causeRoute, start)
 		h.headers.notFound(w)
 		return
 	}
@@ -181,6 +189,7 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest s
 	f := h.serve(c, r, start)
 	if f != nil {
 		h.headers.refuse(w, c, f)
+		h.refuse(c, r, f, start)
 	} else {
 		h.headers.answer(w, c)
 	}
@@ -198,6 +207,10 @@ func (h *handler) has(r route) bool {
 		return h.o.Views != nil
 	case routeRevoke:
 		return h.o.Sessions != nil
+	case routeWebhooks, routeDead, routeReplay, routeDiscard, routeOnline:
+		return h.o.Webhooks != nil
+	case routeConnections, routeConnection, routeTrace:
+		return h.o.Connections != nil
 	default:
 		return true
 	}
@@ -275,7 +288,35 @@ func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 		return h.removeView(r.Context(), c)
 	case routeRevoke:
 		return h.revoke(r.Context(), c, now)
-	default: // routeTerminate
+	case routeTerminate:
 		return h.terminate(c)
+	default:
+		return h.operate(r.Context(), c)
+	}
+}
+
+// operate answers what only operators ask.
+func (h *handler) operate(ctx context.Context, c *call) *failure {
+	ctx, cancel := context.WithTimeout(ctx, operatorWait)
+	defer cancel()
+	switch c.target.route {
+	case routeWebhooks:
+		return h.listWebhooks(c)
+	case routeDead:
+		return h.listDead(ctx, c)
+	case routeReplay:
+		return h.treatDead(ctx, c, "replayed", h.o.Webhooks.Replay)
+	case routeDiscard:
+		return h.treatDead(ctx, c, "discarded", h.o.Webhooks.Discard)
+	case routeOnline:
+		return h.listOnline(c)
+	case routeConnections:
+		return h.listConnections(ctx, c)
+	case routeConnection:
+		return h.showConnection(ctx, c)
+	case routeClose:
+		return h.closeConnection(c)
+	default: // routeTrace
+		return h.traceConnection(c)
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
+	"github.com/millrace/millrace/internal/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,6 +46,8 @@ type node struct {
 	entities *entity.Engine
 	views    *view.Engine
 	sessions *token.Revocations
+	webhooks *webhook.Engine
+	open     *connections
 }
 
 func testApp() *app.App {
@@ -71,7 +74,11 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	other.ID, other.Key = "78", "other-key"
 	off := testApp()
 	off.ID, off.Key, off.Enabled = "79", "off-key", false
-	o := httpapi.Options{Channels: n.engine, Entities: n.entities, Views: n.views, Sessions: n.sessions}
+	n.webhooks, n.open = webhook.New(webhook.Options{Apps: theApp{n.app}, Transport: teapot{}}), &connections{}
+	o := httpapi.Options{
+		Channels: n.engine, Entities: n.entities, Views: n.views, Sessions: n.sessions,
+		Webhooks: n.webhooks, Connections: n.open, Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
+	}
 	if change != nil {
 		change(n.app, &o)
 	}
@@ -88,6 +95,7 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = n.hub.Run(ctx) })
 	wg.Go(func() { _ = n.entities.Run(ctx, n.views) })
+	wg.Go(func() { _ = n.webhooks.Run(ctx) })
 	t.Cleanup(func() {
 		if err := n.engine.Shutdown(context.Background()); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -100,13 +108,17 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 
 // signedTarget is target with authentication parameters. target is a path and query.
 func signedTarget(method, target, body, key string, now time.Time) string {
+	return signedWith("mill-secret", method, target, body, key, now)
+}
+
+func signedWith(secret, method, target, body, key string, now time.Time) string {
 	path, rawQuery, _ := strings.Cut(target, "?")
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
 		panic(err)
 	}
 	r := auth.Request{Method: method, Path: path, Body: []byte(body)}
-	return path + "?" + auth.SignRequest(r, values, key, "mill-secret", now).Encode()
+	return path + "?" + auth.SignRequest(r, values, key, secret, now).Encode()
 }
 
 // do sends a signed request.
@@ -172,7 +184,7 @@ func (n *node) connect(channels ...string) *conn {
 func (c *conn) join(name, userID string) {
 	c.n.t.Helper()
 	m := protocol.Member{UserID: userID, Info: []byte(`{}`)}
-	if err := c.n.engine.Subscribe(context.Background(), &c.Connection, name, m); err != nil {
+	if err := c.n.engine.Subscribe(context.Background(), &c.Connection, name, m, nil); err != nil {
 		c.n.t.Fatalf("join %s: %v", name, err)
 	}
 }

@@ -37,9 +37,9 @@ func (l *limits) check(a *app.App, publish bool, now time.Time) *failure {
 		return nil
 	}
 	if publish {
-		return fail(codeRate, "Too many events per second for this app; each target channel counts as one")
+		return failEvents()
 	}
-	return fail(codeRate, "Too many requests per second for this app")
+	return fail(codeRate, "Too many requests per second for this app").because(causeAppRequests)
 }
 
 // spend counts n events, one for each target channel, all or none.
@@ -52,9 +52,13 @@ func (l *limits) spend(a *app.App, n int, now time.Time) *failure {
 	ok := l.usageLocked(a).events.AllowN(now, n, perSecond, time.Second)
 	l.mu.Unlock()
 	if !ok {
-		return fail(codeRate, "Too many events per second for this app; each target channel counts as one")
+		return failEvents()
 	}
 	return nil
+}
+
+func failEvents() *failure {
+	return fail(codeRate, "Too many events per second for this app; each target channel counts as one").because(causeAppEvents)
 }
 
 func (l *limits) usageLocked(a *app.App) *usage {

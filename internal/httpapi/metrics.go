@@ -4,17 +4,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/millrace/millrace/internal/auth"
 )
 
 // Metrics of the HTTP API.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  [numRoutes]prometheus.Observer
-	refused  *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 	ok       [numRoutes]prometheus.Counter
-	limited  prometheus.Counter
 	claims   *prometheus.CounterVec
 }
 
@@ -25,14 +22,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_httpapi_requests_total",
 			Help: "API requests by route and outcome: ok, or the code of the error.",
 		}, []string{"route", "outcome"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_httpapi_auth_failures_total",
-			Help: "API requests that failed authentication, by what was wrong.",
-		}, []string{"reason"}),
-		limited: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_httpapi_clients_limited_total",
-			Help: "API requests refused because their client's address had made too many.",
-		}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_httpapi_refusals_total",
+			Help: "API requests that were refused, by code and, where a code has several, by reason.",
+		}, []string{"code", "reason"}),
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_httpapi_idempotency_keys_total",
 			Help: "Idempotency keys of publishes by outcome: first, repeated, busy, full or failed.",
@@ -48,7 +41,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.ok[i] = m.requests.WithLabelValues(i.String(), "ok")
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.refused, seconds, m.limited, m.claims)
+		r.MustRegister(m.requests, m.refusals, seconds, m.claims)
 	}
 	return m
 }
@@ -60,8 +53,4 @@ func (m *Metrics) observe(r route, f *failure, d time.Duration) {
 		m.requests.WithLabelValues(r.String(), string(f.code)).Inc()
 	}
 	m.seconds[r].Observe(d.Seconds())
-}
-
-func (m *Metrics) unauthorized(reason auth.Reason) {
-	m.refused.WithLabelValues(string(reason)).Inc()
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -15,16 +16,15 @@ func (h *handler) authenticateReader(c *call, r *http.Request) *failure {
 	a, err := h.o.Apps.ByID(r.Context(), c.target.appID)
 	switch {
 	case errors.Is(err, app.ErrNotFound):
-		return fail(codeAuth, "No app has this id")
+		return fail(codeAuth, "No app has this id").because(cause(auth.ReasonKey))
 	case err != nil:
-		h.o.Log.Error("app lookup failed", "err", err)
-		return fail(codeUnavailable, "The app cannot be looked up right now; try again")
+		return h.failLookup(err)
 	case !a.Enabled:
-		return fail(codeForbidden, "This app is disabled")
+		return fail(codeForbidden, "This app is disabled").because(causeDisabled)
 	}
 	readers := h.o.Readers(a.ID)
 	if readers == nil {
-		return fail(codeAuth, "Sign the request with the app's key and secret; this app lets nobody read its views otherwise")
+		return fail(codeAuth, "Sign the request with the app's key and secret; this app lets nobody read its views otherwise").because(cause(auth.ReasonKey))
 	}
 	text, has := token.FromRequest(r.Header.Get("Authorization"), r.URL.RawQuery, readers.QueryNames())
 	principal, issue := readers.Authenticate(r.Context(), token.Credentials{

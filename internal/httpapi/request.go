@@ -81,37 +81,72 @@ func (c *call) bytes() []byte {
 // of whoever reads a view without one.
 func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure {
 	if err := auth.ParseQuery(&c.query, r.URL.RawQuery); err != nil {
-		return h.unauthorized(err)
+		return unauthorized(err)
 	}
-	if c.query.Key() == "" && c.target.route.readsViews() && h.o.Readers != nil {
+	key := c.query.Key()
+	switch {
+	case key == "" && c.target.route.readsViews() && h.o.Readers != nil:
 		return h.authenticateReader(c, r)
+	case key == h.o.Admin.Key && key != "":
+		return h.authenticateAdmin(c, r, now)
 	}
-	a, err := h.o.Apps.ByKey(r.Context(), c.query.Key())
+	a, err := h.o.Apps.ByKey(r.Context(), key)
 	switch {
 	case errors.Is(err, app.ErrNotFound):
-		h.o.Metrics.unauthorized(auth.ReasonKey)
-		return fail(codeAuth, "auth_key is missing or no app has it")
+		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key is missing or no app has it"})
 	case err != nil:
-		h.o.Log.Error("app lookup failed", "err", err)
-		return fail(codeUnavailable, "The app cannot be looked up right now; try again")
+		return h.failLookup(err)
 	case a.ID != c.target.appID:
-		h.o.Metrics.unauthorized(auth.ReasonKey)
-		return fail(codeAuth, "auth_key belongs to another app than the path")
+		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key belongs to another app than the path"})
+	}
+	credential, ok := a.Credential(key)
+	if !ok {
+		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key is missing or no app has it"})
 	}
 	signed := auth.Request{Method: r.Method, Path: c.path, Body: c.bytes()}
-	if err := auth.VerifyRequest(signed, &c.query, a.Secret, now); err != nil {
-		return h.unauthorized(err)
+	if err := auth.VerifyRequest(signed, &c.query, credential.Secret, now); err != nil {
+		return unauthorized(err)
 	}
+	return c.enter(a, credential.Rights)
+}
+
+// authenticateAdmin lets in whoever signs with the admin key, to any app.
+func (h *handler) authenticateAdmin(c *call, r *http.Request, now time.Time) *failure {
+	signed := auth.Request{Method: r.Method, Path: c.path, Body: c.bytes()}
+	if err := auth.VerifyRequest(signed, &c.query, h.o.Admin.Secret, now); err != nil {
+		return unauthorized(err)
+	}
+	a, err := h.o.Apps.ByID(r.Context(), c.target.appID)
+	switch {
+	case errors.Is(err, app.ErrNotFound):
+		return fail(codeNotFound, "No app has this id")
+	case err != nil:
+		return h.failLookup(err)
+	}
+	return c.enter(a, app.RightsAll)
+}
+
+// enter makes c a request to a, by a key with these rights.
+func (c *call) enter(a *app.App, has app.Rights) *failure {
 	if !a.Enabled {
-		return fail(codeForbidden, "This app is disabled")
+		return fail(codeForbidden, "This app is disabled").because(causeDisabled)
+	}
+	if needs := c.target.route.needs(); has != app.RightsAll && has != needs {
+		return fail(codeForbidden, fmt.Sprintf("This key may not do that: it lacks the right %q and has only %q", needs, has)).because(causeRights)
 	}
 	c.app = a
 	return nil
 }
 
-func (h *handler) unauthorized(err error) *failure {
+func (h *handler) failLookup(err error) *failure {
+	h.o.Log.Error("app lookup failed", "err", err)
+	return fail(codeUnavailable, "The app cannot be looked up right now; try again").because(causeRegistry)
+}
+
+func unauthorized(err error) *failure {
+	f := fail(codeAuth, err.Error())
 	if refused, ok := errors.AsType[*auth.Error](err); ok {
-		h.o.Metrics.unauthorized(refused.Reason)
+		f.cause = cause(refused.Reason)
 	}
-	return fail(codeAuth, err.Error())
+	return f
 }

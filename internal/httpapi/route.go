@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/millrace/millrace/internal/app"
 )
 
 // route is one endpoint below /apps/{app_id}.
@@ -22,6 +24,15 @@ const (
 	routeView
 	routeRemove
 	routeRevoke
+	routeWebhooks
+	routeDead
+	routeReplay
+	routeDiscard
+	routeOnline
+	routeConnections
+	routeConnection
+	routeClose
+	routeTrace
 	numRoutes
 )
 
@@ -30,14 +41,16 @@ func (r route) String() string {
 	return [numRoutes]string{
 		"events", "batch_events", "channels", "channel", "channel_users", "terminate_connections",
 		"mutations", "views", "define_view", "view", "remove_view", "revoke_session",
+		"webhooks", "dead_webhooks", "replay_webhooks", "discard_webhooks", "online_users",
+		"connections", "connection", "close_connection", "trace_connection",
 	}[r]
 }
 
 func (r route) method() string {
 	switch r {
-	case routeEvents, routeBatch, routeTerminate, routeMutations, routeDefine, routeRevoke:
+	case routeEvents, routeBatch, routeTerminate, routeMutations, routeDefine, routeRevoke, routeReplay, routeDiscard, routeTrace:
 		return http.MethodPost
-	case routeRemove:
+	case routeRemove, routeClose:
 		return http.MethodDelete
 	default:
 		return http.MethodGet
@@ -47,6 +60,18 @@ func (r route) method() string {
 // publishes reports whether r spends the app's events per second instead of its requests.
 func (r route) publishes() bool {
 	return r == routeEvents || r == routeBatch || r == routeMutations
+}
+
+// needs is the right that a key must have for r.
+func (r route) needs() app.Rights {
+	switch {
+	case r.publishes():
+		return app.RightsPublish
+	case r.method() == http.MethodGet:
+		return app.RightsRead
+	default:
+		return app.RightsAll
+	}
 }
 
 // readsViews reports whether r may be asked with the token of a session, unsigned.
@@ -59,6 +84,8 @@ func (r route) with(method string) route {
 		return routeDefine
 	case r == routeView && method == http.MethodDelete:
 		return routeRemove
+	case r == routeConnection && method == http.MethodDelete:
+		return routeClose
 	default:
 		return r
 	}
@@ -69,7 +96,7 @@ func (r route) methods() string {
 	switch r {
 	case routeViews:
 		return "GET, POST"
-	case routeView:
+	case routeView, routeConnection:
 		return "GET, DELETE"
 	default:
 		return r.method()
@@ -80,7 +107,7 @@ func (r route) methods() string {
 type target struct {
 	route route
 	appID string
-	name  string // the channel, user or view, decoded
+	name  string // the channel, user, view or connection, decoded
 }
 
 // match reads what follows /apps/ in a raw path. Segments are split before they are
@@ -91,35 +118,72 @@ func match(rest string) (target, bool) {
 	if !ok || appID == "" {
 		return target{}, false
 	}
-	first, rest, deeper := strings.Cut(rest, "/")
-	name, last, third := strings.Cut(rest, "/")
-	t := target{}
-	switch {
-	case first == "events" && !deeper:
-		t.route = routeEvents
-	case first == "batch_events" && !deeper:
-		t.route = routeBatch
-	case first == "channels" && !deeper:
-		t.route = routeChannels
-	case first == "channels" && name != "" && !third:
-		t.route = routeChannel
-	case first == "channels" && name != "" && last == "users":
-		t.route = routeUsers
-	case first == "users" && name != "" && last == "terminate_connections":
-		t.route = routeTerminate
-	case first == "mutations" && !deeper:
-		t.route = routeMutations
-	case first == "views" && !deeper:
-		t.route = routeViews
-	case first == "views" && rest != "":
-		t.route, name = routeView, rest
-	case first == "sessions" && rest == "revoke":
-		t.route, name = routeRevoke, ""
-	default:
+	r, name, ok := matchBelow(rest)
+	if !ok {
 		return target{}, false
 	}
-	var err1, err2 error
-	t.appID, err1 = url.PathUnescape(appID)
-	t.name, err2 = url.PathUnescape(name)
-	return t, err1 == nil && err2 == nil
+	appID, err1 := url.PathUnescape(appID)
+	name, err2 := url.PathUnescape(name)
+	return target{r, appID, name}, err1 == nil && err2 == nil
+}
+
+// matchFixed knows the paths without a name in them.
+func matchFixed(rest string) (route, bool) {
+	switch rest {
+	case "events":
+		return routeEvents, true
+	case "batch_events":
+		return routeBatch, true
+	case "channels":
+		return routeChannels, true
+	case "mutations":
+		return routeMutations, true
+	case "views":
+		return routeViews, true
+	case "sessions/revoke":
+		return routeRevoke, true
+	case "webhooks":
+		return routeWebhooks, true
+	case "webhooks/dead":
+		return routeDead, true
+	case "webhooks/dead/replay":
+		return routeReplay, true
+	case "webhooks/dead/discard":
+		return routeDiscard, true
+	case "users":
+		return routeOnline, true
+	case "connections":
+		return routeConnections, true
+	default:
+		return 0, false
+	}
+}
+
+// matchBelow reads what follows the app, and the name in it.
+func matchBelow(rest string) (r route, name string, ok bool) {
+	if r, ok = matchFixed(rest); ok {
+		return r, "", true
+	}
+	first, rest, _ := strings.Cut(rest, "/")
+	name, last, deeper := strings.Cut(rest, "/")
+	switch {
+	case rest == "":
+		return 0, "", false
+	case first == "views":
+		return routeView, rest, true
+	case name == "":
+		return 0, "", false
+	case first == "channels" && !deeper:
+		return routeChannel, name, true
+	case first == "channels" && last == "users":
+		return routeUsers, name, true
+	case first == "users" && last == "terminate_connections":
+		return routeTerminate, name, true
+	case first == "connections" && !deeper:
+		return routeConnection, name, true
+	case first == "connections" && last == "trace":
+		return routeTrace, name, true
+	default:
+		return 0, "", false
+	}
 }

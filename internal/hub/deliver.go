@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -91,6 +92,8 @@ func (f *flusher) addSegmentsLocked(g *group, sub *Subscription) {
 		f.followLocked(g, sub)
 	case sub.state == held:
 		f.keepLocked(g, sub)
+	case sub.state == filtered && !sub.subscriber.isExcepted:
+		f.addFilteredLocked(g, sub)
 	default:
 		f.addWantedLocked(g, sub)
 	}
@@ -107,29 +110,48 @@ func (f *flusher) keepLocked(g *group, sub *Subscription) {
 
 // addWantedLocked adds the run of g without the frames that sub must not get.
 func (f *flusher) addWantedLocked(g *group, sub *Subscription) {
-	run := f.runOf(g, sub.subscriber.variant)
+	segs, frames := f.appendParts(f.segs, g, f.runOf(g, sub.subscriber.variant), func(p *protocol.Publication) bool {
+		if !sub.wantsLocked(p) {
+			return false
+		}
+		if !sub.passesLocked(p) {
+			f.suppressed++
+			return false
+		}
+		return true
+	})
+	f.segs = segs
+	f.frames += frames
+}
+
+// appendParts appends run, which is of g, without the frames that are not wanted, and counts
+// those that are.
+func (f *flusher) appendParts(
+	segs []bufpool.Segment, g *group, run *bufpool.Segment, isWanted func(*protocol.Publication) bool,
+) (_ []bufpool.Segment, frames int) {
 	part := bufpool.Segment{Buf: run.Buf, Start: run.Start, End: run.Start}
 	e := g.first
 	for range g.frames {
 		size := websocket.FrameLen(run.Buf.B[part.End:run.End])
-		if sub.wantsLocked(f.entries[e].pub) {
+		if isWanted(f.entries[e].pub) {
 			part.Frames++
 			part.End += size
+			frames++
 		} else {
-			f.addPart(part)
+			segs = appendPart(segs, part)
 			start := part.End + size
 			part = bufpool.Segment{Buf: run.Buf, Start: start, End: start}
 		}
 		e = f.entries[e].next
 	}
-	f.addPart(part)
+	return appendPart(segs, part), frames
 }
 
-func (f *flusher) addPart(part bufpool.Segment) {
+func appendPart(segs []bufpool.Segment, part bufpool.Segment) []bufpool.Segment {
 	if part.Frames > 0 {
-		f.segs = append(f.segs, part)
-		f.frames += part.Frames
+		segs = append(segs, part)
 	}
+	return segs
 }
 
 // unmark takes back the marks of the round.

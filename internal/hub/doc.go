@@ -8,6 +8,10 @@
 // connection. Under light load that is one frame at once; under heavy load the batch grows
 // by itself, and nothing is ever delayed to make it grow.
 //
+// A subscription may have a filter of event names. What a filter lets through of a round is
+// decided once for all subscriptions of the topic that have an equal one, and shares the bytes
+// that were encoded for all.
+//
 // Goroutines: one flusher per shard, from [Hub.Run] until its context ends.
 //
 // Order: on every connection the publications of a topic arrive in the order of Receive.

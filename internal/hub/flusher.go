@@ -32,11 +32,14 @@ type flusher struct {
 	spare   []item  // the next empty inbox
 
 	// Of the round.
-	collected []place
-	excepted  []*Subscriber
-	frames    int // delivered
-	writes    int
-	encodings int
+	number     uint64 // counts rounds
+	collected  []place
+	excepted   []*Subscriber
+	parts      []bufpool.Segment // that filters let through
+	frames     int               // delivered
+	suppressed int               // not delivered, because of a filter
+	writes     int
+	encodings  int
 
 	asked   asked             // of the connection that is written to
 	segs    []bufpool.Segment // scratch
@@ -120,6 +123,7 @@ func (f *flusher) newEntry(p *protocol.Publication) int32 {
 //
 //millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
 func (f *flusher) round() {
+	f.number++
 	f.cut()
 	if len(f.groups) > 1 {
 		slices.SortFunc(f.groups, func(a, b group) int { return cmp.Compare(a.n, b.n) })
@@ -210,6 +214,8 @@ func (f *flusher) finishGroup(g *group) {
 // finish forgets the round and the groups for which nothing waits any more.
 func (f *flusher) finish() {
 	f.unmark()
+	clear(f.parts)
+	f.parts = reuse(f.parts)
 	if cap(f.payload) > maxRoundBytes {
 		f.payload = nil
 	}
@@ -236,7 +242,10 @@ func (f *flusher) finish() {
 	m.deliveries.Add(float64(f.frames))
 	m.writes.Add(float64(f.writes))
 	m.encodings.Add(float64(f.encodings))
-	f.frames, f.writes, f.encodings = 0, 0, 0
+	if f.suppressed > 0 {
+		m.suppressed.Add(float64(f.suppressed))
+	}
+	f.frames, f.suppressed, f.writes, f.encodings = 0, 0, 0, 0
 }
 
 // reuse is s, emptied, unless a burst has made it too large to keep.

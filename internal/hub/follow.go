@@ -36,7 +36,7 @@ type missed struct {
 // The owner hears of it from the connection, which tells when it is no longer congested; or,
 // when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
 // only then: what Release covers can no longer be told from the rest.
-func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { s.open(sub, t, true) }
+func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, true, nil) }
 
 // Lag reports what sub misses, and whether it lags at all. Keys are the caller's own.
 func (sub *Subscription) Lag() (Lag, bool) {
@@ -142,7 +142,8 @@ func (f *flusher) followLocked(g *group, sub *Subscription) {
 	}
 	first, frames := len(f.segs), f.frames
 	if sub.state == following && !s.isExcepted {
-		f.addPart(*run)
+		f.segs = append(f.segs, *run)
+		f.frames += run.Frames
 	} else {
 		f.addWantedLocked(g, sub)
 	}
@@ -191,7 +192,7 @@ func (f *flusher) admitsLocked(s *Subscriber, run *bufpool.Segment) bool {
 func (f *flusher) bytesLocked(s *Subscriber) (n int) {
 	for i := s.collected; i != 0; {
 		p := &f.collected[i-1]
-		if p.sub.isCollected && p.sub.isDeliveredLocked() {
+		if p.sub.isCollected && p.sub.isDeliveredLocked() { // a filter may leave less
 			run := f.runOf(&f.groups[p.group], s.variant)
 			n += run.End - run.Start
 		}

@@ -24,6 +24,7 @@ const (
 	defaultInboxBytes = 4 << 20
 	defaultHeld       = 1000
 	defaultLagBytes   = 64 << 10
+	defaultFilters    = 128 << 20
 	maxShards         = 256
 )
 
@@ -50,6 +51,7 @@ type Options struct {
 	MaxInboxBytes int                                  // of what waits for all flushers; default 4 MiB
 	MaxHeld       int                                  // publications kept for one held subscription; default 1000
 	MaxLagBytes   int                                  // of the keys noted for one lagging subscription; default 64 KiB
+	MaxFilters    int                                  // bytes of the filters of subscriptions; default 128 MiB
 	Metrics       *Metrics
 }
 
@@ -59,6 +61,10 @@ type Hub struct {
 	ops     [protocol.NumVariants]websocket.Opcode // of publications
 	maxHeld int
 	maxLag  int
+
+	maxFilterBytes int64
+	filterBytes    atomic.Int64 // of the filters there are
+
 	metrics *Metrics
 	seed    maphash.Seed
 	shards  []*shard
@@ -72,7 +78,10 @@ type Hub struct {
 func New(o Options) *Hub {
 	h := &Hub{
 		codecs: o.Codecs, maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes,
-		metrics: o.Metrics, seed: maphash.MakeSeed(),
+		metrics: o.Metrics, seed: maphash.MakeSeed(), maxFilterBytes: int64(o.MaxFilters),
+	}
+	if h.maxFilterBytes <= 0 {
+		h.maxFilterBytes = defaultFilters
 	}
 	if h.maxHeld <= 0 {
 		h.maxHeld = defaultHeld

@@ -11,14 +11,18 @@ type Metrics struct {
 	room atomic.Pointer[room] // of the hub; set by New
 
 	deliveries prometheus.Counter
+	suppressed prometheus.Counter
 	writes     prometheus.Counter
 	encodings  prometheus.Counter
 	batch      prometheus.Histogram
 	waits      prometheus.Counter
 	refusals   prometheus.Counter
 	overflows  prometheus.Counter
-	lags       prometheus.Counter
-	lagging    prometheus.Gauge
+
+	filterRefusals prometheus.Counter
+
+	lags    prometheus.Counter
+	lagging prometheus.Gauge
 }
 
 // NewMetrics makes the metrics of package hub and registers them unless r is nil.
@@ -27,6 +31,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		deliveries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_deliveries_total",
 			Help: "Publications handed to connections, counted once for each connection.",
+		}),
+		suppressed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_filtered_total",
+			Help: "Publications that a connection was not sent because its subscription is for other events.",
 		}),
 		writes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_writes_total",
@@ -53,6 +61,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_hub_held_overflows_total",
 			Help: "Subscriptions that had to start over because too much was published before they went live.",
 		}),
+		filterRefusals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_filter_refusals_total",
+			Help: "Filters of events that were refused because all of them together took too much memory.",
+		}),
 		lags: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_lags_total",
 			Help: "Times that a subscription of a view stopped being delivered to because its connection read too slowly.",
@@ -67,7 +79,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Help: "Estimated bytes of publications that wait for fan-out, counted once for each shard.",
 	}, m.inboxBytes)
 	if r != nil {
-		r.MustRegister(m.deliveries, m.writes, m.encodings, m.batch, m.waits, m.refusals, m.overflows, m.lags, m.lagging, inbox)
+		r.MustRegister(m.deliveries, m.suppressed, m.writes, m.encodings, m.batch, m.waits, m.refusals, m.overflows, m.filterRefusals, m.lags, m.lagging, inbox)
 	}
 	return m
 }

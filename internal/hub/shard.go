@@ -18,14 +18,18 @@ type shard struct {
 	inbox   inbox
 	flusher flusher
 
-	mu  sync.Mutex
-	ids map[protocol.SocketID]*Subscriber // guarded by mu
+	mu      sync.Mutex
+	ids     map[protocol.SocketID]*Subscriber // guarded by mu
+	filters map[filterKey]*filter             // guarded by mu; nil while there are none
 
 	// The walk of the flusher through one list; guarded by mu. Only subscriptions that were
 	// there when it began are visited: new ones go in front of the head. Unlinking moves
 	// the cursor, so none is skipped or visited twice.
 	cursor *Subscription
 	left   int // visits until the lock is given away
+
+	asking sync.Mutex    // held by the one walk of Subscribers; taken before mu
+	asked  *Subscription // where that is; guarded by mu, and moved as cursor is
 }
 
 func newShard(h *Hub, index int) *shard {
@@ -85,6 +89,9 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	if sh.cursor == sub {
 		sh.cursor = sub.next
 	}
+	if sh.asked == sub {
+		sh.asked = sub.next
+	}
 	if sub.prev == nil {
 		l.head = sub.next
 	} else {
@@ -101,6 +108,9 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	}
 	if sub.ownNext != nil {
 		sub.ownNext.ownPrev = sub.ownPrev
+	}
+	if f := sub.filterLocked(); f != nil {
+		sh.dropFilterLocked(f)
 	}
 	sub.list, sub.next, sub.prev, sub.ownNext, sub.ownPrev = nil, nil, nil, nil, nil
 	sub.hold, sub.after, sub.state = nil, protocol.Position{}, closed

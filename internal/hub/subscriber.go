@@ -21,13 +21,17 @@ type Subscriber struct {
 	collected  int32         // index+1 of the first of what this round collected for it
 }
 
+func (h *Hub) shardOf(id protocol.SocketID) *shard {
+	return h.shards[maphash.Comparable(h.seed, id)%uint64(len(h.shards))]
+}
+
 // Attach registers conn under its id. It reports false, and has done nothing, when the id
 // is in use or zero: draw another.
 func (h *Hub) Attach(s *Subscriber, conn Conn, id protocol.SocketID, v protocol.Variant) bool {
 	if id.IsZero() {
 		return false
 	}
-	sh := h.shards[maphash.Comparable(h.seed, id)%uint64(len(h.shards))]
+	sh := h.shardOf(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.ids[id] != nil {

@@ -16,6 +16,7 @@ const (
 	held         // publications are kept
 	gated        // delivered, except what after covers, which may still wait in the inbox
 	live
+	filtered  // live, with a filter
 	following // live, made by Follow
 	lagging   // made by Follow: publications are only noted
 )
@@ -30,7 +31,7 @@ type Subscription struct {
 	list             *list // nil when closed
 	prev, next       *Subscription
 	ownPrev, ownNext *Subscription // the subscriber's other subscriptions
-	hold             *hold         // while held or lagging, nil until something is published
+	hold             *hold         // nil while there is nothing in it
 	after            protocol.Position
 	bytes            int    // made by Follow: delivered since Sent
 	frames           uint32 // made by Follow: delivered since Sent
@@ -39,18 +40,21 @@ type Subscription struct {
 	isCollected      bool // it has its place in what this round collected for its subscriber
 }
 
-// hold keeps what is published while a subscription is held or lags.
+// hold is what most subscriptions do without: what is published while one is held or lags,
+// and its filter.
 type hold struct {
 	pubs       []*protocol.Publication
 	isOverflow bool    // more was published than is kept; pubs is empty
 	missed     *missed // made by Follow: what was noted instead of being kept
+	filter     *filter // nil: none
 }
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
 // it until Release. On a detached subscriber sub stays closed.
-func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) { s.open(sub, t, false) }
+func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, false, nil) }
 
-func (s *Subscriber) open(sub *Subscription, t protocol.Topic, isFollow bool) {
+// open fails only because of f.
+func (s *Subscriber) open(sub *Subscription, t protocol.Topic, isFollow bool, f *protocol.Filter) error {
 	sh := s.shard
 	l := sh.hub.topics.acquire(t, sh.index)
 	sh.mu.Lock()
@@ -61,11 +65,43 @@ func (s *Subscriber) open(sub *Subscription, t protocol.Topic, isFollow bool) {
 	if s.isDetached {
 		sh.mu.Unlock()
 		sh.hub.topics.release(l)
-		return
+		return nil
 	}
 	sub.subscriber, sub.state, sub.isFollow = s, held, isFollow
 	sh.linkLocked(sub, l)
+	if f == nil {
+		sh.mu.Unlock()
+		return nil
+	}
+	err := sub.setFilterLocked(f)
+	if err != nil {
+		sh.unlinkLocked(sub)
+	}
 	sh.mu.Unlock()
+	if err != nil {
+		sh.hub.topics.release(l)
+	}
+	return err
+}
+
+// Hold makes sub, which was not made by Follow, held again, as if it were closed and
+// subscribed anew with the same filter: what still waits to be delivered is kept too, for
+// Release to decide. On a closed subscription it does nothing.
+func (sub *Subscription) Hold() {
+	s := sub.subscriber
+	if s == nil {
+		return
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if sub.state == closed || sub.isFollow {
+		return
+	}
+	f := sub.filterLocked()
+	sub.hold, sub.after, sub.state = nil, protocol.Position{}, held
+	if f != nil {
+		sub.hold = &hold{filter: f}
+	}
 }
 
 // Release delivers what was held and is not covered by after, and goes live: no gap, no
@@ -95,20 +131,31 @@ func (sub *Subscription) Release(after protocol.Position) error {
 		}
 	}
 	sub.hold, sub.after, sub.state = nil, after, gated
-	if kept != nil {
-		sub.deliverHeldLocked(kept.pubs)
+	if kept == nil {
+		return nil
 	}
+	if kept.filter != nil {
+		sub.hold = &hold{filter: kept.filter}
+	}
+	sub.deliverHeldLocked(kept.pubs)
 	return nil
 }
 
 // deliverHeldLocked writes under the lock so that the flusher does not come between.
 func (sub *Subscription) deliverHeldLocked(pubs []*protocol.Publication) {
-	wanted, size := pubs[:0], 0
+	wanted, size, suppressed := pubs[:0], 0, 0
 	for _, p := range pubs {
-		if sub.wantsLocked(p) {
+		switch {
+		case !sub.wantsLocked(p):
+		case !sub.passesLocked(p):
+			suppressed++
+		default:
 			wanted = append(wanted, p)
 			size += p.Size()
 		}
+	}
+	if suppressed > 0 {
+		sub.subscriber.shard.hub.metrics.suppressed.Add(float64(suppressed))
 	}
 	for len(wanted) > 0 {
 		n := len(wanted)
@@ -183,7 +230,7 @@ func (sub *Subscription) Close() {
 	sh.hub.topics.release(l)
 }
 
-// wantsLocked reports whether p is to be delivered. Publications are asked for in order.
+// wantsLocked reports whether p, if its filter lets it through, is to be delivered. Publications are asked for in order.
 func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 	if sub.state == gated {
 		if sub.after.Covers(p.Position) {
@@ -192,9 +239,11 @@ func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 		// Beyond after in its own epoch, all that follows is. In another epoch after says
 		// nothing, and its own may still come.
 		if sub.after.Epoch == p.Position.Epoch || sub.after.Epoch == 0 {
-			sub.state = live
-			if sub.isFollow {
+			switch sub.state = live; {
+			case sub.isFollow:
 				sub.state = following
+			case sub.filterLocked() != nil:
+				sub.state = filtered
 			}
 		}
 	}
@@ -203,7 +252,7 @@ func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 
 // isDeliveredLocked reports whether publications go to sub's connection.
 func (sub *Subscription) isDeliveredLocked() bool {
-	return sub.state == live || sub.state == following || sub.state == gated
+	return sub.state == live || sub.state == filtered || sub.state == following || sub.state == gated
 }
 
 // keepLocked adds publications to the hold.
@@ -219,7 +268,7 @@ func (sub *Subscription) keepLocked(p *protocol.Publication, limit int) {
 		h.pubs = append(h.pubs, p)
 	default:
 		pubs := h.pubs
-		*h = hold{isOverflow: true}
+		*h = hold{isOverflow: true, filter: h.filter}
 		if sub.isFollow {
 			for _, p := range append(pubs, p) {
 				sub.missLocked(p)

@@ -26,6 +26,7 @@ type Command struct {
 	Auth           string // subscribe, sign-in
 	ChannelData    string // subscribe: the JSON text exactly as received, which is what was signed
 	HasChannelData bool
+	Filter         []byte // subscribe: one JSON value exactly as received, see package pusher; nil means absent
 
 	Event string // client event: its name
 	Data  []byte // client event: one JSON value exactly as received; nil means absent

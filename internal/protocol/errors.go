@@ -37,6 +37,7 @@ const (
 var (
 	ErrTLSOnly           = &Error{Code: 4000, Message: "This app accepts TLS connections only; connect with wss"}
 	ErrAppUnknown        = &Error{Code: 4001, Message: "No app with this key"}
+	ErrKeyRevoked        = &Error{Code: 4001, Message: "The key is not valid any more; use another key of the app"}
 	ErrAppDisabled       = &Error{Code: 4003, Message: "This app is disabled"}
 	ErrAppOverQuota      = &Error{Code: 4004, Message: "This app is over its connection quota"}
 	ErrPathUnknown       = &Error{Code: 4005, Message: "Path not found; connect to /app/{key}"}
@@ -56,6 +57,7 @@ var (
 	ErrShutdown          = &Error{Code: 4200, Message: "The server is shutting down; reconnect"}
 	ErrPongTimeout       = &Error{Code: 4201, Message: "No answer to a ping in time"}
 	ErrMalformed         = &Error{Code: 4300, Message: "The frame is not a JSON object with an event name"}
+	ErrFilter            = &Error{Code: 4300, Message: "The filter of the subscription is refused"}
 	ErrClientEvent       = &Error{Code: 4301, Message: "Client event refused"}
 	ErrMessageRate       = &Error{Code: 4301, Message: "Too many messages on this connection"}
 	ErrWatchlist         = &Error{Code: 4302, Message: "The watchlist is too long; it is ignored"}

@@ -16,14 +16,20 @@ func Check(c *config.Config) []config.Problem {
 	problems := checkOrigins("http.cors_origins", c.HTTP.CORSOrigins)
 	for i := range c.Apps {
 		at := fmt.Sprintf("apps[%d].", i)
-		problems = append(problems, checkOrigins(at+"allowed_origins", c.Apps[i].AllowedOrigins)...)
+		problems = append(problems, checkApp(at, &c.Apps[i])...)
 		problems = append(problems, checkViews(at, &c.Apps[i])...)
-		problems = append(problems, checkWebhooks(at, &c.Apps[i])...)
-		for _, p := range app.Validate(convert(&c.Apps[i], app.Origins{})) {
-			problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
-		}
 	}
 	return append(problems, checkProjections(c)...)
+}
+
+// checkApp is Check of one app, wherever it is kept.
+func checkApp(at string, c *config.App) []config.Problem {
+	problems := checkOrigins(at+"allowed_origins", c.AllowedOrigins)
+	problems = append(problems, checkWebhooks(at, c)...)
+	for _, p := range app.Validate(convert(c, app.Origins{})) {
+		problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
+	}
+	return problems
 }
 
 func checkOrigins(at string, entries []string) []config.Problem {
@@ -38,22 +44,6 @@ func checkOrigins(at string, entries []string) []config.Problem {
 		}
 	}
 	return problems
-}
-
-// apps is the registry of the apps that c configures.
-func apps(c *config.Config) (*app.Static, error) {
-	if problems := Check(c); len(problems) > 0 {
-		return nil, &config.Error{Source: "configuration", Problems: problems}
-	}
-	list := make([]*app.App, len(c.Apps))
-	for i := range c.Apps {
-		origins, err := app.ParseOrigins(c.Apps[i].AllowedOrigins)
-		if err != nil {
-			return nil, err
-		}
-		list[i] = convert(&c.Apps[i], origins)
-	}
-	return app.NewStatic(list)
 }
 
 // convert gives every key of an app its place. A test holds that none is forgotten.

@@ -38,11 +38,11 @@ const (
 // New wires a node and loads what it has stored. It opens no listener; Run does. Whoever
 // does not call Run calls Close. ctx bounds the loading only.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, err error) {
-	registry, err := apps(cfg)
+	file, err := fileApps(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, apps: registry, ready: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, ready: make(chan struct{})}
 	prom := metrics.NewRegistry()
 	s.acceptFailed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_server_accept_failures_total",
@@ -58,7 +58,6 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		Metrics: hub.NewMetrics(prom),
 	})
 	s.bus = bus.NewLocal(s.hub, time.Now)
-	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom)})
 	if s.sockets, err = socket.New(socket.Options{Log: log, Metrics: socket.NewMetrics(prom)}); err != nil {
 		return nil, fmt.Errorf("connection engine: %w", err)
 	}
@@ -70,10 +69,20 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireOperations(ctx, prom); err != nil {
 		return nil, err
 	}
+	if err := s.wireDirectory(ctx, file, prom); err != nil {
+		return nil, err
+	}
+	if err := s.wireWebhooks(ctx, prom); err != nil {
+		return nil, err
+	}
+	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom), Observer: s.webhooks})
+	s.applyWebhooks(nil, s.apps.All())
 	s.sessions = session.New(session.Options{
 		MaxConnections: cfg.WebSocket.MaxConnections,
 		Log:            log,
 		Metrics:        session.NewMetrics(prom),
+		Cleanup:        cleanup(&cfg.Cleanup),
+		Hub:            s.hub,
 	})
 	if cfg.Views.Enabled {
 		if err := s.wireViews(ctx, prom); err != nil {
@@ -83,7 +92,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	s.proxies = newProxies(cfg.HTTP.TrustedProxies)
 	s.channelFace = pushersession.New(pushersession.Options{
 		Registry:        s.sessions,
-		Apps:            registry,
+		Apps:            s.apps,
 		Channels:        s.channels,
 		Views:           s.views,
 		Hub:             s.hub,
@@ -94,6 +103,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
 		StrictProtocol:  cfg.Handshake.StrictProtocol,
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
+		Filters:         filters(&cfg.Filters),
 		Connects:        rate(cfg.Limits.Connects),
 		ClientIP:        s.proxies.clientIP,
 		IsSecure:        s.proxies.isSecure,
@@ -111,6 +121,9 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		Apps:     s.apps,
 		Channels: s.channels,
 		Users:    s.channels,
+		Webhooks: s.webhooks,
+		Health:   s.health,
+		Admin:    app.Credential{Key: cfg.Admin.Key, Secret: cfg.Admin.Secret.Reveal(), Rights: app.RightsAll},
 		ClientIP: ip,
 		Requests: rate(cfg.Limits.APIRequests),
 		CORS:     cors(&cfg.HTTP),
@@ -144,6 +157,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
 	s.publisher = o.Channels
+	o.Connections = s.connections()
 	stats := s.stats(o.Channels, o.Views)
 	if cfg.HTTP.Stats {
 		o.Stats = stats
@@ -151,10 +165,11 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	faces.api = s.telemetry.Middleware(httpapi.New(o))
 	faces.page = s.page()
 
-	s.public = s.httpServer(s.route(faces))
+	public, private := s.adminFaces(prom)
+	s.public = s.httpServer(beside(public, s.route(faces)))
 	s.public.ReadTimeout, s.public.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	if cfg.Metrics.Listen != "" {
-		s.operator = s.httpServer(operatorHandler(prom, stats))
+		s.operator = s.httpServer(beside(private, operatorHandler(prom, stats)))
 	}
 	return s.wireTLS()
 }
@@ -180,6 +195,25 @@ func endpoint(c *config.WebSocket) socket.Endpoint {
 		MaxQueueBytes:  int(c.MaxBytes),
 		DropWhenFull:   !c.DisconnectOnBufferFull,
 	}
+}
+
+// cleanup is how connections that end are cleaned up after.
+func cleanup(c *config.Cleanup) session.Cleanup {
+	if !c.Async {
+		return session.Cleanup{}
+	}
+	return session.Cleanup{
+		QueueSize: c.QueueSize, BatchSize: c.BatchSize, Workers: c.Workers,
+		BreakerFailures: c.BreakerFailures, BreakerPause: c.BreakerPause.D(),
+	}
+}
+
+// filters are the bounds of event filters, zero where these mean nothing.
+func filters(c *config.Filters) pusher.FilterLimits {
+	if !c.Enabled {
+		return pusher.FilterLimits{}
+	}
+	return pusher.FilterLimits{Events: c.MaxEvents, NameLength: c.MaxEventNameLength}
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {

@@ -41,6 +41,7 @@ func (s *Server) turnAway(failed <-chan error) error {
 func (s *Server) drain(ctx context.Context, p *parts) {
 	s.unready.Store(true)
 	s.draining.Store(true)
+	s.webhooks.Hold()
 	grace := s.cfg.Shutdown.GracePeriod.D()
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -51,15 +52,17 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	s.sessions.Drain(ctx, spread)
 	s.awaitHandshakes(ctx)
 
-	if err := s.public.Shutdown(ctx); err != nil {
-		s.log.Warn("requests were cut", "err", err)
-		s.report("close listener", s.public.Close())
-	}
+	s.endRequests(ctx, grace/4)
 	p.stopEntities() // what was accepted is stored and published first
 	p.entities.Wait()
 	p.stopSockets() // cuts connections that outlived the grace period
 	p.sockets.Wait()
+	p.stopCleanup() // all that has ended is cleaned up after
+	p.cleanup.Wait()
 	s.report("stop channels", s.channels.Shutdown(ctx))
+	_ = s.webhooks.Shutdown(ctx) // of all that has left by now; Run returns the same error
+	p.stopWebhooks()
+	p.webhooks.Wait()
 	p.stopHub()
 	p.hub.Wait()
 	s.report("stop bus", s.bus.Shutdown(ctx))
@@ -68,10 +71,27 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	if s.operator != nil {
 		s.report("close metrics listener", s.operator.Close())
 	}
+	p.stopDirectory()
+	p.directory.Wait()
+	s.report("close registry", s.closeDirectory())
 	if s.store != nil {
 		s.report("close store", s.store.Close())
 	}
 	s.log.Info("stopped")
+}
+
+// endRequests waits for those under way, but leaves so much time for what comes after them, the
+// delivery of webhooks above all.
+func (s *Server) endRequests(ctx context.Context, reserve time.Duration) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
+	}
+	if err := s.public.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut", "err", err)
+		s.report("close listener", s.public.Close())
+	}
 }
 
 // awaitHandshakes returns when every connection has ended.

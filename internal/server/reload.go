@@ -18,7 +18,7 @@ import (
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	registry, err := apps(cfg)
+	file, err := fileApps(cfg)
 	if err != nil {
 		return err
 	}
@@ -30,11 +30,11 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if was == nil {
 		was = s.cfg
 	}
+	if err := s.directory.SetFile(ctx, file); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
 	for c, p := range pairs {
 		c.use(p)
-	}
-	for _, id := range s.apps.Swap(registry) {
-		s.closeApp(id)
 	}
 	s.applied = cfg
 

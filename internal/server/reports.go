@@ -22,7 +22,7 @@ import (
 func (s *Server) wireOperations(ctx context.Context, prom *prometheus.Registry) (err error) {
 	s.tokens = token.NewMetrics(prom)
 	s.mints = limit.NewWindows[string](0)
-	if c := &s.cfg.Store; s.cfg.Views.Enabled && c.Driver == "embedded" {
+	if c := &s.cfg.Store; c.Driver == "embedded" {
 		o := embedded.Options{Path: c.Path, Log: s.log, Metrics: embedded.NewMetrics(prom)}
 		if s.store, err = embedded.Open(ctx, o); err != nil {
 			return err

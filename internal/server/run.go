@@ -72,8 +72,11 @@ func serve(h *http.Server, l net.Listener) error {
 
 // parts are the engines that run on goroutines, in the order in which they must end.
 type parts struct {
-	stopEntities, stopSockets, stopHub, stopReports context.CancelFunc
-	entities, sockets, hub, reports                 sync.WaitGroup
+	stopDirectory context.CancelFunc
+	directory     sync.WaitGroup
+
+	stopEntities, stopSockets, stopCleanup, stopWebhooks, stopHub, stopReports context.CancelFunc
+	entities, sockets, cleanup, webhooks, hub, reports                         sync.WaitGroup
 }
 
 func (s *Server) startParts() *parts {
@@ -85,6 +88,9 @@ func (s *Server) startParts() *parts {
 	}
 	start(&p.reports, &p.stopReports, "reports failed", s.runReports)
 	start(&p.hub, &p.stopHub, "fan-out failed", s.hub.Run)
+	start(&p.directory, &p.stopDirectory, "apps are not followed", s.directory.Run)
+	start(&p.webhooks, &p.stopWebhooks, "webhooks not all delivered or stored", s.webhooks.Run)
+	start(&p.cleanup, &p.stopCleanup, "cleanup failed", s.sessions.Run)
 	start(&p.sockets, &p.stopSockets, "connection engine failed", s.sockets.Run)
 	start(&p.entities, &p.stopEntities, "entities failed", func(ctx context.Context) error {
 		if s.entities == nil {
@@ -104,7 +110,7 @@ func (s *Server) Close() error {
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())
 	}
-	return err
+	return errors.Join(err, s.closeDirectory())
 }
 
 func (s *Server) report(message string, err error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
@@ -31,9 +32,11 @@ import (
 	viewsession "github.com/millrace/millrace/internal/session/views"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/store/embedded"
+	"github.com/millrace/millrace/internal/store/postgres"
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
+	"github.com/millrace/millrace/internal/webhook"
 )
 
 // Server is one node. Its methods are safe for concurrent use; Run is called once.
@@ -41,10 +44,13 @@ type Server struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	apps         *app.Static
+	apps         *app.Static // of directory
+	directory    *directory.Directory
+	postgres     *postgres.Store // of directory; nil: it uses store, or none
 	hub          *hub.Hub
 	bus          *bus.Local
 	channels     *channel.Engine
+	webhooks     *webhook.Engine
 	sockets      *socket.Engine
 	proxies      *proxies
 	sessions     *session.Registry

@@ -18,7 +18,8 @@ func (s *Server) stats(channels httpapi.Channels, views httpapi.Views) http.Hand
 		Channels: channels,
 		Views:    views,
 		Connections: func(appID string) httpapi.Count {
-			return httpapi.Count{Open: s.sessions.Open(appID)}
+			signedIn, users := s.channels.SignedIn(appID)
+			return httpapi.Count{Open: s.sessions.Open(appID), Authenticated: signedIn, Users: users}
 		},
 		Memory: machineMemory,
 	})

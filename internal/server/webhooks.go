@@ -2,15 +2,99 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/webhook"
 )
+
+// wireWebhooks makes the engine and takes up what a former process has left. Its endpoints are
+// set by applyWebhooks.
+func (s *Server) wireWebhooks(ctx context.Context, prom prometheus.Registerer) error {
+	o := webhookOptions(&s.cfg.Webhooks)
+	o.Apps, o.Log, o.Metrics = s.apps, s.log, webhook.NewMetrics(prom)
+	if s.store != nil {
+		o.Store = s.store
+	}
+	s.webhooks = webhook.New(o)
+	return s.webhooks.Load(ctx)
+}
+
+// webhookOptions are what [webhooks] says.
+func webhookOptions(c *config.Webhooks) webhook.Options {
+	return webhook.Options{
+		Grace: c.Grace.D(), UserGrace: c.UserGrace.D(), StartGrace: c.StartGrace.D(), VacateAtShutdown: c.VacateAtShutdown,
+		Retry: app.WebhookRetry{
+			Enabled: position(c.Retry), MaxAttempts: c.MaxAttempts, MaxElapsed: c.MaxElapsed.D(),
+			InitialBackoff: c.InitialBackoff.D(), MaxBackoff: c.MaxBackoff.D(),
+		},
+		Batching:       app.WebhookBatching{Enabled: position(c.Batching), Duration: c.BatchDuration.D(), Size: c.BatchSize},
+		RequestTimeout: c.RequestTimeout.D(),
+		MaxRequests:    c.MaxRequests,
+		MaxSubjects:    c.MaxSubjects,
+		MaxPending:     int(c.MaxPending), MaxPendingTotal: int(c.MaxPendingTotal),
+		MaxDead: c.MaxDead, MaxDeadBytes: int(c.MaxDeadSize), DeadTTL: c.DeadTTL.D(),
+	}
+}
+
+func position(isOn bool) app.Switch {
+	if isOn {
+		return app.SwitchOn
+	}
+	return app.SwitchOff
+}
+
+// applyWebhooks sets the endpoints of the apps in is, and takes away those of apps that are in
+// was alone. Apps that stay as they were are left alone. It is called after the registry knows
+// the new apps; calls about one app must not overlap.
+func (s *Server) applyWebhooks(was, is []*app.App) {
+	before := make(map[string]*app.App, len(was))
+	for _, a := range was {
+		before[a.ID] = a
+	}
+	for _, a := range is {
+		old := before[a.ID]
+		delete(before, a.ID)
+		if old == nil && len(a.Webhooks) == 0 || old != nil && reflect.DeepEqual(old.Webhooks, a.Webhooks) {
+			continue
+		}
+		s.setWebhooks(a.ID, a.Webhooks)
+	}
+	for id, old := range before {
+		if len(old.Webhooks) > 0 {
+			s.setWebhooks(id, nil)
+		}
+	}
+}
+
+// setWebhooks also tells the engine of who is there already: perhaps nobody asked for it before.
+func (s *Server) setWebhooks(appID string, list []app.Webhook) {
+	if err := s.webhooks.SetEndpoints(appID, list); err != nil {
+		s.log.Error("webhooks of an app not changed", "app", appID, "err", err)
+		return
+	}
+	if len(list) > 0 {
+		s.channels.Announce(appID)
+	}
+}
+
+// health is how the parts do that may fail while the node serves. Webhooks that cannot be stored
+// wait; nobody else does.
+func (s *Server) health(context.Context) httpapi.Health {
+	if !s.webhooks.IsStoring() {
+		return httpapi.HealthDegraded
+	}
+	return httpapi.HealthOK
+}
 
 // webhooks are those of an app as package webhook takes them.
 func webhooks(list []config.Webhook) []app.Webhook {

@@ -4,6 +4,7 @@
 // session/views live views.
 //
 // It must never know a protocol, how frames are written or an app's rules beyond its
-// connection quota. It starts no goroutine: Drain runs on its caller's, everything else is
-// called from sessions, of which package socket lets each run one call at a time.
+// connection quota. Its goroutines are the workers that carry out the effects of connections that have
+// ended; Registry.Run joins them. Drain runs on its caller's, everything else is called from
+// sessions, of which package socket lets each run one call at a time.
 package session

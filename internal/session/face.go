@@ -28,8 +28,10 @@ type Face struct {
 	*Registry
 	name FaceName
 
-	opened, messages        prometheus.Counter
-	closed, refused, errors *prometheus.CounterVec
+	opened, messages prometheus.Counter
+	closings         sampler // of lines of Forced
+
+	closed, refused, errors, forced *prometheus.CounterVec
 }
 
 // Face is r as the face of that name uses it.
@@ -43,8 +45,12 @@ func (r *Registry) Face(name FaceName) *Face {
 		closed:   m.closed.MustCurryWith(label),
 		refused:  m.refused.MustCurryWith(label),
 		errors:   m.errors.MustCurryWith(label),
+		forced:   m.forced.MustCurryWith(label),
 	}
 }
+
+// Name is the name of the face.
+func (f *Face) Name() FaceName { return f.name }
 
 // Add lists s, for which a place has been acquired, under l, which is s's own.
 func (f *Face) Add(l *Link, s Session) {
@@ -69,18 +75,32 @@ func (f *Face) Received() { f.messages.Inc() }
 // Reported counts one error told to a client.
 func (f *Face) Reported(code string) { f.errors.WithLabelValues(code).Inc() }
 
+// Refusal is why a connection is refused.
+type Refusal struct {
+	Code     string // of a bounded set: a close code, an issue's code or a status of HTTP
+	Why      string
+	AppID    string // empty: not known
+	ClientIP string // after trusted proxies
+}
+
 // Refused counts a connection that is refused. It says so at info once per second at most,
 // because a flood of refusals must not become a flood of logs.
-func (f *Face) Refused(r *http.Request, code, why string) {
-	f.refused.WithLabelValues(code).Inc()
+func (f *Face) Refused(r *Refusal) {
+	f.refused.WithLabelValues(r.Code).Inc()
 	if skipped, ok := f.sample.pass(f.Now()); ok {
-		f.o.Log.Info("connection refused", "face", string(f.name), "code", code, "why", why,
-			"remote", r.RemoteAddr, "more_since_last", skipped)
+		f.o.Log.Info("connection refused", "face", string(f.name), "code", r.Code, "why", r.Why,
+			"app", r.AppID, "ip", r.ClientIP, "more_since_last", skipped)
 	}
 }
 
-// RefusedBy is Refused for an answer of HTTP without a code of its own, which is not logged.
-func (f *Face) RefusedBy(status string) { f.refused.WithLabelValues(status).Inc() }
+// Forced counts and logs, as Refused does, that the server closes a connection that was open.
+func (f *Face) Forced(p Peer, code, why string) {
+	f.forced.WithLabelValues(code).Inc()
+	if skipped, ok := f.closings.pass(f.Now()); ok {
+		f.o.Log.Info("connection closed by the server", "face", string(f.name), "code", code, "why", why,
+			"app", p.AppID(), "socket_id", p.SocketID().String(), "ip", p.IP().String(), "more_since_last", skipped)
+	}
+}
 
 // closeBroken is the close code after a panic. It says no more than that the server failed
 // (RFC 6455 7.4.1), and clients retry after it.

@@ -10,7 +10,12 @@ type Metrics struct {
 	refused     *prometheus.CounterVec // by face and close code, HTTP status or issue
 	messages    *prometheus.CounterVec // by face
 	errors      *prometheus.CounterVec // by face and code
+	forced      *prometheus.CounterVec // by face and close code or issue
 	panics      prometheus.Counter
+
+	waiting, breakerOpen     prometheus.Gauge
+	inline                   *prometheus.CounterVec // by inlineReason
+	batches, cleanupFailures prometheus.Counter
 }
 
 // NewMetrics makes the metrics of sessions and registers them unless r is nil.
@@ -40,13 +45,38 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_session_errors_sent_total",
 			Help: "Errors reported to clients on open connections, by code.",
 		}, []string{"face", "code"}),
+		forced: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_session_connections_forced_total",
+			Help: "Open connections that the server has closed, by close code or error code.",
+		}, []string{"face", "code"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_session_panics_total",
 			Help: "Panics caught at the edge of a connection, which was closed.",
 		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_session_cleanup_waiting",
+			Help: "Connections that have ended and whose effects on others wait for a worker, or are under way.",
+		}),
+		breakerOpen: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_session_cleanup_breaker_open",
+			Help: "1 while connections clean up by themselves because the workers failed too often, otherwise 0.",
+		}),
+		inline: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_session_cleanup_inline_total",
+			Help: "Connections that carried out the effects of their end by themselves, by reason: stopped (no workers), full (queue) or breaker.",
+		}, []string{"reason"}),
+		batches: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_session_cleanup_batches_total",
+			Help: "Batches of ended connections that workers have carried out.",
+		}),
+		cleanupFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_session_cleanup_failures_total",
+			Help: "Ended connections of which others were not told everything.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.connections, m.opened, m.closed, m.refused, m.messages, m.errors, m.panics)
+		r.MustRegister(m.connections, m.opened, m.closed, m.refused, m.messages, m.errors, m.forced, m.panics,
+			m.waiting, m.breakerOpen, m.inline, m.batches, m.cleanupFailures)
 	}
 	return m
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 )
 
@@ -24,6 +25,8 @@ type Options struct {
 	Now            func() time.Time // may be nil: time.Now
 	Log            *slog.Logger
 	Metrics        *Metrics // may be nil: not registered
+	Cleanup        Cleanup  // may be zero
+	Hub            *hub.Hub // may be nil: no connection is found by its id or its channel
 }
 
 // Registry knows all connections of a node that are open, and how many there may be. Safe
@@ -41,6 +44,8 @@ type Registry struct {
 	node   limit.Quota
 	sample sampler
 
+	cleanup cleanup
+
 	mu     sync.Mutex
 	quotas map[string]*limit.Quota // by app id; guarded by mu
 	first  *Link                   // of the list of open sessions; guarded by mu
@@ -57,7 +62,7 @@ type Session interface {
 // Link is a session's place among the open ones; embedded by value in it, and zero while
 // it is not listed.
 type Link struct { // guarded by Registry.mu
-	session    Session
+	session    Session // nil: the place of a Walk
 	prev, next *Link
 }
 
@@ -70,6 +75,7 @@ func New(o Options) *Registry {
 		o.Metrics = NewMetrics(nil)
 	}
 	r := &Registry{o: o, start: o.Now(), quotas: make(map[string]*limit.Quota)}
+	r.cleanup.init(r, o.Cleanup)
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -122,7 +128,9 @@ func (r *Registry) All() []Session {
 	defer r.mu.Unlock()
 	all := make([]Session, 0, r.size)
 	for l := r.first; l != nil; l = l.next {
-		all = append(all, l.session)
+		if l.session != nil {
+			all = append(all, l.session)
+		}
 	}
 	return all
 }
@@ -130,26 +138,16 @@ func (r *Registry) All() []Session {
 func (r *Registry) add(l *Link, s Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	*l = Link{session: s, next: r.first}
-	if l.next != nil {
-		l.next.prev = l
-	}
-	r.first = l
+	l.session = s
+	r.linkLocked(l, nil)
 	r.size++
 }
 
 func (r *Registry) remove(l *Link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.prev != nil {
-		l.prev.next = l.next
-	} else {
-		r.first = l.next
-	}
-	if l.next != nil {
-		l.next.prev = l.prev
-	}
-	*l = Link{}
+	r.unlinkLocked(l)
+	l.session = nil
 	r.size--
 }
 

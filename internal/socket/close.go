@@ -15,14 +15,24 @@ const (
 	slowLinger = time.Second
 )
 
-// Close sends what is queued, then f, and closes. A second Close does nothing.
-func (c *Conn) Close(f Farewell) {
+// Close sends what is queued, then f, and closes. A second Close does nothing: it reports
+// whether this one was the first, and nobody else has ended the connection.
+func (c *Conn) Close(f Farewell) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state > open {
-		return
+		return false
 	}
 	c.farewellLocked(f, ReasonServer, lingerTimeout)
+	return true
+}
+
+// CloseCode is the code of the close frame that this side began the closing with; zero when
+// the peer began it, or nobody.
+func (c *Conn) CloseCode() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.closeCode)
 }
 
 // closeSlowLocked disconnects a slow consumer: the farewell must not wait behind the
@@ -52,6 +62,7 @@ func (c *Conn) farewellLocked(f Farewell, reason CloseReason, linger time.Durati
 		frames++
 	}
 	buf.B = c.appendFrame(buf.B, websocket.OpClose, websocket.AppendClosePayload(nil, f.Code, f.Reason))
+	c.closeCode = uint16(f.Code)
 	c.lastWriteLocked(buf, frames, reason, linger)
 }
 
@@ -63,7 +74,11 @@ func (c *Conn) lastWriteLocked(buf *bufpool.Buffer, frames int, reason CloseReas
 	if c.queue == nil {
 		c.queue = queues.Get().(*queue)
 	}
-	c.queue.push(bufpool.Segment{Buf: buf, End: len(buf.B), Frames: frames})
+	last := bufpool.Segment{Buf: buf, End: len(buf.B), Frames: frames}
+	if c.isTraced {
+		c.noteLocked([]bufpool.Segment{last})
+	}
+	c.queue.push(last)
 	c.state = closing
 	if wasCorked {
 		return // Start goes on
@@ -122,10 +137,24 @@ func (c *Conn) cutLocked(reason CloseReason) {
 	if c.state == corked || c.state >= cutting {
 		return // a corked connection is cut by Start at the latest, see engine.admit
 	}
+	c.shutdownLocked()
+	c.beginCutLocked(reason)
+}
+
+func (c *Conn) beginCutLocked(reason CloseReason) {
 	if c.state == open {
 		c.reason = reason
 	}
 	c.state = cutting
-	c.shutdownLocked()
 	c.post(eventClosed | eventCut)
+}
+
+// lost is cut after a read has shown that the peer is gone: there is nobody left to be
+// stopped. The turn is held.
+func (c *Conn) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != corked && c.state < cutting {
+		c.beginCutLocked(ReasonLost)
+	}
 }

@@ -98,11 +98,15 @@ type Conn struct {
 	events   atomic.Uint32 // what the turn has to do, and whether somebody has it
 	lastRead atomic.Uint32 // tick of the last byte received
 
+	// Owned by the turn, and changed under mu, so that others can ask for it.
+	handler Handler
+
 	// Owned by the turn.
-	handler   Handler
 	partial   *partial // an incomplete frame or message, nil between messages
 	toldClose bool     // Handler.Closed has been called
 	isBroken  bool     // the peer broke the protocol: what it sends is thrown away
+
+	opened uint32 // tick of the upgrade; immutable
 
 	timer timer // guarded by wheel.mu
 
@@ -112,6 +116,8 @@ type Conn struct {
 	readPaused  bool // replies overflow the queue: reading goes on when it is empty
 	peerClosed  bool // a close frame was received: cut as soon as the queue is empty
 	tellDrained bool // IsCongested was true: tell the handler when the queue is empty
+	isTraced    bool // the engine has a Tracer for it
+	closeCode   uint16
 	reason      CloseReason
 	queue       *queue // nil when nothing waits
 	upgradeHead []byte // corked: the response to the upgrade

@@ -55,6 +55,8 @@ type Engine struct {
 	parked  atomic.Int32  // workers waiting for a turn
 	workers sync.WaitGroup
 
+	traces traces
+
 	mu      sync.Mutex
 	stopped bool
 	conns   map[*Conn]struct{} // connections on a goroutine of their own; guarded by mu
@@ -170,6 +172,7 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 				due[i] = nil
 			}
 		}
+		e.traces.tick()
 	}
 }
 

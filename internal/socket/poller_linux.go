@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,6 +29,7 @@ type poller struct {
 	raw     syscall.RawConn
 	epfd    int
 	stopped atomic.Bool
+	reaper  *reaper
 
 	// table maps descriptors to connections, in pieces that are made when first needed. An
 	// event for a descriptor that was closed and given to another connection only makes
@@ -43,7 +46,7 @@ func (e *Engine) openPollers(n int) error {
 		if err := unix.SetNonblock(epfd, true); err != nil {
 			return fmt.Errorf("socket: epoll descriptor: %w", err)
 		}
-		p := &poller{eng: e, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll")}
+		p := &poller{eng: e, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll"), reaper: newReaper()}
 		if p.raw, err = p.file.SyscallConn(); err != nil {
 			return fmt.Errorf("socket: epoll descriptor: %w", err)
 		}
@@ -61,6 +64,13 @@ func (p *poller) stop() {
 // run hands out turns until stop.
 func (p *poller) run() {
 	defer func() { _ = p.file.Close() }()
+	var reaping sync.WaitGroup
+	end := make(chan struct{})
+	if !p.eng.inline {
+		reaping.Go(func() { p.reaper.run(end) }) // ends with end
+	}
+	defer reaping.Wait()
+	defer close(end)
 	events := make([]unix.EpollEvent, pollBatch)
 	var buf []byte
 	if p.eng.inline {
@@ -103,6 +113,8 @@ func (p *poller) ready(ev *unix.EpollEvent, buf []byte) {
 	case !c.raise(events):
 	case buf != nil:
 		c.turn(buf)
+	case events&eventEnd != 0:
+		p.reaper.put(c)
 	default:
 		p.eng.dispatch(c)
 	}
@@ -229,13 +241,29 @@ func (c *Conn) read(buf []byte, toEnd bool) {
 		case err == unix.EAGAIN:
 			return
 		case err != nil || n == 0:
-			c.cut(ReasonLost)
+			c.lost()
 			return
 		}
 		c.consume(buf[:n])
 		if n < len(buf) && !toEnd {
 			return
 		}
+	}
+}
+
+// peerLocked is the address that the descriptor is connected to.
+func (c *Conn) peerLocked() netip.Addr {
+	to, err := unix.Getpeername(int(c.fd))
+	if err != nil {
+		return netip.Addr{}
+	}
+	switch to := to.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(to.Addr)
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(to.Addr).Unmap()
+	default:
+		return netip.Addr{}
 	}
 }
 

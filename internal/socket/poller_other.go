@@ -5,6 +5,7 @@ package socket
 import (
 	"errors"
 	"net"
+	"net/netip"
 )
 
 // poller does not exist here: every connection is a stream.
@@ -24,6 +25,8 @@ func (c *Conn) armWriteLocked() {}
 func (c *Conn) writeSocket([]byte) (int, bool) { return 0, false }
 
 func (c *Conn) read([]byte, bool) {}
+
+func (c *Conn) peerLocked() netip.Addr { return netip.Addr{} }
 
 func (c *Conn) shutdownLocked() { c.stream.closeLocked() }
 

@@ -134,7 +134,7 @@ func (c *Conn) dataFrame(h websocket.Header, payload []byte) {
 }
 
 func (c *Conn) message(op Opcode, payload []byte) {
-	if !c.isOpen() {
+	if !c.admits(op, payload) {
 		return
 	}
 	if op == OpText && !utf8.Valid(payload) {

@@ -13,6 +13,7 @@ const (
 	eventClosed                     // the connection is dead to the application
 	eventCut                        // the descriptor is to be closed
 	eventStart                      // the connection was started: early bytes wait
+	eventTrace                      // what its Tracer has noted is to be written
 	turnTaken
 )
 
@@ -60,6 +61,9 @@ func (c *Conn) handle(e uint32, buf []byte) {
 	if e&eventTimer != 0 {
 		c.expire()
 	}
+	if e&eventTrace != 0 {
+		c.eng.traces.flush(c)
+	}
 	if e&eventDrained != 0 && c.isOpen() {
 		c.handler.Drained(c)
 	}
@@ -91,7 +95,9 @@ func (c *Conn) tellClosed() {
 	reason := c.reason
 	c.mu.Unlock()
 	c.handler.Closed(c, reason)
+	c.mu.Lock()
 	c.handler = nil
+	c.mu.Unlock()
 }
 
 // finish closes the descriptor and forgets the connection.
@@ -105,6 +111,7 @@ func (c *Conn) finish() {
 		return
 	}
 	c.state = closed
+	wasTraced := c.isTraced
 	c.wheel.set(c, 0)
 	if c.queue != nil && !c.streamWritingLocked() {
 		c.queue.free()
@@ -112,6 +119,9 @@ func (c *Conn) finish() {
 	}
 	c.closeDescriptorLocked()
 	c.mu.Unlock()
+	if wasTraced {
+		c.eng.traces.end(c, nil)
+	}
 	if c.partial != nil {
 		c.partial.free()
 		c.partial = nil

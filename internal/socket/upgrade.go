@@ -61,7 +61,8 @@ func (e *Engine) newConn(ep *Endpoint, nc net.Conn) *Conn {
 		c.stream = &stream{nc: nc}
 		c.wheel = e.wheels[int(e.next.Add(1))%len(e.wheels)]
 	}
-	c.lastRead.Store(e.now.Load())
+	c.opened = e.now.Load()
+	c.lastRead.Store(c.opened)
 	return c
 }
 
@@ -74,9 +75,9 @@ func (e *Engine) retire() {
 // Start uncorks the connection: the answer to the upgrade and what was sent meanwhile go
 // out in one write, reading begins, and h is called from now on.
 func (c *Conn) Start(h Handler) {
-	c.handler = h
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.handler = h
 	wasClosed := c.state == closing
 	if c.state = open; wasClosed {
 		c.state = closing

@@ -11,6 +11,10 @@ func (c *Conn) write(segs []bufpool.Segment, isReply bool) {
 	case c.state > open:
 		c.mu.Unlock()
 		return
+	case c.isTraced:
+		c.noteLocked(segs)
+	}
+	switch {
 	case c.state == corked || c.queue != nil || c.stream != nil:
 	case len(segs) == 1:
 		s := segs[0]

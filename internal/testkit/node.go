@@ -39,6 +39,15 @@ driver = "memory"
 id = "` + AppID + `"
 key = "` + Key + `"
 secret = "` + Secret + `"
+
+[[apps.keys]]
+key = "next-key"
+secret = "next-secret"
+
+[[apps.keys]]
+key = "publish-key"
+secret = "publish-secret"
+rights = "publish"
 `
 
 // Node is a running server.

@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
@@ -33,6 +34,28 @@ func windowTopic(app, view string, p part) protocol.Topic {
 		name += "!"
 	}
 	return protocol.Topic{App: app, Name: name + ":" + view}
+}
+
+// ViewOfTopic is the view whose changes are published on a topic of that name; false for
+// topics of others.
+func ViewOfTopic(name string) (id string, ok bool) {
+	rest, ok := strings.CutPrefix(name, topicPrefix)
+	if !ok || rest == "" {
+		return "", false
+	}
+	kind, rest := rest[0], rest[1:]
+	if kind == 'a' {
+		return rest, true
+	}
+	of, rest, ok := strings.Cut(rest, ":")
+	if kind == 'k' { // the rest is the view and then the key
+		n, err := strconv.Atoi(of)
+		if err != nil || n < 0 || n > len(rest) {
+			return "", false
+		}
+		rest = rest[:n]
+	}
+	return rest, ok
 }
 
 // attachLocked counts one more subscription of f.

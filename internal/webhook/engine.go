@@ -29,6 +29,11 @@ type Options struct {
 	RequestTimeout time.Duration // default 10 s
 	MaxRequests    int           // under way; default 20. One for each endpoint anyway
 
+	// VacateAtShutdown ends all graces at the end, so that receivers are told before it that everybody
+	// is gone. Without it a Store keeps who is there for the next process, which tells after
+	// StartGrace of those who have not come back. Without a Store it is always so.
+	VacateAtShutdown bool
+
 	MaxIntake       int           // bytes of events that wait to be stored; default 16 MiB
 	MaxSubjects     int           // channels, members and users that are told of; default 1,048,576
 	MaxPending      int           // bytes of events that wait for one endpoint; default 16 MiB
@@ -91,6 +96,7 @@ type Engine struct {
 	workers    sync.WaitGroup
 	running    atomic.Int64 // workers
 	isStarted  atomic.Bool
+	isFailing  atomic.Bool // the last commit could not be stored
 	isDraining atomic.Bool // no batch waits to be filled, and the worker of an endpoint that fails goes
 	halt       chan struct{}
 	halting    sync.Once
@@ -135,7 +141,14 @@ func New(o Options) *Engine {
 
 func (e *Engine) isDurable() bool { return e.o.Store != nil }
 
+// isFinal reports whether nobody is there any more once the engine ends.
+func (e *Engine) isFinal() bool { return e.o.VacateAtShutdown || !e.isDurable() }
+
 func (e *Engine) poke() { e.intake.poke() }
+
+// IsStoring reports whether events can be stored, as the last attempt has shown. While they
+// cannot, none are sent, and those that wait need memory.
+func (e *Engine) IsStoring() bool { return e == nil || !e.isFailing.Load() }
 
 // Run stores and delivers until ctx ends or Shutdown has done its part. Then it stores what is
 // left; an error says that it could not.
@@ -145,7 +158,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.writer.run(ctx, sending)
-	e.intake.close(!e.isDurable())
+	e.intake.close(e.isFinal())
 	cancel()
 	e.workers.Wait()
 	e.isDraining.Store(true)
@@ -161,12 +174,12 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Shutdown takes no more events, sends what can be sent at once until ctx ends, stores the
 // rest and ends Run. Graces that are not over are stored too: the next process knows what was
-// announced. Without a Store they end at once, as nobody would.
+// announced. With Options.VacateAtShutdown, and without a Store, they end at once.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	if e == nil || !e.isStarted.Load() {
 		return nil
 	}
-	e.intake.close(!e.isDurable())
+	e.intake.close(e.isFinal())
 	e.isDraining.Store(true)
 	e.each(func(q *queue) { q.rouse() })
 	e.poke()
@@ -177,6 +190,14 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		<-e.ended
 	}
 	return e.result
+}
+
+// Hold says that the end is near: where the next process is to tell who has gone, no grace ends
+// any more until then, however long it takes to close all connections.
+func (e *Engine) Hold() {
+	if !e.isFinal() {
+		e.intake.hold()
+	}
 }
 
 // each calls fn with all queues.
@@ -234,6 +255,9 @@ func (e *Engine) UserOffline(app, userID string) {
 func (e *Engine) ClientEvent(app, channel, event string, data []byte, socketID protocol.SocketID, userID string) {
 	e.tell(eventOf(KindClientEvent, app, channel).client(event, data, socketID, userID))
 }
+
+// HearsClientEvents reports whether ClientEvent does anything for the app.
+func (e *Engine) HearsClientEvents(app string) bool { return e.Wants(app, KindClientEvent) }
 
 // CacheMiss: a join of a cache channel found nothing.
 func (e *Engine) CacheMiss(app, channel string) { e.tell(eventOf(KindCacheMiss, app, channel)) }

@@ -1,6 +1,9 @@
 package webhook
 
 import (
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,6 +47,7 @@ type intake struct {
 	alarm    time.Duration // when the writer looks at the wheel next, unless it is told to earlier
 	dropped  int           // events, since the last report
 	refused  int           // subjects beyond the bound, since the last report
+	isHeld   bool          // no grace ends
 	isClosed bool
 }
 
@@ -268,8 +272,11 @@ func (in *intake) catchUpLocked(now time.Duration) {
 // expire ends the graces that are over, some at a time.
 func (in *intake) expire(due []*subject) []*subject {
 	now := in.now()
+	due = due[:0]
 	in.mu.Lock()
-	due = in.wheel.due(now, due[:0])
+	if !in.isHeld {
+		due = in.wheel.due(now, due)
+	}
 	in.mu.Unlock()
 	for rest := due; len(rest) > 0; {
 		const some = 256
@@ -292,9 +299,19 @@ func (in *intake) wait() time.Duration {
 	now := in.now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	wait := in.wheel.wait(now)
+	wait := idleWait
+	if !in.isHeld {
+		wait = in.wheel.wait(now)
+	}
 	in.alarm = now + wait
 	return wait
+}
+
+// hold ends no grace any more.
+func (in *intake) hold() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.isHeld = true
 }
 
 // close takes nothing from now on. With isFinal, everybody is gone at once, since nobody would
@@ -308,8 +325,15 @@ func (in *intake) close(isFinal bool) {
 	}
 	now := in.now()
 	for _, t := range in.apps {
-		for _, s := range t.subjects {
-			s.isPresent, s.deadline = false, now
+		rest := slices.Collect(maps.Values(t.subjects))
+		for _, s := range rest {
+			if s.isPresent {
+				s.isPresent, s.deadline = false, math.MaxInt64 // after those who went before
+			}
+		}
+		sortByEnd(rest)
+		for _, s := range rest {
+			s.deadline = min(s.deadline, now)
 			in.settleLocked(t, s, now)
 		}
 	}

@@ -59,8 +59,14 @@ func TestDiskFails(t *testing.T) {
 		}
 		after(10 * time.Second)
 		r.expect(t, "nothing is sent that is not stored")
+		if n.IsStoring() {
+			t.Error("the engine says that it can store")
+		}
 		disk.isBroken.Store(false)
 		after(time.Minute)
+		if !n.IsStoring() {
+			t.Error("the engine says that it cannot store")
+		}
 		present, misses := map[string]bool{}, 0
 		for _, req := range r.take() {
 			for _, e := range req.events(t) {

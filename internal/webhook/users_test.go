@@ -2,6 +2,8 @@ package webhook_test
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +105,10 @@ func TestRestart(t *testing.T) {
 				}
 				n.MemberRemoved("app", "presence-a", "u-2") // its grace is not over at the end
 				after(time.Second)
+				n.Hold()
+				n.Vacated("app", "b")
+				after(5 * time.Second)
+				r.expect(t, "no grace ends")
 				stop(t, n)
 				n.Vacated("app", "c") // too late for anybody
 				closeStore(t, s)
@@ -139,6 +145,49 @@ func TestRestart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With a store, too, receivers may want to know before the end that everybody is gone. Nobody is
+// told again by the next process.
+func TestVacateAtShutdown(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
+		folder := t.TempDir()
+		s := openStore(t, folder)
+		o.Store, o.VacateAtShutdown = s, true
+		n := start(t, o, hook("hook"))
+		n.Occupied("app", "presence-a")
+		for i := range 20 {
+			n.MemberAdded("app", "presence-a", strconv.Itoa(i))
+		}
+		n.UserOnline("app", "u-1")
+		after(time.Second)
+		r.take()
+		for i := range 20 {
+			n.MemberRemoved("app", "presence-a", strconv.Itoa(i))
+		}
+		n.Vacated("app", "presence-a")
+		if err := n.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		var got []string
+		for _, req := range r.take() {
+			got = append(got, req.events(t)...)
+		}
+		if len(got) != 22 || got[20] != "channel_vacated presence-a" || !strings.HasPrefix(got[21], "user_offline u-1 ") {
+			t.Errorf("want all members removed, then the channel vacated, then the user offline; got %q", got)
+		}
+		closeStore(t, s)
+
+		s = openStore(t, folder)
+		o.Store = s
+		n = start(t, o, hook("hook"))
+		t.Cleanup(func() { _ = n.stop(); closeStore(t, s) })
+		expectOnline(t, n, 2)
+		n.Occupied("app", "presence-a")
+		after(40 * time.Second)
+		r.expect(t, "the next process begins anew", "channel_occupied presence-a")
+	})
 }
 
 func TestWithoutStoreEverybodyIsGoneAtTheEnd(t *testing.T) {

@@ -61,10 +61,15 @@ func (w *wheel) due(now time.Duration, dst []*subject) []*subject {
 			*slot = nil // a storm leaves no memory behind
 		}
 	}
-	slices.SortStableFunc(dst, func(a, b *subject) int {
+	sortByEnd(dst)
+	return dst
+}
+
+// sortByEnd puts subjects that are gone in the order in which that is told.
+func sortByEnd(gone []*subject) {
+	slices.SortStableFunc(gone, func(a, b *subject) int {
 		return cmp.Or(cmp.Compare(a.deadline, b.deadline), cmp.Compare(a.id.Kind, b.id.Kind))
 	})
-	return dst
 }
 
 // idleWait is how long nobody has to look at an empty wheel.

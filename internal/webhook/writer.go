@@ -31,7 +31,6 @@ type writer struct {
 	// Of the commit.
 	commit    Commit
 	isStaged  bool // it could not be stored yet
-	isFailing bool // the log says so
 	touched   []touched
 	told      map[Subject]bool
 	sequences map[string]uint64
@@ -111,13 +110,13 @@ func (w *writer) cycle(ctx, sending context.Context) {
 	if !w.save(ctx) {
 		return
 	}
+	w.online.apply(w.changes) // before it is sent, so that no receiver knows more than the snapshot
 	for _, t := range w.touched {
 		t.queue.stored(sending, t.batch)
 	}
 	for _, q := range w.orders.rouse {
 		q.start(sending)
 	}
-	w.online.apply(w.changes)
 	for _, r := range w.orders.replays {
 		r.answer <- answer{r.count, r.err}
 	}
@@ -149,16 +148,14 @@ func (w *writer) save(ctx context.Context) bool {
 	err := w.store.CommitWebhooks(ctx, &w.commit)
 	if w.isStaged = err != nil; w.isStaged {
 		w.o.Metrics.storeFailures.Inc()
-		if !w.isFailing {
+		if !w.isFailing.Swap(true) {
 			w.o.Log.Error("webhooks cannot be stored, trying again; none are sent meanwhile", "err", err)
 		}
-		w.isFailing = true
 		return false
 	}
-	if w.isFailing {
+	if w.isFailing.Swap(false) {
 		w.o.Log.Info("webhooks are stored again")
 	}
-	w.isFailing = false
 	w.o.Metrics.commits.Observe(time.Since(start).Seconds())
 	return true
 }

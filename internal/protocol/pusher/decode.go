@@ -65,7 +65,7 @@ func clientEvent(name string, channel, data jsontext.Value) protocol.Command {
 // fields are the members of data that commands know. What is no string counts as absent,
 // except in what is asked of a view.
 type fields struct {
-	channel, auth, channelData, userData jsontext.Value
+	channel, auth, channelData, userData, filter jsontext.Value
 
 	view viewFields
 }
@@ -91,6 +91,8 @@ func readFields(data jsontext.Value) (f fields, ok bool) {
 			f.channelData = value
 		case "user_data":
 			f.userData = value
+		case "filter":
+			f.filter = value
 		default:
 			f.view.read(key, value)
 		}
@@ -115,6 +117,9 @@ func decodeSubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
 		Auth:           f.auth.Text(),
 		ChannelData:    f.channelData.Text(),
 		HasChannelData: f.channelData.Kind() == jsontext.String,
+	}
+	if f.filter.Kind() != jsontext.Null {
+		c.Filter = f.filter
 	}
 	if strings.HasPrefix(c.Channel, prefixView) {
 		if c.View, ok = f.view.request(); !ok {

@@ -32,7 +32,12 @@ func TestDecode(t *testing.T) {
 		{"subscribe with data first", `{"data":{"channel":"prices"},"event":"pusher:subscribe"}`, subscribe("prices")},
 		{"subscribe with JSON text", `{"event":"pusher:subscribe","data":"{\"channel\":\"pri\\u0063es\"}"}`, subscribe("prices")},
 		{"subscribe with an empty channel", `{"event":"pusher:subscribe","data":{"channel":"","auth":""}}`, subscribe("")},
-		{"subscribe with unknown keys", `{"event":"pusher:subscribe","data":{"x":[{"channel":"y"}],"channel":"prices","filter":{"channel":"z"}}}`, subscribe("prices")},
+		{"subscribe with unknown keys", `{"event":"pusher:subscribe","data":{"x":[{"channel":"y"}],"channel":"prices"}}`, subscribe("prices")},
+		{
+			"subscribe with a filter, which is kept as received", `{"event":"pusher:subscribe","data":{"channel":"prices","filter": {"events" :5}}}`,
+			protocol.Command{Kind: protocol.CommandSubscribe, Channel: "prices", HasChannel: true, Filter: []byte(`{"events" :5}`)},
+		},
+		{"subscribe with a filter that is null", `{"event":"pusher:subscribe","data":{"channel":"prices","filter":null}}`, subscribe("prices")},
 		{"keys are case-sensitive", `{"Event":"pusher:ping","event":"pusher:subscribe","EVENT":"a","data":{"Channel":"a","channel":"prices"}}`, subscribe("prices")},
 		{"the last of equal keys counts", `{"event":"pusher:ping","event":"pusher:subscribe","data":1,"data":{"channel":5,"channel":"prices"}}`, subscribe("prices")},
 		{"escaped keys and names", `{"\u0065vent":"pusher\u003asubscribe","data":{"ch\u0061nnel":"prices"}}`, subscribe("prices")},

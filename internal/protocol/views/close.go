@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/protocol"
@@ -15,6 +16,12 @@ const (
 	CloseShutdown     = "going-away: restart"           // 1001
 	CloseIdle         = "idle: no traffic"              // 1001
 )
+
+// CodeOf is the word before the colon of a reason.
+func CodeOf(reason string) string {
+	code, _, _ := strings.Cut(reason, ":")
+	return code
+}
 
 const maxReason = 123 // bytes, RFC 6455 5.5
 

@@ -29,23 +29,23 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	key, pathOK := appKey(r.URL.EscapedPath())
 	if status, hint := websocket.CheckUpgrade(r); status != 0 {
-		ss.answerPlain(w, pathOK, status, hint)
+		ss.answerPlain(w, r, pathOK, status, hint)
 		return
 	}
 	a, refusal := ss.admit(r, key, pathOK)
 	conn, err := ss.o.Sockets.Upgrade(w, r, &ss.endpoint)
 	if err != nil { // answered by Upgrade
-		ss.face.RefusedBy("400")
+		ss.refused(r, a, "400", err.Error())
 		if refusal == nil {
 			ss.face.Release(a)
 		}
 		return
 	}
 	if refusal != nil {
-		ss.refuse(conn, r, refusal)
+		ss.refuse(conn, r, a, refusal)
 		return
 	}
-	ss.welcome(conn, a)
+	ss.welcome(conn, r, a, key) //nolint:contextcheck // the connection outlives its request
 }
 
 // pass counts a request against the limit of its client's address, and answers it if that
@@ -68,7 +68,8 @@ func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// admit decides checks 3 to 11. Without an error the connection counts against the quotas.
+// admit decides checks 3 to 11. Without an error the connection counts against the quotas;
+// with one, the app is nil when it is not known.
 func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *protocol.Error) {
 	if !pathOK {
 		return nil, protocol.ErrPathUnknown
@@ -84,25 +85,25 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 		ss.o.Log.Error("app lookup failed", "err", err)
 		return nil, protocol.ErrBackend
 	case !a.Enabled:
-		return nil, protocol.ErrAppDisabled
+		return a, protocol.ErrAppDisabled
 	case a.Features.RequireTLS && !ss.o.IsSecure(r):
-		return nil, protocol.ErrTLSOnly
+		return a, protocol.ErrTLSOnly
 	case !a.AllowedOrigins.Allows(r.Header.Get("Origin")):
-		return nil, protocol.ErrOrigin
+		return a, protocol.ErrOrigin
 	}
 	switch err := ss.face.Acquire(a); {
 	case errors.Is(err, session.ErrNodeFull):
-		return nil, protocol.ErrNodeFull
+		return a, protocol.ErrNodeFull
 	case err != nil:
-		return nil, protocol.ErrAppOverQuota
+		return a, protocol.ErrAppOverQuota
 	}
 	return a, nil
 }
 
 // welcome makes conn a session. The greeting is queued before the connection reads its
 // first byte, so it precedes every reply, and leaves with the 101 in one write.
-func (ss *Sessions) welcome(conn *socket.Conn, a *app.App) {
-	s := &Session{scope: ss.scopeOf(a), conn: conn}
+func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key string) {
+	s := &Session{scope: ss.scopeOf(a, key), conn: conn}
 	if a.AuthorizeWithin() > 0 {
 		s.unauthorized = ss.face.Clock()
 	}
@@ -111,21 +112,38 @@ func (ss *Sessions) welcome(conn *socket.Conn, a *app.App) {
 	for !ss.o.Hub.Attach(&s.channels.Subscriber, conn, id, ss.o.Codec.Variant()) {
 		id = protocol.NewSocketID()
 	}
+	if ss.o.ClientIP != nil {
+		ss.proxied.note(s, r, ss.o.ClientIP(r))
+	}
 	ss.face.Add(&s.link, s)
-	s.Reply(&protocol.Message{Kind: protocol.MessageEstablished, SocketID: id, ActivityTimeout: ss.o.ActivityTimeout})
-	conn.SetTimer(s.firstDeadline())
+	if s.checkAdmission() {
+		s.Reply(&protocol.Message{Kind: protocol.MessageEstablished, SocketID: id, ActivityTimeout: ss.o.ActivityTimeout})
+		conn.SetTimer(s.firstDeadline())
+	}
 	conn.Start(s)
 }
 
+// refused accounts for a refusal. a is nil when the app is not known.
+func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
+	refusal := session.Refusal{Code: code, Why: why, ClientIP: r.RemoteAddr}
+	if ss.o.ClientIP != nil {
+		refusal.ClientIP = ss.o.ClientIP(r)
+	}
+	if a != nil {
+		refusal.AppID = a.ID
+	}
+	ss.face.Refused(&refusal)
+}
+
 // refuse closes an upgraded connection that never became a session.
-func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, e *protocol.Error) {
-	ss.face.Refused(r, strconv.Itoa(e.Code), e.Message)
+func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, a *app.App, e *protocol.Error) {
+	ss.refused(r, a, strconv.Itoa(e.Code), e.Message)
 	conn.Close(ss.farewell(e))
 	conn.Start(refused{})
 }
 
 func (ss *Sessions) refuseHTTP(w http.ResponseWriter, r *http.Request, status int, text string) {
-	ss.face.Refused(r, strconv.Itoa(status), text)
+	ss.refused(r, nil, strconv.Itoa(status), text)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
@@ -134,10 +152,11 @@ func (ss *Sessions) refuseHTTP(w http.ResponseWriter, r *http.Request, status in
 }
 
 // answerPlain answers what is no upgrade request with plain HTTP.
-func (ss *Sessions) answerPlain(w http.ResponseWriter, pathOK bool, status int, hint string) {
+func (ss *Sessions) answerPlain(w http.ResponseWriter, r *http.Request, pathOK bool, status int, hint string) {
 	if !pathOK {
 		status, hint = http.StatusNotFound, "404 NOT FOUND"
 	}
+	ss.refused(r, nil, strconv.Itoa(status), hint)
 	session.AnswerPlain(w, status, hint)
 }
 

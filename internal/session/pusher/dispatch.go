@@ -13,14 +13,22 @@ func (s *Session) dispatch(cmd *protocol.Command) {
 	case protocol.CommandSubscribe:
 		s.subscribe(cmd)
 	case protocol.CommandUnsubscribe:
-		s.unsubscribeView(cmd.Channel)
-		s.o.Channels.Unsubscribe(&s.channels, cmd.Channel)
+		s.unsubscribe(cmd.Channel)
 	case protocol.CommandClientEvent:
 		s.clientEvent(cmd)
 	case protocol.CommandSignIn:
 		s.signIn(cmd)
 	case protocol.CommandPong, protocol.CommandIgnored, protocol.CommandRefreshAuth:
 	}
+}
+
+func (s *Session) unsubscribe(channel string) {
+	if channel == signInSubject { // no channel has that name, and a sign-in lasts
+		return
+	}
+	s.unsubscribeView(channel)
+	s.o.Channels.Unsubscribe(&s.channels, channel)
+	s.unsigned(channel)
 }
 
 // allowMessage is the limit on everything a connection says (pusher-protocol 7.3). It is
@@ -47,6 +55,10 @@ func (s *Session) subscribe(cmd *protocol.Command) {
 	if err == nil {
 		return
 	}
+	if err.Code == protocol.ErrFilter.Code && err.Type == "" { // an error frame (pusher-protocol 7.6)
+		s.replyError(cmd.Channel, err)
+		return
+	}
 	s.Reply(&protocol.Message{Kind: protocol.MessageSubscriptionError, Channel: cmd.Channel, Err: err})
 	// Clients of other servers know these two cases from an error frame only
 	// (pusher-protocol 2.5).
@@ -59,40 +71,56 @@ func (s *Session) subscribe(cmd *protocol.Command) {
 // anything that would tell about the channel.
 func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	l := &s.app.Limits
+	filter, err := s.filter(cmd)
+	if err != nil {
+		return err
+	}
 	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
 		return protocol.ErrChannelName
 	}
 	kind := channel.KindOf(cmd.Channel)
 	if kind.IsUser() { // no subscription that counts
-		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{})
+		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
 	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
 		!s.isSubscribed(cmd.Channel) {
 		return protocol.ErrSubscriptionMax
 	}
-	var member protocol.Member
-	if kind.NeedsSignature() {
-		if !auth.VerifyChannel(s.app.Key, s.app.Secret, cmd.Auth, s.channels.ID().String(), cmd.Channel, cmd.ChannelData) {
-			return protocol.ErrSignature
-		}
-		if kind.HasMembers() {
-			m, err := s.member(cmd)
-			if err != nil {
-				return err
-			}
-			member = m
-		}
+	if !kind.NeedsSignature() {
+		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
-	if isView(cmd.Channel) {
-		if err := s.subscribeView(cmd); err != nil {
-			return err
-		}
-	} else if err := s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, member); err != nil {
+	return s.subscribeSigned(cmd, kind, filter)
+}
+
+// subscribeSigned is for channels that only the app lets anybody into.
+func (s *Session) subscribeSigned(cmd *protocol.Command, kind channel.Kind, filter *protocol.Filter) *protocol.Error {
+	key, err := s.verify(cmd.Auth, func(p auth.Proof, secret string) bool {
+		return p.VerifyChannel(secret, s.channels.ID().String(), cmd.Channel, cmd.ChannelData)
+	})
+	if err != nil {
 		return err
 	}
-	if kind.NeedsSignature() {
-		s.unauthorized = 0
+	var member protocol.Member
+	if kind.HasMembers() {
+		if member, err = s.member(cmd); err != nil {
+			return err
+		}
 	}
+	if err := s.signedBy(key, cmd.Channel); err != nil {
+		return err
+	}
+	if isView(cmd.Channel) {
+		err = s.subscribeView(cmd)
+	} else {
+		err = s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, member, filter)
+	}
+	if err != nil {
+		if !s.isSubscribed(cmd.Channel) {
+			s.unsigned(cmd.Channel)
+		}
+		return err
+	}
+	s.unauthorized = 0
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"errors"
 	"strconv"
 	"unicode/utf8"
 
@@ -30,7 +31,8 @@ type Session struct {
 // extra is what most connections never need: they only listen to channels.
 type extra struct {
 	messages, clientEvents limit.Window
-	views                  *views // nil until a view is subscribed to
+	views                  *views            // nil until a view is subscribed to
+	signers                map[string]string // keys other than that of the scope, by what they signed: a channel, or the sign-in
 }
 
 func (s *Session) more() *extra {
@@ -43,6 +45,7 @@ func (s *Session) more() *extra {
 var (
 	_ socket.Handler  = (*Session)(nil)
 	_ session.Session = (*Session)(nil)
+	_ session.Leaver  = (*Session)(nil)
 	_ channel.Replier = (*Session)(nil)
 )
 
@@ -77,14 +80,36 @@ func (s *Session) Drained(*socket.Conn) {
 	s.resumeViews()
 }
 
-// Closed frees the quota at once, then does what a leave does.
+// Closed frees the quota and the place in the hub at once, so that nothing is written to the
+// dead. The rest waits for its turn (pusher-protocol 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
-	s.face.Ended(s.app, reason)
-	defer s.face.Remove(&s.link)
 	defer s.rescue()
-	defer s.o.Channels.Leave(&s.channels) // last, because it takes the connection off the hub
-	s.leaveViews()
+	defer s.face.Leave(s)
+	s.face.Ended(s.app, reason)
+	s.channels.Detach()
+	s.noteForced(s.conn, reason)
+	s.unsignAll()
+	s.proxied.forget(s)
 }
+
+// Leave does what an unsubscribe does, for everything.
+func (s *Session) Leave() error {
+	defer s.face.Remove(&s.link)
+	return errors.Join(s.guarded(s.leaveViews), s.guarded(s.leaveChannels))
+}
+
+// guarded runs a part of the leave. If it panics, the other parts happen all the same.
+func (s *Session) guarded(leave func() error) (err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			s.face.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
+			err = session.ErrPanicked
+		}
+	}()
+	return leave()
+}
+
+func (s *Session) leaveChannels() error { return s.o.Channels.Leave(&s.channels) }
 
 // Restart tells the client that the server is going down.
 func (s *Session) Restart() { s.conn.Close(s.restart) }
@@ -112,7 +137,22 @@ func (s *Session) replyError(channel string, e *protocol.Error) {
 }
 
 // close ends the connection for e.
-func (s *Session) close(e *protocol.Error) { s.conn.Close(s.farewell(e)) }
+func (s *Session) close(e *protocol.Error) {
+	if s.conn.Close(s.farewell(e)) {
+		s.face.Forced(s, strconv.Itoa(e.Code), e.Message)
+	}
+}
+
+// noteForced accounts for a close by the server that was not told of where it was decided: by
+// the socket, or with locks held.
+func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
+	switch code := c.CloseCode(); {
+	case reason == socket.ReasonProtocol && code != 0:
+		s.face.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
+	case code == s.endpoint.SlowConsumer.Code:
+		s.face.Forced(s, strconv.Itoa(code), s.endpoint.SlowConsumer.Reason)
+	}
+}
 
 // rescue is deferred at the edge of a connection: a panic costs this connection, not the
 // server.

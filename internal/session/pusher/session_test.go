@@ -112,10 +112,12 @@ func newStack(t *testing.T, change func(*face.Options), wrap func(*bus.Local) bu
 	if change != nil {
 		change(&o)
 	}
+	s.sessions = o.Registry
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = h.Run(ctx) })
 	running.Go(func() { _ = sockets.Run(ctx) })
+	running.Go(func() { _ = s.sessions.Run(ctx) })
 	running.Go(func() { _ = s.entities.Run(ctx, s.views) })
 	server := httptest.NewServer(face.New(o))
 	s.addr = server.Listener.Addr().String()

@@ -12,6 +12,7 @@ package pusher
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/view"
@@ -45,6 +47,8 @@ type Options struct {
 	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher-protocol 1.3)
 	MaxSnapshotRows int  // of a view; may be zero: unlimited
 
+	Filters pusher.FilterLimits // may be zero: filters mean nothing
+
 	Connects limit.Rate                 // of one client address; may be zero: unlimited
 	ClientIP func(*http.Request) string // after trusted proxies; may be nil without Connects
 	IsSecure func(*http.Request) bool   // over TLS; may be nil: where this server speaks it
@@ -65,14 +69,18 @@ type Sessions struct {
 	pong     []byte
 	restart  socket.Farewell
 
+	signed  signed
+	proxied proxied
+
 	mu     sync.Mutex
-	scopes map[string]*scope // by app id; guarded by mu
+	scopes map[string]*scope // by key; guarded by mu
 }
 
-// scope is what the sessions of one app share. It is immutable.
+// scope is what the sessions that were opened by one key of an app share. It is immutable.
 type scope struct {
 	*Sessions
 	app *app.App
+	key string
 }
 
 // New makes the face of one node.
@@ -94,17 +102,24 @@ func New(o Options) *Sessions {
 	return ss
 }
 
-// scopeOf finds or makes the scope of an app. One whose settings have changed gets a new
-// one: its older sessions keep theirs.
-func (ss *Sessions) scopeOf(a *app.App) *scope {
+// scopeOf finds or makes the scope of an app and one of its keys. One whose settings have
+// changed gets a new one: its older sessions keep theirs.
+func (ss *Sessions) scopeOf(a *app.App, key string) *scope {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	s := ss.scopes[a.ID]
+	s := ss.scopes[key]
 	if s == nil || s.app != a {
-		s = &scope{Sessions: ss, app: a}
-		ss.scopes[a.ID] = s
+		s = &scope{Sessions: ss, app: a, key: key}
+		ss.scopes[key] = s
 	}
 	return s
+}
+
+// forgetScopes lets go of scopes of which there will be no more sessions.
+func (ss *Sessions) forgetScopes(isGone func(*scope) bool) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	maps.DeleteFunc(ss.scopes, func(_ string, s *scope) bool { return isGone(s) })
 }
 
 // farewell is how a connection is closed for e: the error frame, then the same code.

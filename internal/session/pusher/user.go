@@ -14,8 +14,11 @@ func (s *Session) signIn(cmd *protocol.Command) {
 		s.replyError("", protocol.ErrSignInOff)
 		return
 	}
-	if !auth.VerifyUser(s.app.Key, s.app.Secret, cmd.Auth, s.channels.ID().String(), cmd.ChannelData) {
-		s.refuseSignIn(protocol.ErrSignIn)
+	key, err := s.verify(cmd.Auth, func(p auth.Proof, secret string) bool {
+		return p.VerifyUser(secret, s.channels.ID().String(), cmd.ChannelData)
+	})
+	if err != nil {
+		s.refuseSigner(err)
 		return
 	}
 	u, err := channel.ParseUser(cmd.ChannelData)
@@ -23,13 +26,45 @@ func (s *Session) signIn(cmd *protocol.Command) {
 		s.refuseSignIn(err)
 		return
 	}
-	if err := s.o.Channels.SignIn(s.face.Context(), &s.channels, &u); err != nil {
+	if err := s.signInAs(&u, key); err != nil {
 		s.replyError("", err)
 		return
 	}
 	s.unauthorized = 0
 	if u.WatchlistErr != nil && s.app.Features.Watchlists {
 		s.replyError("", u.WatchlistErr)
+	}
+}
+
+// signInAs makes s a connection of the user. A key that was revoked meanwhile ends s.
+func (s *Session) signInAs(u *channel.User, key string) *protocol.Error {
+	was, wasSigned := s.signer(signInSubject)
+	if err := s.signedBy(key, signInSubject); err != nil {
+		s.close(protocol.ErrKeyRevoked)
+		return err
+	}
+	err := s.o.Channels.SignIn(s.face.Context(), &s.channels, u)
+	if err == nil {
+		return nil
+	}
+	s.unsigned(signInSubject)
+	if wasSigned { // it is still who it was
+		if s.signedBy(was, signInSubject) != nil {
+			s.close(protocol.ErrKeyRevoked)
+		}
+	}
+	return err
+}
+
+// refuseSigner refuses a sign-in that verify has found no good.
+func (s *Session) refuseSigner(e *protocol.Error) {
+	switch {
+	case e.Code == protocol.ErrInternal.Code:
+		s.replyError("", e)
+	case e == protocol.ErrSignature:
+		s.refuseSignIn(protocol.ErrSignIn)
+	default:
+		s.refuseSignIn(protocol.ErrSignIn.Withf("%s", e.Message))
 	}
 }
 

@@ -145,10 +145,11 @@ func (s *Session) resumeViews() {
 	}
 }
 
-func (s *Session) leaveViews() {
+func (s *Session) leaveViews() error {
 	if v := s.watching(); v != nil {
 		s.o.Views.Leave(&v.Connection)
 	}
+	return nil
 }
 
 // IsCongested reports whether no more of a snapshot should be sent now.

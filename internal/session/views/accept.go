@@ -22,36 +22,45 @@ import (
 // closes.
 func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ss.o.Draining() {
-		ss.reject(w, r, protocol.IssueDraining)
+		ss.reject(w, r, nil, protocol.IssueDraining)
 		return
 	}
 	if status, hint := websocket.CheckUpgrade(r); status != 0 {
-		ss.face.RefusedBy(strconv.Itoa(status))
+		ss.refused(r, nil, strconv.Itoa(status), hint)
 		session.AnswerPlain(w, status, hint)
 		return
 	}
 	a, issue := ss.lookUp(r.Context(), r.URL.EscapedPath())
 	if issue != nil {
-		ss.reject(w, r, issue)
+		ss.reject(w, r, a, issue)
 		return
 	}
 	h := ss.newHandshake(r, a)
 	if issue := h.admit(r.Context()); issue != nil {
-		ss.reject(w, r, issue)
+		ss.reject(w, r, a, issue)
 		return
 	}
 	conn, err := ss.o.Sockets.Upgrade(w, r, &ss.endpoint)
 	if err != nil { // answered by Upgrade
-		ss.face.RefusedBy("400")
+		ss.refused(r, a, "400", err.Error())
 		h.dismiss()
 		return
 	}
-	h.welcome(conn)
+	h.welcome(conn) //nolint:contextcheck // the connection outlives its request
 }
 
-// reject answers as live-views 1.6 has it.
-func (ss *Sessions) reject(w http.ResponseWriter, r *http.Request, i *protocol.Issue) {
-	ss.face.Refused(r, i.Code, i.Message)
+// refused accounts for a refusal. a is nil when the app is not known.
+func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
+	refusal := session.Refusal{Code: code, Why: why, ClientIP: ss.o.ClientIP(r)}
+	if a != nil {
+		refusal.AppID = a.ID
+	}
+	ss.face.Refused(&refusal)
+}
+
+// reject answers as live-views 1.6 has it. a is nil when the app is not known.
+func (ss *Sessions) reject(w http.ResponseWriter, r *http.Request, a *app.App, i *protocol.Issue) {
+	ss.refused(r, a, i.Code, i.Message)
 	body := views.AppendRejection(nil, i)
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
@@ -84,7 +93,7 @@ func (ss *Sessions) lookUp(ctx context.Context, path string) (*app.App, *protoco
 		ss.o.Log.Error("app lookup failed", "err", err)
 		return nil, protocol.IssueInternal
 	case !a.Enabled:
-		return nil, protocol.IssueAppDisabled
+		return a, protocol.IssueAppDisabled
 	}
 	return a, nil
 }

@@ -45,7 +45,7 @@ func (s *Session) allowMessage(now time.Time) bool {
 func (s *Session) endOverLimit(wait time.Duration) {
 	i := protocol.IssueRateLimit.Withf("Too many messages on this connection").After(wait)
 	s.face.Reported(i.Code)
-	s.conn.Close(s.farewell(i, closePolicy, views.CloseReason(i, "too many messages")))
+	s.end(s.farewell(i, closePolicy, views.CloseReason(i, "too many messages")), i.Code)
 }
 
 // subscribe takes the steps of live-views 3.4.

@@ -110,10 +110,11 @@ func auditAttempt(l *audit.Log, s audit.Source, issue *protocol.Issue) {
 
 // reserve takes a place under every limit on handshakes, or none. Subjects, metering keys
 // and origins belong to an app, addresses to everybody. Those whom the open authenticator
-// admits have no identity in common that could be limited: only their addresses count.
+// admits have no identity in common that could be limited: only their addresses count. The
+// addresses of one IPv6 site count as one (pusher-protocol 7.3).
 func (h *handshake) reserve() *limit.Refusal {
 	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.face.Now()
-	ip := h.credentials.ClientIP
+	ip := limit.Address(h.credentials.ClientIP).String()
 	of := func(name string) string { return h.app.ID + "\x00" + name }
 	hasIdentity := !isAnonymous(p)
 	r := &h.places
@@ -149,6 +150,7 @@ func (h *handshake) welcome(conn *socket.Conn) {
 	s.views.Init(h.app.ID, &s.subscriber, s)
 	h.face.Add(&s.link, s)
 	s.out.established(h.r.RemoteAddr)
+	s.checkAdmission()
 	s.checkRevoked() // now that Revoked would find it
 	s.setTimer(h.face.Now())
 	conn.Start(s)

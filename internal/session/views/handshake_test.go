@@ -184,6 +184,42 @@ func TestH40ConnectionsPerAddress(t *testing.T) {
 	s.connect(t, "").wantSilence()
 }
 
+func TestAddressesOfOneSiteAreLimitedTogether(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*settings){
+		"connections": func(o *settings) { o.Limits.MaxConnectionsPerIP = 1 },
+		"handshakes":  func(o *settings) { o.Limits.HandshakesPerIP = limit.Rate{Max: 1, Per: time.Minute} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var from atomic.Value
+			s := newStack(t, func(o *settings) {
+				change(o)
+				o.ClientIP = func(*http.Request) string { return from.Load().(string) }
+			})
+			for _, step := range []struct {
+				address   string
+				isRefused bool
+			}{
+				{"2001:db8:1:2::1", false},
+				{"2001:db8:1:2:9::1", true},
+				{"2001:db8:1:3::1", false},
+				{"192.0.2.1", false},
+				{"::ffff:192.0.2.1", true},
+				{"192.0.2.2", false},
+			} {
+				from.Store(step.address)
+				if !step.isRefused {
+					s.connect(t, "")
+				} else if c, err := s.dial(t, path, nil); err == nil {
+					t.Errorf("%s: admitted", step.address)
+					c.Cut()
+				}
+			}
+		})
+	}
+}
+
 func TestConnectionsPerSubject(t *testing.T) {
 	t.Parallel()
 	limits := func(n int) map[string]any { return map[string]any{"max_connections": n} }

@@ -38,6 +38,9 @@ func (o *outlet) init(ss *Sessions, c *socket.Conn, g *grant) {
 	}
 }
 
+// Handler is the session that o belongs to; nil before it has begun and after its end.
+func (o *outlet) Handler() socket.Handler { return o.conn.Handler() }
+
 // IsCongested reports whether the hub should not write now.
 func (o *outlet) IsCongested(more int) bool { return o.conn.IsCongested(more) }
 
@@ -107,6 +110,13 @@ func (o *outlet) spendLocked(now time.Time, n int) bool {
 		o.face.Reported(protocol.IssueEgressLimit.Code)
 	}
 	return !o.isSpent
+}
+
+// hasSpent reports whether the budget has ended the connection.
+func (o *outlet) hasSpent() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.isSpent
 }
 
 // overdraw ends the connection, behind what was allowed. Only the first close counts.

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
@@ -8,6 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/token"
@@ -38,6 +40,7 @@ type Session struct {
 var (
 	_ socket.Handler  = (*Session)(nil)
 	_ session.Session = (*Session)(nil)
+	_ session.Leaver  = (*Session)(nil)
 	_ view.Replier    = (*Session)(nil)
 )
 
@@ -74,7 +77,7 @@ func (s *Session) Timeout(c *socket.Conn) {
 	case s.grant().hasExpired(now):
 		s.expire()
 	case c.IdleFor() >= s.o.IdleTimeout:
-		c.Close(s.idle)
+		s.end(s.idle, views.CodeOf(s.idle.Reason))
 	default:
 		s.out.flush(&s.views)
 		s.setTimer(now)
@@ -87,15 +90,29 @@ func (s *Session) Drained(*socket.Conn) {
 	s.o.Views.Resume(&s.views)
 }
 
-// Closed frees every place at once, then does what a leave does.
+// Closed frees every place at once, that in the hub too, so that nothing is written to the
+// dead. The rest waits for its turn (pusher-protocol 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
+	defer s.rescue()
+	defer s.face.Leave(s)
 	s.places.Release()
 	s.face.Ended(s.app, reason)
-	defer s.face.Remove(&s.link)
-	defer s.rescue()
-	s.o.Views.Leave(&s.views)
 	s.subscriber.Detach()
+	s.noteForced(s.conn, reason)
+}
+
+// Leave does what an unsubscribe does, for everything, and tells metering.
+func (s *Session) Leave() (err error) {
+	defer s.face.Remove(&s.link)
+	defer func() {
+		if e := recover(); e != nil {
+			s.face.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
+			err = session.ErrPanicked
+		}
+	}()
+	s.o.Views.Leave(&s.views)
 	s.out.ended(&s.views)
+	return nil
 }
 
 // Restart tells the client that the server is going down.
@@ -113,14 +130,14 @@ func (s *Session) setTimer(now time.Time) {
 // expire ends a session whose token is over (live-views 1.8).
 func (s *Session) expire() {
 	s.face.Reported(protocol.IssueTokenExpired.Code)
-	s.conn.Close(s.expired)
+	s.end(s.expired, protocol.IssueTokenExpired.Code)
 }
 
 // checkRevoked ends a session whose token was revoked while it was being verified, before
 // Revoked could find it.
 func (s *Session) checkRevoked() {
 	if p := s.grant().principal; p.ID != "" && s.o.IsRevoked(s.app.ID, p.ID) {
-		s.conn.Close(s.revoked)
+		s.end(s.revoked, protocol.IssueTokenExpired.Code)
 	}
 }
 
@@ -157,6 +174,27 @@ func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }
 func (s *Session) issue(i *protocol.Issue) {
 	s.face.Reported(i.Code)
 	s.Reply(&protocol.Message{Kind: protocol.MessageIssue, Issue: i})
+}
+
+// end closes the connection, and says so to operators under a code of a bounded set.
+func (s *Session) end(f socket.Farewell, code string) {
+	if s.conn.Close(f) {
+		s.face.Forced(s, code, f.Reason)
+	}
+}
+
+// noteForced accounts for a close by the server that was not told of where it was decided: by
+// the socket, or with locks held.
+func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
+	code := c.CloseCode()
+	switch {
+	case reason == socket.ReasonProtocol && code != 0:
+		s.face.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
+	case code == closeTryAgain && s.out.hasSpent():
+		s.face.Forced(s, protocol.IssueEgressLimit.Code, views.CloseThrottled)
+	case code == closeTryAgain:
+		s.face.Forced(s, views.CodeOf(views.CloseSlowConsumer), views.CloseSlowConsumer)
+	}
 }
 
 // rescue is deferred at the edge of a connection: a panic costs this connection, not the

@@ -73,7 +73,7 @@ type Sessions struct {
 	endpoint socket.Endpoint
 	counters counters
 
-	expired, revoked, idle, spent, restart socket.Farewell
+	expired, revoked, idle, spent, restart, ended, disabled socket.Farewell
 }
 
 // counters are what handshakes are limited by.
@@ -106,8 +106,15 @@ func New(o Options) *Sessions {
 	ss.endpoint.SlowConsumer = socket.Farewell{Code: closeTryAgain, Reason: views.CloseSlowConsumer}
 	ss.expired = ss.farewell(protocol.IssueTokenExpired, closePolicy, views.CloseReason(protocol.IssueTokenExpired, "session expired"))
 	ss.spent = ss.farewell(protocol.IssueEgressLimit, closeTryAgain, views.CloseThrottled)
+	ss.ended = socket.Farewell{Code: closePolicy, Reason: closeTerminated}
+	disabled := protocol.IssueAppDisabled
+	ss.disabled = ss.farewell(disabled, closePolicy, views.CloseReason(disabled, disabled.Message))
 	return ss
 }
+
+// closeTerminated is the reason of a close after which clients are to stay away: it is the
+// word quota, behind a code, that keeps them from coming back (live-views 1.8).
+const closeTerminated = "terminated: the connection has no quota any more"
 
 // Codes of the closes of live-views 1.8. The words of their reasons are chosen with care:
 // clients decide by them whether they come back.
@@ -130,7 +137,7 @@ func (ss *Sessions) farewell(i *protocol.Issue, code int, reason string) socket.
 func (ss *Sessions) Revoked(appID, tokenID string) {
 	for _, other := range ss.face.All() {
 		if s, ok := other.(*Session); ok && s.app.ID == appID && s.grant().principal.ID == tokenID {
-			s.conn.Close(ss.revoked)
+			s.end(ss.revoked, protocol.IssueTokenExpired.Code)
 		}
 	}
 }

@@ -8,6 +8,7 @@
 //	conn a                               connect; the greeting is read
 //	dial b /app/none?protocol=7          connect; nothing is read. "+ WHAT" sends at once
 //	> a subscribe prices                 send: a shorthand or the JSON of a frame
+//	> a subscribe prices for tick,trade  ... to these events alone
 //	> a signin {"id":"u-9"}              sign in as this user, signed
 //	< a signedin {"id":"u-9"}            ... and the success, with exactly this text
 //	< a watchlist online u-3             who of the watchlist is there; "offline u-7" may follow
@@ -49,7 +50,8 @@
 // Shorthands leave _seq out, unless it is written. In JSON, text in single quotes is a
 // string that holds JSON: 'x' is sent escaped and compared by meaning. {{a}} is the socket
 // id of connection a, {{auth a CHANNEL}} a signature for it, {{AUTH a CHANNEL}} the same in
-// capitals, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
+// capitals, {{auth-by KEY SECRET a CHANNEL}} one by another key and {{user-auth-by KEY SECRET a
+// USER_DATA}} one for a sign-in, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
 // {{fill 9}} nine letters, {{any}} matches any text, {{any-number}} any above zero and
 // {{socket-id}} any socket id.
 //

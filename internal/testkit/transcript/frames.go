@@ -70,8 +70,10 @@ func frame(event, channel string, data any) string {
 	return string(b)
 }
 
-// subscribe reads "CHANNEL", "CHANNEL as USER [INFO]" or "CHANNEL CHANNEL_DATA", and signs.
+// subscribe reads "CHANNEL", "CHANNEL as USER [INFO]" or "CHANNEL CHANNEL_DATA", then perhaps
+// "for EVENT,EVENT", and signs.
 func (c *conn) subscribe(rest string) string {
+	rest, events, isFiltered := strings.Cut(rest, " for ")
 	channel, channelData := word(rest)
 	if member, ok := strings.CutPrefix(channelData, "as "); ok {
 		user, info := word(member)
@@ -80,7 +82,10 @@ func (c *conn) subscribe(rest string) string {
 			channelData = `{"user_id":"` + user + `","user_info":` + info + `}`
 		}
 	}
-	data := map[string]string{"channel": channel}
+	data := map[string]any{"channel": channel}
+	if isFiltered {
+		data["filter"] = map[string][]string{"events": strings.Split(events, ",")}
+	}
 	if channelData != "" {
 		data["channel_data"] = channelData
 	}
@@ -223,6 +228,18 @@ func (r *runner) value(name string) (string, error) {
 			signature = strings.ToUpper(signature)
 		}
 		return key + ":" + signature, nil
+	case "auth-by", "user-auth-by": // KEY SECRET CONN CHANNEL, or KEY SECRET CONN and user_data
+		key, rest := word(rest)
+		secret, rest := word(rest)
+		who, what := word(rest)
+		c, err := r.conn(who)
+		if err != nil {
+			return "", err
+		}
+		if verb == "user-auth-by" {
+			what = ":user::" + strings.TrimSpace(what) // there may be a space before the end, which is braces, too
+		}
+		return key + ":" + testkit.SignWith(secret, c.id+":"+what), nil
 	}
 	c, err := r.conn(name)
 	if err != nil {

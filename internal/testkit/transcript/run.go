@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,24 +29,36 @@ func Run(t *testing.T, dir string, rewrite bool) {
 		t.Fatalf("no transcripts in %s (%v)", dir, err)
 	}
 	for _, path := range files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := parse(path, string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			t.Cleanup(func() { s.save(t, rewrite) })
-			for _, c := range s.cases {
-				t.Run(c.name, func(t *testing.T) {
-					t.Parallel()
-					runCase(t, s, c, rewrite)
-				})
-			}
-		})
+		runFile(t, path, nil, rewrite)
 	}
+}
+
+// RunFile runs every case of one file with settings that go before those of the cases.
+func RunFile(t *testing.T, path string, settings ...string) {
+	t.Helper()
+	runFile(t, path, settings, false)
+}
+
+func runFile(t *testing.T, path string, settings []string, rewrite bool) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := parse(path, string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+		t.Cleanup(func() { s.save(t, rewrite) })
+		for _, c := range s.cases {
+			c.settings = slices.Concat(settings, c.settings)
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				runCase(t, s, c, rewrite)
+			})
+		}
+	})
 }
 
 func (s *script) save(t *testing.T, rewrite bool) {

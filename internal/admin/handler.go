@@ -1,0 +1,241 @@
+// Package admin is the signed HTTP API below /admin, by which operators list, create, change,
+// disable and delete apps, and their keys, while the server runs.
+//
+// A request is signed as those of the HTTP API of an app (pusher-protocol 5.2), with the
+// credentials of the operator; one that changes something is heeded once. The answer to a
+// change is sent when the change is stored and in force on this node. Secrets are in no answer
+// but that which made them, and never in the log, which gets one line for each change.
+//
+// It must never know how apps are kept or parsed: the directory does. It starts no goroutine.
+package admin
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/directory"
+	"github.com/millrace/millrace/internal/limit"
+)
+
+// Apps is what the API asks of the directory; see [directory.Directory].
+type Apps interface {
+	List() []directory.Entry
+	Get(id string) (directory.Entry, error)
+	Create(ctx context.Context, document []byte) (directory.Entry, app.Credential, error)
+	Change(ctx context.Context, id string, version uint64, patch []byte) (directory.Entry, error)
+	Delete(ctx context.Context, id string, version uint64) error
+	AddKey(ctx context.Context, id string, version uint64, c app.Credential) (directory.Entry, app.Credential, error)
+	RemoveKey(ctx context.Context, id string, version uint64, key string) (directory.Entry, error)
+	Rotate(ctx context.Context, id string, version uint64) (directory.Entry, app.Credential, error)
+	Import(ctx context.Context, documents [][]byte, dryRun bool) ([]directory.Outcome, error)
+}
+
+var _ Apps = (*directory.Directory)(nil)
+
+const (
+	defaultMaxBody = 10 << 20
+	bodyTimeout    = 30 * time.Second
+)
+
+// Options of a handler. Apps, Key and Secret are required; other zero fields mean the default.
+type Options struct {
+	Apps        Apps
+	Key, Secret string // of the operator
+
+	// Import reads the apps of other servers: documents and warnings, or no documents and
+	// what is wrong. Without it the route does not exist.
+	Import func(document []byte) (documents [][]byte, problems []directory.Problem)
+	// Rotated is told of keys of apps that are new or gone: either may be empty.
+	Rotated func(oldKey, newKey string)
+
+	ClientIP func(*http.Request) string // after trusted proxies; default its peer
+	Requests limit.Rate                 // of one client address; the zero value does not bound them
+	MaxBody  int64                      // bytes of a request body; default 10 MB
+	Now      func() time.Time           // default time.Now
+	Log      *slog.Logger               // default none
+	Metrics  *Metrics                   // default unregistered
+}
+
+type handler struct {
+	o       Options
+	clients *limit.Fixed[netip.Addr] // nil: unlimited
+	seen    seen
+}
+
+// New makes the handler. It compares raw paths: put no mux before it that cleans them.
+func New(o Options) http.Handler {
+	if o.Rotated == nil {
+		o.Rotated = func(_, _ string) {}
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = peer
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = defaultMaxBody
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return &handler{o: o, clients: limit.NewFixed[netip.Addr](o.Requests, 0)}
+}
+
+// peer is the address at the other end of the connection.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// call is one request under way.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	path   string // raw
+	target target
+	query  auth.Params
+	body   []byte
+	ip     string
+}
+
+// ServeHTTP applies the checks in the order of the HTTP API (pusher-protocol 5.1): the
+// client's limit, route, method, body size, signature, then what the route wants.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{w: w, r: r, path: rawPath(r), ip: h.o.ClientIP(r)}
+	f := h.serve(r.Context(), c)
+	if f != nil {
+		f.write(w)
+	}
+	h.o.Metrics.observe(c.target.route, f)
+}
+
+func (h *handler) serve(ctx context.Context, c *call) *failure {
+	now := h.o.Now()
+	if f := h.admit(c, now); f != nil {
+		return f
+	}
+	t, ok := match(c.path)
+	if !ok || t.isImport() && h.o.Import == nil {
+		return fail(codeNotFound, "There is nothing here")
+	}
+	c.target = t
+	if !c.target.choose(c.r.Method) {
+		f := fail(codeMethod, "This method is not allowed here; use "+t.methods())
+		f.allow = t.methods()
+		return f
+	}
+	if f := h.readBody(c); f != nil {
+		return f
+	}
+	if f := h.authenticate(c, now); f != nil {
+		return f
+	}
+	return h.dispatch(ctx, c)
+}
+
+// admit counts a request against the limit of its client's address (pusher-protocol 7.3).
+func (h *handler) admit(c *call, now time.Time) *failure {
+	if h.clients == nil {
+		return nil
+	}
+	count, ok := h.clients.Allow(limit.Address(c.ip), now)
+	reset := strconv.Itoa(int((count.Reset + time.Second - 1) / time.Second))
+	header := c.w.Header()
+	header.Set("X-RateLimit-Limit", strconv.Itoa(count.Max))
+	header.Set("X-RateLimit-Remaining", strconv.Itoa(count.Left))
+	header.Set("X-RateLimit-Reset", reset)
+	if ok {
+		return nil
+	}
+	header.Set("Retry-After", reset)
+	return fail(codeRate, "Too many requests from this address; try again in "+reset+" s")
+}
+
+// readBody reads the whole body, or fails as soon as it is too large.
+func (h *handler) readBody(c *call) *failure {
+	if c.r.Body == nil {
+		return nil
+	}
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // or the listener has one
+	var err error
+	if c.r.ContentLength > h.o.MaxBody {
+		c.w.Header().Set("Connection", "close")
+	} else if c.body, err = io.ReadAll(io.LimitReader(c.r.Body, h.o.MaxBody+1)); err != nil {
+		return fail(codeInvalid, "The body could not be read")
+	}
+	if max(c.r.ContentLength, int64(len(c.body))) > h.o.MaxBody {
+		c.body = nil
+		return fail(codeTooLarge, "The body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes")
+	}
+	return nil
+}
+
+// authenticate checks the signature, and that a request which changes something is new.
+func (h *handler) authenticate(c *call, now time.Time) *failure {
+	if err := auth.ParseQuery(&c.query, c.r.URL.RawQuery); err != nil {
+		return fail(codeAuth, err.Error())
+	}
+	if c.query.Key() != h.o.Key {
+		return fail(codeAuth, "auth_key is missing or not that of the operator")
+	}
+	signed := auth.Request{Method: c.r.Method, Path: c.path, Body: c.body}
+	if err := auth.VerifyRequest(signed, &c.query, h.o.Secret, now); err != nil {
+		return fail(codeAuth, err.Error())
+	}
+	if c.r.Method == http.MethodGet {
+		return nil
+	}
+	signature, _ := c.query.Get("auth_signature")
+	switch h.seen.add(signature, now) {
+	case seenBefore:
+		return fail(codeAuth, "This signed request has been heeded already; sign it again, with another value of the parameter nonce")
+	case seenFull:
+		return fail(codeRate, "Too many changes; try again later")
+	default:
+		return nil
+	}
+}
+
+// version is what If-Match says; AnyVersion without it.
+func (c *call) version() (uint64, *failure) {
+	text := c.r.Header.Get("If-Match")
+	if text == "" || text == "*" {
+		return directory.AnyVersion, nil
+	}
+	n, err := strconv.ParseUint(strings.Trim(text, `"`), 10, 64)
+	if err != nil || n == directory.AnyVersion {
+		return 0, fail(codePrecondition, "If-Match must be the ETag of the app")
+	}
+	return n, nil
+}
+
+// rawPath is the path as it stands on the request line, which is what is signed.
+func rawPath(r *http.Request) string {
+	if !strings.HasPrefix(r.RequestURI, "/") { // a proxy's absolute form, or a request made by hand
+		return r.URL.EscapedPath()
+	}
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	return path
+}
+
+func unescape(s string) (string, bool) {
+	text, err := url.PathUnescape(s)
+	return text, err == nil && text != ""
+}

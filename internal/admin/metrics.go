@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics of one handler.
+type Metrics struct {
+	requests *prometheus.CounterVec
+}
+
+// NewMetrics makes the metrics of package admin and registers them unless r is nil.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_admin_requests_total",
+			Help: "Requests to the admin API, by route and by the status of refusals; 2xx are those that were heeded.",
+		}, []string{"route", "status"}),
+	}
+	if r != nil {
+		r.MustRegister(m.requests)
+	}
+	return m
+}
+
+func (m *Metrics) observe(r route, f *failure) {
+	status := "2xx"
+	if f != nil {
+		status = strconv.Itoa(f.code.status())
+	}
+	m.requests.WithLabelValues(r.String(), status).Inc()
+}

@@ -1,0 +1,356 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+)
+
+// AppsCmd changes the apps of a running server by its admin API.
+type AppsCmd struct {
+	List      AppsListCmd      `cmd:"" help:"List the apps of a running server."`
+	Show      AppsShowCmd      `cmd:"" help:"Show an app."`
+	Create    AppsCreateCmd    `cmd:"" help:"Create an app."`
+	Set       AppsSetCmd       `cmd:"" help:"Change settings of an app: max_connections=100, or max_connections= for the default."`
+	Enable    AppsEnableCmd    `cmd:"" help:"Turn an app on."`
+	Disable   AppsDisableCmd   `cmd:"" help:"Turn an app off; its connections are closed."`
+	Delete    AppsDeleteCmd    `cmd:"" help:"Delete an app; its connections are closed."`
+	AddKey    AppsAddKeyCmd    `cmd:"" help:"Give an app a further key, and print it with its secret."`
+	RevokeKey AppsRevokeKeyCmd `cmd:"" help:"Revoke a key of an app; connections that use it are closed."`
+	Rotate    AppsRotateCmd    `cmd:"" help:"Give an app a new key of its own, and print it with its secret. The old one stays valid until it is revoked."`
+	Import    AppsImportCmd    `cmd:"" help:"Import the apps of Sockudo, Soketi or Pusher from a JSON file."`
+}
+
+// AppsListCmd lists apps.
+type AppsListCmd struct {
+	AdminFlags `embed:""`
+}
+
+// listedApp is an app as the server shows it.
+type listedApp struct {
+	ID, Source string
+	Served     bool
+	Version    uint64
+	App        struct {
+		Key     string
+		Enabled *bool
+		Keys    []struct{ Key string }
+	}
+	Problems []adminProblem
+}
+
+func (a *listedApp) state() string {
+	switch {
+	case !a.Served:
+		return "invalid"
+	case a.App.Enabled != nil && !*a.App.Enabled:
+		return "disabled"
+	default:
+		return "enabled"
+	}
+}
+
+// Run prints a line for each app.
+func (c *AppsListCmd) Run(ctx context.Context, env *Env) error {
+	text, err := c.ask(ctx, env, http.MethodGet, "/apps", nil)
+	if err != nil || c.JSON {
+		return c.printed(env, text, err)
+	}
+	var list struct{ Apps []listedApp }
+	if err := json.Unmarshal(text, &list); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tSTATE\tSOURCE\tKEYS")
+	for _, a := range list.Apps {
+		keys := []string{a.App.Key}
+		for _, k := range a.App.Keys {
+			keys = append(keys, k.Key)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.ID, a.state(), a.Source, strings.Join(keys, " "))
+		for _, p := range a.Problems {
+			fmt.Fprintf(w, "  %s\n", p)
+		}
+	}
+	return w.Flush()
+}
+
+// ask sends a request and gives back the answer.
+func (f *AdminFlags) ask(ctx context.Context, env *Env, method, path string, body any) ([]byte, error) {
+	c, err := f.client(env)
+	if err != nil {
+		return nil, err
+	}
+	var text []byte
+	if body != nil {
+		if text, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	return c.do(ctx, method, path, url.Values{}, text)
+}
+
+// printed prints an answer as it is, or fails with err.
+func (f *AdminFlags) printed(env *Env, text []byte, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = env.Stdout.Write(text)
+	return err
+}
+
+// oneApp is the argument of commands about one app.
+type oneApp struct {
+	AdminFlags `embed:""`
+
+	ID string `arg:"" help:"App id."`
+}
+
+func (a *oneApp) path(more ...string) string {
+	segments := []string{"/apps", url.PathEscape(a.ID)}
+	for _, segment := range more {
+		segments = append(segments, url.PathEscape(segment))
+	}
+	return strings.Join(segments, "/")
+}
+
+// change sends a request and says in one line what it has done.
+func (a *oneApp) change(ctx context.Context, env *Env, method, path string, body any, done string) error {
+	text, err := a.ask(ctx, env, method, path, body)
+	if err != nil || a.JSON {
+		return a.printed(env, text, err)
+	}
+	if _, err := fmt.Fprintf(env.Stdout, "%s app %s\n", done, a.ID); err != nil {
+		return err
+	}
+	var made struct{ Key, Secret, Rights string }
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &made); err != nil {
+			return fmt.Errorf("the answer: %w", err)
+		}
+	}
+	if made.Secret == "" {
+		return nil
+	}
+	_, err = fmt.Fprintf(env.Stdout, "key     %s\nsecret  %s\nrights  %s\nThe secret is not shown again.\n", made.Key, made.Secret, made.Rights)
+	return err
+}
+
+// AppsShowCmd shows one app.
+type AppsShowCmd struct {
+	oneApp `embed:""`
+}
+
+// Run prints the app, its secrets hidden.
+func (c *AppsShowCmd) Run(ctx context.Context, env *Env) error {
+	text, err := c.ask(ctx, env, http.MethodGet, c.path(), nil)
+	if err != nil || c.JSON {
+		return c.printed(env, text, err)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, text, "", "  "); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	_, err = pretty.WriteTo(env.Stdout)
+	return err
+}
+
+// AppsCreateCmd creates an app.
+type AppsCreateCmd struct {
+	oneApp `embed:""`
+
+	Key      string   `help:"Key; one is made without it." placeholder:"KEY"`
+	Secret   string   `help:"Secret; one is made without it." placeholder:"SECRET"`
+	Settings []string `arg:"" optional:"" help:"Settings, as key=value: client_events=true."`
+}
+
+// Run creates the app and prints its credentials.
+func (c *AppsCreateCmd) Run(ctx context.Context, env *Env) error {
+	document, err := settings(c.Settings)
+	if err != nil {
+		return err
+	}
+	for key, value := range document {
+		if value == nil {
+			delete(document, key) // the default
+		}
+	}
+	document["id"] = c.ID
+	for key, value := range map[string]string{"key": c.Key, "secret": c.Secret} {
+		if value != "" {
+			document[key] = value
+		}
+	}
+	return c.change(ctx, env, http.MethodPost, "/apps", document, "created")
+}
+
+// AppsSetCmd changes settings.
+type AppsSetCmd struct {
+	oneApp `embed:""`
+
+	Settings []string `arg:"" help:"Settings, as key=value; without a value the default."`
+}
+
+// Run changes the settings that are given.
+func (c *AppsSetCmd) Run(ctx context.Context, env *Env) error {
+	patch, err := settings(c.Settings)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, env, http.MethodPatch, c.path(), patch, "changed")
+}
+
+// settings reads key=value: a value that is JSON is that, any other a text, and none is nil.
+func settings(list []string) (map[string]any, error) {
+	table := map[string]any{}
+	for _, entry := range list {
+		key, text, ok := strings.Cut(entry, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("%q: write key=value", entry)
+		}
+		var value any
+		if text != "" && json.Unmarshal([]byte(text), &value) == nil {
+			table[key] = json.RawMessage(text)
+			continue
+		}
+		if table[key] = any(text); text == "" {
+			table[key] = nil
+		}
+	}
+	return table, nil
+}
+
+// AppsEnableCmd turns an app on.
+type AppsEnableCmd struct {
+	oneApp `embed:""`
+}
+
+// Run turns it on.
+func (c *AppsEnableCmd) Run(ctx context.Context, env *Env) error {
+	return c.change(ctx, env, http.MethodPatch, c.path(), map[string]bool{"enabled": true}, "enabled")
+}
+
+// AppsDisableCmd turns an app off.
+type AppsDisableCmd struct {
+	oneApp `embed:""`
+}
+
+// Run turns it off.
+func (c *AppsDisableCmd) Run(ctx context.Context, env *Env) error {
+	return c.change(ctx, env, http.MethodPatch, c.path(), map[string]bool{"enabled": false}, "disabled")
+}
+
+// AppsDeleteCmd deletes an app.
+type AppsDeleteCmd struct {
+	oneApp `embed:""`
+}
+
+// Run deletes it.
+func (c *AppsDeleteCmd) Run(ctx context.Context, env *Env) error {
+	return c.change(ctx, env, http.MethodDelete, c.path(), nil, "deleted")
+}
+
+// AppsAddKeyCmd adds a key.
+type AppsAddKeyCmd struct {
+	oneApp `embed:""`
+
+	Rights string `help:"What it may be used for: all, publish or read." enum:"all,publish,read" default:"all"`
+	Key    string `help:"Key; one is made without it." placeholder:"KEY"`
+	Secret string `help:"Secret; one is made without it." placeholder:"SECRET"`
+}
+
+// Run adds the key and prints it.
+func (c *AppsAddKeyCmd) Run(ctx context.Context, env *Env) error {
+	body := map[string]string{"rights": c.Rights, "key": c.Key, "secret": c.Secret}
+	return c.change(ctx, env, http.MethodPost, c.path("keys"), body, "added a key to")
+}
+
+// AppsRevokeKeyCmd revokes a key.
+type AppsRevokeKeyCmd struct {
+	oneApp `embed:""`
+
+	Key string `arg:"" help:"Key."`
+}
+
+// Run revokes the key.
+func (c *AppsRevokeKeyCmd) Run(ctx context.Context, env *Env) error {
+	return c.change(ctx, env, http.MethodDelete, c.path("keys", c.Key), nil, "revoked a key of")
+}
+
+// AppsRotateCmd gives an app a new key.
+type AppsRotateCmd struct {
+	oneApp `embed:""`
+}
+
+// Run makes the key and prints it.
+func (c *AppsRotateCmd) Run(ctx context.Context, env *Env) error {
+	return c.change(ctx, env, http.MethodPost, c.path("rotate"), nil, "rotated the key of")
+}
+
+// AppsImportCmd imports apps of other servers.
+type AppsImportCmd struct {
+	AdminFlags `embed:""`
+
+	DryRun bool   `help:"Only say what would be done."`
+	File   string `arg:"" help:"JSON file; - reads standard input."`
+}
+
+// importOutcome is what became of one app.
+type importOutcome struct {
+	ID, Result string
+	Problems   []adminProblem
+}
+
+// Run imports and prints a line for each app, and for each thing that could not be taken over.
+func (c *AppsImportCmd) Run(ctx context.Context, env *Env) error {
+	text, err := c.read()
+	if err != nil {
+		return err
+	}
+	admin, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	query := url.Values{}
+	if c.DryRun {
+		query.Set("dry_run", "true")
+	}
+	answer, err := admin.do(ctx, http.MethodPost, "/import", query, text)
+	if err != nil || c.JSON {
+		return c.printed(env, answer, err)
+	}
+	var result struct {
+		Apps     []importOutcome
+		Warnings []adminProblem
+	}
+	if err := json.Unmarshal(answer, &result); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	for _, w := range result.Warnings {
+		fmt.Fprintf(env.Stderr, "warning: %s\n", w)
+	}
+	for _, a := range result.Apps {
+		if _, err := fmt.Fprintf(env.Stdout, "%s\t%s\n", a.ID, a.Result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *AppsImportCmd) read() ([]byte, error) {
+	if c.File == "-" {
+		text, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		return text, nil
+	}
+	return os.ReadFile(c.File)
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/client"
+)
+
+// ConnectionsCmd looks after the open connections of an app, on the node that is asked.
+type ConnectionsCmd struct {
+	List  ConnectionsListCmd  `cmd:"" help:"List open connections."`
+	Show  ConnectionsShowCmd  `cmd:"" help:"Show one connection."`
+	Close ConnectionsCloseCmd `cmd:"" help:"Close a connection for good: its client does not come back by itself."`
+	Trace ConnectionsTraceCmd `cmd:"" help:"Make the server log every frame of a connection for a while."`
+}
+
+// ConnectionsListCmd lists connections.
+type ConnectionsListCmd struct {
+	operatorServer
+	Face    string `help:"Only those to channels, or to views." placeholder:"FACE" enum:"channels,views," default:""`
+	IP      string `name:"ip" help:"Only those from this address." placeholder:"ADDR"`
+	User    string `help:"Only those of this user." placeholder:"ID"`
+	Channel string `help:"Only those with this channel or view." placeholder:"NAME"`
+	After   string `help:"Only those with greater socket ids, as texts." placeholder:"ID"`
+	Limit   int    `help:"At most so many." default:"100"`
+}
+
+// Run prints a table, and how to see the rest.
+func (c *ConnectionsListCmd) Run(ctx context.Context, env *Env) error {
+	s, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	list, err := s.Connections(ctx, client.ConnectionQuery{
+		Face: c.Face, IP: c.IP, UserID: c.User, Channel: c.Channel, After: c.After, Limit: c.Limit,
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = encodeLines(env.Stdout, list.Connections)
+	} else {
+		t := newTable(env.Stdout, "SOCKET", "FACE", "IP", "USER", "SINCE", "CHANNELS", "WAITING", "TRACED")
+		for _, one := range list.Connections {
+			t.row(one.SocketID, one.Face, one.IP, one.UserID, moment(one.SinceMS), strconv.Itoa(one.Total),
+				strconv.Itoa(one.Waiting), yes(one.IsTraced))
+		}
+		err = t.w.Flush()
+	}
+	if err == nil && list.Next != "" {
+		_, err = fmt.Fprintf(env.Stderr, "there are more: --after %s\n", list.Next)
+	}
+	return err
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
+}
+
+// oneConnection is the connection that a command is about.
+type oneConnection struct {
+	operatorServer
+	SocketID string `arg:"" help:"Socket id, as the connection was given it."`
+}
+
+// say prints what was done.
+func (c *oneConnection) say(env *Env, text string) error {
+	if c.JSON {
+		return encodeLine(env.Stdout, map[string]bool{"ok": true})
+	}
+	_, err := fmt.Fprintf(env.Stdout, "%s %s\n", text, c.SocketID)
+	return err
+}
+
+// ConnectionsShowCmd shows one connection.
+type ConnectionsShowCmd struct{ oneConnection }
+
+// Run prints what there is to know.
+func (c *ConnectionsShowCmd) Run(ctx context.Context, env *Env) error {
+	s, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	found, err := s.Connection(ctx, c.SocketID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return encodeLine(env.Stdout, found)
+	}
+	t := newTable(env.Stdout, "socket", found.SocketID)
+	t.row("face", found.Face)
+	t.row("ip", found.IP)
+	t.row("user", found.UserID)
+	t.row("key", found.Key)
+	t.row("since", moment(found.SinceMS))
+	t.row("channels", strings.TrimRight(fmt.Sprintf("%d %s", found.Total, strings.Join(found.Channels, " ")), " "))
+	t.row("waiting", fmt.Sprintf("%d bytes", found.Waiting))
+	t.row("traced", yes(found.IsTraced))
+	return t.w.Flush()
+}
+
+// ConnectionsCloseCmd closes a connection.
+type ConnectionsCloseCmd struct{ oneConnection }
+
+// Run closes.
+func (c *ConnectionsCloseCmd) Run(ctx context.Context, env *Env) error {
+	s, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	if err := s.CloseConnection(ctx, c.SocketID); err != nil {
+		return err
+	}
+	return c.say(env, "closed")
+}
+
+// ConnectionsTraceCmd traces a connection.
+type ConnectionsTraceCmd struct {
+	oneConnection
+	For time.Duration `help:"How long, in whole seconds and at most an hour; 0s ends it." default:"1m"`
+}
+
+// Run traces.
+func (c *ConnectionsTraceCmd) Run(ctx context.Context, env *Env) error {
+	if c.For%time.Second != 0 {
+		return fmt.Errorf("--for %s: not whole seconds", c.For)
+	}
+	s, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	if err := s.TraceConnection(ctx, c.SocketID, int(c.For/time.Second)); err != nil {
+		return err
+	}
+	if c.For == 0 {
+		return c.say(env, "no more tracing")
+	}
+	return c.say(env, "tracing")
+}

@@ -1,0 +1,165 @@
+package cli_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/webhook"
+)
+
+// TestOperatorScripts runs the commands of operators against the HTTP API on a webhook engine
+// whose endpoints fail, and on connections that are what the scripts say.
+func TestOperatorScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/operator",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"millrace": millrace, "api": api,
+		},
+	})
+}
+
+// api starts the HTTP API of the development app. Three requests to its webhook "hook" are
+// dead, one waits for "later", and u-1 and "u\n2" are online.
+func api(ts *testscript.TestScript, _ bool, _ []string) {
+	a := &app.App{
+		ID: "app-id", Key: "app-key", Secret: "app-secret", Enabled: true, Limits: app.DefaultLimits(),
+		Credentials: []app.Credential{{Key: "read-key", Secret: "read-secret", Rights: app.RightsRead}},
+	}
+	apps, err := app.NewStatic([]*app.App{a})
+	ts.Check(err)
+	hooks := webhook.New(webhook.Options{Apps: apps, Transport: status(http.StatusTeapot)})
+	h := hub.New(hub.Options{})
+	server := httptest.NewServer(httpapi.New(httpapi.Options{
+		Apps: apps, Channels: channel.New(h, bus.NewLocal(h, nil), channel.Options{}),
+		Webhooks: hooks, Connections: newListed(), Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
+	}))
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = hooks.Run(ctx) })
+	ts.Defer(func() {
+		server.Close()
+		cancel()
+		wg.Wait()
+	})
+	ts.Setenv("URL", server.URL)
+	ts.Check(hooks.SetEndpoints(a.ID, []webhook.Endpoint{
+		{ID: "hook", URL: "http://hook/", EventTypes: []string{"cache_miss"}, Retry: app.WebhookRetry{Enabled: app.SwitchOff}},
+		{ID: "later", URL: "http://later/", EventTypes: []string{"channel_occupied", "user_online"}},
+	}))
+	for i := range 3 {
+		hooks.CacheMiss(a.ID, "cache-"+strconv.Itoa(i))
+		wait(ts, func() bool {
+			letters, err := hooks.Dead(ctx, a.ID, 0, 10)
+			ts.Check(err)
+			return len(letters) == i+1
+		})
+	}
+	letters, err := hooks.Dead(ctx, a.ID, 0, 10)
+	ts.Check(err)
+	for i, l := range letters {
+		ts.Setenv("LETTER"+strconv.Itoa(i+1), strconv.FormatUint(l.Number, 10))
+	}
+	hooks.Occupied(a.ID, "x")
+	hooks.UserOnline(a.ID, "u-1")
+	hooks.UserOnline(a.ID, "u\n2")
+	wait(ts, func() bool {
+		users, _ := hooks.Online(a.ID)
+		return len(users) == 2 && hooks.Status(a.ID)[1].Failures > 0
+	})
+}
+
+// wait waits for what other goroutines do.
+func wait(ts *testscript.TestScript, isDone func() bool) {
+	deadline, tick := time.After(10*time.Second), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !isDone() {
+		select {
+		case <-deadline:
+			ts.Fatalf("it does not happen")
+		case <-tick.C:
+		}
+	}
+}
+
+// status answers every request.
+type status int
+
+func (s status) RoundTrip(*http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	w.WriteHeader(int(s))
+	return w.Result(), nil
+}
+
+// listed are connections of which only the list is real.
+type listed struct {
+	mu   sync.Mutex
+	list []httpapi.Connection // by socket id; guarded by mu
+}
+
+func newListed() *listed {
+	since := time.UnixMilli(1700000000123)
+	return &listed{list: []httpapi.Connection{
+		{SocketID: "1.1", Face: "channels", IP: "192.0.2.1", UserID: "u-1", Key: "app-key", Since: since, Channels: []string{"a", "private-b"}, Total: 3, Waiting: 12},
+		{SocketID: "1.2", Face: "views", IP: "2001:db8::1", UserID: "\x1b[2J", Since: since, IsTraced: true},
+	}}
+}
+
+func (l *listed) List(_ context.Context, _ string, q httpapi.ConnectionQuery) (found []httpapi.Connection, _ error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.list {
+		if c.SocketID > q.After && (q.Face == "" || q.Face == c.Face) && (q.IP == "" || q.IP == c.IP) &&
+			(q.UserID == "" || q.UserID == c.UserID) && (q.Channel == "" || slices.Contains(c.Channels, q.Channel)) && len(found) < q.Limit {
+			found = append(found, c)
+		}
+	}
+	return found, nil
+}
+
+func (l *listed) Find(_ context.Context, _, socketID string) (httpapi.Connection, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.findLocked(socketID)
+	if i < 0 {
+		return httpapi.Connection{}, false
+	}
+	return l.list[i], true
+}
+
+func (l *listed) findLocked(socketID string) int {
+	return slices.IndexFunc(l.list, func(c httpapi.Connection) bool { return c.SocketID == socketID })
+}
+
+func (l *listed) Close(_, socketID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.findLocked(socketID)
+	if i >= 0 {
+		l.list = slices.Delete(l.list, i, i+1)
+	}
+	return i >= 0
+}
+
+func (l *listed) Trace(_, socketID string, d time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.findLocked(socketID)
+	if i >= 0 {
+		l.list[i].IsTraced = d > 0
+	}
+	return i >= 0
+}

@@ -1,0 +1,494 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ImportApps reads the apps of other servers of the protocol (pusher-protocol 7.1): one app,
+// a list, or the part of a configuration that holds a list, with flat keys in snake_case or
+// camelCase, or with a policy that goes before them; and the id, key and secret that hosted
+// services hand out.
+//
+// If it returns apps, the problems are warnings, one for each thing that has no counterpart
+// here. Without apps, the problems say why.
+func ImportApps(document []byte) ([]App, []Problem) {
+	reader := jsonReader{decoder: json.NewDecoder(bytes.NewReader(document)), keepNull: true}
+	value, err := reader.read()
+	if err != nil {
+		return nil, []Problem{{Path: "document", Message: "not JSON: " + err.Error()}}
+	}
+	im := &importer{problems: reader.problems}
+	list, at := im.list(value)
+	if len(list) == 0 {
+		return nil, append(im.problems, Problem{Path: "document", Message: "holds no app"})
+	}
+	apps := make([]App, len(list))
+	for i, item := range list {
+		where := at
+		if at != "" || len(list) > 1 {
+			where = fmt.Sprintf("%s[%d]", at, i)
+		}
+		apps[i] = im.app(where, item)
+	}
+	if len(im.problems) > 0 {
+		return nil, im.problems
+	}
+	return apps, im.warnings
+}
+
+// importer collects what cannot be read, and what has no counterpart.
+type importer struct {
+	problems, warnings []Problem
+}
+
+func (im *importer) refuse(path string, value any, message string) {
+	im.problems = append(im.problems, Problem{path, show(value), message})
+}
+
+func (im *importer) warn(path, message string) {
+	im.warnings = append(im.warnings, Problem{Path: path, Message: message})
+}
+
+// list finds the apps in what was read, and the path at which they are.
+func (im *importer) list(value any) (list []any, at string) {
+	if list, ok := value.([]any); ok {
+		return list, ""
+	}
+	table, ok := value.(map[string]any)
+	if !ok {
+		return nil, ""
+	}
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		inner := table[key]
+		name, rest, _ := strings.Cut(key, ".")
+		switch snake(name) {
+		case "apps", "app_manager", "array", "memory":
+			if rest != "" { // written as one dotted key
+				inner = map[string]any{rest: inner}
+			}
+			if list, ok := inner.([]any); ok && key != "array" {
+				return list, key
+			}
+			if list, at := im.list(inner); len(list) > 0 && at != "" {
+				return list, join(name, at)
+			}
+		}
+	}
+	for _, key := range []string{"id", "app_id", "appId", "key"} {
+		if _, ok := table[key]; ok {
+			return []any{table}, ""
+		}
+	}
+	return nil, ""
+}
+
+// app reads one app.
+func (im *importer) app(at string, item any) App {
+	a := DefaultApp()
+	table, ok := item.(map[string]any)
+	if !ok {
+		im.refuse(at, item, "must be an object")
+		return a
+	}
+	s := im.source(at, table)
+	policy := s.table("policy")
+	s.text("id", &a.ID)
+	s.text("app_id", &a.ID)
+	s.text("key", &a.Key)
+	s.text("app_key", &a.Key)
+	secret := ""
+	s.text("secret", &secret)
+	s.text("app_secret", &secret)
+	a.Secret = Secret(secret)
+	if _, camel := table["enableClientMessages"]; !s.has("enabled") && !camel && (policy != nil || s.has("enable_client_messages")) {
+		im.warn(join(at, "enabled"), "missing, which other servers take for off; it is on here")
+	}
+	s.flag("enabled", &a.Enabled)
+	if policy == nil {
+		im.limits(s, &a)
+		im.features(s, &a)
+		im.rest(s, &a)
+		s.finish("has no counterpart here; it is left out")
+		return a
+	}
+	s.finish("is ignored beside policy, as the other server does")
+	if limits := policy.table("limits"); limits != nil {
+		im.limits(limits, &a)
+		limits.finish(noCounterpart)
+	}
+	if features := policy.table("features"); features != nil {
+		im.features(features, &a)
+		features.finish(noCounterpart)
+	}
+	if channels := policy.table("channels"); channels != nil {
+		channels.texts("allowed_origins", &a.AllowedOrigins)
+		channels.finish(noCounterpart)
+	}
+	im.rest(policy, &a)
+	policy.finish(noCounterpart)
+	return a
+}
+
+const noCounterpart = "has no counterpart here; it is left out"
+
+func (im *importer) limits(s *source, a *App) {
+	for _, n := range []struct {
+		key string
+		p   *int
+	}{
+		{"max_connections", &a.MaxConnections},
+		{"max_backend_events_per_second", &a.MaxBackendEventsPerSecond},
+		{"max_backend_events_per_sec", &a.MaxBackendEventsPerSecond},
+		{"max_client_events_per_second", &a.MaxClientEvents},
+		{"max_client_events_per_sec", &a.MaxClientEvents},
+		{"max_read_requests_per_second", &a.MaxReadRequestsPerSecond},
+		{"max_read_req_per_sec", &a.MaxReadRequestsPerSecond},
+		{"max_presence_members_per_channel", &a.MaxPresenceMembers},
+		{"max_event_channels_at_once", &a.MaxChannelsPerPublish},
+		{"max_event_name_length", &a.MaxEventNameLength},
+		{"max_event_batch_size", &a.MaxBatchSize},
+	} {
+		s.number(n.key, n.p)
+	}
+	length := 0
+	if s.number("max_channel_name_length", &length); length > 0 {
+		a.MaxChannelNameLength = length
+	} else if s.has("max_channel_name_length") {
+		im.warn(s.path("max_channel_name_length"), fmt.Sprintf("cannot be unlimited here; it is %d", a.MaxChannelNameLength))
+	}
+	s.kilobytes("max_presence_member_size_in_kb", &a.MaxPresenceMemberSize)
+	s.kilobytes("max_event_payload_in_kb", &a.MaxEventPayload)
+	s.seconds("decay_seconds", time.Second, &a.ClientEventWindow)
+	s.flag("terminate_on_limit", &a.TerminateOnClientEventLimit)
+	if rate := s.table("message_rate_limit"); rate != nil {
+		im.messages(rate, a)
+		rate.finish(noCounterpart)
+	}
+}
+
+// messages reads the limit of messages, which is on if nothing else is said.
+func (im *importer) messages(s *source, a *App) {
+	isOn, most := true, 60
+	s.flag("enabled", &isOn)
+	for _, key := range []string{"max_attempts", "max_messages", "max_requests"} {
+		s.number(key, &most)
+	}
+	s.seconds("decay_seconds", time.Second, &a.MessageWindow)
+	s.seconds("window_seconds", time.Second, &a.MessageWindow)
+	s.flag("terminate_on_limit", &a.TerminateOnMessageLimit)
+	if isOn {
+		a.MaxMessages = most
+	}
+}
+
+func (im *importer) features(s *source, a *App) {
+	s.flag("enable_client_messages", &a.ClientEvents)
+	s.flag("enable_user_authentication", &a.SignIn)
+	s.flag("enable_watchlist_events", &a.Watchlists)
+	s.flag("enable_subscription_count", &a.SubscriptionCount)
+	s.flag("require_authorized_connections", &a.RequireAuthorization)
+}
+
+// rest is what stands in policy itself.
+func (im *importer) rest(s *source, a *App) {
+	s.texts("allowed_origins", &a.AllowedOrigins)
+	for i, item := range s.listOf("webhooks") {
+		at := fmt.Sprintf("%s[%d]", s.path("webhooks"), i)
+		if w, ok := im.webhook(at, item); ok {
+			a.Webhooks = append(a.Webhooks, w)
+		}
+	}
+	if idempotency := s.table("idempotency"); idempotency != nil {
+		isOn := false
+		if idempotency.flag("enabled", &isOn) {
+			a.Idempotency = map[bool]string{true: "on", false: "off"}[isOn]
+		}
+		idempotency.seconds("ttl_seconds", time.Second, &a.IdempotencyTTL)
+		idempotency.finish(noCounterpart)
+	}
+}
+
+// eventTypes are the events that a webhook may be told of.
+func eventTypes() []string {
+	return []string{
+		"channel_occupied", "channel_vacated", "member_added", "member_removed", "client_event",
+		"cache_miss", "subscription_count", "user_online", "user_offline",
+	}
+}
+
+func (im *importer) webhook(at string, item any) (w Webhook, ok bool) {
+	w = DefaultWebhook()
+	table, isTable := item.(map[string]any)
+	if !isTable {
+		im.refuse(at, item, "must be an object")
+		return w, false
+	}
+	s := im.source(at, table)
+	s.text("url", &w.URL)
+	if w.URL == "" {
+		im.warn(at, "has no url; other targets have no counterpart here, so it is left out")
+		return w, false
+	}
+	var types []string
+	s.texts("event_types", &types)
+	for i, name := range types {
+		if !slices.Contains(eventTypes(), name) {
+			im.warn(fmt.Sprintf("%s[%d]", s.path("event_types"), i), quote(name)+" has no counterpart here; it is left out")
+			continue
+		}
+		w.EventTypes = append(w.EventTypes, name)
+	}
+	if len(w.EventTypes) == 0 {
+		im.warn(at, "names no event that there is here, so it is left out")
+		return w, false
+	}
+	im.delivery(s, &w)
+	s.finish(noCounterpart)
+	return w, true
+}
+
+// delivery is what a webhook says besides its target and its events.
+func (im *importer) delivery(s *source, w *Webhook) {
+	if f := s.table("filter"); f != nil {
+		for _, key := range []string{"channel_prefix", "channel_name_starts_with"} {
+			f.text(key, &w.ChannelPrefix)
+		}
+		for _, key := range []string{"channel_suffix", "channel_name_ends_with"} {
+			f.text(key, &w.ChannelSuffix)
+		}
+		f.text("channel_pattern", &w.ChannelPattern)
+		namespace := ""
+		if f.text("channel_namespace", &namespace); namespace != "" {
+			w.ChannelNamespaces = []string{namespace}
+		}
+		f.texts("channel_namespaces", &w.ChannelNamespaces)
+		f.finish(noCounterpart)
+	}
+	if h := s.table("headers"); h != nil {
+		for _, name := range slices.Sorted(maps.Keys(h.values)) {
+			value := ""
+			h.text(name, &value)
+			w.Headers = append(w.Headers, Secret(h.written[name]+": "+value))
+		}
+	}
+	if r := s.table("retry"); r != nil {
+		isOn := true
+		if r.flag("enabled", &isOn) {
+			w.Retry = map[bool]string{true: "on", false: "off"}[isOn]
+		}
+		r.number("max_attempts", &w.MaxAttempts)
+		r.seconds("max_elapsed_time_ms", time.Millisecond, &w.MaxElapsed)
+		r.seconds("initial_backoff_ms", time.Millisecond, &w.InitialBackoff)
+		r.seconds("max_backoff_ms", time.Millisecond, &w.MaxBackoff)
+		r.finish(noCounterpart)
+	}
+	s.seconds("request_timeout_ms", time.Millisecond, &w.RequestTimeout)
+}
+
+// source is one object, its members under their names in snake_case. A member that was asked
+// for is used; finish tells of the others.
+type source struct {
+	im      *importer
+	at      string
+	values  map[string]any
+	written map[string]string // how a name is written
+	used    map[string]bool
+}
+
+func (im *importer) source(at string, table map[string]any) *source {
+	s := &source{im: im, at: at, values: map[string]any{}, written: map[string]string{}, used: map[string]bool{}}
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		name := snake(key)
+		if other, taken := s.written[name]; taken {
+			im.warn(join(at, key), "is ignored beside "+other)
+			continue
+		}
+		s.values[name], s.written[name] = table[key], key
+	}
+	return s
+}
+
+func (s *source) has(name string) bool { return s.values[name] != nil }
+
+func (s *source) path(name string) string {
+	if written, ok := s.written[name]; ok {
+		name = written
+	}
+	return join(s.at, name)
+}
+
+// take is a member, nil if there is none.
+func (s *source) take(name string) any {
+	s.used[name] = true
+	return s.values[name]
+}
+
+// finish warns of every member that was not asked for.
+func (s *source) finish(message string) {
+	for _, name := range slices.Sorted(maps.Keys(s.values)) {
+		if !s.used[name] {
+			s.im.warn(s.path(name), message)
+		}
+	}
+}
+
+// text takes a text, or a number for one.
+func (s *source) text(name string, p *string) {
+	switch v := s.take(name).(type) {
+	case nil:
+	case string:
+		*p = v
+	case int64:
+		*p = strconv.FormatInt(v, 10)
+	default:
+		s.im.refuse(s.path(name), v, "must be a text")
+	}
+}
+
+// flag takes true or false, also as texts and, as databases hand them out, as 1 and 0.
+func (s *source) flag(name string, p *bool) bool {
+	switch v := s.take(name).(type) {
+	case nil:
+		return false
+	case bool:
+		*p = v
+		return true
+	case int64, string:
+		if text := strings.ToLower(fmt.Sprint(v)); slices.Contains([]string{"true", "false", "1", "0"}, text) {
+			*p = text == "true" || text == "1"
+			return true
+		}
+	}
+	s.im.refuse(s.path(name), s.values[name], "must be true or false")
+	return false
+}
+
+// maxNumber is the greatest number of a setting.
+const maxNumber = 1<<31 - 1
+
+// fraction takes a number, also as text.
+func (s *source) fraction(name string) (n float64, ok bool) {
+	switch v := s.take(name).(type) {
+	case nil:
+		return 0, false
+	case int64:
+		n, ok = float64(v), true
+	case float64:
+		n, ok = v, true
+	case string:
+		f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+		n, ok = f, err == nil
+	}
+	if !ok || n != n || n > maxNumber {
+		s.im.refuse(s.path(name), s.values[name], fmt.Sprintf("must be a number of at most %d", maxNumber))
+		return 0, false
+	}
+	return max(n, 0), true // below zero is unlimited there, which is zero here
+}
+
+func (s *source) number(name string, p *int) {
+	n, ok := s.fraction(name)
+	if !ok {
+		return
+	}
+	if n != float64(int(n)) {
+		s.im.refuse(s.path(name), s.values[name], "must be a whole number")
+		return
+	}
+	*p = int(n)
+}
+
+func (s *source) kilobytes(name string, p *Size) {
+	n, ok := s.fraction(name)
+	if !ok {
+		return
+	}
+	if n*float64(KB) > maxSize {
+		s.im.refuse(s.path(name), s.values[name], "too large; the greatest size is below 2GB")
+		return
+	}
+	*p = Size(n * float64(KB))
+}
+
+func (s *source) seconds(name string, unit time.Duration, p *Duration) {
+	if n, ok := s.fraction(name); ok {
+		*p = Duration(n * float64(unit))
+	}
+}
+
+// table takes an object, also as JSON in a text, as databases hold it; nil if there is none.
+func (s *source) table(name string) *source {
+	v := s.nested(name)
+	if v == nil {
+		return nil
+	}
+	table, ok := v.(map[string]any)
+	if !ok {
+		s.im.refuse(s.path(name), v, "must be an object")
+		return nil
+	}
+	return s.im.source(s.path(name), table)
+}
+
+func (s *source) listOf(name string) []any {
+	v := s.nested(name)
+	if v == nil {
+		return nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		s.im.refuse(s.path(name), v, "must be a list")
+	}
+	return list
+}
+
+func (s *source) nested(name string) any {
+	v := s.take(name)
+	text, ok := v.(string)
+	if !ok {
+		return v
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	reader := jsonReader{decoder: json.NewDecoder(strings.NewReader(text)), keepNull: true}
+	v, err := reader.read()
+	if err != nil {
+		s.im.problems = append(s.im.problems, Problem{Path: s.path(name), Message: "not JSON: " + err.Error()})
+		return nil
+	}
+	s.im.problems = append(s.im.problems, reader.problems...)
+	return v
+}
+
+func (s *source) texts(name string, p *[]string) {
+	for i, item := range s.listOf(name) {
+		text, ok := item.(string)
+		if !ok {
+			s.im.refuse(fmt.Sprintf("%s[%d]", s.path(name), i), item, "must be a text")
+			continue
+		}
+		*p = append(*p, text)
+	}
+}
+
+// snake is a name in camelCase as snake_case; one that is already stays as it is.
+func snake(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		c := name[i]
+		isUpper := 'A' <= c && c <= 'Z'
+		if isUpper && i > 0 && ('a' <= name[i-1] && name[i-1] <= 'z' || '0' <= name[i-1] && name[i-1] <= '9') {
+			b.WriteByte('_')
+		}
+		b.WriteByte(c)
+	}
+	return strings.ToLower(b.String())
+}

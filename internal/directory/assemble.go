@@ -1,0 +1,113 @@
+package directory
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+// assemble puts the apps of the file and of the store together. Ids and keys of the file, and
+// reserved keys, go before those of the store.
+func assemble(file []Parsed, stored map[string]*storedApp, reserved []string) *state {
+	s := &state{file: file, stored: stored}
+	t := taken{ids: map[string]bool{}, keys: map[string]string{}}
+	for _, key := range reserved {
+		t.keys[key] = "the server itself has this key"
+	}
+	for _, p := range file {
+		t.take(p.App, SourceFile)
+		s.entries = append(s.entries, Entry{ID: p.App.ID, Source: SourceFile, App: p.App, Shown: p.Shown})
+	}
+	for _, id := range slices.Sorted(maps.Keys(stored)) {
+		a := stored[id]
+		e := Entry{
+			ID: id, Source: SourceStore, App: a.parsed.App, Shown: a.parsed.Shown,
+			Version: a.record.Version, Changed: a.record.Changed, Problems: a.problems,
+		}
+		if e.App != nil {
+			if e.Problems = t.problems(e.App); len(e.Problems) > 0 {
+				e.App = nil
+			} else {
+				t.take(e.App, e.Source)
+			}
+		}
+		s.entries = append(s.entries, e)
+	}
+	slices.SortStableFunc(s.entries, func(a, b Entry) int { return strings.Compare(a.ID, b.ID) })
+	return s
+}
+
+// served are the apps that can be served.
+func (s *state) served() []*app.App {
+	var list []*app.App
+	for _, e := range s.entries {
+		if e.App != nil {
+			list = append(list, e.App)
+		}
+	}
+	return list
+}
+
+// taken is which ids and keys are not free, and of keys why.
+type taken struct {
+	ids  map[string]bool
+	keys map[string]string
+}
+
+func (t *taken) problems(a *app.App) []Problem {
+	var found []Problem
+	if t.ids[a.ID] {
+		found = append(found, Problem{Path: "id", Message: "the configuration file has an app with this id; remove one of them"})
+	}
+	for i, key := range keysOf(a) {
+		if why, ok := t.keys[key]; ok {
+			found = append(found, Problem{Path: keyPath(i), Value: key, Message: why})
+		}
+	}
+	return found
+}
+
+func (t *taken) take(a *app.App, source Source) {
+	why := fmt.Sprintf("the app %q has this key", a.ID)
+	if source == SourceFile {
+		t.ids[a.ID] = true
+		why = fmt.Sprintf("the app %q of the configuration file has this key", a.ID)
+	}
+	for _, key := range keysOf(a) {
+		t.keys[key] = why
+	}
+}
+
+// takenBesides is what is not free for the app id, or for a new one.
+func (d *Directory) takenBesides(s *state, id string) taken {
+	t := taken{ids: map[string]bool{}, keys: map[string]string{}}
+	for _, key := range d.o.Reserved {
+		t.keys[key] = "the server itself has this key"
+	}
+	for _, e := range s.entries {
+		if e.App != nil && (e.ID != id || e.Source == SourceFile) {
+			t.take(e.App, e.Source)
+		}
+	}
+	return t
+}
+
+// keysOf are all keys of an app, its own first.
+func keysOf(a *app.App) []string {
+	keys := []string{a.Key}
+	for _, c := range a.Credentials {
+		keys = append(keys, c.Key)
+	}
+	return keys
+}
+
+// keyPath is where in a document the key with number i of keysOf stands.
+func keyPath(i int) string {
+	if i == 0 {
+		return "key"
+	}
+	return fmt.Sprintf("keys[%d].key", i-1)
+}

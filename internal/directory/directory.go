@@ -1,0 +1,259 @@
+// Package directory is the apps that a node serves: those of the configuration file, which
+// only a new file changes, and those of a store, which the admin API changes while the server
+// runs.
+//
+// It keeps ids and keys unique over both, reads, changes and writes the documents of stored
+// apps, and makes what is served one [app.Static]. Of a document it knows the keys id, key,
+// secret and keys alone; what the rest means is told by a function it is given. It must never
+// know a connection, nor who asks.
+//
+// A change is in the store before it is served, and served before the call returns: what was
+// acknowledged outlives a kill. Changes of this node, and of others when the store tells of
+// them, take effect one after the other, each as a whole. A store that cannot be reached
+// changes nothing about what is served. A stored app that cannot be read, or that has an id or
+// a key of the file, is left out, logged and counted, and everything else is served.
+//
+// Goroutines: Run owns one, for the watch of the store, and joins it.
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+)
+
+// Why a change is refused, besides what package app names and an [*Invalid].
+var (
+	ErrReadOnly    = errors.New("directory: the app is one of the configuration file")
+	ErrExists      = errors.New("directory: there is an app with this id")
+	ErrLastKey     = errors.New("directory: the app has no other key with all rights")
+	ErrNoKey       = errors.New("directory: the app has no such key")
+	ErrNoStore     = errors.New("directory: there is no store")
+	ErrUnavailable = errors.New("directory: the store does not answer")
+)
+
+// Problem is one thing wrong with a document.
+type Problem struct {
+	Path    string `json:"path"`
+	Value   string `json:"value,omitempty"`
+	Message string `json:"message"`
+}
+
+// Invalid is a document that cannot be an app, with everything that is wrong with it.
+type Invalid struct{ Problems []Problem }
+
+func (e *Invalid) Error() string {
+	if len(e.Problems) == 0 {
+		return "directory: not an app"
+	}
+	p := e.Problems[0]
+	return fmt.Sprintf("directory: %s: %s (%d problems)", p.Path, p.Message, len(e.Problems))
+}
+
+// Parsed is what a document means.
+type Parsed struct {
+	App      *app.App
+	Document []byte // as it is kept
+	Shown    []byte // the same without its secrets
+}
+
+// Options of a directory. Parse is required; other zero fields mean the default.
+type Options struct {
+	// Parse reads a document. What it returns without problems must pass app.Validate.
+	Parse func(document []byte) (Parsed, []Problem)
+	// Store keeps apps; nil: there are those of the file alone.
+	Store app.Store
+	// Reserved are keys that no app may have.
+	Reserved []string
+	// Changed is told all apps that were served and all that are, after they are. An app
+	// without a change is the same *app.App in both. Calls do not overlap; it must not call
+	// the directory.
+	Changed func(was, is []*app.App)
+	// Timeout of one change in the store; default 10 s.
+	Timeout time.Duration
+
+	Log     *slog.Logger // default none
+	Metrics *Metrics     // default unregistered
+}
+
+// Source says where an app comes from.
+type Source string
+
+// The sources of apps.
+const (
+	SourceFile  Source = "file"
+	SourceStore Source = "store"
+)
+
+// Entry is one app, as it is known. It is immutable.
+type Entry struct {
+	ID       string
+	Source   Source
+	App      *app.App  // nil: not served, for Problems
+	Shown    []byte    // the document without its secrets; nil if it cannot be read
+	Version  uint64    // of a stored app
+	Changed  time.Time // of a stored app
+	Problems []Problem
+}
+
+// Directory is the apps of a node. Safe for concurrent use: whoever reads sees the apps from
+// before or from after a change, and waits for nobody.
+type Directory struct {
+	o      Options
+	served *app.Static   // immutable pointer; swapped by whoever has the turn
+	wake   chan struct{} // the store is to be read again
+	known  atomic.Pointer[state]
+
+	// turn is held by whoever changes what is known, over the store and over Changed. A
+	// channel, so that whoever waits for it can give up.
+	turn chan struct{}
+}
+
+// state is everything that is known. It is immutable.
+type state struct {
+	file    []Parsed
+	stored  map[string]*storedApp // by id
+	entries []Entry               // by id, those of the file first
+}
+
+// storedApp is one app of the store. It is immutable.
+type storedApp struct {
+	record   app.Record
+	parsed   Parsed
+	problems []Problem // parsed is nothing
+}
+
+const defaultTimeout = 10 * time.Second
+
+// New makes a directory that serves the apps of the file. The error says what is wrong with
+// them.
+func New(file []Parsed, o Options) (*Directory, error) {
+	if o.Changed == nil {
+		o.Changed = func(_, _ []*app.App) {}
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	d := &Directory{o: o, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	s := assemble(file, nil, o.Reserved)
+	served, err := app.NewStatic(s.served())
+	if err != nil {
+		return nil, err
+	}
+	d.served = served
+	d.know(s)
+	return d, nil
+}
+
+// Apps is what is served, always as it is now.
+func (d *Directory) Apps() *app.Static { return d.served }
+
+// List is every app there is, by id.
+func (d *Directory) List() []Entry { return d.known.Load().entries }
+
+// Get finds an app by its id, the one of the file if a stored one has the same.
+func (d *Directory) Get(id string) (Entry, error) {
+	for _, e := range d.known.Load().entries {
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return Entry{}, app.ErrNotFound
+}
+
+// HasStore reports whether apps can be created.
+func (d *Directory) HasStore() bool { return d.o.Store != nil }
+
+// Load reads the store for the first time.
+func (d *Directory) Load(ctx context.Context) error {
+	if d.o.Store == nil {
+		return nil
+	}
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	defer d.end()
+	return d.reloadInTurn(ctx)
+}
+
+// SetFile replaces the apps of the file. After an error nothing has changed.
+func (d *Directory) SetFile(ctx context.Context, file []Parsed) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	defer d.end()
+	was := d.known.Load()
+	next := assemble(file, was.stored, d.o.Reserved)
+	for _, e := range next.entries {
+		if e.Source == SourceStore && e.App == nil && was.entryOf(e.ID, SourceStore).App != nil {
+			return fmt.Errorf("the app %q that is kept in the store could not be served any more: %w", e.ID, &Invalid{e.Problems})
+		}
+	}
+	if _, err := app.NewStatic(next.served()); err != nil {
+		return err
+	}
+	return d.install(next)
+}
+
+func (s *state) entryOf(id string, source Source) Entry {
+	for _, e := range s.entries {
+		if e.ID == id && e.Source == source {
+			return e
+		}
+	}
+	return Entry{}
+}
+
+func (d *Directory) begin(ctx context.Context) error {
+	select {
+	case d.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *Directory) end() { <-d.turn }
+
+// install makes next what is known and served. The caller has the turn.
+func (d *Directory) install(next *state) error {
+	static, err := app.NewStatic(next.served())
+	if err != nil {
+		return err
+	}
+	was := d.served.All()
+	d.served.Swap(static)
+	d.know(next)
+	d.o.Changed(was, d.served.All())
+	return nil
+}
+
+func (d *Directory) know(s *state) {
+	before := d.known.Swap(s)
+	var file, stored, invalid int
+	for _, e := range s.entries {
+		switch {
+		case e.Source == SourceFile:
+			file++
+		case e.App != nil:
+			stored++
+		default:
+			invalid++
+			if before == nil || before.entryOf(e.ID, SourceStore).App != nil || before.entryOf(e.ID, SourceStore).Version != e.Version {
+				d.o.Log.Error("a stored app cannot be served", "app", e.ID, "version", e.Version, "err", &Invalid{e.Problems})
+			}
+		}
+	}
+	d.o.Metrics.count(file, stored, invalid)
+}

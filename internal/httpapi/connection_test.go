@@ -1,0 +1,196 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/httpapi"
+)
+
+// connections are those of app 77, as a test has them.
+type connections struct {
+	err error
+
+	mu     sync.Mutex
+	list   []httpapi.Connection      // by socket id; guarded by mu
+	asked  []httpapi.ConnectionQuery // guarded by mu
+	traced map[string]time.Duration  // guarded by mu
+}
+
+var _ httpapi.Connections = (*connections)(nil)
+
+func (s *connections) List(_ context.Context, appID string, q httpapi.ConnectionQuery) (found []httpapi.Connection, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) < 100 {
+		s.asked = append(s.asked, q)
+	}
+	for _, c := range s.list {
+		if appID == "77" && c.SocketID > q.After && (q.IP == "" || c.IP == q.IP) && len(found) < q.Limit {
+			found = append(found, c)
+		}
+	}
+	return found, s.err
+}
+
+func (s *connections) Find(_ context.Context, appID, socketID string) (httpapi.Connection, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.list {
+		if appID == "77" && c.SocketID == socketID {
+			return c, true
+		}
+	}
+	return httpapi.Connection{}, false
+}
+
+func (s *connections) Close(appID, socketID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range s.list {
+		if appID == "77" && c.SocketID == socketID {
+			s.list = append(s.list[:i:i], s.list[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *connections) Trace(appID, socketID string, d time.Duration) bool {
+	if _, ok := s.Find(context.Background(), appID, socketID); !ok {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.traced == nil {
+		s.traced = map[string]time.Duration{}
+	}
+	s.traced[socketID] = d
+	return true
+}
+
+// fill opens connections.
+func (s *connections) fill() {
+	s.list = []httpapi.Connection{
+		{SocketID: "1.1", Face: "channels", IP: "192.0.2.1", UserID: `u"1`, Key: "mill-key", Since: time.UnixMilli(1700000000123), Channels: []string{"a", `"b"`}, Total: 3, Waiting: 12},
+		{SocketID: "1.2", Face: "views", IP: "2001:db8::1", Since: time.UnixMilli(1700000000124), IsTraced: true},
+		{SocketID: "1.3", Face: "channels", IP: "192.0.2.1", Key: "\xff", Since: time.UnixMilli(1700000000125)},
+	}
+}
+
+const (
+	firstJSON  = `{"socket_id":"1.1","face":"channels","ip":"192.0.2.1","user_id":"u\"1","key":"mill-key","since_ms":1700000000123,"channels":["a","\"b\""],"total":3,"waiting_bytes":12,"is_traced":false}`
+	secondJSON = `{"socket_id":"1.2","face":"views","ip":"2001:db8::1","since_ms":1700000000124,"channels":[],"total":0,"waiting_bytes":0,"is_traced":true}`
+	thirdJSON  = `{"socket_id":"1.3","face":"channels","ip":"192.0.2.1","key":"\ufffd","since_ms":1700000000125,"channels":[],"total":0,"waiting_bytes":0,"is_traced":false}`
+)
+
+func TestListConnections(t *testing.T) {
+	t.Parallel()
+	type query = httpapi.ConnectionQuery
+	for _, tt := range []struct {
+		name, query string
+		asked       query
+		status      int
+		want        string
+	}{
+		{"all", "", query{Limit: 101}, 200, `{"connections":[` + firstJSON + "," + secondJSON + "," + thirdJSON + `]}`},
+		{"a page, of which more follow", "?limit=2", query{Limit: 3}, 200, `{"connections":[` + firstJSON + "," + secondJSON + `],"next":"1.2"}`},
+		{"the next page", "?limit=2&after=1.2", query{Limit: 3, After: "1.2"}, 200, `{"connections":[` + thirdJSON + `]}`},
+		{"those of an address, however written", "?ip=2001%3Adb8%3A0%3A0%3A0%3A0%3A0%3A1", query{Limit: 101, IP: "2001:db8::1"}, 200, `{"connections":[` + secondJSON + `]}`},
+		{
+			"every filter", "?face=views&ip=192.0.2.9&user_id=u+1&channel=a%26b&limit=1000",
+			query{Limit: 1001, Face: "views", IP: "192.0.2.9", UserID: "u 1", Channel: "a&b"},
+			200, `{"connections":[]}`,
+		},
+		{"an unknown face", "?face=both", query{}, 400, " invalid_input"},
+		{"no address", "?ip=localhost", query{}, 400, " invalid_input"},
+		{"an empty filter, which is not all", "?user_id=", query{}, 400, " invalid_input"},
+		{"another empty filter", "?channel=", query{}, 400, " invalid_input"},
+		{"after what is no socket id", "?after=1", query{}, 400, " invalid_input"},
+		{"a limit of none", "?limit=0", query{}, 400, " invalid_input"},
+		{"a limit above the bound", "?limit=1001", query{}, 400, " invalid_input"},
+		{"a limit below zero", "?limit=-1", query{}, 400, " invalid_input"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inNode(t, nil, func(n *node) {
+				n.open.fill()
+				n.expect(n.do("GET", "/apps/77/connections"+tt.query, ""), tt.status, tt.want)
+				if tt.status != 200 {
+					tt.asked = query{}
+				} else if diff := cmp.Diff([]query{tt.asked}, n.open.asked); diff != "" {
+					t.Errorf("asked for (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	inNode(t, nil, func(n *node) {
+		n.open.fill()
+		const connections = "/apps/77/connections/"
+		n.expect(n.do("GET", connections+"1.1", ""), 200, firstJSON)
+		n.expect(n.do("GET", connections+"1.9", ""), 404, " not_found")
+		n.expect(n.do("GET", connections+"nobody", ""), 400, " invalid_input")
+		n.expect(n.do("GET", connections+"1.1%2F", ""), 400, " invalid_input")
+		n.expect(n.raw("GET", signedTarget("GET", "/apps/78/connections/1.1", "", "other-key", time.Now()), ""), 404, " not_found")
+		for _, path := range []string{"/apps/77/connections/", "/apps/77/connections/1.1/", "/apps/77/connections/1.1/x", "/apps/77/connections/1.1/trace/"} {
+			n.expect(n.do("GET", path, ""), 404, "404 NOT FOUND")
+		}
+
+		n.expect(n.do("POST", connections+"1.1/trace", `{"seconds":60}`), 200, `{"ok":true}`)
+		n.expect(n.do("POST", connections+"1.2/trace", `{"seconds":0}`), 200, `{"ok":true}`)
+		n.expect(n.do("POST", connections+"1.9/trace", `{"seconds":60}`), 404, " not_found")
+		n.expect(n.do("POST", connections+"x/trace", `{"seconds":60}`), 400, " invalid_input")
+		want := map[string]time.Duration{"1.1": time.Minute, "1.2": 0}
+		if diff := cmp.Diff(want, n.open.traced); diff != "" {
+			t.Errorf("traced (-want +got):\n%s", diff)
+		}
+
+		n.expect(n.do("DELETE", connections+"1.2", ""), 200, `{"ok":true}`)
+		n.expect(n.do("DELETE", connections+"1.2", ""), 404, " not_found")
+		n.expect(n.do("DELETE", connections+"x", ""), 400, " invalid_input")
+		n.expect(n.do("GET", connections+"1.2", ""), 404, " not_found")
+		for path, allow := range map[string]string{"": "GET", "/1.1": "GET, DELETE", "/1.1/trace": "POST"} {
+			w := n.do("PUT", "/apps/77/connections"+path, "")
+			n.expect(w, 405, " method_not_allowed")
+			if got := w.Header().Get("Allow"); got != allow {
+				t.Errorf("%s: got Allow %q, want %q", path, got, allow)
+			}
+		}
+		n.open.err = errors.New("secret detail")
+		w := n.do("GET", "/apps/77/connections", "")
+		n.expect(w, 503, " service_unavailable")
+		if strings.Contains(w.Body.String(), "secret detail") || w.Header().Get("Retry-After") == "" {
+			t.Errorf("got %v %s", w.Header(), w.Body)
+		}
+	})
+}
+
+func TestTracesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for i, body := range []string{
+		``, `{`, `[60]`, `{}`, `{"seconds":null}`, `{"seconds":-1}`, `{"seconds":3601}`, `{"seconds":1.5}`, `{"seconds":1e1}`,
+		`{"seconds":"60"}`, `{"seconds":99999999999999999999}`, `{"second":60}`, `{"seconds":60,"x":1}`,
+	} {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			inNode(t, nil, func(n *node) {
+				n.open.fill()
+				n.expect(n.do("POST", "/apps/77/connections/1.1/trace", body), 400, " invalid_input")
+				if len(n.open.traced) > 0 {
+					t.Errorf("%s: traced %v", body, n.open.traced)
+				}
+			})
+		})
+	}
+}

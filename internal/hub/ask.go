@@ -1,0 +1,103 @@
+package hub
+
+import "github.com/millrace/millrace/internal/protocol"
+
+// maxTopics is how many topics of one subscriber are looked at under one hold of its shard's
+// lock.
+const maxTopics = 4096
+
+// Topics returns the names of the topics that s is subscribed to and of which keep is true, as
+// they are at this moment, newest first. Of a subscriber with thousands it returns those of the
+// newest. keep must not block and not call the hub.
+func (s *Subscriber) Topics(keep func(name string) bool) (names []string) {
+	sh := s.shard
+	if sh == nil {
+		return nil
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	left := maxTopics
+	for sub := s.own; sub != nil && left > 0; sub = sub.ownNext {
+		if name := sub.list.topic.Name; keep(name) {
+			names = append(names, name)
+		}
+		left--
+	}
+	return names
+}
+
+// Conn is the connection that is attached under an id; nil when there is none.
+func (h *Hub) Conn(id protocol.SocketID) Conn {
+	if id.IsZero() {
+		return nil
+	}
+	sh := h.shardOf(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s := sh.ids[id]; s != nil {
+		return s.conn
+	}
+	return nil
+}
+
+// Subscribers calls fn with the connections that are subscribed to t, in no particular order,
+// until fn returns false. Those that come or go meanwhile may be missed. fn is called without
+// any lock that delivers, but must not call Subscribers.
+func (h *Hub) Subscribers(t protocol.Topic, fn func(protocol.SocketID, Conn) bool) {
+	for _, l := range h.topics.listsOf(t) {
+		if !h.shards[l.shard].ask(l, fn) {
+			return
+		}
+	}
+}
+
+// attached is a connection under its id.
+type attached struct {
+	id   protocol.SocketID
+	conn Conn
+}
+
+// ask calls fn with the connections of l, some at a time.
+func (sh *shard) ask(l *list, fn func(protocol.SocketID, Conn) bool) bool {
+	sh.asking.Lock()
+	defer sh.asking.Unlock()
+	defer func() {
+		sh.mu.Lock()
+		sh.asked = nil
+		sh.mu.Unlock()
+	}()
+	sh.mu.Lock()
+	sh.asked = l.head
+	sh.mu.Unlock()
+	for some := make([]attached, 0, chunk); ; some = some[:0] {
+		sh.mu.Lock()
+		for sh.asked != nil && len(some) < chunk {
+			s := sh.asked.subscriber
+			some = append(some, attached{s.id, s.conn})
+			sh.asked = sh.asked.next
+		}
+		sh.mu.Unlock()
+		if len(some) == 0 {
+			return true
+		}
+		for _, a := range some {
+			if !fn(a.id, a.conn) {
+				return false
+			}
+		}
+	}
+}
+
+// listsOf returns the lists of a topic, one for each shard with subscribers of it.
+func (t *table) listsOf(topic protocol.Topic) (all []*list) {
+	hash := t.hash(topic)
+	s := t.stripe(hash)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for l := s.lists[hash]; l != nil; l = l.next {
+		if l.topic == topic {
+			all = append(all, l)
+		}
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package hub_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// deaf takes everything and keeps nothing.
+type deaf struct{ _ byte } // not empty: each has an address of its own
+
+func (*deaf) WriteSegments([]bufpool.Segment) {}
+func (*deaf) IsCongested(int) bool            { return false }
+
+func TestWhatTheHubKnowsOfConnections(t *testing.T) {
+	t.Parallel()
+	h := hub.New(hub.Options{Shards: 3})
+	prices, news := protocol.Topic{App: "1", Name: "prices"}, protocol.Topic{App: "1", Name: "news"}
+	all := make([]hub.Subscriber, 300)
+	subs := make([]hub.Subscription, len(all)+1)
+	conns := make([]deaf, len(all))
+	for i := range all {
+		h.Attach(&all[i], &conns[i], protocol.NewSocketID(), protocol.VariantPusher)
+		all[i].Subscribe(&subs[i], prices)
+	}
+	all[0].Subscribe(&subs[len(all)], news)
+	if got := h.Conn(all[7].ID()); got != &conns[7] {
+		t.Errorf("got %v, want the seventh", got)
+	}
+	if got := all[0].Topics(func(string) bool { return true }); !cmp.Equal(got, []string{"news", "prices"}) {
+		t.Errorf("topics %v", got)
+	}
+	if got := all[0].Topics(func(name string) bool { return name == "prices" }); !cmp.Equal(got, []string{"prices"}) {
+		t.Errorf("topics %v, want those that are asked for", got)
+	}
+
+	// The last third comes and goes while the others are listed.
+	var churn sync.WaitGroup
+	stop := make(chan struct{})
+	churn.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for i := 200; i < 300; i++ {
+				subs[i].Close()
+				all[i].Subscribe(&subs[i], prices)
+			}
+		}
+	})
+	for range 50 {
+		seen := map[protocol.SocketID]bool{}
+		h.Subscribers(prices, func(id protocol.SocketID, _ hub.Conn) bool {
+			seen[id] = true
+			return true
+		})
+		for i := range 200 {
+			if !seen[all[i].ID()] {
+				t.Fatalf("connection %d is missing", i)
+			}
+		}
+	}
+	close(stop)
+	churn.Wait()
+	n := 0
+	h.Subscribers(prices, func(protocol.SocketID, hub.Conn) bool { n++; return n < 5 })
+	if n != 5 {
+		t.Errorf("%d calls after false", n)
+	}
+	for i := range all {
+		all[i].Detach()
+	}
+	if h.Conn(all[7].ID()) != nil || len(all[7].Topics(func(string) bool { return true })) > 0 {
+		t.Error("what is detached is still known")
+	}
+	h.Subscribers(prices, func(protocol.SocketID, hub.Conn) bool { t.Error("nobody is left"); return true })
+}

@@ -1,0 +1,23 @@
+package limit
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Sampler lets one event per second through and counts the others, so that a flood of events
+// does not become a flood of logs. The zero value is ready. Safe for concurrent use.
+type Sampler struct {
+	last    atomic.Int64 // Unix nanoseconds of the last that passed
+	skipped atomic.Int64
+}
+
+// Pass reports whether to speak, and how many were skipped since the last time.
+func (s *Sampler) Pass(now time.Time) (skipped int64, ok bool) {
+	last := s.last.Load()
+	if now.UnixNano()-last < int64(time.Second) || !s.last.CompareAndSwap(last, now.UnixNano()) {
+		s.skipped.Add(1)
+		return 0, false
+	}
+	return s.skipped.Swap(0), true
+}

@@ -1,0 +1,54 @@
+package pusher
+
+import (
+	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// FilterLimits bound a filter; zero means that nothing is allowed.
+type FilterLimits struct {
+	Events     int // names, equal ones too
+	NameLength int // bytes of a name
+}
+
+// DecodeFilter reads Command.Filter: {"events":["tick","trade"]} (pusher-protocol 7.6). The
+// filter is nil where everything is wanted: without names. Other members mean nothing; what is
+// null is absent.
+func DecodeFilter(raw []byte, l FilterLimits) (*protocol.Filter, *protocol.Error) {
+	refused := protocol.ErrFilter
+	if raw == nil {
+		return nil, nil
+	}
+	filter := jsontext.Value(raw)
+	if filter.Kind() != jsontext.Object {
+		return nil, refused.Withf(`filter must be an object like {"events":["tick"]}`)
+	}
+	var events jsontext.Value
+	for key, value := range filter.Members() {
+		if key == "events" {
+			events = value
+		}
+	}
+	switch events.Kind() {
+	case jsontext.Absent, jsontext.Null:
+		return nil, nil
+	case jsontext.Array:
+	default:
+		return nil, refused.Withf("filter.events must be an array of event names")
+	}
+	var names []string
+	for element := range events.Elements() {
+		if element.Kind() != jsontext.String {
+			return nil, refused.Withf("filter.events must be an array of event names, which are strings")
+		}
+		if len(names) == l.Events {
+			return nil, refused.Withf("filter.events has more than %d names; subscribe without a filter for all events", l.Events)
+		}
+		name := element.Text()
+		if len(name) > l.NameLength {
+			return nil, refused.Withf("An event name in filter.events has %d bytes; use at most %d", len(name), l.NameLength)
+		}
+		names = append(names, name)
+	}
+	return protocol.NewFilter(names), nil
+}

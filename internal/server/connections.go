@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+)
+
+// What is told of the channels of one connection, in a list and alone.
+const (
+	maxListedChannels = 20
+	maxShownChannels  = 1000
+)
+
+// connections answers for the open connections of both faces.
+type connections struct{ faces []connectionFace }
+
+// connectionFace is what both faces of this node have.
+type connectionFace interface {
+	List(ctx context.Context, appID string, q *session.Query) ([]session.Info, error)
+	Face() *session.Face
+}
+
+var _ httpapi.Connections = (*connections)(nil)
+
+// connections is made once the faces are.
+func (s *Server) connections() *connections {
+	c := &connections{faces: []connectionFace{s.channelFace}}
+	if s.viewSessions != nil {
+		c.faces = append(c.faces, s.viewSessions)
+	}
+	return c
+}
+
+// List merges what the faces find.
+func (c *connections) List(ctx context.Context, appID string, q httpapi.ConnectionQuery) ([]httpapi.Connection, error) {
+	inner := session.Query{UserID: q.UserID, Channel: q.Channel, After: q.After, Limit: q.Limit}
+	if q.IP != "" {
+		ip, _ := netip.ParseAddr(q.IP) // where the text is none
+		if !ip.IsValid() {
+			return nil, nil // nobody is there
+		}
+		inner.IP = ip.Unmap()
+	}
+	var all []httpapi.Connection
+	for _, f := range c.faces {
+		if q.Face != "" && q.Face != string(f.Face().Name()) {
+			continue
+		}
+		found, err := f.List(ctx, appID, &inner)
+		if err != nil {
+			return nil, err
+		}
+		for i := range found {
+			all = append(all, connection(&found[i], maxListedChannels))
+		}
+	}
+	slices.SortFunc(all, func(a, b httpapi.Connection) int { return strings.Compare(a.SocketID, b.SocketID) })
+	return all[:min(len(all), q.Limit)], nil
+}
+
+// Find looks for one connection.
+func (c *connections) Find(_ context.Context, appID, socketID string) (httpapi.Connection, bool) {
+	id, _ := protocol.ParseSocketID(socketID) // the zero id is nobody's
+	for _, f := range c.faces {
+		if found, ok := f.Face().Find(appID, id); ok {
+			return connection(&found, maxShownChannels), true
+		}
+	}
+	return httpapi.Connection{}, false
+}
+
+// Close ends one connection for good.
+func (c *connections) Close(appID, socketID string) bool {
+	id, _ := protocol.ParseSocketID(socketID)
+	return slices.ContainsFunc(c.faces, func(f connectionFace) bool { return f.Face().End(appID, id) })
+}
+
+// Trace logs the frames of one connection.
+func (c *connections) Trace(appID, socketID string, duration time.Duration) bool {
+	id, _ := protocol.ParseSocketID(socketID)
+	return slices.ContainsFunc(c.faces, func(f connectionFace) bool { return f.Face().Trace(appID, id, duration) })
+}
+
+// connection is i as the HTTP API tells it, with so many of its channels.
+func connection(i *session.Info, channels int) httpapi.Connection {
+	c := httpapi.Connection{
+		SocketID: i.SocketID.String(),
+		Face:     string(i.Face),
+		UserID:   i.UserID,
+		Key:      i.Key,
+		Since:    i.Opened,
+		Channels: i.Channels[:min(len(i.Channels), channels)],
+		Total:    len(i.Channels),
+		Waiting:  i.Waiting,
+		IsTraced: i.IsTraced,
+	}
+	if i.IP.IsValid() {
+		c.IP = i.IP.String()
+	}
+	return c
+}

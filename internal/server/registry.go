@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/directory"
+	"github.com/millrace/millrace/internal/store/postgres"
+)
+
+// wireDirectory makes the apps that are served: those of the file, and those of the store that
+// [registry] names. Without that store the node does not start: it would refuse connections
+// that it should take.
+func (s *Server) wireDirectory(ctx context.Context, file []directory.Parsed, prom *prometheus.Registry) (err error) {
+	o := directory.Options{Parse: s.parseApp, Changed: s.appsChanged, Log: s.log, Metrics: directory.NewMetrics(prom)}
+	if s.cfg.Admin.Key != "" {
+		o.Reserved = []string{s.cfg.Admin.Key}
+	}
+	switch c := &s.cfg.Registry; c.Driver {
+	case "embedded":
+		o.Store = s.store
+	case "postgres":
+		s.postgres, err = postgres.Open(ctx, postgres.Options{
+			URL: c.URL.Reveal(), Timeout: c.Timeout.D(), PollInterval: c.PollInterval.D(),
+			Log: s.log, Metrics: postgres.NewMetrics(prom),
+		})
+		if err != nil {
+			return fmt.Errorf("registry.driver: %w (see registry.url)", err)
+		}
+		o.Store, o.Timeout = s.postgres, c.Timeout.D()
+	}
+	if s.directory, err = directory.New(file, o); err != nil {
+		return err
+	}
+	s.apps = s.directory.Apps()
+	if err := s.directory.Load(ctx); err != nil {
+		return fmt.Errorf("load apps: %w (see registry.driver)", err)
+	}
+	return nil
+}
+
+// fileApps are the apps that c configures.
+func fileApps(c *config.Config) ([]directory.Parsed, error) {
+	if problems := Check(c); len(problems) > 0 {
+		return nil, &config.Error{Source: "configuration", Problems: problems}
+	}
+	list := make([]directory.Parsed, len(c.Apps))
+	for i := range c.Apps {
+		var err error
+		if list[i], err = parsed(&c.Apps[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func parsed(c *config.App) (directory.Parsed, error) {
+	origins, err := app.ParseOrigins(c.AllowedOrigins)
+	if err != nil {
+		return directory.Parsed{}, err
+	}
+	return directory.Parsed{
+		App: convert(c, origins), Document: config.AppDocument(c, true), Shown: config.AppDocument(c, false),
+	}, nil
+}
+
+// parseApp reads the document of a stored app, by the rules for those of the file.
+func (s *Server) parseApp(document []byte) (directory.Parsed, []directory.Problem) {
+	c, problems := config.ParseApp(document)
+	if len(problems) == 0 {
+		problems = checkApp("", c)
+		if c.MaxEventPayload > s.cfg.HTTP.MaxBody {
+			problems = append(problems, config.Problem{
+				Path: "max_event_payload", Value: strconv.Quote(c.MaxEventPayload.String()),
+				Message: fmt.Sprintf("exceeds http.max_body = %q of the configuration", s.cfg.HTTP.MaxBody),
+			})
+		}
+	}
+	if len(problems) > 0 {
+		return directory.Parsed{}, directoryProblems(problems)
+	}
+	p, err := parsed(c)
+	if err != nil { // checkApp has looked
+		return directory.Parsed{}, []directory.Problem{{Path: "allowed_origins", Message: err.Error()}}
+	}
+	return p, nil
+}
+
+func directoryProblems(problems []config.Problem) []directory.Problem {
+	list := make([]directory.Problem, len(problems))
+	for i, p := range problems {
+		list[i] = directory.Problem{Path: p.Path, Value: p.Value, Message: p.Message}
+	}
+	return list
+}
+
+// importApps reads the apps of other servers as documents.
+func importApps(document []byte) ([][]byte, []directory.Problem) {
+	list, problems := config.ImportApps(document)
+	if list == nil {
+		return nil, directoryProblems(problems)
+	}
+	documents := make([][]byte, len(list))
+	for i := range list {
+		documents[i] = config.AppDocument(&list[i], true)
+	}
+	return documents, directoryProblems(problems)
+}
+
+// appsChanged carries a change of apps over to what is open: connections of apps that are gone
+// or disabled end, and those that hold on to a key that is no more. The registry knows the new
+// apps already, so nobody comes in by the old ones behind its back.
+func (s *Server) appsChanged(was, is []*app.App) {
+	if s.channelFace == nil {
+		return // nobody is connected before New has returned
+	}
+	now := make(map[string]*app.App, len(is))
+	for _, a := range is {
+		now[a.ID] = a
+	}
+	for _, a := range was {
+		b := now[a.ID]
+		switch {
+		case a == b:
+		case b == nil || a.Enabled && !b.Enabled:
+			s.closeApp(a.ID)
+		default:
+			if keys := revoked(a, b); len(keys) > 0 {
+				s.channelFace.CloseKeys(a.ID, keys)
+			}
+		}
+	}
+	s.applyWebhooks(was, is)
+}
+
+// revoked are the keys that a has, and b, the same app later, has not.
+func revoked(a, b *app.App) []string {
+	var keys []string
+	for _, c := range append([]app.Credential{{Key: a.Key}}, a.Credentials...) {
+		if _, ok := b.Credential(c.Key); !ok {
+			keys = append(keys, c.Key)
+		}
+	}
+	return keys
+}
+
+// closeDirectory gives back the database of apps.
+func (s *Server) closeDirectory() error {
+	if s.postgres == nil {
+		return nil
+	}
+	return s.postgres.Close()
+}

@@ -1,0 +1,136 @@
+package pusher_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+	face "github.com/millrace/millrace/internal/session/pusher"
+	"github.com/millrace/millrace/internal/testkit"
+)
+
+// stuckBus holds up whoever says that somebody left the channel presence-stuck.
+type stuckBus struct {
+	*bus.Local
+	entered, free chan struct{}
+}
+
+func (b *stuckBus) Publish(ctx context.Context, p *protocol.Publication, r bus.Retention) (protocol.Position, error) {
+	if p.Kind == protocol.KindMemberRemoved && p.Topic.Name == "presence-stuck" {
+		close(b.entered)
+		<-b.free
+	}
+	return b.Local.Publish(ctx, p, r)
+}
+
+// join makes p a member of a channel and waits for success. What comes before it must not
+// come.
+func join(t *testing.T, p *testkit.Peer, id, channel, user string) {
+	t.Helper()
+	data := `{\"user_id\":\"` + user + `\"}`
+	auth := testkit.ChannelAuth(id, channel, `{"user_id":"`+user+`"}`)
+	if err := p.SendText(`{"event":"pusher:subscribe","data":{"channel":"` + channel + `","auth":"` + auth + `","channel_data":"` + data + `"}}`); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := p.Next(patience); err != nil || !strings.Contains(string(f.Payload), "subscription_succeeded") {
+		t.Fatalf("got %q, %v; want success", f.Payload, err)
+	}
+}
+
+func (s *stack) enter(t *testing.T, channel, user string) *testkit.Peer {
+	t.Helper()
+	p := s.dial(t)
+	id, err := p.Established(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join(t, p, id, channel, user)
+	return p
+}
+
+// TestRejoinWhileTheOldConnectionWaits holds the only worker up, cuts a user's connection
+// and lets the user come back before the effects of the cut have happened.
+func TestRejoinWhileTheOldConnectionWaits(t *testing.T) {
+	t.Parallel()
+	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
+	s := newStack(t, func(o *face.Options) {
+		o.Registry = session.New(session.Options{Log: o.Log, Cleanup: session.Cleanup{QueueSize: 100, BatchSize: 1, Workers: 1}})
+	}, func(l *bus.Local) bus.Bus {
+		stuck.Local = l
+		return stuck
+	})
+	s.app.Limits.MaxConnections = 4
+	s.app.Limits.MaxPresenceMembers = 2
+	witness := s.enter(t, "presence-x", "witness")
+	blocker, old := s.enter(t, "presence-stuck", "blocker"), s.enter(t, "presence-x", "u-9")
+	wantText(t, witness, `{"event":"pusher_internal:member_added","channel":"presence-x","data":"{\"user_id\":\"u-9\",\"user_info\":{}}"}`)
+	blocker.Cut()
+	<-stuck.entered
+	old.Cut()
+	if err := testkit.Eventually(t.Context(), func() error {
+		if s.sessions.Open(testkit.AppID) != 1 {
+			return errors.New("the quota still counts who is gone")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.sessions.Len(); n != 3 {
+		t.Errorf("%d are listed, want all of whom an effect waits", n)
+	}
+	again := s.enter(t, "presence-x", "u-9") // the channel is full, and u-9 one of its members
+	close(stuck.free)
+	if err := testkit.Eventually(t.Context(), func() error {
+		if s.sessions.Len() != 2 {
+			return errStillThere
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	again.Cut()
+	// Nothing in between: u-9 was there all the time.
+	wantText(t, witness, `{"event":"pusher_internal:member_removed","channel":"presence-x","data":"{\"user_id\":\"u-9\"}"}`)
+}
+
+// lameBus cannot tell that somebody left.
+type lameBus struct{ *bus.Local }
+
+func (b lameBus) Publish(ctx context.Context, p *protocol.Publication, r bus.Retention) (protocol.Position, error) {
+	switch {
+	case p.Kind != protocol.KindMemberRemoved:
+	case strings.Contains(p.Topic.Name, "panic"):
+		panic("boom")
+	default:
+		return protocol.Position{}, errDown
+	}
+	return b.Local.Publish(ctx, p, r)
+}
+
+func TestALeaveThatFailsSaysSoAndIsOverAllTheSame(t *testing.T) {
+	t.Parallel()
+	for _, channel := range []string{"presence-x", "presence-panic"} {
+		t.Run(channel, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, nil, func(l *bus.Local) bus.Bus { return lameBus{l} })
+			p := s.enter(t, channel, "u-9")
+			p.Cut()
+			if err := testkit.Eventually(t.Context(), func() error {
+				if s.sessions.Len() != 0 || s.sessions.Open(testkit.AppID) != 0 {
+					return errStillThere
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			s.stop()
+			if !strings.Contains(s.log.String(), "cleanup failed") {
+				t.Errorf("the log does not tell:\n%s", s.log)
+			}
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/websocket"
+)
+
+const (
+	maxTraceLines   = 100      // of a connection and second; more are counted
+	maxTracePayload = 256      // bytes of a payload that are logged
+	maxTraceParsed  = 16 << 10 // bytes of a payload that are looked into; of a longer one nothing is logged
+	maxTraceDepth   = 16       // of JSON that is looked into
+)
+
+// tracer writes what goes over one connection to the log, at info, because somebody has asked
+// for it. It shows no secret: what cannot be told from one is left out.
+//
+// Note only copies; the log is written by Flush, on the connection's own turn.
+type tracer struct {
+	log *slog.Logger // immutable
+	now func() time.Time
+
+	mu      sync.Mutex
+	lines   []traceLine // guarded by mu, as all below
+	second  time.Time   // when the present second began
+	used    int         // lines of the present second
+	leftOut int         // since the last Flush
+}
+
+// traceLine is one message or frame.
+type traceLine struct {
+	at        time.Time
+	isInbound bool
+	op        socket.Opcode
+	size      int
+	payload   []byte // nil when it is too long
+}
+
+var _ socket.Tracer = (*tracer)(nil)
+
+func newTracer(log *slog.Logger, now func() time.Time) *tracer { return &tracer{log: log, now: now} }
+
+// Note takes one message or frame, unless there were too many in this second. What is not
+// flushed for long is bounded likewise.
+func (t *tracer) Note(isInbound bool, op socket.Opcode, payload []byte) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.second) >= time.Second {
+		t.second, t.used = now, 0
+	}
+	if t.used >= maxTraceLines || len(t.lines) >= maxTraceLines {
+		t.leftOut++
+		return
+	}
+	t.used++
+	l := traceLine{at: now, isInbound: isInbound, op: op, size: len(payload)}
+	if len(payload) <= maxTraceParsed {
+		l.payload = append(make([]byte, 0, len(payload)), payload...)
+	}
+	t.lines = append(t.lines, l)
+}
+
+// Flush writes what was noted.
+func (t *tracer) Flush(isLast bool) {
+	t.mu.Lock()
+	lines, leftOut := t.lines, t.leftOut
+	t.lines, t.leftOut = nil, 0
+	t.mu.Unlock()
+	for i := range lines {
+		t.write(&lines[i])
+	}
+	if leftOut > 0 {
+		t.log.Info("frames left out of the trace", "count", leftOut)
+	}
+	if isLast {
+		t.log.Info("trace ended")
+	}
+}
+
+func (t *tracer) write(l *traceLine) {
+	direction := "out"
+	if l.isInbound {
+		direction = "in"
+	}
+	attrs := []slog.Attr{
+		slog.Time("at", l.at), slog.String("direction", direction), slog.String("kind", kindOf(l.op)), slog.Int("size", l.size),
+	}
+	t.log.LogAttrs(context.Background(), slog.LevelInfo, "frame traced", append(attrs, l.content()...)...)
+}
+
+func kindOf(op socket.Opcode) string {
+	switch op {
+	case websocket.OpText:
+		return "text"
+	case websocket.OpBinary:
+		return "binary"
+	case websocket.OpPing:
+		return "ping"
+	case websocket.OpPong:
+		return "pong"
+	case websocket.OpClose:
+		return "close"
+	default:
+		return "other"
+	}
+}
+
+// content is what a line tells of its payload: nothing, unless it is JSON, in which secrets
+// can be found, or a close.
+func (l *traceLine) content() []slog.Attr {
+	if l.op == websocket.OpClose {
+		code, reason, err := websocket.ParseClose(l.payload)
+		if err != nil {
+			return nil
+		}
+		return []slog.Attr{slog.Int("code", code), slog.String("reason", reason)}
+	}
+	if l.op.IsControl() || !utf8.Valid(l.payload) {
+		return nil
+	}
+	v, ok := jsontext.Parse(l.payload)
+	if !ok {
+		return nil
+	}
+	var attrs []slog.Attr
+	event, channel := names(v)
+	if event != "" {
+		attrs = append(attrs, slog.String("event", event))
+	}
+	if channel != "" {
+		attrs = append(attrs, slog.String("channel", channel))
+	}
+	return append(attrs, slog.String("payload", shorten(appendRedacted(nil, v, 0))))
+}
+
+// names finds what a message is and what it is about, in the words of either face.
+func names(v jsontext.Value) (event, channel string) {
+	if v.Kind() != jsontext.Object {
+		return "", ""
+	}
+	var data jsontext.Value
+	for key, value := range v.Members() {
+		switch key {
+		case "event", "type", "op":
+			if event == "" || key == "event" {
+				event = value.Text()
+			}
+		case "channel", "view", "entity":
+			channel = value.Text()
+		case "data":
+			data = value
+		}
+	}
+	if channel == "" && data.Kind() == jsontext.Object {
+		for key, value := range data.Members() {
+			if key == "channel" {
+				channel = value.Text()
+			}
+		}
+	}
+	return shorten([]byte(event)), shorten([]byte(channel))
+}
+
+// isSecret reports whether a member of that name may prove something to somebody.
+func isSecret(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range []string{"auth", "token", "secret", "signature", "password", "credential"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return strings.HasSuffix(name, "api_key") || strings.HasSuffix(name, "apikey")
+}
+
+const redacted = `"***"`
+
+// appendRedacted appends v as JSON without secrets. A string that holds JSON is JSON.
+func appendRedacted(dst []byte, v jsontext.Value, depth int) []byte {
+	if depth > maxTraceDepth {
+		return append(dst, redacted...)
+	}
+	switch v.Kind() {
+	case jsontext.Object:
+		dst = append(dst, '{')
+		isFirst := true
+		for key, value := range v.Members() {
+			if !isFirst {
+				dst = append(dst, ',')
+			}
+			isFirst = false
+			dst = append(jsontext.AppendString(dst, key), ':')
+			if isSecret(key) {
+				dst = append(dst, redacted...)
+				continue
+			}
+			dst = appendRedacted(dst, value, depth+1)
+		}
+		return append(dst, '}')
+	case jsontext.Array:
+		dst = append(dst, '[')
+		isFirst := true
+		for value := range v.Elements() {
+			if !isFirst {
+				dst = append(dst, ',')
+			}
+			isFirst = false
+			dst = appendRedacted(dst, value, depth+1)
+		}
+		return append(dst, ']')
+	case jsontext.String:
+		if inner, ok := jsontext.Parse([]byte(v.Text())); ok && (inner.Kind() == jsontext.Object || inner.Kind() == jsontext.Array) {
+			return jsontext.AppendString(dst, appendRedacted(nil, inner, depth+1))
+		}
+	case jsontext.Absent, jsontext.Null, jsontext.Bool, jsontext.Number:
+	}
+	return append(dst, v...)
+}
+
+// shorten is the beginning of a text.
+func shorten(text []byte) string {
+	if len(text) <= maxTracePayload {
+		return string(text)
+	}
+	n := maxTracePayload
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return string(text[:n]) + "..."
+}

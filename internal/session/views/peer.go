@@ -1,0 +1,74 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/views"
+	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/view"
+)
+
+var _ session.Peer = (*Session)(nil)
+
+// Connection is what carries s.
+func (s *Session) Connection() *socket.Conn { return s.conn }
+
+// FaceName is session.FaceViews.
+func (s *Session) FaceName() session.FaceName { return session.FaceViews }
+
+// AppID is the app of s.
+func (s *Session) AppID() string { return s.app.ID }
+
+// SocketID is the id of s.
+func (s *Session) SocketID() protocol.SocketID { return s.subscriber.ID() }
+
+// Key is empty: tokens say who connects, a key only which app is meant.
+func (s *Session) Key() string { return "" }
+
+// IP is where the client is, after trusted proxies.
+func (s *Session) IP() netip.Addr {
+	a, _ := netip.ParseAddr(s.clientIP) // not valid for a unix socket
+	return a.Unmap()
+}
+
+// Joined tells the subject of the present token, and the views.
+func (s *Session) Joined() (userID string, ids []string) {
+	names := s.subscriber.Topics(func(string) bool { return true })
+	for _, name := range names {
+		if id, ok := view.ViewOfTopic(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	if p := s.grant().principal; !isAnonymous(p) {
+		userID = p.Subject
+	}
+	return userID, slices.Compact(ids)
+}
+
+// End closes the connection because an operator wants it gone.
+func (s *Session) End() { s.end(s.ended, views.CodeOf(closeTerminated)) }
+
+// List returns connections of an app that q selects, by socket id. A view has many topics and
+// subjects have none, so all connections are looked at, some at a time.
+func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([]session.Info, error) {
+	return ss.face.List(ctx, appID, q, ss.face.Walk())
+}
+
+// Face answers for single connections.
+func (ss *Sessions) Face() *session.Face { return ss.face }
+
+// checkAdmission ends a session whose app was removed or turned off while it was being
+// admitted, before CloseApp could find it.
+func (s *Session) checkAdmission() {
+	a, err := s.o.Apps.ByID(s.face.Context(), s.app.ID)
+	if errors.Is(err, app.ErrNotFound) || err == nil && !a.Enabled {
+		s.end(s.disabled, protocol.IssueAppDisabled.Code)
+	}
+}

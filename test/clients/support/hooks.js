@@ -1,0 +1,45 @@
+// The endpoint of an application's webhooks, as its owner would write it with the official server
+// library: each request is verified and read by it.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { Inbox } from './deadline.js';
+
+export class Hooks {
+  requests = new Inbox('webhook requests');
+  events = new Inbox('webhook events');
+  library = null; // set before the first request
+
+  static async start() {
+    const hooks = new Hooks();
+    hooks.http = createServer((request, response) => hooks.#handle(request, response));
+    hooks.http.listen(0, '127.0.0.1');
+    await once(hooks.http, 'listening');
+    hooks.url = `http://127.0.0.1:${hooks.http.address().port}/hook`;
+    return hooks;
+  }
+
+  stop() {
+    this.http.closeAllConnections();
+    return new Promise((resolve) => this.http.close(resolve));
+  }
+
+  async #handle(request, response) {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const rawBody = Buffer.concat(chunks).toString();
+    const webhook = this.library.webhook({ headers: request.headers, rawBody });
+    const isValid = webhook.isValid();
+    this.requests.push({ headers: request.headers, rawBody, isValid, time: webhook.getTime() });
+    if (isValid) webhook.getEvents().forEach(this.events.push);
+    response.writeHead(isValid ? 200 : 401).end();
+  }
+
+  // event resolves to the first event of that name and, if given, with these fields.
+  event(name, fields = {}) {
+    return this.events.find(
+      (event) => event.name === name && Object.entries(fields).every(([key, value]) => event[key] === value),
+      `${name} ${JSON.stringify(fields)}`,
+    );
+  }
+}
