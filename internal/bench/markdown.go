@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -95,6 +96,17 @@ subscriber has it. Every delivery is checked for loss, duplicates and order.
 
 `
 
+const guardIntroduction = `
+## Users, limits, webhooks, storms
+
+The connections of the first row have signed in, are subscribed to one channel, and every limit of the server and of
+the app is on. The second row compares a server with all limits on with one that has none, in turns. Webhooks are
+measured in a process of its own that holds the webhook engine, its store on the disk and the endpoint, over the
+loopback: it is told of client events, and the endpoint checks that every one arrives, in order. What a number is compared with stands
+beside it.
+
+`
+
 const viewIntroduction = `
 ## Live views
 
@@ -114,13 +126,13 @@ func (r *Report) WriteTable(w io.Writer) error {
 	for _, f := range r.Rows {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\tfloor: %s\n", f.verdict("NOT MET"), f.What, cmp.Or(f.Bar, "-"), f.Measured, cmp.Or(f.Floor, "-"))
 	}
-	for _, f := range r.Views {
+	for _, f := range slices.Concat(r.Guards, r.Views) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\tbeside: %s\n", f.verdict("NOT MET"), f.What, cmp.Or(f.Bar, "-"), f.Measured, cmp.Or(f.Floor, "-"))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	for _, f := range r.Views {
+	for _, f := range slices.Concat(r.Guards, r.Views) {
 		if f.Note != "" {
 			if _, err := fmt.Fprintf(w, "%s: %s\n", f.What, f.Note); err != nil {
 				return err
@@ -152,6 +164,8 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	fmt.Fprintf(&b, "| machine | %d x %s, %s |\n|---|---|\n| kernel | %s |\n| Go | %s |\n| commit | %s |\n| date | %s, %.0f s |\n\n",
 		m.Processors, m.Processor, m.Memory, m.Kernel, m.Go, m.Commit, r.Started, r.Seconds)
 	writeFigures(&b, r.Rows, "floor")
+	b.WriteString(guardIntroduction)
+	writeFigures(&b, r.Guards, "beside")
 	b.WriteString(viewIntroduction)
 	writeFigures(&b, r.Views, "beside")
 	r.writeFaults(&b)

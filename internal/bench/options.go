@@ -31,6 +31,8 @@ type Options struct {
 	Subscriptions int    // per connection, default 1
 	Prefix        string // of channel names, default "bench-"; private- channels are signed
 
+	SignIn bool // every connection signs in first, as a user of its own
+
 	// Views asks for live views instead: a channel is then an entity type, connections
 	// subscribe to a view of it, and a publication is a mutation of one entity.
 	Views      bool
@@ -77,6 +79,7 @@ func (o *Options) Validate() error {
 	check(o.Window < noSlot, "window: below %d", noSlot)
 	check(o.Publishers >= 1 && o.Publishers <= maxPublishers, "publishers: from 1 to %d", maxPublishers)
 	check(o.Views || o.View == "" && !o.NoSnapshot, "a view and its snapshot mean something with views only")
+	check(!o.SignIn || !o.Views, "connections to views do not sign in")
 	check(o.Payload >= stampSize, "payload: at least %d bytes, which say what was published and when", stampSize)
 	return errors.Join(problems...)
 }

@@ -24,7 +24,8 @@ type Report struct {
 	Seconds float64  `json:"seconds"`
 	IsQuick bool     `json:"quick"`
 	Rows    []Figure `json:"rows"`
-	Views   []Figure `json:"views"` // of live views
+	Views   []Figure `json:"views"`  // of live views
+	Guards  []Figure `json:"guards"` // of what protects the server and tells its operators
 	Runs    []Run    `json:"runs"`
 	Faults  []string `json:"faults,omitempty"` // loss, disorder, failed runs: nothing counts then
 }
@@ -62,7 +63,9 @@ type plan struct {
 	warmup         time.Duration
 	duration       time.Duration
 	churn, churned int // rounds, connections
+	storm          StormOptions
 	views          viewPlan
+	guards         guardPlan
 }
 
 func newPlan(isQuick bool) plan {
@@ -70,13 +73,15 @@ func newPlan(isQuick bool) plan {
 		return plan{
 			idle: 5_000, idleFew: 500, settle: 3 * time.Second, opening: 5_000, subscribers: 2_000,
 			rounds: 1, warmup: time.Second, duration: 3 * time.Second, churn: 8, churned: 2_000,
-			views: newViewPlan(isQuick),
+			storm: StormOptions{Members: 2_000, PerChannel: 100, Public: 1_000, Quiet: 2 * time.Second, Rounds: 1},
+			views: newViewPlan(isQuick), guards: newGuardPlan(isQuick),
 		}
 	}
 	return plan{
 		idle: 15_000, idleFew: 1_500, settle: 10 * time.Second, opening: 10_000, subscribers: 2_000,
 		rounds: 3, warmup: 2 * time.Second, duration: 8 * time.Second, churn: 20, churned: 10_000,
-		views: newViewPlan(isQuick),
+		storm: StormOptions{Members: 10_000, PerChannel: 100, Public: 5_000, Quiet: 3 * time.Second, Rounds: 5},
+		views: newViewPlan(isQuick), guards: newGuardPlan(isQuick),
 	}
 }
 
@@ -92,13 +97,19 @@ type reporter struct {
 // processes of their own; compared runs alternate, and the median counts.
 func MakeReport(ctx context.Context, o ReportOptions) (*Report, error) {
 	r := newReporter(o)
-	return r.make(ctx, r.idle, r.compared, r.churn, r.views)
+	return r.make(ctx, r.idle, r.compared, r.churn, r.guards, r.views)
 }
 
 // MakeViewReport is the part of MakeReport about live views.
 func MakeViewReport(ctx context.Context, o ReportOptions) (*Report, error) {
 	r := newReporter(o)
 	return r.make(ctx, r.views)
+}
+
+// MakeGuardReport is the part of MakeReport about users, limits, webhooks and storms.
+func MakeGuardReport(ctx context.Context, o ReportOptions) (*Report, error) {
+	r := newReporter(o)
+	return r.make(ctx, r.guards)
 }
 
 func newReporter(o ReportOptions) *reporter { return &reporter{o: o, plan: newPlan(o.IsQuick)} }
@@ -123,7 +134,7 @@ func (r *Report) Err() error {
 	for _, f := range r.Faults {
 		problems = append(problems, errors.New(f))
 	}
-	for _, row := range slices.Concat(r.Rows, r.Views) {
+	for _, row := range slices.Concat(r.Rows, r.Guards, r.Views) {
 		if !row.IsMet && row.Bar != "" {
 			problems = append(problems, fmt.Errorf("%s: %s, want %s", row.What, row.Measured, row.Bar))
 		}

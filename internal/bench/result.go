@@ -14,6 +14,7 @@ const (
 	ScenarioIdle   = "idle"
 	ScenarioChurn  = "churn"
 	ScenarioWindow = "window"
+	ScenarioStorm  = "storm"
 )
 
 // Result is what a run measured. What could not be measured is nil, or absent from JSON.
@@ -40,6 +41,7 @@ type Result struct {
 	Runtime    *Runtime    `json:"runtime,omitempty"`
 	Rounds     []Round     `json:"rounds,omitempty"`
 	Sharing    *Sharing    `json:"sharing,omitempty"`
+	Storm      *Storm      `json:"storm,omitempty"`
 	Complaints []Complaint `json:"complaints,omitempty"`
 	Unmeasured []string    `json:"unmeasured,omitempty"`
 }
@@ -156,6 +158,14 @@ func (r *Result) Err() error {
 		count(d.Divergent, "subscriptions saw another order than the others of their channel")
 		count(d.Stray, "deliveries went to connections that had not subscribed")
 		count(d.Malformed, "deliveries were malformed")
+	}
+	if s := r.Storm; s != nil && !s.IsBeside {
+		count(uint64(s.Members-s.Removed), "members are gone and nobody was told")
+		count(uint64(s.Doubled), "members were said to be gone twice")
+		count(uint64(s.Stray), "members were said to be gone who were not there")
+		count(uint64(s.Left.Connections), "connections were left over")
+		count(uint64(s.Left.Channels), "channels were left over")
+		count(uint64(s.Left.Subscriptions), "subscriptions were left over")
 	}
 	return errors.Join(problems...)
 }

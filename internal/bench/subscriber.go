@@ -29,10 +29,12 @@ type subscriber struct {
 	reader *reader
 	first  uint32 // index of its first channel; the others follow, around the end
 
+	name int // of the connection, and of its user
+
 	books []ledger // by subscription; guarded by reader.mu
 
 	// Owned by the turn.
-	pending int          // subscriptions that are not confirmed
+	pending int          // subscriptions, and the sign-in, that are not confirmed
 	ready   chan<- error // told once: subscribed to all, or why not; then nil
 	isLive  bool         // it was told that all went well
 	initial snapshotSize // with views
@@ -41,9 +43,13 @@ type subscriber struct {
 // newSubscriber makes the handler of connection i.
 func newSubscriber(s *swarm, i int, ready chan<- error) *subscriber {
 	n := s.o.Subscriptions
+	pending := n
+	if s.o.SignIn {
+		pending++
+	}
 	sub := &subscriber{
 		swarm: s, reader: s.readers[i%len(s.readers)], first: uint32(i % s.o.Channels),
-		books: make([]ledger, n), pending: n, ready: ready,
+		books: make([]ledger, n), name: i, pending: pending, ready: ready,
 	}
 	next := make([]uint32, n*s.o.Publishers)
 	for k := range sub.books {
@@ -85,8 +91,12 @@ func (s *subscriber) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 	switch name := gjson.GetBytes(payload, "event").Str; name {
 	case "pusher:connection_established":
 		data := gjson.GetBytes(payload, "data").String()
-		s.subscribe(c, gjson.Get(data, "socket_id").Str)
-	case "pusher_internal:subscription_succeeded":
+		socketID := gjson.Get(data, "socket_id").Str
+		if s.swarm.o.SignIn {
+			s.signIn(c, socketID)
+		}
+		s.subscribe(c, socketID)
+	case "pusher_internal:subscription_succeeded", "pusher:signin_success":
 		s.confirm()
 	case "pusher:ping":
 		c.Send(pong)
@@ -111,6 +121,13 @@ func (s *subscriber) subscribe(c *socket.Conn, socketID string) {
 	}
 }
 
+// signIn signs in as the user of the connection.
+func (s *subscriber) signIn(c *socket.Conn, socketID string) {
+	user := fmt.Sprintf(`{"id":"user-%d","user_info":{"name":"user %[1]d"}}`, s.name)
+	c.Send(fmt.Appendf(nil, `{"event":"pusher:signin","data":{"user_data":%q,"auth":"%s:%s"}}`,
+		user, s.swarm.o.Key, auth.UserSignature(s.swarm.o.Secret, socketID, user)))
+}
+
 func isSigned(channel string) bool {
 	return len(channel) > 8 && channel[:8] == "private-"
 }
@@ -120,7 +137,7 @@ func (s *subscriber) fail(err error) {
 	s.tell(err)
 }
 
-// confirm counts one subscription that stands.
+// confirm counts one subscription or sign-in that stands.
 func (s *subscriber) confirm() {
 	if s.pending--; s.pending == 0 {
 		s.tell(nil)

@@ -17,11 +17,15 @@ import (
 
 // BenchCmd measures a server, or writes the report of all promised numbers.
 type BenchCmd struct {
-	Load   benchLoad   `cmd:"" default:"withargs" help:"Put load on a server and measure what it costs (the default)."`
-	Report benchReport `cmd:"" help:"Measure every promised number beside the floor and write the page about them."`
-	Views  benchViews  `cmd:"" help:"Measure the promised numbers of live views alone, and print them."`
-	Floor  FloorCmd    `cmd:"" hidden:"" help:"Be the floor: a bare loop with one write per delivery."`
-	Engine EngineCmd   `cmd:"" hidden:"" help:"Be an engine of live views that does what standard input says."`
+	Load     benchLoad         `cmd:"" default:"withargs" help:"Put load on a server and measure what it costs (the default)."`
+	Report   benchReport       `cmd:"" help:"Measure every promised number beside the floor and write the page about them."`
+	Views    benchViews        `cmd:"" help:"Measure the promised numbers of live views alone, and print them."`
+	Guards   benchGuards       `cmd:"" help:"Measure the promised numbers of users, limits, webhooks and storms alone, and print them."`
+	Storm    benchStorm        `cmd:"" help:"Measure what others notice when many connections are cut at once, and print it."`
+	Crowd    CrowdCmd          `cmd:"" hidden:"" help:"Be a crowd of connections, to be killed."`
+	Floor    FloorCmd          `cmd:"" hidden:"" help:"Be the floor: a bare loop with one write per delivery."`
+	Engine   EngineCmd         `cmd:"" hidden:"" help:"Be an engine of live views that does what standard input says."`
+	Webhooks webhooksEngineCmd `cmd:"" hidden:"" help:"Be a webhook engine that is told of events."`
 }
 
 // benchLoad is one run.
@@ -182,19 +186,34 @@ func (c *benchReport) write(report *bench.Report) (err error) {
 }
 
 // benchViews is the part of the report about live views.
-type benchViews struct {
+type benchViews struct{ benchPart }
+
+// Run measures and prints, and fails if a run was not clean.
+func (c *benchViews) Run(ctx context.Context, env *Env) error {
+	return c.run(ctx, env, bench.MakeViewReport)
+}
+
+// benchGuards is the part of the report about users, limits, webhooks and storms.
+type benchGuards struct{ benchPart }
+
+// Run measures and prints, and fails if a run was not clean.
+func (c *benchGuards) Run(ctx context.Context, env *Env) error {
+	return c.run(ctx, env, bench.MakeGuardReport)
+}
+
+// benchPart is what parts of the report have in common.
+type benchPart struct {
 	Quick  bool   `help:"A look; its numbers wobble."`
 	Commit string `help:"Commit to name, instead of the one the binary was built from."`
 	JSON   bool   `name:"json" help:"Print the whole report as JSON."`
 }
 
-// Run measures and prints, and fails if a run was not clean.
-func (c *benchViews) Run(ctx context.Context, env *Env) error {
+func (c *benchPart) run(ctx context.Context, env *Env, measure func(context.Context, bench.ReportOptions) (*bench.Report, error)) error {
 	executable, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	report, err := bench.MakeViewReport(ctx, bench.ReportOptions{
+	report, err := measure(ctx, bench.ReportOptions{
 		Executable: executable, Commit: c.Commit, IsQuick: c.Quick, Progress: env.Stderr,
 	})
 	if err != nil {
@@ -207,6 +226,31 @@ func (c *benchViews) Run(ctx context.Context, env *Env) error {
 		return fmt.Errorf("%d runs were not clean: %s", len(report.Faults), strings.Join(report.Faults, "; "))
 	}
 	return nil
+}
+
+// benchStorm is the part of the report about connections that are cut all at once.
+type benchStorm struct{ benchPart }
+
+// Run measures and prints, and fails if an effect was lost, doubled or left over.
+func (c *benchStorm) Run(ctx context.Context, env *Env) error {
+	return c.run(ctx, env, bench.MakeStormReport)
+}
+
+// CrowdCmd is the process that a storm kills.
+type CrowdCmd struct {
+	URL        string `help:"Server." default:"http://127.0.0.1:6001"`
+	App        string `help:"App id." default:"app-id"`
+	Key        string `help:"App key." default:"app-key"`
+	Secret     string `help:"App secret." default:"app-secret"`
+	Members    int    `help:"Connections in presence channels." default:"10000"`
+	PerChannel int    `help:"Connections in each channel." default:"100"`
+	Public     int    `help:"Connections in public channels." default:"5000"`
+}
+
+// Run stays until standard input or ctx ends.
+func (c *CrowdCmd) Run(ctx context.Context, env *Env) error {
+	return bench.RunCrowd(ctx, bench.Options{URL: c.URL, App: c.App, Key: c.Key, Secret: c.Secret},
+		bench.StormOptions{Members: c.Members, PerChannel: c.PerChannel, Public: c.Public}, os.Stdin, env.Stdout)
 }
 
 func printReport(w io.Writer, report *bench.Report, isJSON bool) error {
@@ -245,5 +289,22 @@ func (c *EngineCmd) Run(ctx context.Context, env *Env) error {
 	}
 	o.Store = store
 	err = bench.RunEngine(ctx, o, os.Stdin, env.Stdout)
+	return errors.Join(err, store.Close()) //nolint:contextcheck // it closes whatever has ended ctx
+}
+
+// webhooksEngineCmd is the process that a report starts to measure webhooks.
+type webhooksEngineCmd struct {
+	Stored string `help:"Directory to store them in." required:"" type:"path"`
+	Events int    `help:"How many." default:"100000"`
+	Batch  int    `help:"Most events of a request." default:"100"`
+}
+
+// Run measures and prints.
+func (c *webhooksEngineCmd) Run(ctx context.Context, env *Env) error {
+	store, err := embedded.Open(ctx, embedded.Options{Path: c.Stored, Log: env.Log})
+	if err != nil {
+		return err
+	}
+	err = bench.RunWebhooks(ctx, bench.WebhookOptions{Store: store, Events: c.Events, Batch: c.Batch}, env.Stdout)
 	return errors.Join(err, store.Close()) //nolint:contextcheck // it closes whatever has ended ctx
 }

@@ -1,0 +1,159 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// guardPlan is how much the part of a report about users, limits, webhooks and storms does.
+type guardPlan struct {
+	idle     int // connections
+	settle   time.Duration
+	rounds   int // of the comparison of limits
+	warmup   time.Duration
+	duration time.Duration
+	events   int // of webhooks, per round
+}
+
+func newGuardPlan(isQuick bool) guardPlan {
+	if isQuick {
+		return guardPlan{idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000}
+	}
+	return guardPlan{idle: 15_000, settle: 10 * time.Second, rounds: 9, warmup: time.Second, duration: 3 * time.Second, events: 100_000}
+}
+
+// guards measures what protects the server costs, and what it does for operators.
+func (r *reporter) guards(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.storm} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reporter) addGuards(figures ...Figure) {
+	r.report.Guards = append(r.report.Guards, figures...)
+}
+
+// limited are all limits, each so high that nobody meets it.
+func limited() []string {
+	const most = "1000000000"
+	return []string{
+		"MILLRACE_LIMITS_API_REQUESTS_MAX=" + most,
+		"MILLRACE_LIMITS_CONNECTS_MAX=" + most,
+		"MILLRACE_WEBSOCKET_MAX_CONNECTIONS=" + most,
+		"MILLRACE_APPS_0_MAX_CONNECTIONS=" + most,
+		"MILLRACE_APPS_0_MAX_SUBSCRIPTIONS_PER_CONNECTION=" + most,
+		"MILLRACE_APPS_0_MAX_BACKEND_EVENTS_PER_SECOND=" + most,
+		"MILLRACE_APPS_0_MAX_READ_REQUESTS_PER_SECOND=" + most,
+		"MILLRACE_APPS_0_MAX_CLIENT_EVENTS=" + most,
+		"MILLRACE_APPS_0_MAX_MESSAGES=" + most,
+		"MILLRACE_APPS_0_USER_AUTHENTICATION_TIMEOUT=1h",
+	}
+}
+
+// idlingUsers measures the memory of connections that have signed in and are limited.
+func (r *reporter) idlingUsers(ctx context.Context) error {
+	start := func(ctx context.Context, executable string) (*Child, error) {
+		return startServer(ctx, executable, limited()...)
+	}
+	return with(ctx, start, r.o.Executable, func(c *Child) error {
+		p := r.plan.guards
+		result, err := r.run(ctx, fmt.Sprintf("idle, %d users", p.idle), nameServer, Idle, c,
+			Options{Connections: p.idle, Channels: 100, Settle: p.settle, SignIn: true})
+		if err == nil {
+			r.addGuards(userFigure(result, r.idling))
+		}
+		return err
+	})
+}
+
+// Names of what is compared in the part about limits.
+const (
+	nameLimited   = "with limits"
+	nameUnlimited = "without"
+)
+
+// limiting compares the cost of a publish with and without limits, in turns.
+func (r *reporter) limiting(ctx context.Context) error {
+	p := r.plan.guards
+	o := Options{Connections: 100, Channels: 100, Payload: 128, Window: 16, Warmup: p.warmup, Duration: p.duration}
+	free := []string{"MILLRACE_APPS_0_MAX_CLIENT_EVENTS=0"}
+	var with, without []*Result
+	err := withServers(ctx, r.o.Executable, limited(), free, func(limited, unlimited *Child) error {
+		for range p.rounds {
+			a, err := r.run(ctx, "publishing, window 16", nameLimited, FanOut, limited, o)
+			if err != nil {
+				return err
+			}
+			b, err := r.run(ctx, "publishing, window 16", nameUnlimited, FanOut, unlimited, o)
+			if err != nil {
+				return err
+			}
+			with, without = append(with, a), append(without, b)
+		}
+		return nil
+	})
+	if err == nil {
+		r.addGuards(limitFigure(with, without))
+	}
+	return err
+}
+
+// withServers runs f with two fresh servers of different settings.
+func withServers(ctx context.Context, executable string, first, second []string, f func(a, b *Child) error) error {
+	start := func(settings []string) func(context.Context, string) (*Child, error) {
+		return func(ctx context.Context, executable string) (*Child, error) {
+			return startServer(ctx, executable, settings...)
+		}
+	}
+	return with(ctx, start(first), executable, func(a *Child) error {
+		return with(ctx, start(second), executable, func(b *Child) error { return f(a, b) })
+	})
+}
+
+const webhookBatch = 100 // events of a request, as by default
+
+// hooking measures how many webhook events are stored and delivered.
+func (r *reporter) hooking(ctx context.Context) error {
+	n := r.plan.guards.events
+	r.say("webhooks")
+	batched, err := r.hook(ctx, n, webhookBatch)
+	if err != nil {
+		return err
+	}
+	single, err := r.hook(ctx, n/5, 1)
+	if err != nil {
+		return err
+	}
+	mounts, _ := os.ReadFile("/proc/mounts") // without it the disk is unknown
+	r.addGuards(webhookFigure(batched, single, fileSystem(os.TempDir(), string(mounts))))
+	return nil
+}
+
+// hook runs RunWebhooks in a process of its own.
+func (r *reporter) hook(ctx context.Context, events, batch int) (a webhookAnswer, err error) {
+	dir, err := os.MkdirTemp("", "millrace-bench-")
+	if err != nil {
+		return a, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	var failure bytes.Buffer
+	cmd := exec.CommandContext(ctx, r.o.Executable, "bench", "webhooks", "--stored", dir,
+		"--events", strconv.Itoa(events), "--batch", strconv.Itoa(batch))
+	cmd.Stderr = &failure
+	cmd.WaitDelay = stopTimeout
+	out, err := cmd.Output()
+	if err != nil {
+		return a, fmt.Errorf("webhooks: %w: %s", err, bytes.TrimSpace(failure.Bytes()))
+	}
+	return a, json.Unmarshal(out, &a)
+}

@@ -1,0 +1,139 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/webhook"
+)
+
+// WebhookOptions say what a webhook engine is told.
+type WebhookOptions struct {
+	Store  webhook.Store
+	Events int // client events, at least 1
+	Batch  int // most events of a request, at least 1
+}
+
+// webhookAnswer is what RunWebhooks says.
+type webhookAnswer struct {
+	Events int           `json:"events"`
+	Wall   time.Duration `json:"wall_ns"`
+	CPU    time.Duration `json:"cpu_ns"`
+}
+
+// webhookRun is a webhook engine with one endpoint, and who serves that, over the loopback.
+// Channel underWay has one entry for each event that was told and has not arrived.
+type webhookRun struct {
+	o        WebhookOptions
+	engine   *webhook.Engine
+	underWay chan struct{}
+	arrived  chan error // once, with what was wrong
+	next     int        // number of the event that comes next; the receiver's, one request at a time
+}
+
+const webhookApp = "app"
+
+type onlyApp struct{}
+
+func (onlyApp) ByID(context.Context, string) (*app.App, error) {
+	return &app.App{ID: webhookApp, Key: DevelopmentKey, Secret: DevelopmentSecret, Enabled: true}, nil
+}
+
+// RunWebhooks makes a webhook engine, tells it of client events as fast as they are delivered,
+// and writes how long that took until the last one has arrived, as JSON. Loss and disorder
+// are errors.
+func RunWebhooks(ctx context.Context, o WebhookOptions, out io.Writer) error {
+	window := 300 + 100*o.Batch
+	r := &webhookRun{o: o, underWay: make(chan struct{}, window), arrived: make(chan error, 1)}
+	receiver := httptest.NewServer(r)
+	defer receiver.Close()
+	r.engine = webhook.New(webhook.Options{Apps: onlyApp{}, Store: o.Store})
+	if err := r.engine.Load(ctx); err != nil {
+		return err
+	}
+	err := r.engine.SetEndpoints(webhookApp, []webhook.Endpoint{{
+		ID: "bench", URL: receiver.URL, EventTypes: []string{webhook.KindClientEvent.String()},
+		Batching: app.WebhookBatching{Size: o.Batch},
+	}})
+	if err != nil {
+		return err
+	}
+	running, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- r.engine.Run(running) }() // ends with running
+	answer, err := r.tell(ctx)
+	cancel()
+	if err := errors.Join(err, <-done); err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(answer)
+}
+
+// tell tells of all events and waits for the last.
+func (r *webhookRun) tell(ctx context.Context) (a webhookAnswer, err error) {
+	self, id := newProcess(os.Getpid()), protocol.NewSocketID()
+	before, err := self.cpu()
+	if err != nil {
+		return a, err
+	}
+	begun := time.Now()
+	for i := range r.o.Events {
+		select {
+		case r.underWay <- struct{}{}:
+		case err := <-r.arrived:
+			return a, errors.Join(err, errors.New("an event arrived that was not told"))
+		case <-ctx.Done():
+			return a, ctx.Err()
+		}
+		data := fmt.Appendf(nil, `{"n":%d,"text":"some text that somebody has typed"}`, i)
+		r.engine.ClientEvent(webhookApp, "private-room", "client-typing", data, id, "")
+	}
+	select {
+	case err = <-r.arrived:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	a = webhookAnswer{Events: r.o.Events, Wall: time.Since(begun)}
+	after, err2 := self.cpu()
+	a.CPU = after.since(before)
+	return a, errors.Join(err, err2)
+}
+
+// ServeHTTP implements http.Handler: the endpoint.
+func (r *webhookRun) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
+	var batch struct {
+		Events []struct{ Data struct{ N int } }
+	}
+	if err := json.NewDecoder(request.Body).Decode(&batch); err != nil {
+		r.end(fmt.Errorf("webhook: %w", err))
+		return
+	}
+	for _, e := range batch.Events {
+		if e.Data.N != r.next {
+			r.end(fmt.Errorf("webhook: event %d arrived, want %d", e.Data.N, r.next))
+			return
+		}
+		r.next++
+		<-r.underWay
+	}
+	if r.next == r.o.Events {
+		r.end(nil)
+	}
+}
+
+// end says how it ended; the first time counts.
+func (r *webhookRun) end(err error) {
+	select {
+	case r.arrived <- err:
+	default:
+	}
+}
