@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -234,6 +235,10 @@ func TestRefusals(t *testing.T) {
 		{"an id that is taken", "POST", "/admin/apps", `{"id":"a"}`, 409, "already"},
 		{"a key that is taken", "POST", "/admin/apps", `{"id":"b","key":"kf"}`, 422, "kf"},
 		{"what is no document", "POST", "/admin/apps", `7`, 422, "problems"},
+		{"null", "POST", "/admin/apps", `null`, 422, "problems"},
+		{"null for a patch", "PATCH", "/admin/apps/a", `null`, 422, "must be a JSON object"},
+		{"a patch that is nested too deeply", "PATCH", "/admin/apps/a", strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65), 422, "deeper than 64"},
+		{"brackets in a text are no nesting", "PATCH", "/admin/apps/a", `{"x":"\"` + strings.Repeat("[", 100) + `"}`, 422, "unknown field"},
 		{"what is no patch", "PATCH", "/admin/apps/a", `[]`, 422, "must be a JSON object"},
 		{"an import that is none", "POST", "/admin/import", `7`, 422, "not a list"},
 		{"an import with a bad app", "POST", "/admin/import", `[{"id":"b","key":"kb","secret":"s"},{"id":"c"}]`, 422, `"result":"new"`},
@@ -322,6 +327,38 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 }
+
+// untouched is a body that nobody may read.
+type untouched struct{ t *testing.T }
+
+func (u untouched) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func TestNothingIsReadOfWhoDoesNotKnowTheKey(t *testing.T) {
+	t.Parallel()
+	a := start(t, nil)
+	for target, want := range map[string]int{"/admin/apps": 401, "/admin/import?auth_key=kf": 401, "/admin/import?auth_key=%zz": 401} {
+		r := httptest.NewRequest("POST", target, untouched{t})
+		if w := a.serve(r); w.Code != want {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+	r := httptest.NewRequest("POST", "/admin/apps?auth_key="+operator, untouched{t})
+	if r.ContentLength = 1 << 40; a.serve(r).Code != 413 {
+		t.Error("a body that says that it is too large")
+	}
+	endless := httptest.NewRequest("POST", "/admin/apps?auth_key="+operator, io.LimitReader(zeros{}, 1<<40))
+	if w := a.serve(endless); w.Code != 413 {
+		t.Errorf("a body that does not say so: %d %s", w.Code, w.Body)
+	}
+}
+
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 
 func TestClientsAreLimitedByAddress(t *testing.T) {
 	t.Parallel()

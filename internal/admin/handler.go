@@ -141,6 +141,13 @@ func (h *handler) serve(ctx context.Context, c *call) *failure {
 		f.allow = t.methods()
 		return f
 	}
+	if c.r.ContentLength > h.o.MaxBody {
+		c.w.Header().Set("Connection", "close")
+		return h.tooLarge()
+	}
+	if f := h.checkKey(c); f != nil {
+		return f
+	}
 	if f := h.readBody(c); f != nil {
 		return f
 	}
@@ -174,27 +181,35 @@ func (h *handler) readBody(c *call) *failure {
 		return nil
 	}
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // or the listener has one
-	var err error
-	if c.r.ContentLength > h.o.MaxBody {
-		c.w.Header().Set("Connection", "close")
-	} else if c.body, err = io.ReadAll(io.LimitReader(c.r.Body, h.o.MaxBody+1)); err != nil {
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, h.o.MaxBody+1))
+	switch {
+	case err != nil:
 		return fail(codeInvalid, "The body could not be read")
+	case int64(len(body)) > h.o.MaxBody:
+		return h.tooLarge()
 	}
-	if max(c.r.ContentLength, int64(len(c.body))) > h.o.MaxBody {
-		c.body = nil
-		return fail(codeTooLarge, "The body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes")
-	}
+	c.body = body
 	return nil
 }
 
-// authenticate checks the signature, and that a request which changes something is new.
-func (h *handler) authenticate(c *call, now time.Time) *failure {
+func (h *handler) tooLarge() *failure {
+	return fail(codeTooLarge, "The body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes")
+}
+
+// checkKey refuses before the body is read who does not even know the operator's key, so that
+// nobody else makes the server keep megabytes.
+func (h *handler) checkKey(c *call) *failure {
 	if err := auth.ParseQuery(&c.query, c.r.URL.RawQuery); err != nil {
 		return fail(codeAuth, err.Error())
 	}
 	if c.query.Key() != h.o.Key {
 		return fail(codeAuth, "auth_key is missing or not that of the operator")
 	}
+	return nil
+}
+
+// authenticate checks the signature, and that a request which changes something is new.
+func (h *handler) authenticate(c *call, now time.Time) *failure {
 	signed := auth.Request{Method: c.r.Method, Path: c.path, Body: c.body}
 	if err := auth.VerifyRequest(signed, &c.query, h.o.Secret, now); err != nil {
 		return fail(codeAuth, err.Error())

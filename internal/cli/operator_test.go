@@ -154,12 +154,13 @@ func (l *listed) Close(_, socketID string) bool {
 	return i >= 0
 }
 
-func (l *listed) Trace(_, socketID string, d time.Duration) bool {
+func (l *listed) Trace(_, socketID string, d time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.findLocked(socketID)
-	if i >= 0 {
-		l.list[i].IsTraced = d > 0
+	if i < 0 {
+		return httpapi.ErrNoConnection
 	}
-	return i >= 0
+	l.list[i].IsTraced = d > 0
+	return nil
 }

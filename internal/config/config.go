@@ -99,6 +99,8 @@ type WebSocket struct {
 type Handshake struct {
 	// Refuses connections without a protocol version or with one that is not supported. Otherwise they count as version 7.
 	StrictProtocol bool `toml:"strict_protocol"`
+	// Code for a connection above max_connections of its app: 4004, after which clients stay away, or 4100, after which they try again.
+	QuotaCloseCode int `toml:"quota_close_code"`
 }
 
 // Limits is how much one client address may ask of the server. The addresses of an IPv6 network of 64 bits count as one. Windows are fixed and begin with a first request; max = 0 means unlimited.

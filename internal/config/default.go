@@ -23,7 +23,7 @@ func Default() *Config {
 			ActivityTimeout:        Duration(120 * time.Second),
 			PongTimeout:            Duration(30 * time.Second),
 		},
-		Handshake: Handshake{StrictProtocol: true},
+		Handshake: Handshake{StrictProtocol: true, QuotaCloseCode: 4004},
 		Limits:    Limits{APIRequests: Rate{Window: Duration(time.Minute)}, Connects: Rate{Window: Duration(time.Minute)}},
 		Idempotency: Idempotency{
 			Enabled: true, TTL: Duration(120 * time.Second), MaxKeyLength: 128, MaxKeys: 1_000_000, MaxMemory: 256 * MB,

@@ -6,25 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
 )
 
 // ParseApp reads an app document: the JSON of what a table [[apps]] holds, with the same
-// keys, units and defaults. The app is nil if there is any problem. What is wired when the
-// server starts has no place in a document.
+// keys, units and defaults. The app is nil if there is any problem.
 func ParseApp(document []byte) (*App, []Problem) {
 	table, problems := parseObject(document)
 	b := &binder{isJSON: true, problems: problems}
 	if table == nil {
 		return nil, b.problems
-	}
-	for _, key := range []string{"views", "projections"} {
-		if _, ok := table[key]; ok {
-			b.report(key, "", "is set up when the server starts, so only an app of the configuration file can have it")
-			delete(table, key)
-		}
 	}
 	a := DefaultApp()
 	b.table("", reflect.ValueOf(&a).Elem(), table)
@@ -83,6 +77,20 @@ func (r *rules) document(a *App) {
 		}
 	}
 	r.app("", a)
+	r.appViews("views.", &a.Views)
+	r.revealed("views.signing_key", a.Views.SigningKey)
+	for _, secrets := range []struct {
+		name string
+		list []Secret
+	}{{"static_tokens", a.Views.StaticTokens}, {"secret_keys", a.Views.SecretKeys}, {"publishable_keys", a.Views.PublishableKeys}} {
+		for i, secret := range secrets.list {
+			_, token := secret.Labelled()
+			r.revealed(fmt.Sprintf("views.%s[%d]", secrets.name, i), token)
+		}
+	}
+	for i := range a.Projections {
+		r.projection(fmt.Sprintf("projections[%d].", i), &a.Projections[i])
+	}
 }
 
 // revealed refuses what stands for a secret where none is shown: whoever sends it has read a
@@ -94,13 +102,10 @@ func (r *rules) revealed(path string, s Secret) {
 }
 
 // AppDocument is the app document of a: the keys that differ from their defaults, in the order
-// of the reference. Secrets are hidden unless reveal is set. Views and projections have no
-// place in it.
+// of the reference. Secrets are hidden unless reveal is set.
 func AppDocument(a *App, reveal bool) []byte {
 	w := documentWriter{reveal: reveal}
-	shown, plain := *a, DefaultApp()
-	shown.Views, shown.Projections = plain.Views, nil
-	w.table(reflect.ValueOf(shown), reflect.ValueOf(plain))
+	w.table(reflect.ValueOf(*a), reflect.ValueOf(DefaultApp()))
 	return w.out.Bytes()
 }
 
@@ -147,6 +152,12 @@ func (w *documentWriter) value(v reflect.Value) {
 		w.table(v, reflect.ValueOf(DefaultAppKey()))
 	case Webhook:
 		w.table(v, reflect.ValueOf(DefaultWebhook()))
+	case AppViews:
+		w.table(v, reflect.ValueOf(DefaultApp().Views))
+	case Projection:
+		w.table(v, reflect.ValueOf(DefaultProjection()))
+	case map[string]any: // a definition, of a language that another package reads
+		w.json(x)
 	default: // a list
 		w.out.WriteByte('[')
 		for i := range v.Len() {
@@ -167,10 +178,15 @@ func (w *documentWriter) secret(s Secret) {
 	w.text(s.Reveal())
 }
 
-func (w *documentWriter) text(s string) {
+func (w *documentWriter) text(s string) { w.json(s) }
+
+// json writes what has an encoding: texts, and tables that were read from JSON or TOML.
+func (w *documentWriter) json(v any) {
 	e := json.NewEncoder(&w.out)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(s)                 // a string has an encoding, and a buffer takes it
+	if e.Encode(v) != nil { // a table with NaN or infinity, which Check has refused
+		w.out.WriteString("{}\n")
+	}
 	w.out.Truncate(w.out.Len() - 1) // the line feed
 }
 
@@ -238,7 +254,11 @@ func (p *jsonReader) value(path string, depth int) (any, error) {
 		if n, err := token.Int64(); err == nil {
 			return n, nil
 		}
-		return token.Float64()
+		f, err := token.Float64()
+		if err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+			return int64(f), nil // JSON has one kind of number: 1.0 is 1
+		}
+		return f, err
 	default: // string, bool or nil
 		return token, nil
 	}

@@ -32,6 +32,17 @@ func fullApp() config.App {
 	w.URL, w.EventTypes, w.Headers = "https://backend.example/", []string{"channel_occupied"}, []config.Secret{"X-Token: hush"}
 	w.MaxElapsed = config.Duration(time.Minute)
 	a.Webhooks = []config.Webhook{w}
+	v := &a.Views
+	v.Auth, v.StaticTokens, v.TokenTTL = "static", []config.Secret{"shop:peek"}, config.Duration(2*time.Minute)
+	v.SigningKey, v.SecretKeys, v.PublishableKeys = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", []config.Secret{"sk"}, []config.Secret{"pk"}
+	v.Entities = []string{"Lot"}
+	v.Definitions = []map[string]any{{
+		"id": "top", "source": "Lot/list", "limit": int64(3), "fields": []any{"a"},
+		"filter": map[string]any{"field": "a", "op": "lt", "value": 1.5},
+	}}
+	p := config.DefaultProjection()
+	p.Channels, p.Entity, p.Key, p.Append = "lot-*", "Lot", "$1", []string{"bids"}
+	a.Projections = []config.Projection{p}
 	return a
 }
 
@@ -41,18 +52,22 @@ func TestAppDocumentHasWhatDiffersFromTheDefault(t *testing.T) {
 	const want = `{"id":"77","key":"mill-key","secret":"mill-<secret>","enabled":false,"allowed_origins":["*.shop.example"],` +
 		`"client_events":true,"max_client_events":0,"max_event_payload":"64KB","cache_ttl":"1m30s",` +
 		`"keys":[{"key":"k2","secret":"s2","rights":"publish"},{"key":"k3","secret":"s3"}],` +
-		`"webhooks":[{"url":"https://backend.example/","event_types":["channel_occupied"],"headers":["X-Token: hush"],"max_elapsed":"1m"}]}`
+		`"webhooks":[{"url":"https://backend.example/","event_types":["channel_occupied"],"headers":["X-Token: hush"],"max_elapsed":"1m"}],` +
+		`"views":{"auth":"static","static_tokens":["shop:peek"],"signing_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","secret_keys":["sk"],` +
+		`"publishable_keys":["pk"],"token_ttl":"2m","entities":["Lot"],` +
+		`"definitions":[{"fields":["a"],"filter":{"field":"a","op":"lt","value":1.5},"id":"top","limit":3,"source":"Lot/list"}]},` +
+		`"projections":[{"channels":"lot-*","entity":"Lot","key":"$1","append":["bids"]}]}`
 	if diff := cmp.Diff(want, string(config.AppDocument(&a, true))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	hidden := string(config.AppDocument(&a, false))
-	for _, secret := range []string{"mill-<secret>", "s2", "s3", "hush"} {
+	for _, secret := range []string{"mill-<secret>", "s2", "s3", "hush", "peek", "AQEB", "sk", "pk"} {
 		if strings.Contains(hidden, secret) {
 			t.Errorf("%s is shown: %s", secret, hidden)
 		}
 	}
-	if n := strings.Count(hidden, `"***"`); n != 4 {
-		t.Errorf("%d secrets are hidden, want 4: %s", n, hidden)
+	if n := strings.Count(hidden, `"***"`); n != 8 {
+		t.Errorf("%d secrets are hidden, want 8: %s", n, hidden)
 	}
 	back, problems := config.ParseApp([]byte(want))
 	if len(problems) > 0 {
@@ -93,10 +108,12 @@ func TestParseAppListsEveryProblem(t *testing.T) {
 			},
 		},
 		{
-			"what is set up at the start", `{` + base + `,"views":{"auth":"open"},"projections":[]}`,
+			"rules of views and projections", `{` + base + `,"views":{"auth":"maybe","entities":["a/b"],"definitions":[1]},"projections":[{"channels":"a"}]}`,
 			[]string{
-				"views: is set up when the server starts, so only an app of the configuration file can have it",
-				"projections: is set up when the server starts, so only an app of the configuration file can have it",
+				`views.definitions[0]: must be an object`,
+				`views.auth = "maybe": must be one of session, static, open, none`,
+				`views.entities[0] = "a/b": must be a name without a slash`,
+				`projections[0].entity: missing`, `projections[0].key: missing`,
 			},
 		},
 		{
@@ -108,6 +125,13 @@ func TestParseAppListsEveryProblem(t *testing.T) {
 			[]string{
 				"secret: *** only stands for a secret that is not shown; leave the key out, or write the secret",
 				"keys[0].secret: *** only stands for a secret that is not shown; leave the key out, or write the secret",
+			},
+		},
+		{
+			"what stands for secrets of views", `{` + base + `,"views":{"auth":"static","static_tokens":["***","shop:***"]}}`,
+			[]string{
+				"views.static_tokens[0]: *** only stands for a secret that is not shown; leave the key out, or write the secret",
+				"views.static_tokens[1]: *** only stands for a secret that is not shown; leave the key out, or write the secret",
 			},
 		},
 		{"rules", `{` + base + `,"cache_ttl":"0s","idempotency":"maybe"}`, []string{
@@ -135,6 +159,7 @@ func FuzzParseApp(f *testing.F) {
 	f.Add(config.AppDocument(&a, true))
 	f.Add([]byte(`{"id":"a","key":"k","secret":"s","max_event_payload":"1500B","keys":[]}`))
 	f.Add([]byte(`{"a":{"b":[[[[]]]]},"c":1e999}`))
+	f.Add([]byte(`{"id":"a","key":"k","secret":"s","views":{"definitions":[{"a":[1.0,1e18,-0.0,1e30,12345678901234567890,0.1,null]}]}}`))
 	f.Fuzz(func(t *testing.T, document []byte) {
 		a, problems := config.ParseApp(document)
 		if (a == nil) != (len(problems) > 0) {

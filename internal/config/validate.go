@@ -40,6 +40,9 @@ func (c *Config) Validate() []Problem {
 		r.report("websocket.activity_timeout", quote(c.WebSocket.ActivityTimeout.String()), "must be whole seconds, at least one: clients are told it in seconds")
 	}
 	r.aboveZero("websocket.pong_timeout", c.WebSocket.PongTimeout)
+	if code := c.Handshake.QuotaCloseCode; code != 4004 && code != 4100 {
+		r.report("handshake.quota_close_code", strconv.Itoa(code), "must be 4004 or 4100")
+	}
 	r.limits(&c.Limits, &c.Idempotency)
 	r.filters(&c.Filters)
 	r.cleanup(&c.Cleanup)

@@ -19,13 +19,13 @@ func assemble(file []Parsed, stored map[string]*storedApp, reserved []string) *s
 	}
 	for _, p := range file {
 		t.take(p.App, SourceFile)
-		s.entries = append(s.entries, Entry{ID: p.App.ID, Source: SourceFile, App: p.App, Shown: p.Shown})
+		s.entries = append(s.entries, Entry{ID: p.App.ID, Source: SourceFile, App: p.App, Shown: p.Shown, parsed: p})
 	}
 	for _, id := range slices.Sorted(maps.Keys(stored)) {
 		a := stored[id]
 		e := Entry{
 			ID: id, Source: SourceStore, App: a.parsed.App, Shown: a.parsed.Shown,
-			Version: a.record.Version, Changed: a.record.Changed, Problems: a.problems,
+			Version: a.record.Version, Changed: a.record.Changed, Problems: a.problems, parsed: a.parsed,
 		}
 		if e.App != nil {
 			if e.Problems = t.problems(e.App); len(e.Problems) > 0 {
@@ -41,14 +41,22 @@ func assemble(file []Parsed, stored map[string]*storedApp, reserved []string) *s
 }
 
 // served are the apps that can be served.
-func (s *state) served() []*app.App {
-	var list []*app.App
+func (s *state) served() []Parsed {
+	var list []Parsed
 	for _, e := range s.entries {
 		if e.App != nil {
-			list = append(list, e.App)
+			list = append(list, e.parsed)
 		}
 	}
 	return list
+}
+
+func (s *state) static() (*app.Static, error) {
+	var list []*app.App
+	for _, p := range s.served() {
+		list = append(list, p.App)
+	}
+	return app.NewStatic(list)
 }
 
 // taken is which ids and keys are not free, and of keys why.

@@ -21,7 +21,7 @@ const maxTries = 8
 // it; the credential that is returned is its first, with the secret.
 func (d *Directory) Create(ctx context.Context, raw []byte) (Entry, app.Credential, error) {
 	var doc document
-	if err := json.Unmarshal(raw, &doc); err == nil { // otherwise Parse says what is wrong
+	if err := json.Unmarshal(raw, &doc); err == nil && doc != nil { // otherwise Parse says what is wrong
 		_, hasKey := doc["key"]
 		_, hasSecret := doc["secret"]
 		if !hasKey || !hasSecret {
@@ -68,6 +68,9 @@ func (d *Directory) createInTurn(ctx context.Context, raw []byte) (Entry, error)
 func (d *Directory) Change(ctx context.Context, id string, version uint64, patch []byte) (Entry, error) {
 	if !isObject(patch) {
 		return Entry{}, &Invalid{[]Problem{{Path: "document", Message: "must be a JSON object"}}}
+	}
+	if isDeep(patch) {
+		return Entry{}, &Invalid{[]Problem{{Path: "document", Message: fmt.Sprintf("is nested deeper than %d", maxDepth)}}}
 	}
 	return d.change(ctx, "change", id, version, func(doc document) (document, error) {
 		merged := merge(doc.encode(), patch)
@@ -122,8 +125,8 @@ func (d *Directory) change(
 				return Entry{}, err
 			}
 			var doc document
-			if err := json.Unmarshal(was.record.Document, &doc); err != nil {
-				return Entry{}, &Invalid{[]Problem{{Path: "document", Message: "what is stored is not JSON; delete the app"}}}
+			if err := json.Unmarshal(was.record.Document, &doc); err != nil || doc == nil {
+				return Entry{}, &Invalid{[]Problem{{Path: "document", Message: "what is stored is no JSON object; delete the app"}}}
 			}
 			next, err := edit(doc)
 			if err != nil {
@@ -239,6 +242,9 @@ func (d *Directory) parse(id string, raw []byte) (Parsed, error) {
 	}
 	if id != "" && parsed.App.ID != id {
 		return Parsed{}, &Invalid{[]Problem{{Path: "id", Value: parsed.App.ID, Message: "an app keeps its id; create another one"}}}
+	}
+	if problems := d.o.Admit(parsed); len(problems) > 0 {
+		return Parsed{}, &Invalid{problems}
 	}
 	return parsed, nil
 }

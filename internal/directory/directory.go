@@ -60,6 +60,7 @@ type Parsed struct {
 	App      *app.App
 	Document []byte // as it is kept
 	Shown    []byte // the same without its secrets
+	Rest     any    // what it means besides, for whoever parses; the directory only carries it
 }
 
 // Options of a directory. Parse is required; other zero fields mean the default.
@@ -70,10 +71,14 @@ type Options struct {
 	Store app.Store
 	// Reserved are keys that no app may have.
 	Reserved []string
-	// Changed is told all apps that were served and all that are, after they are. An app
-	// without a change is the same *app.App in both. Calls do not overlap; it must not call
-	// the directory.
-	Changed func(was, is []*app.App)
+	// Admit says what stands against a good document, or app of the file, that is about to
+	// replace another one here: what only a running node can tell. What a store has from other
+	// nodes is not asked about. May be nil. It must not call the directory.
+	Admit func(Parsed) []Problem
+	// Changed is told all apps that were served and all that are, by id, after they are. An app
+	// without a change is the same *app.App in both. Calls do not overlap, and Admit is not
+	// called meanwhile; it must not call the directory.
+	Changed func(was, is []Parsed)
 	// Timeout of one change in the store; default 10 s.
 	Timeout time.Duration
 
@@ -99,6 +104,8 @@ type Entry struct {
 	Version  uint64    // of a stored app
 	Changed  time.Time // of a stored app
 	Problems []Problem
+
+	parsed Parsed
 }
 
 // Directory is the apps of a node. Safe for concurrent use: whoever reads sees the apps from
@@ -134,7 +141,10 @@ const defaultTimeout = 10 * time.Second
 // them.
 func New(file []Parsed, o Options) (*Directory, error) {
 	if o.Changed == nil {
-		o.Changed = func(_, _ []*app.App) {}
+		o.Changed = func(_, _ []Parsed) {}
+	}
+	if o.Admit == nil {
+		o.Admit = func(Parsed) []Problem { return nil }
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
@@ -147,7 +157,7 @@ func New(file []Parsed, o Options) (*Directory, error) {
 	}
 	d := &Directory{o: o, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	s := assemble(file, nil, o.Reserved)
-	served, err := app.NewStatic(s.served())
+	served, err := s.static()
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +168,9 @@ func New(file []Parsed, o Options) (*Directory, error) {
 
 // Apps is what is served, always as it is now.
 func (d *Directory) Apps() *app.Static { return d.served }
+
+// Served is what is served now, with all that Parse has said of it, by id.
+func (d *Directory) Served() []Parsed { return d.known.Load().served() }
 
 // List is every app there is, by id.
 func (d *Directory) List() []Entry { return d.known.Load().entries }
@@ -200,8 +213,13 @@ func (d *Directory) SetFile(ctx context.Context, file []Parsed) error {
 			return fmt.Errorf("the app %q that is kept in the store could not be served any more: %w", e.ID, &Invalid{e.Problems})
 		}
 	}
-	if _, err := app.NewStatic(next.served()); err != nil {
+	if _, err := next.static(); err != nil {
 		return err
+	}
+	for _, p := range file {
+		if problems := d.o.Admit(p); len(problems) > 0 {
+			return fmt.Errorf("the app %q: %w", p.App.ID, &Invalid{problems})
+		}
 	}
 	return d.install(next)
 }
@@ -228,14 +246,14 @@ func (d *Directory) end() { <-d.turn }
 
 // install makes next what is known and served. The caller has the turn.
 func (d *Directory) install(next *state) error {
-	static, err := app.NewStatic(next.served())
+	static, err := next.static()
 	if err != nil {
 		return err
 	}
-	was := d.served.All()
+	was := d.known.Load().served()
 	d.served.Swap(static)
 	d.know(next)
-	d.o.Changed(was, d.served.All())
+	d.o.Changed(was, next.served())
 	return nil
 }
 

@@ -41,7 +41,7 @@ func TestAppsLiveThroughTheirChanges(t *testing.T) {
 	path := t.TempDir()
 	store := openStore(t, path)
 	d := open(t, store, file(t, text("file", "kf")), func(o *directory.Options) {
-		o.Changed = func(was, is []*app.App) { told = append(told, ids(was)+">"+ids(is)) }
+		o.Changed = func(was, is []directory.Parsed) { told = append(told, ids(was)+">"+ids(is)) }
 	})
 	e, made, err := d.Create(t.Context(), []byte(`{"id":"a"}`))
 	if err != nil || e.Version != 1 || len(made.Key) < 16 || len(made.Secret) < 32 {
@@ -88,10 +88,10 @@ func TestAppsLiveThroughTheirChanges(t *testing.T) {
 	}
 }
 
-func ids(apps []*app.App) string {
+func ids(apps []directory.Parsed) string {
 	var list []string
 	for _, a := range apps {
-		list = append(list, a.ID)
+		list = append(list, a.App.ID)
 	}
 	return strings.Join(list, " ")
 }

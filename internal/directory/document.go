@@ -44,6 +44,31 @@ func isObject(raw []byte) bool {
 	return json.Unmarshal(raw, &d) == nil && d != nil
 }
 
+// maxDepth bounds the nesting of patches. Merging takes time with its square, and documents
+// have a handful of levels.
+const maxDepth = 64
+
+// isDeep reports whether valid JSON is nested deeper than maxDepth.
+func isDeep(raw []byte) bool {
+	depth, isText := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case isText && c == '\\':
+			i++
+		case c == '"':
+			isText = !isText
+		case isText:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // merge is a JSON merge patch (RFC 7396): members of patch go before those of target, objects
 // are merged, and null removes. Both are valid JSON.
 func merge(target, patch []byte) []byte {

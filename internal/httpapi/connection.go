@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -43,10 +44,16 @@ type Connections interface {
 	// Close ends a connection for good: clients do not reconnect by themselves. False when
 	// there is none.
 	Close(appID, socketID string) bool
-	// Trace logs every frame of a connection from now for so long; zero ends it. False when
-	// there is none.
-	Trace(appID, socketID string, duration time.Duration) bool
+	// Trace logs every frame of a connection from now for so long; zero ends it. It fails with
+	// ErrNoConnection or ErrTooManyTraces only.
+	Trace(appID, socketID string, duration time.Duration) error
 }
+
+// Why a connection is not traced.
+var (
+	ErrNoConnection  = errors.New("httpapi: there is no such connection")
+	ErrTooManyTraces = errors.New("httpapi: too many connections are traced already")
+)
 
 const maxTrace = time.Hour
 
@@ -97,7 +104,7 @@ func (c *call) connectionQuery() (q ConnectionQuery, f *failure) {
 		if err != nil {
 			return q, invalid("ip must be an IP address")
 		}
-		q.IP = ip.String()
+		q.IP = ip.Unmap().WithZone("").String() // as connections are told
 	}
 	if q.After != "" {
 		if f := checkSocketID("after", q.After); f != nil {
@@ -149,7 +156,10 @@ func (h *handler) traceConnection(c *call) *failure {
 	if f != nil {
 		return f
 	}
-	if !h.o.Connections.Trace(c.app.ID, c.target.name, duration) {
+	switch err := h.o.Connections.Trace(c.app.ID, c.target.name, duration); {
+	case errors.Is(err, ErrTooManyTraces):
+		return fail(codeConflict, "As many connections of this node are traced as may be; end one of the traces, or wait until its time is over")
+	case err != nil:
 		return failNoConnection()
 	}
 	c.out = append(c.out, `{"ok":true}`...)

@@ -63,17 +63,20 @@ func (s *connections) Close(appID, socketID string) bool {
 	return false
 }
 
-func (s *connections) Trace(appID, socketID string, d time.Duration) bool {
+func (s *connections) Trace(appID, socketID string, d time.Duration) error {
 	if _, ok := s.Find(context.Background(), appID, socketID); !ok {
-		return false
+		return httpapi.ErrNoConnection
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.traced) == 2 {
+		return httpapi.ErrTooManyTraces
+	}
 	if s.traced == nil {
 		s.traced = map[string]time.Duration{}
 	}
 	s.traced[socketID] = d
-	return true
+	return nil
 }
 
 // fill opens connections.
@@ -109,6 +112,8 @@ func TestListConnections(t *testing.T) {
 			query{Limit: 1001, Face: "views", IP: "192.0.2.9", UserID: "u 1", Channel: "a&b"},
 			200, `{"connections":[]}`,
 		},
+		{"a link-local address, whose zone is not told", "?ip=fe80%3A%3A1%25eth0", query{Limit: 101, IP: "fe80::1"}, 200, `{"connections":[]}`},
+		{"an IPv4 address written as IPv6", "?ip=%3A%3Affff%3A192.0.2.9", query{Limit: 101, IP: "192.0.2.9"}, 200, `{"connections":[]}`},
 		{"an unknown face", "?face=both", query{}, 400, " invalid_input"},
 		{"no address", "?ip=localhost", query{}, 400, " invalid_input"},
 		{"an empty filter, which is not all", "?user_id=", query{}, 400, " invalid_input"},
@@ -150,6 +155,7 @@ func TestOneConnection(t *testing.T) {
 		n.expect(n.do("POST", connections+"1.1/trace", `{"seconds":60}`), 200, `{"ok":true}`)
 		n.expect(n.do("POST", connections+"1.2/trace", `{"seconds":0}`), 200, `{"ok":true}`)
 		n.expect(n.do("POST", connections+"1.9/trace", `{"seconds":60}`), 404, " not_found")
+		n.expect(n.do("POST", connections+"1.3/trace", `{"seconds":60}`), 409, " conflict")
 		n.expect(n.do("POST", connections+"x/trace", `{"seconds":60}`), 400, " invalid_input")
 		want := map[string]time.Duration{"1.1": time.Minute, "1.2": 0}
 		if diff := cmp.Diff(want, n.open.traced); diff != "" {

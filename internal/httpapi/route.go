@@ -62,12 +62,13 @@ func (r route) publishes() bool {
 	return r == routeEvents || r == routeBatch || r == routeMutations
 }
 
-// needs is the right that a key must have for r.
+// needs is the right that a key must have for r: all of them, unless r is named here.
 func (r route) needs() app.Rights {
-	switch {
-	case r.publishes():
+	switch r {
+	case routeEvents, routeBatch, routeMutations:
 		return app.RightsPublish
-	case r.method() == http.MethodGet:
+	case routeChannels, routeChannel, routeUsers, routeViews, routeView, routeWebhooks, routeDead, routeOnline,
+		routeConnections, routeConnection:
 		return app.RightsRead
 	default:
 		return app.RightsAll

@@ -7,8 +7,13 @@ import (
 )
 
 // ErrFilterMemory is returned when the filters of all subscriptions take as much memory as
-// they may: only filters that others have already are to be had.
+// they may: only filters that others have already are to be had. It is also returned to a
+// connection with filters of maxOwnFilters, so that a few cannot use up what there is for all.
 var ErrFilterMemory = errors.New("hub: too many different filters")
+
+// maxOwnFilters bounds the bytes of the filters of one connection: 200 of the largest that the
+// protocol allows by default.
+const maxOwnFilters = 2 << 20
 
 // filter is what the subscriptions of one list share that have equal filters. It exists while
 // there are any.
@@ -60,11 +65,16 @@ func (sub *Subscription) SetFilter(f *protocol.Filter) error {
 }
 
 func (sub *Subscription) setFilterLocked(f *protocol.Filter) error {
-	sh, old := sub.subscriber.shard, sub.filterLocked()
+	s, old := sub.subscriber, sub.filterLocked()
+	sh, before := s.shard, uint32(0)
+	if old != nil {
+		before = uint32(filterSize(old.Filter))
+	}
 	if f == nil {
 		if old == nil {
 			return nil
 		}
+		s.filters -= before
 		sh.dropFilterLocked(old)
 		if sub.hold.filter = nil; sub.state != held {
 			sub.hold = nil
@@ -74,10 +84,16 @@ func (sub *Subscription) setFilterLocked(f *protocol.Filter) error {
 		}
 		return nil
 	}
+	after := s.filters - before + uint32(filterSize(f))
+	if after > maxOwnFilters {
+		sh.hub.metrics.filterRefusals.Inc()
+		return ErrFilterMemory
+	}
 	shared, err := sh.filterOfLocked(sub.list, f)
 	if err != nil {
 		return err
 	}
+	s.filters = after
 	if sub.hold == nil {
 		sub.hold = new(hold)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -178,5 +179,48 @@ func TestFilterMemoryIsBounded(t *testing.T) {
 	c.subs[0].Close()
 	if err := c.SubscribeFiltered(&c.subs[2], benchTopic(2), b); err != nil {
 		t.Errorf("after the others are gone: %v", err)
+	}
+}
+
+// TestOneConnectionCannotUseUpTheFiltersOfAll also shows that nothing is counted for ever.
+func TestOneConnectionCannotUseUpTheFiltersOfAll(t *testing.T) {
+	t.Parallel()
+	h := New(Options{Shards: 1})
+	c := new(sink)
+	h.Attach(&c.Subscriber, c, protocol.NewSocketID(), protocol.VariantPusher)
+	large := func(i int) *protocol.Filter {
+		return protocol.NewFilter([]string{strings.Repeat("x", 1<<18) + strconv.Itoa(i)})
+	}
+	subs := make([]Subscription, 9)
+	for i := range 7 {
+		if err := c.SubscribeFiltered(&subs[i], benchTopic(i), large(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := h.filterBytes.Load()
+	for i := range 10 { // replaced, not added
+		if err := subs[0].SetFilter(large(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.SubscribeFiltered(&subs[7], benchTopic(7), large(7)); !errors.Is(err, ErrFilterMemory) {
+		t.Errorf("one more: %v", err)
+	}
+	if got := h.filterBytes.Load(); got != held {
+		t.Errorf("%d bytes are held, want %d", got, held)
+	}
+	subs[1].Close()
+	if err := c.SubscribeFiltered(&subs[7], benchTopic(7), large(7)); err != nil {
+		t.Errorf("after another was closed: %v", err)
+	}
+	if err := subs[2].SetFilter(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SubscribeFiltered(&subs[8], benchTopic(8), large(8)); err != nil {
+		t.Errorf("after another had no filter any more: %v", err)
+	}
+	c.Detach()
+	if got := h.filterBytes.Load(); got != 0 || c.filters != 0 {
+		t.Errorf("%d and %d bytes are held for nobody", got, c.filters)
 	}
 }

@@ -110,6 +110,7 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 		sub.ownNext.ownPrev = sub.ownPrev
 	}
 	if f := sub.filterLocked(); f != nil {
+		s.filters -= uint32(filterSize(f.Filter))
 		sh.dropFilterLocked(f)
 	}
 	sub.list, sub.next, sub.prev, sub.ownNext, sub.ownPrev = nil, nil, nil, nil, nil

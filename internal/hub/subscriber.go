@@ -19,6 +19,7 @@ type Subscriber struct {
 	isExcepted bool          // named by a publication of this round: look closer
 	own        *Subscription // its open subscriptions, newest first
 	collected  int32         // index+1 of the first of what this round collected for it
+	filters    uint32        // bytes of the filters of its subscriptions, also of those it shares
 }
 
 func (h *Hub) shardOf(id protocol.SocketID) *shard {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,6 +51,7 @@ func (r recorded) Publish(_ context.Context, _ *app.App, events []channel.Event)
 type bench struct {
 	t         *testing.T
 	entities  *entity.Engine
+	rules     atomic.Pointer[projection.Rules]
 	channels  projection.Channels
 	published []string
 	log       bytes.Buffer
@@ -68,16 +70,18 @@ func newBench(t *testing.T, o projection.Options, rules ...projection.Rule) *ben
 		wg.Wait()
 	})
 	o.Metrics, o.Log = projection.NewMetrics(b.metrics), slog.New(slog.NewTextHandler(&b.log, nil))
-	for i := range rules {
-		if rules[i].App == "" {
-			rules[i].App = "77"
-		}
-	}
-	p, err := projection.New(rules, b.entities, o)
+	compiled, err := projection.Compile(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.channels = p.Wrap(recorded{names: &b.published})
+	b.rules.Store(compiled)
+	of := func(appID string) *projection.Rules {
+		if appID != "77" {
+			return nil
+		}
+		return b.rules.Load()
+	}
+	b.channels = projection.New(of, b.entities, o).Wrap(recorded{names: &b.published})
 	return b
 }
 
@@ -225,7 +229,6 @@ func TestRules(t *testing.T) {
 			map[string]float64{"data": 3, "key": 3, "refused": 1},
 		},
 		{"an empty star is no key", []projection.Rule{bids}, []channel.Event{event("auction-", "e", `{}`)}, nil, map[string]float64{"key": 1}},
-		{"the rules of another app", []projection.Rule{with(func(r *projection.Rule) { r.App = "78" })}, []channel.Event{event("auction-9", "e", `{}`)}, nil, nil},
 		{"no rules", nil, []channel.Event{event("auction-9", "e", `{}`)}, nil, nil},
 	}
 	for _, tt := range tests {
@@ -299,11 +302,36 @@ func TestPublishIsRefusedWhole(t *testing.T) {
 	}
 }
 
+func TestRulesAreThoseOfTheAppAtTheMoment(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, projection.Options{}, projection.Rule{Channels: "*", Entity: "A", Key: "$1"})
+	if err := b.channels.Publish(t.Context(), &app.App{ID: "78"}, []channel.Event{event("other", "e", `{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.publish(event("one", "e", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	next, err := projection.Compile([]projection.Rule{{Channels: "*", Entity: "B", Key: "$1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.rules.Store(next)
+	if err := b.publish(event("two", "e", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	b.rules.Store(nil)
+	if err := b.publish(event("three", "e", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"A/one": "{}", "B/two": "{}"}, b.state()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestRulesThatAreWrong(t *testing.T) {
 	t.Parallel()
-	good := projection.Rule{App: "77", Channels: "a-*", Entity: "A", Key: "$1"}
+	good := projection.Rule{Channels: "a-*", Entity: "A", Key: "$1"}
 	for want, change := range map[string]func(*projection.Rule){
-		"projection 1: app: missing":               func(r *projection.Rule) { r.App = "" },
 		"projection 1: channels: missing":          func(r *projection.Rule) { r.Channels = "" },
 		"projection 1: entity: must be a name":     func(r *projection.Rule) { r.Entity = "A/list" },
 		"projection 1: op: must be":                func(r *projection.Rule) { r.Op = "merge" },
@@ -316,7 +344,7 @@ func TestRulesThatAreWrong(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		_, err := projection.New([]projection.Rule{good, bad}, nil, projection.Options{})
+		_, err := projection.Compile([]projection.Rule{good, bad})
 		if _, ok := errors.AsType[*projection.RuleError](err); !ok || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}

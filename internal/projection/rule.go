@@ -18,7 +18,6 @@ const (
 
 // Rule says what events do to entities.
 type Rule struct {
-	App      string   // id
 	Channels string   // names it concerns; each * stands for any text
 	Events   []string // names it concerns; empty: all
 	Entity   string   // type
@@ -67,8 +66,6 @@ func compile(i int, from *Rule) (*rule, error) {
 		return wrong("op", "must be patch, upsert or delete")
 	}
 	switch {
-	case from.App == "":
-		return wrong("app", "missing")
 	case from.Channels == "":
 		return wrong("channels", "missing")
 	case from.Entity == "" || strings.Contains(from.Entity, "/"):

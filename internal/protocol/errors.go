@@ -51,6 +51,7 @@ var (
 	ErrUserData          = &Error{Code: 4009, Message: "user_data must be JSON with an id"}
 	ErrSignedIn          = &Error{Code: 4009, Message: "Signed in as another user already; use another connection"}
 	ErrTerminated        = &Error{Code: 4009, Message: "The connection was terminated by the app"}
+	ErrAppQuotaRetry     = &Error{Code: 4100, Message: "This app is over its connection quota; try again later"}
 	ErrNodeFull          = &Error{Code: 4100, Message: "The server is at its connection limit; try again later"}
 	ErrBackend           = &Error{Code: 4100, Message: "The server cannot look up the app right now; try again later"}
 	ErrSlowConsumer      = &Error{Code: 4100, Message: "The connection reads too slowly; its queue is full"}

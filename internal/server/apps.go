@@ -17,9 +17,8 @@ func Check(c *config.Config) []config.Problem {
 	for i := range c.Apps {
 		at := fmt.Sprintf("apps[%d].", i)
 		problems = append(problems, checkApp(at, &c.Apps[i])...)
-		problems = append(problems, checkViews(at, &c.Apps[i])...)
 	}
-	return append(problems, checkProjections(c)...)
+	return problems
 }
 
 // checkApp is Check of one app, wherever it is kept.
@@ -29,7 +28,8 @@ func checkApp(at string, c *config.App) []config.Problem {
 	for _, p := range app.Validate(convert(c, app.Origins{})) {
 		problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
 	}
-	return problems
+	problems = append(problems, checkViews(at, c)...)
+	return append(problems, checkProjections(at, c)...)
 }
 
 func checkOrigins(at string, entries []string) []config.Problem {

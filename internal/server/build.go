@@ -26,6 +26,7 @@ import (
 	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/token"
 )
 
 const (
@@ -38,9 +39,8 @@ const (
 // New wires a node and loads what it has stored. It opens no listener; Run does. Whoever
 // does not call Run calls Close. ctx bounds the loading only.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, err error) {
-	file, err := fileApps(cfg)
-	if err != nil {
-		return nil, err
+	if problems := Check(cfg); len(problems) > 0 {
+		return nil, &config.Error{Source: "configuration", Problems: problems}
 	}
 	s := &Server{cfg: cfg, log: log, ready: make(chan struct{})}
 	prom := metrics.NewRegistry()
@@ -69,7 +69,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireOperations(ctx, prom); err != nil {
 		return nil, err
 	}
-	if err := s.wireDirectory(ctx, file, prom); err != nil {
+	if cfg.Views.Enabled {
+		s.makeViews(prom)
+	}
+	if err := s.wireDirectory(ctx, prom); err != nil {
 		return nil, err
 	}
 	if err := s.wireWebhooks(ctx, prom); err != nil {
@@ -85,7 +88,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		Hub:            s.hub,
 	})
 	if cfg.Views.Enabled {
-		if err := s.wireViews(ctx, prom); err != nil {
+		if err := s.loadViews(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -102,6 +105,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		ActivityTimeout: cfg.WebSocket.ActivityTimeout.D(),
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
 		StrictProtocol:  cfg.Handshake.StrictProtocol,
+		QuotaRetry:      cfg.Handshake.QuotaCloseCode == protocol.ErrAppQuotaRetry.Code,
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
 		Filters:         filters(&cfg.Filters),
 		Connects:        rate(cfg.Limits.Connects),
@@ -138,22 +142,11 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	}
 	var faces faces
 	if cfg.Views.Enabled {
-		auth, mint, err := s.authenticate(ip)
-		if err != nil {
-			return err
-		}
-		projected, err := s.project(prom)
-		if err != nil {
-			return err
-		}
-		s.viewSessions = s.viewFace(auth, ip)
-		faces.views = s.viewSessions
-		if mint != nil {
-			faces.mint = mint
-		}
-		o.Channels = projected
+		s.viewSessions = s.viewFace(ip)
+		faces.views, faces.mint = s.viewSessions, s.mintFace(ip)
+		o.Channels = s.project(prom)
 		o.Entities, o.Views, o.Sessions = s.mutator(), s.views, s.revocations
-		o.Readers, o.HasEntity = authenticators(auth), s.hasEntity
+		o.Readers, o.HasEntity = s.authenticator, s.hasEntity
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
 	s.publisher = o.Channels
@@ -278,7 +271,7 @@ func (s *Server) route(f faces) http.Handler {
 			s.channelFace.ServeHTTP(w, r)
 		case f.views != nil && (path == "/views" || strings.HasPrefix(path, "/views/")):
 			f.views.ServeHTTP(w, r)
-		case f.mint != nil && (path == "/ws/sessions" || path == "/.well-known/jwks.json"):
+		case f.mint != nil && token.Serves(path) && len(s.minters()) > 0:
 			f.mint.ServeHTTP(w, r)
 		case isViewsAnywhere && !strings.HasPrefix(path, "/apps/") && isUpgrade(r):
 			f.views.ServeHTTP(w, r)

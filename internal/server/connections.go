@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
 )
 
 // What is told of the channels of one connection, in a list and alone.
@@ -83,9 +85,17 @@ func (c *connections) Close(appID, socketID string) bool {
 }
 
 // Trace logs the frames of one connection.
-func (c *connections) Trace(appID, socketID string, duration time.Duration) bool {
+func (c *connections) Trace(appID, socketID string, duration time.Duration) error {
 	id, _ := protocol.ParseSocketID(socketID)
-	return slices.ContainsFunc(c.faces, func(f connectionFace) bool { return f.Face().Trace(appID, id, duration) })
+	for _, f := range c.faces {
+		switch err := f.Face().Trace(appID, id, duration); {
+		case err == nil:
+			return nil
+		case errors.Is(err, socket.ErrTooManyTraces):
+			return httpapi.ErrTooManyTraces
+		}
+	}
+	return httpapi.ErrNoConnection
 }
 
 // connection is i as the HTTP API tells it, with so many of its channels.

@@ -214,3 +214,52 @@ func TestATraceTellsWhatGoesOverAConnectionAndNoSecret(t *testing.T) {
 		t.Error("it is still shown as traced")
 	}
 }
+
+func TestATraceOfViewsTellsNoToken(t *testing.T) {
+	t.Parallel()
+	c := twoApps()
+	c.Apps[0].Views.Auth, c.Apps[0].Views.Entities = "open", []string{"Auction"}
+	s, log := runServer(t, c)
+	p := dial(t, s, "/views/"+testkit.Key)
+	if err := p.SendText(`{"type":"subscribe","view":"Auction/list"}`); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // subscribed, and the snapshot
+		if _, err := p.Next(patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target := "/apps/" + testkit.AppID + "/connections/" + listed(t, s, "face=views") + "/trace"
+	if status, answer := api(t, s, http.MethodPost, target, "", `{"seconds":1}`); status != http.StatusOK {
+		t.Fatalf("%d %s", status, answer)
+	}
+	const secret = "c2VjcmV0-of-somebody"
+	if err := p.SendText(`{"type":"refresh_auth","token":"` + secret + `"}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Next(patience); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SendText(`{"type":"subscribe","view":"Auction/state","key":"lot-9"}`); err != nil {
+		t.Fatal(err)
+	}
+	if err := testkit.Eventually(t.Context(), func() error { // its time is over
+		if text := log.String(); !strings.Contains(text, `msg="trace ended" face=views`) {
+			return fmt.Errorf("no end of the trace in\n%s", text)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	text := log.String()
+	for _, want := range []string{
+		"event=refresh_auth", `\"token\":\"***\"`, "direction=in kind=text size=57 event=subscribe channel=Auction/state", "direction=out kind=",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log has no %s:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, secret) {
+		t.Errorf("the log tells the token:\n%s", text)
+	}
+}

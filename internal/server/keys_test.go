@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/config"
@@ -80,5 +81,44 @@ func TestAKeyThatIsRevokedEndsWhatHoldsOnToIt(t *testing.T) {
 	}
 	if got := closeCode(t, dial(t, s, "/app/old-key?protocol=7")); got != 4001 {
 		t.Errorf("a new connection by the key is closed with %d, want 4001", got)
+	}
+}
+
+func TestAKeyThatSignsNoMoreSendsItsConnectionsToSignAnew(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*config.AppKey){
+		"another secret": func(k *config.AppKey) { k.Secret = "new-secret" },
+		"fewer rights":   func(k *config.AppKey) { k.Rights = "read" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := twoApps()
+			old := config.AppKey{Key: "old-key", Secret: "old-secret", Rights: "all"}
+			c.Apps[0].Keys = []config.AppKey{old}
+			s, _ := runServer(t, c)
+			opened, _ := open(t, s, "/app/old-key?protocol=7")
+			subscribed, id := open(t, s, "/app/"+testkit.Key+"?protocol=7")
+			subscribeSigned(t, subscribed, id, "private-x", "old-key", "old-secret")
+			stays, _ := open(t, s, "/app/"+testkit.Key+"?protocol=7")
+
+			next := twoApps()
+			change(&old)
+			next.Apps[0].Keys = []config.AppKey{old}
+			if err := s.Reload(t.Context(), next); err != nil {
+				t.Fatal(err)
+			}
+			for name, p := range map[string]*testkit.Peer{"opened": opened, "subscribed": subscribed} {
+				if got := closeCode(t, p); got != 4200 {
+					t.Errorf("the connection that was %s by the key is closed with %d, want 4200", name, got)
+				}
+			}
+			if got := say(t, stays, `{"event":"pusher:ping"}`); got != `{"event":"pusher:pong"}` {
+				t.Errorf("a connection that has nothing to do with it: got %s, want a pong", got)
+			}
+			again, id := open(t, s, "/app/old-key?protocol=7")
+			if got := subscribeSigned(t, again, id, "private-x", "old-key", "old-secret"); !strings.Contains(got, "subscription_error") {
+				t.Errorf("signed as before: got %s, want a refusal", got)
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,48 +11,35 @@ import (
 	"github.com/millrace/millrace/internal/projection"
 )
 
-// rules are the projections of all apps, in the order of the file, and where each stands.
-func rules(c *config.Config) (list []projection.Rule, paths []string) {
-	for i := range c.Apps {
-		a := &c.Apps[i]
-		for j, p := range a.Projections {
-			paths = append(paths, fmt.Sprintf("apps[%d].projections[%d]", i, j))
-			list = append(list, projection.Rule{
-				App: a.ID, Channels: p.Channels, Events: p.Events, Entity: p.Entity, Key: p.Key, Op: p.Op,
-				DeleteEvents: p.DeleteEvents, Data: p.Data, Append: p.Append,
-			})
+// rules are the projections of an app.
+func rules(a *config.App) []projection.Rule {
+	list := make([]projection.Rule, len(a.Projections))
+	for i, p := range a.Projections {
+		list[i] = projection.Rule{
+			Channels: p.Channels, Events: p.Events, Entity: p.Entity, Key: p.Key, Op: p.Op,
+			DeleteEvents: p.DeleteEvents, Data: p.Data, Append: p.Append,
 		}
 	}
-	return list, paths
+	return list
 }
 
 // project is the channel engine with projections before it.
-func (s *Server) project(prom prometheus.Registerer) (httpapi.Channels, error) {
-	list, _ := rules(s.cfg)
-	p, err := projection.New(list, s.entities, projection.Options{
+func (s *Server) project(prom prometheus.Registerer) httpapi.Channels {
+	return projection.New(s.rulesOf, s.entities, projection.Options{
 		Reserve: s.views.Reserve, MaxBatch: s.cfg.Views.MaxBatch, Log: s.log, Metrics: projection.NewMetrics(prom),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return p.Wrap(s.channels), nil
+	}).Wrap(s.channels)
 }
 
-// hasEntity reports whether an app has an entity type: any, unless it names them.
-func (s *Server) hasEntity(appID, name string) bool {
-	i := slices.IndexFunc(s.cfg.Apps, func(a config.App) bool { return a.ID == appID })
-	return i >= 0 && (len(s.cfg.Apps[i].Views.Entities) == 0 || slices.Contains(s.cfg.Apps[i].Views.Entities, name))
-}
-
-// checkProjections reports what is wrong with projections.
-func checkProjections(c *config.Config) (problems []config.Problem) {
-	list, paths := rules(c)
+// checkProjections reports what is wrong with the projections of an app.
+func checkProjections(at string, a *config.App) (problems []config.Problem) {
+	list := rules(a)
 	for i := range list {
-		_, err := projection.New(list[i:i+1], nil, projection.Options{})
+		path := fmt.Sprintf("%sprojections[%d]", at, i)
+		_, err := projection.Compile(list[i : i+1])
 		if wrong, ok := errors.AsType[*projection.RuleError](err); ok {
-			problems = append(problems, config.Problem{Path: paths[i] + "." + wrong.Field, Message: wrong.Message})
+			problems = append(problems, config.Problem{Path: path + "." + wrong.Field, Message: wrong.Message})
 		} else if err != nil {
-			problems = append(problems, config.Problem{Path: paths[i], Message: err.Error()})
+			problems = append(problems, config.Problem{Path: path, Message: err.Error()})
 		}
 	}
 	return problems

@@ -16,8 +16,12 @@ import (
 // wireDirectory makes the apps that are served: those of the file, and those of the store that
 // [registry] names. Without that store the node does not start: it would refuse connections
 // that it should take.
-func (s *Server) wireDirectory(ctx context.Context, file []directory.Parsed, prom *prometheus.Registry) (err error) {
-	o := directory.Options{Parse: s.parseApp, Changed: s.appsChanged, Log: s.log, Metrics: directory.NewMetrics(prom)}
+func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (err error) {
+	file, err := s.fileApps(s.cfg)
+	if err != nil {
+		return err
+	}
+	o := directory.Options{Parse: s.parseApp, Admit: s.admitViews, Changed: s.appsChanged, Log: s.log, Metrics: directory.NewMetrics(prom)}
 	if s.cfg.Admin.Key != "" {
 		o.Reserved = []string{s.cfg.Admin.Key}
 	}
@@ -45,28 +49,32 @@ func (s *Server) wireDirectory(ctx context.Context, file []directory.Parsed, pro
 }
 
 // fileApps are the apps that c configures.
-func fileApps(c *config.Config) ([]directory.Parsed, error) {
+func (s *Server) fileApps(c *config.Config) ([]directory.Parsed, error) {
 	if problems := Check(c); len(problems) > 0 {
 		return nil, &config.Error{Source: "configuration", Problems: problems}
 	}
 	list := make([]directory.Parsed, len(c.Apps))
 	for i := range c.Apps {
 		var err error
-		if list[i], err = parsed(&c.Apps[i]); err != nil {
+		if list[i], err = s.parsed(&c.Apps[i]); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
 }
 
-func parsed(c *config.App) (directory.Parsed, error) {
+func (s *Server) parsed(c *config.App) (directory.Parsed, error) {
 	origins, err := app.ParseOrigins(c.AllowedOrigins)
 	if err != nil {
 		return directory.Parsed{}, err
 	}
-	return directory.Parsed{
+	p := directory.Parsed{
 		App: convert(c, origins), Document: config.AppDocument(c, true), Shown: config.AppDocument(c, false),
-	}, nil
+	}
+	if s.views != nil {
+		p.Rest, err = s.viewTools().views(c)
+	}
+	return p, err
 }
 
 // parseApp reads the document of a stored app, by the rules for those of the file.
@@ -84,9 +92,9 @@ func (s *Server) parseApp(document []byte) (directory.Parsed, []directory.Proble
 	if len(problems) > 0 {
 		return directory.Parsed{}, directoryProblems(problems)
 	}
-	p, err := parsed(c)
+	p, err := s.parsed(c)
 	if err != nil { // checkApp has looked
-		return directory.Parsed{}, []directory.Problem{{Path: "allowed_origins", Message: err.Error()}}
+		return directory.Parsed{}, []directory.Problem{{Path: "document", Message: err.Error()}}
 	}
 	return p, nil
 }
@@ -113,40 +121,68 @@ func importApps(document []byte) ([][]byte, []directory.Problem) {
 }
 
 // appsChanged carries a change of apps over to what is open: connections of apps that are gone
-// or disabled end, and those that hold on to a key that is no more. The registry knows the new
-// apps already, so nobody comes in by the old ones behind its back.
-func (s *Server) appsChanged(was, is []*app.App) {
+// or disabled end, and those that hold on to a key that is no more, or have been admitted to views
+// by other rules. The registry knows the new apps already, so nobody comes in by the old ones
+// behind its back.
+func (s *Server) appsChanged(was, is []directory.Parsed) {
 	if s.channelFace == nil {
 		return // nobody is connected before New has returned
 	}
-	now := make(map[string]*app.App, len(is))
-	for _, a := range is {
+	before, after := appsOf(was), appsOf(is)
+	now := make(map[string]*app.App, len(after))
+	for _, a := range after {
 		now[a.ID] = a
 	}
-	for _, a := range was {
+	for _, a := range before {
 		b := now[a.ID]
 		switch {
 		case a == b:
 		case b == nil || a.Enabled && !b.Enabled:
 			s.closeApp(a.ID)
 		default:
-			if keys := revoked(a, b); len(keys) > 0 {
-				s.channelFace.CloseKeys(a.ID, keys)
+			gone, changed := revoked(a, b)
+			if len(gone) > 0 {
+				s.channelFace.CloseKeys(a.ID, gone)
+			}
+			if len(changed) > 0 {
+				s.channelFace.RestartKeys(a.ID, changed)
 			}
 		}
 	}
-	s.applyWebhooks(was, is)
+	s.applyWebhooks(before, after)
+	if s.views == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), defineTimeout)
+	defer cancel()
+	if err := s.applyViews(ctx, is); err != nil {
+		s.log.Error("declared views not changed", "err", err)
+	}
 }
 
-// revoked are the keys that a has, and b, the same app later, has not.
-func revoked(a, b *app.App) []string {
-	var keys []string
-	for _, c := range append([]app.Credential{{Key: a.Key}}, a.Credentials...) {
-		if _, ok := b.Credential(c.Key); !ok {
-			keys = append(keys, c.Key)
+func appsOf(list []directory.Parsed) []*app.App {
+	apps := make([]*app.App, len(list))
+	for i, p := range list {
+		apps[i] = p.App
+	}
+	return apps
+}
+
+// revoked are the keys that a has, and b, the same app later, has not; and those with which b
+// does not verify any more what they have signed for a.
+func revoked(a, b *app.App) (gone, changed []string) {
+	own := app.Credential{Key: a.Key, Secret: a.Secret, Rights: app.RightsAll}
+	for _, c := range append([]app.Credential{own}, a.Credentials...) {
+		now, ok := b.Credential(c.Key)
+		switch {
+		case !ok:
+			gone = append(gone, c.Key)
+		case c.Rights != app.RightsAll: // it has signed nothing
+		case now.Secret != c.Secret || now.Rights != app.RightsAll:
+			changed = append(changed, c.Key)
 		}
 	}
-	return keys
+	return gone, changed
 }
 
 // closeDirectory gives back the database of apps.

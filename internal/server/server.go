@@ -27,6 +27,7 @@ import (
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/meter"
+	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	viewsession "github.com/millrace/millrace/internal/session/views"
@@ -62,6 +63,8 @@ type Server struct {
 	entities    *entity.Engine
 	views       *view.Engine
 	revocations *token.Revocations
+	viewTable   atomic.Pointer[viewTable]
+	defined     map[string][]*query.Definition // that are declared, by app; guarded by the turn of directory
 
 	store     *embedded.Store      // nil: nothing is kept
 	telemetry *telemetry.Telemetry // nil: not exported

@@ -15,7 +15,6 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/limit"
-	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/query"
 	viewsession "github.com/millrace/millrace/internal/session/views"
@@ -24,8 +23,8 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// wireViews makes the parts that views are made of and loads what is stored.
-func (s *Server) wireViews(ctx context.Context, prom prometheus.Registerer) error {
+// makeViews makes the parts that views are made of.
+func (s *Server) makeViews(prom prometheus.Registerer) {
 	c := &s.cfg.Views
 	entities := entity.Options{
 		MaxArray: c.ArrayLimit, MaxDepth: c.EntityMaxDepth, MaxSize: int(c.EntityMaxSize), MaxKey: c.EntityMaxKey,
@@ -43,49 +42,22 @@ func (s *Server) wireViews(ctx context.Context, prom prometheus.Registerer) erro
 	s.entities = entity.New(entities)
 	s.views = view.New(s.entities, s.hub, s.bus, definitions)
 	s.revocations = token.NewRevocations(revocations)
+	s.viewTable.Store(&viewTable{})
+	s.defined = map[string][]*query.Definition{}
+}
 
+// loadViews loads what is stored, and makes the views of the apps that there are.
+func (s *Server) loadViews(ctx context.Context) error {
 	if err := s.entities.Load(ctx); err != nil {
 		return fmt.Errorf("load entities: %w", err)
 	}
-	if err := s.defineViews(ctx); err != nil {
+	if err := s.applyViews(ctx, s.directory.Served()); err != nil {
 		return err
 	}
 	if err := s.views.Load(ctx); err != nil {
 		return err
 	}
 	return s.revocations.Load(ctx)
-}
-
-// defineViews makes the views that the configuration declares, and that of the page.
-func (s *Server) defineViews(ctx context.Context) error {
-	for i := range s.cfg.Apps {
-		a := &s.cfg.Apps[i]
-		if len(a.Views.Entities) == 0 {
-			s.views.Open(a.ID)
-		}
-		for _, name := range a.Views.Entities {
-			s.entities.Declare(a.ID, name)
-		}
-		declared, err := parseDefinitions(a)
-		if err != nil {
-			return err
-		}
-		if i == 0 && s.cfg.Development.Page {
-			d, err := query.Parse([]byte(page.TableDefinition))
-			if err != nil {
-				return err
-			}
-			if !slices.ContainsFunc(declared, func(other *query.Definition) bool { return other.ID == d.ID }) {
-				declared = append(declared, d)
-			}
-		}
-		for _, d := range inOrder(declared) {
-			if err := s.views.Define(ctx, a.ID, d, false); err != nil {
-				return fmt.Errorf("app %s: view %s: %w", a.ID, d.ID, err)
-			}
-		}
-	}
-	return nil
 }
 
 func parseDefinitions(a *config.App) ([]*query.Definition, error) {
@@ -100,30 +72,8 @@ func parseDefinitions(a *config.App) ([]*query.Definition, error) {
 	return list, nil
 }
 
-// inOrder puts sources before what derives from them, whatever order they are written in.
-// Those in a circle stay last, where Define refuses them.
-func inOrder(list []*query.Definition) []*query.Definition {
-	var ordered []*query.Definition
-	waiting := slices.Clone(list)
-	for {
-		rest := waiting[:0:0]
-		for _, d := range waiting {
-			needs := func(other *query.Definition) bool { return other.ID == d.Source }
-			if slices.ContainsFunc(waiting, needs) {
-				rest = append(rest, d)
-			} else {
-				ordered = append(ordered, d)
-			}
-		}
-		if len(rest) == len(waiting) {
-			return append(ordered, rest...)
-		}
-		waiting = rest
-	}
-}
-
 // viewFace makes the WebSocket face of views.
-func (s *Server) viewFace(auth map[string]token.Authenticator, ip func(*http.Request) string) *viewsession.Sessions {
+func (s *Server) viewFace(ip func(*http.Request) string) *viewsession.Sessions {
 	c := &s.cfg.Views
 	face := viewsession.New(viewsession.Options{
 		Registry:      s.sessions,
@@ -132,7 +82,7 @@ func (s *Server) viewFace(auth map[string]token.Authenticator, ip func(*http.Req
 		Hub:           s.hub,
 		Sockets:       s.sockets,
 		Codec:         viewCodec(c),
-		Authenticator: authenticators(auth),
+		Authenticator: s.authenticator,
 		IsRevoked:     s.revocations.Has,
 		ClientIP:      ip,
 		Endpoint: socket.Endpoint{
@@ -184,35 +134,11 @@ func viewLimits(c *config.Views) viewsession.Limits {
 	return l
 }
 
-// authenticators finds the one of an app; nil for an app that admits nobody.
-func authenticators(auth map[string]token.Authenticator) func(string) token.Authenticator {
-	return func(appID string) token.Authenticator { return auth[appID] }
-}
-
-// authenticate makes the authenticator of every app that admits anybody, and the endpoint
-// that mints tokens for those that have a signing key.
-func (s *Server) authenticate(ip func(*http.Request) string) (map[string]token.Authenticator, *token.Endpoint, error) {
-	auth := map[string]token.Authenticator{}
-	var minters []*token.Minter
-	for i := range s.cfg.Apps {
-		a := &s.cfg.Apps[i]
-		authenticator, minter, err := s.appAuth(a)
-		if err != nil {
-			return nil, nil, fmt.Errorf("app %s: views: %w", a.ID, err)
-		}
-		if authenticator != nil {
-			auth[a.ID] = authenticator
-		}
-		if minter != nil {
-			minters = append(minters, minter)
-		}
-	}
-	if len(minters) == 0 {
-		return auth, nil, nil
-	}
-	return auth, token.NewEndpoint(token.EndpointOptions{
-		Minters: minters, ClientIP: ip, Observe: s.minted, Metrics: s.tokens,
-	}), nil
+// mintFace is the endpoint that mints tokens, for the apps that have a signing key.
+func (s *Server) mintFace(ip func(*http.Request) string) *token.Endpoint {
+	return token.NewEndpoint(token.EndpointOptions{
+		Minters: s.minters, ClientIP: ip, Observe: s.minted, Metrics: s.tokens,
+	})
 }
 
 // minted tells the audit log of a request for a token.
@@ -228,7 +154,7 @@ func (s *Server) minted(e token.MintEvent) {
 	s.audit.TokenMinted(source, e.KeyID, e.KeyClass, int(e.TTL.Seconds()))
 }
 
-func (s *Server) appAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
+func (t *viewTools) appAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
 	c := &a.Views
 	switch c.Auth {
 	case "open":
@@ -241,25 +167,25 @@ func (s *Server) appAuth(a *config.App) (token.Authenticator, *token.Minter, err
 		}
 		return token.NewStatic(tokens, c.TokenQuery), nil, nil
 	case "session":
-		return s.sessionAuth(a)
+		return t.sessionAuth(a)
 	}
 	return nil, nil, nil
 }
 
 // sessionAuth is for session tokens; without any key nobody could have one.
-func (s *Server) sessionAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
+func (t *viewTools) sessionAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
 	c := &a.Views
 	audience := c.Audience
 	if audience == "" {
 		audience = a.ID
 	}
-	keys, signing, err := s.sessionKeys(c)
+	keys, signing, err := t.sessionKeys(c)
 	if err != nil || keys == nil {
 		return nil, nil, err
 	}
 	auth, err := token.NewSigned(token.SignedOptions{
 		App: a.ID, Issuer: c.Issuer, Audience: audience, Keys: keys, QueryName: c.TokenQuery,
-		OriginRequired: c.OriginRequired, Revocations: s.revocations,
+		OriginRequired: c.OriginRequired, Revocations: t.revocations,
 	})
 	if err != nil || signing.IsZero() {
 		return auth, nil, err
@@ -269,21 +195,23 @@ func (s *Server) sessionAuth(a *config.App) (token.Authenticator, *token.Minter,
 	minter, err := token.NewMinter(token.MinterOptions{
 		App: a.ID, Issuer: c.Issuer, Audience: audience, IsAudienceFixed: true, Key: signing, TTL: c.TokenTTL.D(), Limits: &limits,
 		SecretKeys: reveal(c.SecretKeys), PublishableKeys: reveal(c.PublishableKeys), Origins: c.MintOrigins,
-		PerMinute: c.MintPerMinute, Allow: s.allowMint, Metrics: s.tokens,
+		PerMinute: c.MintPerMinute, Allow: t.allowMint, Metrics: t.metrics,
 	})
 	return auth, minter, err
 }
 
 // sessionKeys are the keys that tokens are verified with, nil if there are none, and the one
 // they are minted with.
-func (s *Server) sessionKeys(c *config.AppViews) (keys token.Keys, signing token.SigningKey, err error) {
+func (t *viewTools) sessionKeys(c *config.AppViews) (keys token.Keys, signing token.SigningKey, err error) {
 	if c.SigningKey != "" {
 		if signing, err = token.ParseSigningKey(c.SigningKey.Reveal()); err != nil {
 			return nil, signing, err
 		}
 	}
 	if c.JWKSURL != "" {
-		keys, err = token.NewRemote(token.RemoteOptions{URL: c.JWKSURL, Log: s.log, Metrics: s.tokens})
+		o := t.remote
+		o.URL = c.JWKSURL
+		keys, err = token.NewRemote(o)
 		return keys, signing, err
 	}
 	var list []token.Key
@@ -323,7 +251,8 @@ func checkViews(at string, a *config.App) []config.Problem {
 	report := func(path, message string) {
 		problems = append(problems, config.Problem{Path: at + path, Message: message})
 	}
-	seen := map[string]int{}
+	var list []*query.Definition
+	where := map[string]string{} // by id
 	for i, table := range a.Views.Definitions {
 		path := fmt.Sprintf("views.definitions[%d]", i)
 		d, err := query.ParseMap(table)
@@ -337,14 +266,33 @@ func checkViews(at string, a *config.App) []config.Problem {
 			report(path, err.Error())
 			continue
 		}
-		if first, taken := seen[d.ID]; taken {
-			report(path, fmt.Sprintf("the same id as views.definitions[%d]; ids are unique", first))
+		if first, taken := where[d.ID]; taken {
+			report(path, fmt.Sprintf("the same id as %s; ids are unique", first))
+			continue
 		}
-		seen[d.ID] = i
+		where[d.ID] = path
+		list = append(list, d)
 		name, _, isPath := strings.Cut(d.Source, "/")
 		if isPath && len(a.Views.Entities) > 0 && strings.HasSuffix(d.Source, "/list") && !slices.Contains(a.Views.Entities, name) {
 			report(path, fmt.Sprintf("source %q: views.entities does not name %q", d.Source, name))
 		}
+	}
+	for i, name := range a.Views.Entities {
+		if wrong := entity.CheckType(name); wrong != "" {
+			report(fmt.Sprintf("views.entities[%d]", i), wrong)
+		}
+	}
+	if len(problems) > 0 { // one of those that are wrong may be the source of others
+		return problems
+	}
+	wrong := view.CheckDefinitions(list)
+	for _, d := range list {
+		for _, p := range wrong[d.ID] {
+			report(where[d.ID], p)
+		}
+	}
+	if _, _, err := (&viewTools{}).appAuth(a); err != nil {
+		report("views", err.Error())
 	}
 	return problems
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/limit"
 )
 
 // ErrPanicked is what a Leaver returns when it panicked.
@@ -59,7 +61,7 @@ type cleanup struct {
 	o Cleanup   // immutable
 
 	signal   chan struct{} // a token for each worker that may have something to do
-	failures sampler
+	failures limit.Sampler
 
 	mu        sync.Mutex
 	isRunning bool     // there are workers; guarded by mu, as all below
@@ -221,7 +223,7 @@ func (c *cleanup) done(err error) {
 // failed counts a failure, and says so once per second at most.
 func (c *cleanup) failed(err error) {
 	c.r.o.Metrics.cleanupFailures.Inc()
-	if skipped, ok := c.failures.pass(c.r.o.Now()); ok {
+	if skipped, ok := c.failures.Pass(c.r.o.Now()); ok {
 		c.r.o.Log.Error("cleanup failed", "err", err, "more_since_last", skipped)
 	}
 }

@@ -4,12 +4,11 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
-	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/socket"
 )
@@ -29,7 +28,7 @@ type Face struct {
 	name FaceName
 
 	opened, messages prometheus.Counter
-	closings         sampler // of lines of Forced
+	closings         limit.Sampler // of lines of Forced
 
 	closed, refused, errors, forced *prometheus.CounterVec
 }
@@ -87,7 +86,7 @@ type Refusal struct {
 // because a flood of refusals must not become a flood of logs.
 func (f *Face) Refused(r *Refusal) {
 	f.refused.WithLabelValues(r.Code).Inc()
-	if skipped, ok := f.sample.pass(f.Now()); ok {
+	if skipped, ok := f.sample.Pass(f.Now()); ok {
 		f.o.Log.Info("connection refused", "face", string(f.name), "code", r.Code, "why", r.Why,
 			"app", r.AppID, "ip", r.ClientIP, "more_since_last", skipped)
 	}
@@ -96,7 +95,7 @@ func (f *Face) Refused(r *Refusal) {
 // Forced counts and logs, as Refused does, that the server closes a connection that was open.
 func (f *Face) Forced(p Peer, code, why string) {
 	f.forced.WithLabelValues(code).Inc()
-	if skipped, ok := f.closings.pass(f.Now()); ok {
+	if skipped, ok := f.closings.Pass(f.Now()); ok {
 		f.o.Log.Info("connection closed by the server", "face", string(f.name), "code", code, "why", why,
 			"app", p.AppID(), "socket_id", p.SocketID().String(), "ip", p.IP().String(), "more_since_last", skipped)
 	}
@@ -124,20 +123,4 @@ func AnswerPlain(w http.ResponseWriter, status int, hint string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, hint) // the peer went away: nobody is left to tell
-}
-
-// sampler lets one event per second through and counts the others.
-type sampler struct {
-	last    atomic.Int64 // nanoseconds of the last that passed
-	skipped atomic.Int64
-}
-
-// pass reports whether to speak, and how many were skipped since the last time.
-func (s *sampler) pass(now time.Time) (skipped int64, ok bool) {
-	last := s.last.Load()
-	if now.UnixNano()-last < int64(time.Second) || !s.last.CompareAndSwap(last, now.UnixNano()) {
-		s.skipped.Add(1)
-		return 0, false
-	}
-	return s.skipped.Swap(0), true
 }

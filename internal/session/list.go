@@ -98,12 +98,12 @@ func (f *Face) End(appID string, id protocol.SocketID) bool {
 	return ok
 }
 
-// Trace logs what goes over a connection from now on, for so long; d <= 0 ends that. False
-// when there is none.
-func (f *Face) Trace(appID string, id protocol.SocketID, d time.Duration) bool {
+// Trace logs what goes over a connection from now on, for so long; d <= 0 ends that.
+// socket.ErrNotOpen says that there is none, socket.ErrTooManyTraces that others are traced.
+func (f *Face) Trace(appID string, id protocol.SocketID, d time.Duration) error {
 	peer, ok := f.find(appID, id)
 	if !ok {
-		return false
+		return socket.ErrNotOpen
 	}
 	log := f.o.Log.With("face", string(f.name), "app", appID, "socket_id", id.String())
 	return peer.Connection().Trace(newTracer(log, f.o.Now), d)

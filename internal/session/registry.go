@@ -42,7 +42,7 @@ type Registry struct {
 	start time.Time // origin of the clock
 
 	node   limit.Quota
-	sample sampler
+	sample limit.Sampler
 
 	cleanup cleanup
 

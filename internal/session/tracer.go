@@ -17,6 +17,7 @@ const (
 	maxTraceLines   = 100      // of a connection and second; more are counted
 	maxTracePayload = 256      // bytes of a payload that are logged
 	maxTraceParsed  = 16 << 10 // bytes of a payload that are looked into; of a longer one nothing is logged
+	maxTraceBytes   = 64 << 10 // bytes of payloads that wait for Flush; of what comes beyond only the size is logged
 	maxTraceDepth   = 16       // of JSON that is looked into
 )
 
@@ -30,6 +31,7 @@ type tracer struct {
 
 	mu      sync.Mutex
 	lines   []traceLine // guarded by mu, as all below
+	bytes   int         // of their payloads
 	second  time.Time   // when the present second began
 	used    int         // lines of the present second
 	leftOut int         // since the last Flush
@@ -63,7 +65,8 @@ func (t *tracer) Note(isInbound bool, op socket.Opcode, payload []byte) {
 	}
 	t.used++
 	l := traceLine{at: now, isInbound: isInbound, op: op, size: len(payload)}
-	if len(payload) <= maxTraceParsed {
+	if len(payload) <= maxTraceParsed && t.bytes+len(payload) <= maxTraceBytes {
+		t.bytes += len(payload)
 		l.payload = append(make([]byte, 0, len(payload)), payload...)
 	}
 	t.lines = append(t.lines, l)
@@ -73,7 +76,7 @@ func (t *tracer) Note(isInbound bool, op socket.Opcode, payload []byte) {
 func (t *tracer) Flush(isLast bool) {
 	t.mu.Lock()
 	lines, leftOut := t.lines, t.leftOut
-	t.lines, t.leftOut = nil, 0
+	t.lines, t.bytes, t.leftOut = nil, 0, 0
 	t.mu.Unlock()
 	for i := range lines {
 		t.write(&lines[i])
@@ -167,18 +170,56 @@ func names(v jsontext.Value) (event, channel string) {
 			}
 		}
 	}
-	return shorten([]byte(event)), shorten([]byte(channel))
+	return shorten(unlessSecret(event)), shorten(unlessSecret(channel))
+}
+
+func unlessSecret(text string) []byte {
+	if provesSomething(text) {
+		return []byte("***")
+	}
+	return []byte(text)
 }
 
 // isSecret reports whether a member of that name may prove something to somebody.
 func isSecret(name string) bool {
 	name = strings.ToLower(name)
-	for _, part := range []string{"auth", "token", "secret", "signature", "password", "credential"} {
+	for _, part := range []string{
+		"auth", "token", "secret", "signature", "passw", "passphrase", "credential", "cookie", "jwt", "bearer",
+		"api_key", "api-key", "apikey", "private_key", "privatekey", "access_key", "accesskey",
+	} {
 		if strings.Contains(name, part) {
 			return true
 		}
 	}
-	return strings.HasSuffix(name, "api_key") || strings.HasSuffix(name, "apikey")
+	return false
+}
+
+// signatureSize is the length of a signature of the Pusher protocol.
+const signatureSize = 64
+
+// provesSomething reports whether a text may be a secret, whatever it is called: a signature, a
+// session token, or a query string, a header or broken JSON with something in it that isSecret
+// knows by its name.
+func provesSomething(text string) bool {
+	if strings.Count(text, ".") >= 2 && strings.Contains(text, "eyJ") { // {" in base64: a JWT
+		return true
+	}
+	if n := len(text) - signatureSize; n >= 0 && strings.Trim(text[n:], "0123456789abcdefABCDEF") == "" {
+		return true
+	}
+	text = strings.ToLower(text)
+	if strings.Contains(text, "bearer ") || strings.Contains(text, "basic ") {
+		return true
+	}
+	const separators = "=:\"\\'"
+	for at := strings.IndexAny(text, separators); at >= 0; at = strings.IndexAny(text, separators) {
+		start := strings.LastIndexAny(text[:at], " &?;,{\n") + 1
+		if isSecret(text[start:at]) {
+			return true
+		}
+		text = text[at+1:]
+	}
+	return false
 }
 
 const redacted = `"***"`
@@ -217,8 +258,12 @@ func appendRedacted(dst []byte, v jsontext.Value, depth int) []byte {
 		}
 		return append(dst, ']')
 	case jsontext.String:
-		if inner, ok := jsontext.Parse([]byte(v.Text())); ok && (inner.Kind() == jsontext.Object || inner.Kind() == jsontext.Array) {
+		text := v.Text()
+		switch inner, ok := jsontext.Parse([]byte(text)); {
+		case ok && inner.Kind() != jsontext.Number:
 			return jsontext.AppendString(dst, appendRedacted(nil, inner, depth+1))
+		case provesSomething(text):
+			return append(dst, redacted...)
 		}
 	case jsontext.Absent, jsontext.Null, jsontext.Bool, jsontext.Number:
 	}

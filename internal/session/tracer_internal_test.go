@@ -17,6 +17,14 @@ func TestTraceShowsNoSecret(t *testing.T) {
 		{"members by their names", `{"auth":"k:1","a":{"Token":"2","shared_secret":3}}`, `{"auth":"***","a":{"Token":"***","shared_secret":"***"}}`},
 		{"in lists and in strings that hold JSON", `[{"data":"{\"auth\":\"x\",\"b\":1}"}]`, `[{"data":"{\"auth\":\"***\",\"b\":1}"}]`},
 		{"however the name is written", `{"\u0061uth":"x"}`, `{"auth":"***"}`},
+		{"in a string that holds a string that holds JSON", `{"data":"\"{\\\"auth\\\":\\\"x\\\"}\""}`, `{"data":"\"{\\\"auth\\\":\\\"***\\\"}\""}`},
+		{"in a query string", `{"url":"wss://h/views?a=1&hs_token=abc","b":"/x?auth_signature=1"}`, `{"url":"***","b":"***"}`},
+		{"in a header", `["Authorization: x","Bearer abc"]`, `["***","***"]`},
+		{"in JSON that is broken", `["{\"auth\":\"x\""]`, `["***"]`},
+		{"a signature without a name", `["k:` + strings.Repeat("0a", 32) + `"]`, `["***"]`},
+		{"a session token without a name", `["eyJh.eyJi.c"]`, `["***"]`},
+		{"other names of secrets", `{"jwt":1,"Set-Cookie":2,"userPasswd":3,"x-api-key":4,"apiKeys":5}`, `{"jwt":"***","Set-Cookie":"***","userPasswd":"***","x-api-key":"***","apiKeys":"***"}`},
+		{"texts that only look alike stay", `["the author said: no","1.2.3","a=b:c","17","\"x\""]`, `["the author said: no","1.2.3","a=b:c","17","\"x\""]`},
 		{"what is no secret stays", `{"event":"a","n":[1,true,null,"x"]}`, `{"event":"a","n":[1,true,null,"x"]}`},
 		{"what is too deep is left out", strings.Repeat("[", 20) + strings.Repeat("]", 20), strings.Repeat("[", 17) + `"***"` + strings.Repeat("]", 17)},
 	}
@@ -77,5 +85,40 @@ func TestTraceIsBoundedPerSecond(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in it", want)
 		}
+	}
+}
+
+func TestTraceNamesNoSecret(t *testing.T) {
+	t.Parallel()
+	signature := strings.Repeat("0a", 32)
+	l := traceLine{op: socket.OpText, payload: []byte(`{"event":"x?token=SECRET","channel":"k:` + signature + `"}`)}
+	for _, a := range l.content() {
+		if text := a.Value.String(); strings.Contains(text, "SECRET") || strings.Contains(text, signature) {
+			t.Errorf("%s is %s", a.Key, text)
+		}
+	}
+}
+
+func TestTraceHoldsFewBytes(t *testing.T) {
+	t.Parallel()
+	tr := newTracer(slog.New(slog.DiscardHandler), time.Now)
+	for range maxTraceLines {
+		tr.Note(false, socket.OpText, bytes.Repeat([]byte("1"), maxTraceParsed))
+	}
+	held := func() (n int) {
+		for _, l := range tr.lines {
+			n += cap(l.payload)
+		}
+		return n
+	}
+	if n := held(); n > maxTraceBytes || len(tr.lines) != maxTraceLines {
+		t.Errorf("%d lines hold %d bytes, want all and at most %d", len(tr.lines), n, maxTraceBytes)
+	}
+	tr.Flush(false)
+	tr.Note(false, socket.OpText, []byte("[1]"))
+	tr.now = func() time.Time { return time.Now().Add(time.Minute) }
+	tr.Note(false, socket.OpText, bytes.Repeat([]byte("1"), maxTraceParsed))
+	if held() < maxTraceParsed {
+		t.Error("nothing is held any more")
 	}
 }

@@ -172,6 +172,9 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 				due[i] = nil
 			}
 		}
+		for _, p := range e.pollers {
+			p.relieve()
+		}
 		e.traces.tick()
 	}
 }

@@ -15,6 +15,7 @@ func (e *Engine) openPollers(int) error { return nil }
 
 func (*poller) run()                 {}
 func (*poller) stop()                {}
+func (*poller) relieve()             {}
 func (*poller) each(func(*Conn))     {}
 func (*poller) register(*Conn) error { return errors.ErrUnsupported }
 

@@ -1,11 +1,22 @@
 package socket
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/websocket"
+)
+
+// MaxTraced is how many connections of an engine may be traced at a time: what is noted of
+// each needs memory, and logs are read by people.
+const MaxTraced = 100
+
+// Why a connection is not traced.
+var (
+	ErrNotOpen       = errors.New("socket: the connection is not open")
+	ErrTooManyTraces = errors.New("socket: too many connections are traced already")
 )
 
 // Tracer is told what goes over one connection.
@@ -33,23 +44,25 @@ type trace struct {
 }
 
 // Trace tells t of everything from now on, for so long or until the connection ends, instead
-// of whom it told before. d <= 0 ends it, and t is not used. It reports whether the connection
-// is open.
-func (c *Conn) Trace(t Tracer, d time.Duration) bool {
+// of whom it told before. d <= 0 ends it, and t is not used. ErrNotOpen and ErrTooManyTraces
+// change nothing.
+func (c *Conn) Trace(t Tracer, d time.Duration) error {
 	c.mu.Lock()
 	if c.state != open {
 		c.mu.Unlock()
-		return false
+		return ErrNotOpen
 	}
 	var before trace
-	if c.isTraced = d > 0; c.isTraced {
-		before = c.eng.traces.put(c, trace{t, c.eng.now.Load() + uint32((d+tick-1)/tick) + 1, new(sync.Mutex)})
+	var err error
+	if d > 0 {
+		before, err = c.eng.traces.put(c, trace{t, c.eng.now.Load() + uint32((d+tick-1)/tick) + 1, new(sync.Mutex)})
+		c.isTraced = err == nil
 	} else {
-		before = c.eng.traces.take(c)
+		before, c.isTraced = c.eng.traces.take(c), false
 	}
 	c.mu.Unlock()
 	before.write(true)
-	return true
+	return err
 }
 
 // IsTraced reports whether a Tracer is told what goes over the connection.
@@ -104,15 +117,18 @@ func (ts *traces) of(c *Conn) trace {
 	return ts.conns[c]
 }
 
-func (ts *traces) put(c *Conn, t trace) (before trace) {
+func (ts *traces) put(c *Conn, t trace) (before trace, err error) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	before = ts.conns[c]
+	before, has := ts.conns[c]
+	if !has && len(ts.conns) >= MaxTraced {
+		return trace{}, ErrTooManyTraces
+	}
 	if ts.conns == nil {
 		ts.conns = make(map[*Conn]trace)
 	}
 	ts.conns[c] = t
-	return before
+	return before, nil
 }
 
 func (ts *traces) take(c *Conn) trace {

@@ -27,7 +27,8 @@ type Endpoint struct {
 
 // EndpointOptions of an Endpoint.
 type EndpointOptions struct {
-	Minters []*Minter
+	// Minters are those of the moment of a request.
+	Minters func() []*Minter
 	// Keys that are published besides those of the minters; may be nil.
 	Keys func() []Key
 	// ClientIP is where a request comes from, after trusted proxies; nil: its remote address.
@@ -85,6 +86,9 @@ func remoteIP(r *http.Request) string {
 	return host
 }
 
+// Serves reports whether a path is one of an Endpoint.
+func Serves(path string) bool { return path == sessionsPath || path == keySetPath }
+
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -124,8 +128,9 @@ func (*Endpoint) preflight(w http.ResponseWriter, r *http.Request, method string
 }
 
 func (e *Endpoint) serveKeySet(w http.ResponseWriter) {
-	keys := make([]Key, 0, len(e.o.Minters))
-	for _, m := range e.o.Minters {
+	minters := e.o.Minters()
+	keys := make([]Key, 0, len(minters))
+	for _, m := range minters {
 		keys = append(keys, m.PublicKey())
 	}
 	w.Header().Set("Cache-Control", "public, max-age=300")
@@ -188,7 +193,7 @@ func (e *Endpoint) tryMint(w http.ResponseWriter, r *http.Request, event *MintEv
 // find compares with every key of every minter, in constant time for each.
 func (e *Endpoint) find(text string) (found *Minter, key apiKey) {
 	hash := sha256.Sum256([]byte(text))
-	for _, m := range e.o.Minters {
+	for _, m := range e.o.Minters() {
 		for _, k := range m.keys {
 			if subtle.ConstantTimeCompare(hash[:], k.hash[:]) == 1 {
 				found, key = m, k

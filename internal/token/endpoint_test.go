@@ -44,7 +44,7 @@ func newMinter(tb testing.TB, change func(*token.MinterOptions)) *token.Minter {
 
 func endpoint(tb testing.TB, change func(*token.MinterOptions)) http.Handler {
 	tb.Helper()
-	return token.NewEndpoint(token.EndpointOptions{Minters: []*token.Minter{newMinter(tb, change)}})
+	return token.NewEndpoint(token.EndpointOptions{Minters: minters(newMinter(tb, change))})
 }
 
 // ask posts a request for a token.
@@ -306,7 +306,7 @@ func TestMintedTokensVerify(t *testing.T) {
 	})
 	var events []token.MintEvent
 	server := httptest.NewServer(token.NewEndpoint(token.EndpointOptions{
-		Minters: []*token.Minter{newMinter(t, nil), other},
+		Minters: minters(newMinter(t, nil), other),
 		Keys:    func() []token.Key { return []token.Key{{Public: public(9)}} },
 		Observe: func(e token.MintEvent) { events = append(events, e) },
 	}))
@@ -344,4 +344,8 @@ func TestMintedTokensVerify(t *testing.T) {
 	if len(events) != 1 || events[0].App != "b" || events[0].KeyID != "sk_0" || events[0].Refusal != nil || events[0].ClientIP == "" || events[0].TTL != 5*time.Minute {
 		t.Errorf("events %+v", events)
 	}
+}
+
+func minters(list ...*token.Minter) func() []*token.Minter {
+	return func() []*token.Minter { return list }
 }

@@ -39,17 +39,29 @@ func (e *Engine) checkSource(app string, d *query.Definition) (*node, string) {
 	}
 	n := e.find(app, d.Source)
 	if n == nil || n.plan == nil {
-		return nil, fmt.Sprintf("there is no view %q; use the list of an entity type, such as \"Auction/list\", or define it first", d.Source)
+		return nil, unknownSource(d.Source)
 	}
 	if n.plan.IsAggregate() {
-		return nil, fmt.Sprintf("%q is an aggregate of one row; derive from %q", d.Source, n.plan.Source())
+		return nil, aggregateSource(n.plan)
 	}
 	for up := n; up != nil; up = up.source {
 		if up.id == d.ID {
-			return nil, fmt.Sprintf("%q derives from %q itself: a circle", d.Source, d.ID)
+			return nil, circle(d.Source, d.ID)
 		}
 	}
 	return n, ""
+}
+
+func unknownSource(id string) string {
+	return fmt.Sprintf("there is no view %q; use the list of an entity type, such as \"Auction/list\", or define it first", id)
+}
+
+func aggregateSource(p *query.Plan) string {
+	return fmt.Sprintf("%q is an aggregate of one row; derive from %q", p.ID(), p.Source())
+}
+
+func circle(source, id string) string {
+	return fmt.Sprintf("%q derives from %q itself: a circle", source, id)
 }
 
 // shapeOf is the plan whose projection n shows, nil when it shows everything.

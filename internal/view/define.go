@@ -1,7 +1,6 @@
 package view
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -58,20 +57,29 @@ func (e *Engine) define(ctx context.Context, app string, d *query.Definition, is
 			return fmt.Errorf("view: save definition: %w", err)
 		}
 	}
-	r := e.rootOf(app, d, source)
-	n := e.declare(app, d.ID, r)
-	isNew := n.plan == nil
-	if !isNew && n.source == source && bytes.Equal(n.plan.Definition().AppendJSON(nil), d.AppendJSON(nil)) {
-		n.isStored = n.isStored || isStored
-		return nil
+	if n := e.find(app, d.ID); n != nil {
+		isStored = isStored || n.isStored
 	}
 	//nolint:contextcheck // what is told must be told whole, whoever waits for it
-	e.change(n, r, func() { n.setLocked(plan, source, r, n.isStored || isStored) })
+	e.install(app, plan, source, isStored)
+	e.sweep(app)
+	return nil
+}
+
+// install makes or replaces a view that was found to be good. What is so already changes nothing
+// for those who watch.
+func (e *Engine) install(app string, plan *query.Plan, source *node, isStored bool) {
+	r := e.rootOf(app, plan.Definition(), source)
+	n := e.declare(app, plan.ID(), r)
+	isNew := n.plan == nil
+	if !isNew && n.source == source && isSamePlan(n.plan, plan) {
+		n.isStored = n.isStored || isStored
+		return
+	}
+	e.change(n, r, func() { n.setLocked(plan, source, r, isStored) })
 	if isNew {
 		e.metrics.definitions.Inc()
 	}
-	e.sweep(app)
-	return nil
 }
 
 // rootOf is the type that a view over source belongs to; nil stands for the base view that

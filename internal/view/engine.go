@@ -82,6 +82,7 @@ type Engine struct {
 	// defining has one token, which whoever changes definitions holds. A channel, so that
 	// waiting for somebody who waits for the store ends with the context.
 	defining chan struct{}
+	isLoaded bool // Load has been; guarded by defining
 
 	mu    sync.RWMutex           // a leaf below the lock of any type
 	roots map[*entity.Type]*root // guarded by mu; never removed
@@ -108,10 +109,15 @@ func New(entities *entity.Engine, h *hub.Hub, b bus.Bus, o Options) *Engine {
 
 // Open makes every X/list, X/state and X/append known for app, also before the type has an
 // entity. Otherwise only those of types that were declared, have or had entities are.
-func (e *Engine) Open(app string) {
+func (e *Engine) Open(app string) { e.setOpen(app, true) }
+
+// Close undoes Open; types that are known stay so.
+func (e *Engine) Close(app string) { e.setOpen(app, false) }
+
+func (e *Engine) setOpen(app string, isOpen bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.catalogLocked(app).isOpen = true
+	e.catalogLocked(app).isOpen = isOpen
 }
 
 // Reserve waits until fan-out has room for what b publishes, or until ctx ends, which is

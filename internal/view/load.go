@@ -33,8 +33,21 @@ func (e *Engine) Load(ctx context.Context) error {
 		return err
 	}
 	defer e.endDefining()
-	var waiting []stored
-	err := e.options.Store.LoadDefinitions(ctx, func(app string, text []byte) error {
+	waiting, err := e.unserved(ctx, func(string) bool { return true })
+	if err != nil {
+		return fmt.Errorf("view: load definitions: %w", err)
+	}
+	e.isLoaded = true
+	e.restore(ctx, waiting)
+	return ctx.Err()
+}
+
+// unserved are the stored definitions, of some apps, whose ids nothing is served under.
+func (e *Engine) unserved(ctx context.Context, isWanted func(app string) bool) (waiting []stored, err error) {
+	err = e.options.Store.LoadDefinitions(ctx, func(app string, text []byte) error {
+		if !isWanted(app) {
+			return nil
+		}
 		d, err := query.Parse(text)
 		if err != nil {
 			e.log.Error("stored view not readable", "app", app, "err", err)
@@ -45,11 +58,7 @@ func (e *Engine) Load(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("view: load definitions: %w", err)
-	}
-	e.restore(ctx, waiting)
-	return ctx.Err()
+	return waiting, err
 }
 
 // restore defines sources before what derives from them, in whatever order they come.

@@ -94,6 +94,8 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 	switch err := ss.face.Acquire(a); {
 	case errors.Is(err, session.ErrNodeFull):
 		return a, protocol.ErrNodeFull
+	case err != nil && ss.o.QuotaRetry:
+		return a, protocol.ErrAppQuotaRetry
 	case err != nil:
 		return a, protocol.ErrAppOverQuota
 	}

@@ -169,18 +169,35 @@ func (g *signed) of(key string) []*Session {
 // not come back by themselves. It is called after the registry has forgotten the keys.
 func (ss *Sessions) CloseKeys(appID string, keys []string) {
 	ss.forgetScopes(func(s *scope) bool { return s.app.ID == appID && slices.Contains(keys, s.key) })
+	for _, s := range ss.ofKeys(appID, keys) {
+		s.close(protocol.ErrKeyRevoked)
+	}
+}
+
+// RestartKeys ends the same connections for keys that the app still has, but whose secrets are
+// others or which may not sign any more. Clients come back at once, and ask for all signatures
+// anew.
+func (ss *Sessions) RestartKeys(appID string, keys []string) {
+	for _, s := range ss.ofKeys(appID, keys) {
+		s.Restart()
+	}
+}
+
+// ofKeys are the sessions that were opened by one of the keys, or hold something signed with one.
+func (ss *Sessions) ofKeys(appID string, keys []string) (found []*Session) {
 	for _, other := range ss.face.All() {
 		if s, ok := other.(*Session); ok && s.app.ID == appID && slices.Contains(keys, s.key) {
-			s.close(protocol.ErrKeyRevoked)
+			found = append(found, s)
 		}
 	}
 	for _, key := range keys {
 		for _, s := range ss.signed.of(key) {
 			if s.app.ID == appID {
-				s.close(protocol.ErrKeyRevoked)
+				found = append(found, s)
 			}
 		}
 	}
+	return found
 }
 
 // checkAdmission looks once more for what let s in, now that CloseApp and CloseKeys find it.

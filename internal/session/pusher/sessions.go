@@ -45,6 +45,7 @@ type Options struct {
 	ActivityTimeout time.Duration // whole seconds are announced to clients
 	PongTimeout     time.Duration
 	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher-protocol 1.3)
+	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher-protocol 7.4)
 	MaxSnapshotRows int  // of a view; may be zero: unlimited
 
 	Filters pusher.FilterLimits // may be zero: filters mean nothing

@@ -7,11 +7,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/millrace/millrace/internal/protocol"
 	codec "github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/testkit"
+	"github.com/millrace/millrace/internal/token"
 )
 
 func TestS09ShutdownSaysComeBack(t *testing.T) {
@@ -27,6 +29,29 @@ func TestS09ShutdownSaysComeBack(t *testing.T) {
 	for _, c := range clients {
 		c.wantClose(1001, "going-away: restart")
 	}
+}
+
+func TestReadmitEndsWhoWasAdmittedByAnotherAuthenticator(t *testing.T) {
+	t.Parallel()
+	var present atomic.Value
+	s := newStack(t, func(o *settings) {
+		signedSessions(o)
+		present.Store(o.Authenticator(testkit.AppID))
+		o.Authenticator = func(string) token.Authenticator {
+			a, _ := present.Load().(token.Authenticator)
+			return a
+		}
+	})
+	c := s.connect(t, valid(t, nil))
+	c.subscribed("Auction/list")
+	s.sessions.Readmit() // nothing has changed
+	s.mutate(t, "a", `{"n":1}`)
+	c.wantBinary(`{"op":"patch","key":"a"}`)
+	settings := settings{sessions: token.SignedOptions{App: testkit.AppID, Issuer: issuer, Audience: "another", Keys: ring(t)}}
+	signedSessions(&settings)
+	present.Store(settings.Authenticator(testkit.AppID))
+	s.sessions.Readmit()
+	c.wantClose(1001, "going-away: restart")
 }
 
 func TestS05ASlowSnapshotHoldsUpNothingElse(t *testing.T) {

@@ -11,3 +11,13 @@ func (ss *Sessions) CloseApp(appID string) {
 		}
 	}
 }
+
+// Readmit ends the live connections that the present authenticators of their apps have not
+// admitted, with the close of a server that is going down: clients come back, and are asked again.
+func (ss *Sessions) Readmit() {
+	for _, other := range ss.face.All() {
+		if s, ok := other.(*Session); ok {
+			s.checkAuthenticator()
+		}
+	}
+}

@@ -110,10 +110,6 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := token.NewRing(nil, token.Key{Public: signer.Public().(ed25519.PublicKey), Primary: true})
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := settings{
 		Options: views.Options{
 			Sockets: sockets, Codec: codec.Codec{},
@@ -127,7 +123,7 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 		},
 		registry: session.Options{Log: log},
 		app:      &app.App{ID: testkit.AppID, Key: testkit.Key, Secret: testkit.Secret, Enabled: true, Limits: app.DefaultLimits()},
-		sessions: token.SignedOptions{App: testkit.AppID, Issuer: issuer, Audience: audience, Keys: ring, Revocations: s.revocations},
+		sessions: token.SignedOptions{App: testkit.AppID, Issuer: issuer, Audience: audience, Keys: ring(t), Revocations: s.revocations},
 		hub:      hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantViews: codec.Codec{}}},
 	}
 	if change != nil {
@@ -165,16 +161,23 @@ func (s *stack) run(t testing.TB, h *hub.Hub, sockets *socket.Engine) {
 	s.define(t, `{"id":"Auction/top","source":"Auction/list","sort":[{"field":"bid.amount","order":"desc"}],"limit":3}`)
 }
 
+// ring is the keys that tokens may be signed with.
+func ring(t testing.TB) *token.Ring {
+	t.Helper()
+	r, err := token.NewRing(nil, token.Key{Public: signer.Public().(ed25519.PublicKey), Primary: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // signedSessions makes server S of live-views 11.
 func signedSessions(o *settings) {
-	signed := o.sessions
-	o.Authenticator = func(string) token.Authenticator {
-		a, err := token.NewSigned(signed)
-		if err != nil {
-			panic(err)
-		}
-		return a
+	a, err := token.NewSigned(o.sessions)
+	if err != nil {
+		panic(err)
 	}
+	o.Authenticator = func(string) token.Authenticator { return a }
 }
 
 func (s *stack) define(t testing.TB, definition string) {

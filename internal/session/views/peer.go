@@ -34,7 +34,7 @@ func (s *Session) Key() string { return "" }
 // IP is where the client is, after trusted proxies.
 func (s *Session) IP() netip.Addr {
 	a, _ := netip.ParseAddr(s.clientIP) // not valid for a unix socket
-	return a.Unmap()
+	return a.Unmap().WithZone("")
 }
 
 // Joined tells the subject of the present token, and the views.
@@ -64,11 +64,20 @@ func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([
 // Face answers for single connections.
 func (ss *Sessions) Face() *session.Face { return ss.face }
 
-// checkAdmission ends a session whose app was removed or turned off while it was being
-// admitted, before CloseApp could find it.
+// checkAdmission ends a session whose app was removed, turned off or given another
+// authenticator while it was being admitted, before CloseApp or Readmit could find it.
 func (s *Session) checkAdmission() {
 	a, err := s.o.Apps.ByID(s.face.Context(), s.app.ID)
 	if errors.Is(err, app.ErrNotFound) || err == nil && !a.Enabled {
 		s.end(s.disabled, protocol.IssueAppDisabled.Code)
+		return
+	}
+	s.checkAuthenticator()
+}
+
+// checkAuthenticator ends a session that was admitted by rules that are no more.
+func (s *Session) checkAuthenticator() {
+	if s.o.Authenticator(s.app.ID) != s.auth {
+		s.end(s.restart, views.CodeOf(views.CloseShutdown))
 	}
 }

@@ -41,7 +41,8 @@ type Options struct {
 	Sockets  *socket.Engine
 	Codec    protocol.Codec
 
-	// Authenticator decides who connections of an app are; nil: it admits none.
+	// Authenticator decides who connections of an app are, at the moment; nil: it admits none.
+	// They can be compared, and whoever replaces one by another also calls Sessions.Readmit.
 	Authenticator func(appID string) token.Authenticator
 	// IsRevoked may be nil. Whoever revokes a token also calls Sessions.Revoked.
 	IsRevoked func(appID, tokenID string) bool

@@ -1,0 +1,146 @@
+package pusher_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+	face "github.com/millrace/millrace/internal/session/pusher"
+	"github.com/millrace/millrace/internal/testkit"
+)
+
+// diary is what webhooks are told, in order, without their grace.
+type diary struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+var _ channel.Observer = (*diary)(nil)
+
+func (d *diary) note(words ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, strings.Join(words, " "))
+}
+
+// about are the lines that name something, since the last look.
+func (d *diary) about(name string) (found []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.lines {
+		if strings.Contains(l, name) {
+			found = append(found, l)
+		}
+	}
+	d.lines = nil
+	return found
+}
+
+func (d *diary) Occupied(_, channel string)            { d.note("occupied", channel) }
+func (d *diary) Vacated(_, channel string)             { d.note("vacated", channel) }
+func (d *diary) MemberAdded(_, channel, user string)   { d.note("added", channel, user) }
+func (d *diary) MemberRemoved(_, channel, user string) { d.note("removed", channel, user) }
+func (d *diary) UserOnline(_, user string)             { d.note("online", user) }
+func (d *diary) UserOffline(_, user string)            { d.note("offline", user) }
+func (d *diary) HearsClientEvents(string) bool         { return false }
+func (d *diary) CacheMiss(string, string)              {}
+func (d *diary) SubscriptionCount(string, string, int) {}
+func (d *diary) ClientEvent(_, _, _ string, _ []byte, _ protocol.SocketID, _ string) {
+}
+
+// signIn makes p a connection of a user and waits for success, and for what is told of those
+// whom it watches.
+func signIn(t *testing.T, p *testkit.Peer, id, userData string, frames int) {
+	t.Helper()
+	if err := p.SendText(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, testkit.UserAuth(id, userData), userData)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range frames {
+		f, err := p.Next(patience)
+		if err != nil || i == 0 && !strings.Contains(string(f.Payload), "signin_success") {
+			t.Fatalf("got %q, %v; want success", f.Payload, err)
+		}
+	}
+}
+
+// TestUserReturnsWhileTheOldConnectionWaits is TestRejoinWhileTheOldConnectionWaits for
+// whom webhooks and watchlists tell of a user: nobody hears that it was ever gone, and in the
+// end everybody does, once and in order.
+func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
+	t.Parallel()
+	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
+	told := &diary{}
+	s := newStack(t, func(o *face.Options) {
+		o.Registry = session.New(session.Options{Log: o.Log, Cleanup: session.Cleanup{QueueSize: 100, BatchSize: 1, Workers: 1}})
+		o.Channels = channel.New(o.Hub, stuck, channel.Options{Log: o.Log, Observer: told})
+	}, func(l *bus.Local) bus.Bus {
+		stuck.Local = l
+		return stuck
+	})
+	s.app.Features.SignIn, s.app.Features.Watchlists = true, true
+	come := func() *testkit.Peer {
+		p := s.dial(t)
+		id, err := p.Established(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signIn(t, p, id, `{"id":"u-9"}`, 1)
+		join(t, p, id, "presence-x", "u-9")
+		return p
+	}
+	are := func(n int) {
+		t.Helper()
+		if err := testkit.Eventually(t.Context(), func() error {
+			if s.sessions.Len() != n {
+				return errStillThere
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watcher := s.dial(t)
+	id, err := watcher.Established(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signIn(t, watcher, id, `{"id":"u-1","watchlist":["u-9"]}`, 2)
+	blocker, old := s.enter(t, "presence-stuck", "blocker"), come()
+	const watch = `{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"%s\",\"user_ids\":[\"u-9\"]}]}"}`
+	wantText(t, watcher, fmt.Sprintf(watch, "online"))
+	if diff := cmp.Diff([]string{"online u-9", "added presence-x u-9"}, told.about("u-9")); diff != "" {
+		t.Fatalf("told (-want +got):\n%s", diff)
+	}
+
+	blocker.Cut()
+	<-stuck.entered
+	old.Cut()
+	if err := testkit.Eventually(t.Context(), func() error {
+		if s.sessions.Open(testkit.AppID) != 1 {
+			return errors.New("the quota still counts who is gone")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	again := come()
+	close(stuck.free)
+	are(2)
+	if got := told.about("u-9"); len(got) > 0 {
+		t.Errorf("told of a user who was there all the time: %q", got)
+	}
+	again.Cut()
+	are(1)
+	if diff := cmp.Diff([]string{"removed presence-x u-9", "vacated presence-x", "offline u-9"}, told.about("")); diff != "" {
+		t.Errorf("told at the end (-want +got):\n%s", diff)
+	}
+	wantText(t, watcher, fmt.Sprintf(watch, "offline")) // nothing came between
+}

@@ -1,0 +1,236 @@
+package view
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/query"
+)
+
+// Wrong is what is wrong with definitions, by the id of the view.
+type Wrong map[string][]string
+
+func (w Wrong) Error() string {
+	first := slices.Min(slices.Collect(maps.Keys(w)))
+	return fmt.Sprintf("view: %q: %s (%d views)", first, w[first][0], len(w))
+}
+
+// CheckDefinitions judges definitions that are all the derived views of an app, in any order.
+// It returns nil if they can be served.
+func CheckDefinitions(list []*query.Definition) Wrong {
+	plans, wrong := compileAll(list)
+	return orNil(wrong, plans.check())
+}
+
+// Check reports what Replace would refuse, as its error is.
+func (e *Engine) Check(ctx context.Context, app string, was, is []*query.Definition) error {
+	if err := e.beginDefining(ctx); err != nil {
+		return err
+	}
+	defer e.endDefining()
+	_, err := e.plan(app, was, is)
+	return err
+}
+
+// Replace makes definitions that are not stored those of is, as they were those of was before.
+// What is in both is left as it is, unless it was removed since; one of was that was defined
+// anew since is not removed. A stored one whose id is in is comes back when it is in no is any
+// more. Those who watch are told what changes for them, as by Define and Remove.
+//
+// The error is a [Wrong], of stored views too that could not be served any more, or ctx's; then
+// nothing has changed.
+func (e *Engine) Replace(ctx context.Context, app string, was, is []*query.Definition) error {
+	if err := e.beginDefining(ctx); err != nil {
+		return err
+	}
+	defer e.endDefining()
+	r, err := e.plan(app, was, is)
+	if err != nil || len(r.define)+len(r.remove) == 0 {
+		return err
+	}
+	for _, p := range r.define {
+		//nolint:contextcheck // what is told must be told whole, whoever waits for it
+		e.install(app, p, e.sourceOf(app, p), false)
+	}
+	for _, n := range r.remove {
+		e.change(n, n.root.Load(), n.unlinkLocked) //nolint:contextcheck // as above
+		e.metrics.definitions.Dec()
+	}
+	e.sweep(app)
+	if e.isLoaded && e.options.Store != nil {
+		e.restoreApp(context.WithoutCancel(ctx), app)
+	}
+	return nil
+}
+
+// restoreApp serves what is stored and can be served now.
+func (e *Engine) restoreApp(ctx context.Context, app string) {
+	waiting, err := e.unserved(ctx, func(of string) bool { return of == app })
+	if err != nil {
+		e.log.Error("stored views not read", "app", app, "err", err)
+	}
+	e.restore(ctx, waiting)
+}
+
+// replacement is what is to be done, in this order: sources first, and last removed.
+type replacement struct {
+	define []*query.Plan
+	remove []*node
+}
+
+// plan finds out what Replace has to do. In between views may derive from one that has changed
+// already, which harms nobody: the last one to change fills them. The caller holds defining.
+func (e *Engine) plan(app string, was, is []*query.Definition) (r replacement, err error) {
+	declared, wrong := compileAll(is)
+	if len(wrong) > 0 {
+		return r, wrong
+	}
+	before, _ := compileAll(was) // which were served
+	all, changed := plans{}, map[string]bool{}
+	for _, n := range e.nodes(app) {
+		if n.plan == nil {
+			continue
+		}
+		all[n.id] = n.plan
+		mine := before[n.id]
+		if declared[n.id] == nil && mine != nil && !n.isStored && isSamePlan(mine, n.plan) {
+			r.remove = append(r.remove, n)
+			delete(all, n.id)
+		}
+	}
+	for id, p := range declared {
+		if mine := before[id]; all[id] == nil || mine == nil || !isSamePlan(mine, p) {
+			all[id], changed[id] = p, true
+		}
+	}
+	if wrong := all.check(); len(wrong) > 0 {
+		return replacement{}, wrong
+	}
+	for _, p := range all.inOrder() {
+		if changed[p.ID()] {
+			r.define = append(r.define, p)
+		}
+	}
+	depth := func(n *node) (d int) {
+		for ; n.source != nil; n = n.source {
+			d++
+		}
+		return d
+	}
+	slices.SortStableFunc(r.remove, func(a, b *node) int { return cmp.Compare(depth(b), depth(a)) })
+	return r, nil
+}
+
+func (e *Engine) sourceOf(app string, p *query.Plan) *node {
+	if _, _, ok := splitBase(p.Source()); ok {
+		return nil
+	}
+	return e.find(app, p.Source())
+}
+
+func isSamePlan(a, b *query.Plan) bool {
+	return bytes.Equal(a.Definition().AppendJSON(nil), b.Definition().AppendJSON(nil))
+}
+
+// plans are derived views of one app, by id.
+type plans map[string]*query.Plan
+
+func compileAll(list []*query.Definition) (plans, Wrong) {
+	all, wrong := make(plans, len(list)), Wrong{}
+	for _, d := range list {
+		p, err := query.Compile(d)
+		if refused, ok := errors.AsType[*query.Error](err); ok {
+			wrong[d.ID] = refused.Problems
+			continue
+		} else if err != nil {
+			wrong[d.ID] = []string{err.Error()}
+			continue
+		}
+		if all[d.ID] != nil {
+			wrong[d.ID] = []string{"id: two views have it; ids are unique"}
+		}
+		all[d.ID] = p
+	}
+	return all, wrong
+}
+
+// orNil is both together.
+func orNil(a, b Wrong) Wrong {
+	maps.Copy(b, a)
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// check judges each beside the others, as [Engine.check] does with one that is to join them.
+func (ps plans) check() Wrong {
+	wrong := Wrong{}
+	for id, p := range ps {
+		if problem := ps.checkSource(p); problem != "" {
+			wrong[id] = []string{"source: " + problem}
+		} else if problems := checkFields(nil, "", p, ps.shapeAbove(p)); len(problems) > 0 {
+			wrong[id] = problems
+		}
+	}
+	return wrong
+}
+
+func (ps plans) checkSource(p *query.Plan) string {
+	if typ, _, ok := splitBase(p.Source()); ok {
+		return entity.CheckType(typ)
+	}
+	source := ps[p.Source()]
+	switch {
+	case source == nil:
+		return unknownSource(p.Source())
+	case source.IsAggregate():
+		return aggregateSource(source)
+	}
+	up := source
+	for range ps { // longer than any chain
+		if up == nil {
+			return ""
+		}
+		if up == p {
+			return circle(p.Source(), p.ID())
+		}
+		up = ps[up.Source()]
+	}
+	return "" // into a circle that p is no part of, which is told of those that are
+}
+
+// shapeAbove is the plan whose projection the source of p shows, nil when it shows everything.
+func (ps plans) shapeAbove(p *query.Plan) *query.Plan {
+	up := ps[p.Source()]
+	for range ps {
+		if up == nil || up.IsProjecting() {
+			return up
+		}
+		up = ps[up.Source()]
+	}
+	return nil
+}
+
+// inOrder is all of them, sources before what derives from them. There must be no circle.
+func (ps plans) inOrder() []*query.Plan {
+	list, isListed := make([]*query.Plan, 0, len(ps)), make(map[string]bool, len(ps))
+	var add func(id string)
+	add = func(id string) {
+		if p := ps[id]; p != nil && !isListed[id] {
+			isListed[id] = true
+			add(p.Source())
+			list = append(list, p)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(ps)) {
+		add(id)
+	}
+	return list
+}
