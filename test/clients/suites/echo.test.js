@@ -1,18 +1,38 @@
-// laravel-echo 2 with its Pusher connector, in Node.
+// laravel-echo 2 with its Pusher connector, in Node; and the webhooks that tell of it.
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import Echo from 'laravel-echo';
 import PusherJS from 'pusher-js';
 import { Inbox } from '../support/deadline.js';
+import { Hooks } from '../support/hooks.js';
 import { fresh, World } from '../support/world.js';
 
+const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' };
+
+let hooks;
 let world;
 const echoes = [];
-before(async () => { world = await World.start(); });
-after(() => {
+before(async () => {
+  hooks = await Hooks.start();
+  world = await World.configured(`
+[webhooks]
+grace = "1s"
+[[apps]]
+id = "${app.id}"
+key = "${app.key}"
+secret = "${app.secret}"
+client_events = true
+[[apps.webhooks]]
+url = "${hooks.url}"
+event_types = ["channel_occupied", "channel_vacated", "member_added", "member_removed", "client_event"]
+`, app);
+  hooks.library = world.pusher;
+});
+after(async () => {
   echoes.forEach((echo) => echo.disconnect());
-  return world?.stop();
+  await world?.stop();
+  await hooks?.stop();
 });
 
 function connect(user) {
@@ -41,6 +61,12 @@ function subscribed(channel) {
   channel.subscribed(() => inbox.push(true));
   channel.error((error) => inbox.push({ error }));
   return inbox.find((item) => item === true, 'subscription');
+}
+
+// toldOf is what webhooks have told of a channel so far.
+function toldOf(channel) {
+  const told = hooks.events.items.filter((event) => event.channel === channel);
+  return told.map(({ name, user_id: user }) => (user ? [name, user] : [name]));
 }
 
 suite('laravel-echo', () => {
@@ -89,6 +115,31 @@ suite('laravel-echo', () => {
     assert.deepEqual(seen.items, [{ here: [{ name: 'ida' }] }, { joining: { name: 'bo' } }, { leaving: { name: 'bo' } }]);
     const [users] = seenByBo.items;
     assert.deepEqual(users.map((user) => user.name).sort(), ['bo', 'ida']);
+
+    await hooks.event('member_removed', { channel: `presence-${name}`, user_id: 'bo' });
+    assert.deepEqual(toldOf(`presence-${name}`), [['channel_occupied'], ['member_added', 'ida'], ['member_added', 'bo'], ['member_removed', 'bo']]);
+  });
+
+  test('who leaves a presence channel and comes back within the grace is not told of again', async () => {
+    const name = fresh('lobby-');
+    const seen = new Inbox('presence');
+    const [ida, bo] = [connect('ida'), connect('bo')];
+    const joined = subscribed(ida.join(name).joining(() => seen.push('joining')).leaving(() => seen.push('leaving')));
+    await joined;
+    await subscribed(bo.join(name));
+    await seen.find((item) => item === 'joining', 'joining');
+    bo.leave(name);
+    await seen.find((item) => item === 'leaving', 'leaving');
+    await subscribed(bo.join(name));
+    await seen.count(2, (item) => item === 'joining', 'joining');
+    bo.leave(name);
+    await hooks.event('member_removed', { channel: `presence-${name}`, user_id: 'bo' });
+    ida.leave(name);
+    await hooks.event('channel_vacated', { channel: `presence-${name}` });
+    assert.deepEqual(toldOf(`presence-${name}`), [
+      ['channel_occupied'], ['member_added', 'ida'], ['member_added', 'bo'], ['member_removed', 'bo'], ['member_removed', 'ida'],
+      ['channel_vacated'],
+    ]);
   });
 
   test('whispers reach the others and not the whisperer', async () => {
@@ -106,6 +157,8 @@ suite('laravel-echo', () => {
     await world.pusher.trigger(`private-${name}`, 'fence', {});
     await heard.ida.find((item) => item === 'fence', 'fence');
     assert.deepEqual(heard.ida.items, ['fence']);
+    const { event, data } = await hooks.event('client_event', { channel: `private-${name}` });
+    assert.deepEqual([event, data], ['client-typing', { name: 'Ida' }]);
   });
 
   test('a refused subscription reaches error()', async () => {

@@ -11,6 +11,15 @@ export function within(promise, what, ms = patience) {
   return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
 }
 
+// answered asks again and again until there is an answer, which it resolves to.
+export async function answered(ask, what, ms = patience) {
+  for (const end = performance.now() + ms; performance.now() < end;) {
+    const answer = await ask();
+    if (answer) return answer;
+  }
+  throw new Error(`no ${what} within ${ms} ms`);
+}
+
 // Inbox keeps everything that happened, in order, and lets tests wait for what has not yet.
 export class Inbox {
   items = [];

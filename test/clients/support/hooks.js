@@ -9,6 +9,7 @@ export class Hooks {
   requests = new Inbox('webhook requests');
   events = new Inbox('webhook events');
   library = null; // set before the first request
+  failure = 0; // a status that it answers with instead of reading
 
   static async start() {
     const hooks = new Hooks();
@@ -31,8 +32,8 @@ export class Hooks {
     const webhook = this.library.webhook({ headers: request.headers, rawBody });
     const isValid = webhook.isValid();
     this.requests.push({ headers: request.headers, rawBody, isValid, time: webhook.getTime() });
-    if (isValid) webhook.getEvents().forEach(this.events.push);
-    response.writeHead(isValid ? 200 : 401).end();
+    if (isValid && !this.failure) webhook.getEvents().forEach(this.events.push);
+    response.writeHead(this.failure || (isValid ? 200 : 401)).end();
   }
 
   // event resolves to the first event of that name and, if given, with these fields.

@@ -10,11 +10,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Inbox, within } from './deadline.js';
 
-const binary = process.env.SERVER_BIN ?? fileURLToPath(new URL('../../../bin/millrace', import.meta.url));
+export const binary = process.env.SERVER_BIN ?? fileURLToPath(new URL('../../../bin/millrace', import.meta.url));
 const host = '127.0.0.1';
 
 // The suites decide how the server is set up, not whoever runs them.
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_')));
+export const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_')));
 const running = new Set();
 const folders = [];
 

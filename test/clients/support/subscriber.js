@@ -50,6 +50,12 @@ export class Subscriber {
     return this.states.find((state) => state === 'connected', 'state "connected"', { from, ms });
   }
 
+  // closedFor resolves when the connection has ended with this code, and is not to come back.
+  async closedFor(code) {
+    await this.errors.find((error) => (error?.error?.data ?? error?.data)?.code === code, `error ${code}`);
+    await this.states.find((state) => state === 'disconnected', 'state "disconnected"');
+  }
+
   // signIn resolves when the server has accepted the user, whose events go to userEvents and
   // watched.
   async signIn() {

@@ -10,9 +10,18 @@ export class World {
   #clients = [];
 
   static async start(...args) {
+    return World.#around(await Millrace.start(...args));
+  }
+
+  // configured is a world whose server has a configuration file; app is the first app in it.
+  static async configured(toml, app) {
+    return World.#around(await Millrace.configured(toml, app));
+  }
+
+  static async #around(server) {
     const world = new World();
-    world.server = await Millrace.start(...args);
-    world.backend = await Backend.start(world.server);
+    world.server = server;
+    world.backend = await Backend.start(server);
     return world;
   }
 
