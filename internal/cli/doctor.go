@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/doctor"
 	"github.com/millrace/millrace/internal/server"
 	"github.com/millrace/millrace/internal/store/embedded"
+	"github.com/millrace/millrace/internal/store/postgres"
 )
 
 // DoctorCmd looks for what is wrong.
@@ -96,6 +97,9 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 			IsLocked:  func(err error) bool { return errors.Is(err, embedded.ErrLocked) },
 			FreeSpace: freeSpace,
 		}
+	}
+	if url := cfg.Registry.URL.Reveal(); cfg.Registry.Driver == "postgres" {
+		o.Registry = func(ctx context.Context) error { return postgres.Probe(ctx, url) }
 	}
 	return o
 }

@@ -50,7 +50,8 @@ type Options struct {
 	MaxConnections  int    // of the node; 0 is unlimited
 	DescriptorLimit uint64 // of this process; 0 is unknown
 
-	Store        *Store // nil: nothing is kept
+	Store        *Store                      // nil: nothing is kept
+	Registry     func(context.Context) error // asks the database of apps; nil: there is none apart from the store
 	Certificates []KeyPair
 	Endpoints    []Endpoint
 
@@ -118,6 +119,7 @@ func Run(ctx context.Context, o Options) []Finding {
 		{"metrics listener", e.metricsListener},
 		{"descriptors", e.descriptors},
 		{"store", e.store},
+		{"registry", e.registry},
 		{"certificate files", e.certificateFiles},
 		{"front door", e.frontDoor},
 		{"tls", e.tls},

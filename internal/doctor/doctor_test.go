@@ -120,6 +120,12 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 			func(o *doctor.Options) { o.DescriptorLimit, o.MaxConnections = 1024, 5000 },
 		},
 		{
+			"a database of apps that is down", "registry", "problem: connection refused",
+			func(o *doctor.Options) {
+				o.Registry = func(context.Context) error { return errors.New("connection refused") }
+			},
+		},
+		{
 			"few descriptors and no limit", "descriptors", "warning: ",
 			func(o *doctor.Options) { o.DescriptorLimit = 1024 },
 		},

@@ -173,6 +173,19 @@ const (
 	probeName = ".millrace-doctor-*"
 )
 
+// registry asks the database of apps.
+func (e *examination) registry(ctx context.Context) {
+	if e.o.Registry == nil {
+		e.skip("no database of apps apart from the store")
+		return
+	}
+	if err := e.o.Registry(ctx); err != nil {
+		e.problem(err.Error(), "see registry.url, and that the database runs: without it the server does not start, and apps cannot be changed")
+		return
+	}
+	e.good("the database of apps answers")
+}
+
 // store looks at the directory: writable, room left, owned by at most this server.
 func (e *examination) store(ctx context.Context) {
 	s := e.o.Store

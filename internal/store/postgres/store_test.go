@@ -290,3 +290,33 @@ func TestAReadOnlyServerIsNamed(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestProbeChangesNothing(t *testing.T) {
+	t.Parallel()
+	url := cluster(t).Database(t)
+	if err := postgres.Probe(t.Context(), url); err != nil {
+		t.Errorf("a database without tables: %v", err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	var tables int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("it has made %d tables, %v", tables, err)
+	}
+	put(t, open(t, postgres.Options{URL: url}), "a", 0)
+	if err := postgres.Probe(t.Context(), url); err != nil {
+		t.Errorf("a database in use: %v", err)
+	}
+	if _, err := conn.Exec(t.Context(), "UPDATE millrace_schema SET version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Probe(t.Context(), url); !errors.Is(err, postgres.ErrTooNew) {
+		t.Errorf("tables of a newer version: got %v, want %v", err, postgres.ErrTooNew)
+	}
+	if err := postgres.Probe(t.Context(), "postgres://127.0.0.1:1/none?connect_timeout=2"); err == nil || !strings.Contains(err.Error(), "check that PostgreSQL runs there") {
+		t.Errorf("nobody is there: got %v, want a hint", err)
+	}
+}
