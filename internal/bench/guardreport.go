@@ -26,7 +26,7 @@ func newGuardPlan(isQuick bool) guardPlan {
 	if isQuick {
 		return guardPlan{idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000}
 	}
-	return guardPlan{idle: 15_000, settle: 10 * time.Second, rounds: 9, warmup: time.Second, duration: 3 * time.Second, events: 100_000}
+	return guardPlan{idle: 15_000, settle: 10 * time.Second, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000}
 }
 
 // guards measures what protects the server costs, and what it does for operators.
@@ -89,16 +89,23 @@ func (r *reporter) limiting(ctx context.Context) error {
 	free := []string{"MILLRACE_APPS_0_MAX_CLIENT_EVENTS=0"}
 	var with, without []*Result
 	err := withServers(ctx, r.o.Executable, limited(), free, func(limited, unlimited *Child) error {
-		for range p.rounds {
-			a, err := r.run(ctx, "publishing, window 16", nameLimited, FanOut, limited, o)
+		run := func(name string, c *Child, into *[]*Result) error {
+			result, err := r.run(ctx, "publishing, window 16", name, FanOut, c, o)
+			if err == nil {
+				*into = append(*into, result)
+			}
+			return err
+		}
+		for i := range 2 * p.rounds { // in the order of ABBA, so that who comes first gains nothing
+			var err error
+			if i%4 == 0 || i%4 == 3 {
+				err = run(nameLimited, limited, &with)
+			} else {
+				err = run(nameUnlimited, unlimited, &without)
+			}
 			if err != nil {
 				return err
 			}
-			b, err := r.run(ctx, "publishing, window 16", nameUnlimited, FanOut, unlimited, o)
-			if err != nil {
-				return err
-			}
-			with, without = append(with, a), append(without, b)
 		}
 		return nil
 	})

@@ -17,8 +17,12 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, rest string, now
 	}
 	count, ok := h.clients.Allow(limit.Address(h.o.ClientIP(r)), now)
 	// What is left of a second is a whole one: whoever comes back early is refused again.
-	reset := strconv.Itoa(int((count.Reset + time.Second - 1) / time.Second))
-	values := []string{h.headers.maxRequests, strconv.Itoa(count.Left), reset}
+	var digits [40]byte
+	b := strconv.AppendInt(digits[:0], int64(count.Left), 10)
+	n := len(b)
+	texts := string(strconv.AppendInt(b, int64((count.Reset+time.Second-1)/time.Second), 10))
+	left, reset := texts[:n], texts[n:]
+	values := []string{h.headers.maxRequests, left, reset}
 	header := w.Header()
 	header["X-Ratelimit-Limit"] = values[0:1:1]
 	header["X-Ratelimit-Remaining"] = values[1:2:2]
