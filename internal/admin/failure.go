@@ -118,7 +118,7 @@ func (h *handler) refused(c *call, err error) *failure {
 	case errors.Is(err, directory.ErrLastKey):
 		return fail(codeConflict, "This is the app's only key with all rights; rotate or add another one first, or disable the app")
 	case errors.Is(err, app.ErrKeyTaken):
-		return fail(codeConflict, "Another app has one of the keys")
+		return fail(codeConflict, "Another app had one of the keys; try again")
 	case errors.Is(err, app.ErrConflict):
 		if c.r.Header.Get("If-Match") != "" {
 			return fail(codePrecondition, "The app has changed since the version of If-Match; read it again")

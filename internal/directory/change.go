@@ -168,7 +168,9 @@ func (d *Directory) put(ctx context.Context, parsed Parsed, version uint64) (Ent
 		ID: id, Keys: keysOf(parsed.App), Document: parsed.Document, Version: version,
 	})
 	switch {
-	case errors.Is(err, app.ErrConflict), errors.Is(err, app.ErrKeyTaken):
+	case errors.Is(err, app.ErrKeyTaken):
+		return Entry{}, d.keyTaken(ctx, parsed.App)
+	case errors.Is(err, app.ErrConflict):
 		d.Wake() // another node was quicker, and we have not seen what it did
 		return Entry{}, err
 	case err != nil:
@@ -184,6 +186,18 @@ func (d *Directory) put(ctx context.Context, parsed Parsed, version uint64) (Ent
 		return Entry{}, err
 	}
 	return d.known.Load().entryOf(id, SourceStore), nil
+}
+
+// keyTaken says whose key it is that another node was quicker to give away, as isFree does when
+// that is known before.
+func (d *Directory) keyTaken(ctx context.Context, a *app.App) error {
+	if err := d.reloadInTurn(ctx); err != nil {
+		return err
+	}
+	if err := d.isFree(d.known.Load(), a); err != nil {
+		return err
+	}
+	return app.ErrKeyTaken // it is free again
 }
 
 // inTurn makes one change. The change is finished when whoever asked for it has gone: then

@@ -282,7 +282,10 @@ func TestChangesOfOtherNodesAreFollowed(t *testing.T) {
 		t.Errorf("changed after another: %+v, %v", e, err)
 	}
 	create(t, one, text("b", "kb"))
-	if _, _, err := two.Create(ctx, []byte(text("c", "kb"))); !errors.Is(err, app.ErrKeyTaken) {
+	// Whether two has heard of it by now or not, it says the same.
+	want := &directory.Invalid{Problems: []directory.Problem{{Path: "key", Value: "kb", Message: `the app "b" has this key`}}}
+	_, _, err = two.Create(ctx, []byte(text("c", "kb")))
+	if got, _ := errors.AsType[*directory.Invalid](err); !cmp.Equal(want, got) {
 		t.Errorf("a key that another node has given away: %v", err)
 	}
 	cancel()
