@@ -32,6 +32,7 @@ var ranks = map[string]int{
 	"internal/audit":           2,
 	"internal/telemetry":       2,
 	"internal/directory":       2,
+	"internal/http1":           2,
 
 	"internal/channel": 3,
 	"internal/view":    3,
@@ -93,8 +94,8 @@ var only = map[string]rule{
 		"system calls belong to the connection engine; bench measures processes and runs the bare loop; cli reads the clock that systemd asks for",
 	},
 	"syscall": {
-		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server"},
-		"as golang.org/x/sys; cli names the signals that end the process; server tells a dead unix socket by its error",
+		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server", "internal/http1"},
+		"as golang.org/x/sys; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on",
 	},
 	"unsafe": {
 		[]string{"internal/socket", "internal/websocket", "internal/jsontext"},
@@ -159,6 +160,7 @@ var spawns = map[string]string{
 	"internal/bus":            "delivery to receivers; the bus's shutdown joins it",
 	"internal/webhook":        "one worker per endpoint that has something to send, and one writer; Run joins them",
 	"internal/session":        "workers for connections that have ended; Registry.Run joins them",
+	"internal/http1":          "one goroutine per connection that has not left for a poller, and one in net/http's Serve; Server.Serve joins them",
 	"internal/entity":         "the applier; Engine.Run is it",
 	"internal/directory":      "the watch of the store; Directory.Run joins it",
 	"internal/store/embedded": "the keeper of the database file; Close joins it",

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/http1"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/metrics"
@@ -159,12 +160,16 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	faces.page = s.page()
 
 	public, private := s.adminFaces(prom)
-	s.public = s.httpServer(beside(public, s.route(faces)))
-	s.public.ReadTimeout, s.public.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
+	h := s.httpServer(beside(public, s.route(faces)))
+	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
+	s.public = http1.New(h, http1.Options{
+		MaxHead: h.MaxHeaderBytes, HeaderTimeout: h.ReadHeaderTimeout,
+		IdleTimeout: idleTimeout, RequestTimeout: requestTimeout, Log: s.log,
+	})
 	if cfg.Metrics.Listen != "" {
 		s.operator = s.httpServer(beside(private, operatorHandler(prom, stats)))
 	}
-	return s.wireTLS()
+	return s.wireTLS(h)
 }
 
 // Bounds of an outgoing queue (pusher-protocol 7.7).

@@ -19,7 +19,7 @@ func (s *Server) Run(ctx context.Context) error {
 	parts := s.startParts()
 	failed := make(chan error, 2)
 	var serving sync.WaitGroup
-	serving.Go(func() { failed <- serve(s.public, publicListener) }) // ends with public.Shutdown
+	serving.Go(func() { failed <- served(publicListener, s.public.Serve(publicListener)) }) // ends with public.Shutdown
 	if operatorListener != nil {
 		serving.Go(func() { failed <- serve(s.operator, operatorListener) }) // ends with operator.Close
 	}
@@ -56,14 +56,16 @@ func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err
 	return &patientListener{Listener: public, log: s.log, failed: s.acceptFailed}, operator, nil
 }
 
-// serve runs one HTTP server, over TLS if it has a certificate.
+// serve runs the operators' HTTP server, over TLS if it has a certificate.
 func serve(h *http.Server, l net.Listener) error {
-	var err error
 	if h.TLSConfig != nil {
-		err = h.ServeTLS(l, "", "")
-	} else {
-		err = h.Serve(l)
+		return served(l, h.ServeTLS(l, "", ""))
 	}
+	return served(l, h.Serve(l))
+}
+
+// served is what serving a listener ended with; to be shut down is no failure.
+func served(l net.Listener, err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

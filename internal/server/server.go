@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/http1"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
@@ -73,8 +74,8 @@ type Server struct {
 	tokens    *token.Metrics
 	mints     *limit.Windows[string] // requests for tokens
 
-	public       *http.Server // clients and the HTTP API
-	operator     *http.Server // metrics and profiles; nil when turned off
+	public       *http1.Server // clients and the HTTP API
+	operator     *http.Server  // metrics and profiles; nil when turned off
 	acceptFailed prometheus.Counter
 
 	// Followed; nil without TLS.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -163,13 +164,13 @@ func demandClients(t *tls.Config, file string) error {
 }
 
 // wireTLS gives the listeners their certificates.
-func (s *Server) wireTLS() (err error) {
+func (s *Server) wireTLS(public *http.Server) (err error) {
 	h, m := &s.cfg.HTTP, &s.cfg.Metrics
 	if h.TLSCertFile != "" {
 		if s.publicCert, err = newCertificate(h.TLSCertFile, h.TLSKeyFile, s.log, time.Now); err != nil {
 			return err
 		}
-		s.public.TLSConfig = tlsConfig(s.publicCert)
+		public.TLSConfig = tlsConfig(s.publicCert)
 	}
 	if s.operator == nil || m.TLSCertFile == "" {
 		return nil

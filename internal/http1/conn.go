@@ -1,0 +1,266 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/internal/bufpool"
+)
+
+const (
+	// maxUnread is how much of a body that its handler has not read is read for it, so that
+	// the connection can go on; as net/http.
+	maxUnread = 256 << 10
+	// lingering is how long what is still coming is read before a connection is closed: a
+	// client whose bytes are refused may not get to see the answer.
+	lingering = 500 * time.Millisecond
+	// slack is what a client may take longer than promised, twice at most: a deadline within it
+	// is good enough, so that one request after the other sets none.
+	slack = time.Second
+)
+
+// conn is one connection, as long as its requests are usual. Everything but isWaiting belongs
+// to its goroutine.
+type conn struct {
+	server *Server
+	nc     net.Conn
+
+	buf        *bufpool.Buffer // what has come; B[read:] has not been used
+	read       int
+	body       body
+	head       head
+	request    *http.Request
+	answer     answer
+	isHijacked bool
+
+	readUntil, writeUntil time.Time // the deadlines that are set
+	isWaiting             atomic.Bool
+}
+
+// body is that of the request under way.
+type body struct {
+	c    *conn
+	left int64 // bytes that the handler has not read
+	err  error
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{server: s, nc: nc}
+	c.body.c, c.answer.c = c, c
+	c.head.header, c.answer.header = http.Header{}, http.Header{}
+	c.request = new(http.Request).WithContext(s.ctx)
+	c.request.RemoteAddr = nc.RemoteAddr().String()
+	c.request.Proto, c.request.ProtoMajor, c.request.ProtoMinor = "HTTP/1.1", 1, 1
+	return c
+}
+
+// serve answers one request after the other.
+func (c *conn) serve() {
+	c.buf = bufpool.Get(maxHead)
+	defer func() { c.buf.Release() }()
+	c.readBy(c.server.o.HeaderTimeout)
+	for {
+		text, fate := c.readHead()
+		if fate == goesOn && !c.head.parse(text) {
+			fate = goesToNetHTTP
+		}
+		if fate == goesOn {
+			fate = c.answerRequest(len(text))
+		}
+		switch fate {
+		case goesOn:
+		case goesToNetHTTP:
+			c.server.handOver(c, c.buf.B[c.read:])
+			return
+		case isHijacked:
+			return
+		case ends:
+			c.server.forget(c)
+			_ = c.nc.Close()
+			return
+		}
+	}
+}
+
+// fate is what becomes of a connection.
+type fate uint8
+
+const (
+	goesOn fate = iota
+	goesToNetHTTP
+	isHijacked
+	ends
+)
+
+var endOfHead = []byte("\r\n\r\n")
+
+// readHead reads until a head is there.
+func (c *conn) readHead() (string, fate) {
+	if c.read == len(c.buf.B) {
+		c.buf.B, c.read = c.buf.B[:0], 0
+		if !c.await() {
+			return "", ends
+		}
+	}
+	isPartial := false
+	for {
+		unread := c.buf.B[c.read:]
+		if i := bytes.Index(unread, endOfHead); i >= 0 && i < c.server.o.MaxHead {
+			return string(unread[:i+len(endOfHead)]), goesOn
+		}
+		if len(unread) >= c.server.o.MaxHead || !canBeUsual(unread) {
+			return "", goesToNetHTTP
+		}
+		if c.read > 0 {
+			c.buf.B, c.read = append(c.buf.B[:0], unread...), 0
+		}
+		if !isPartial {
+			isPartial = true
+			c.readBy(c.server.o.HeaderTimeout)
+		}
+		if !c.fill() {
+			return "", ends
+		}
+	}
+}
+
+// await waits for the first bytes of a request. Meanwhile Shutdown may end the connection.
+func (c *conn) await() bool {
+	if c.request.Method != "" { // not the first, which is due already
+		c.readBy(c.server.o.IdleTimeout)
+	}
+	c.isWaiting.Store(true)
+	if c.server.isDraining.Load() {
+		return false
+	}
+	ok := c.fill()
+	c.isWaiting.Store(false)
+	return ok
+}
+
+func (c *conn) fill() bool {
+	n, err := c.nc.Read(c.buf.B[len(c.buf.B):cap(c.buf.B)])
+	c.buf.B = c.buf.B[:len(c.buf.B)+n]
+	return n > 0 || err == nil
+}
+
+// readBy lets the client send for d from now on.
+func (c *conn) readBy(d time.Duration) {
+	until := time.Now().Add(d)
+	if late := c.readUntil.Sub(until); late < 0 || late > 2*slack {
+		c.readUntil = until.Add(slack)
+		_ = c.nc.SetReadDeadline(c.readUntil) // fails with the connection
+	}
+}
+
+// willWrite gives the client time to take an answer.
+func (c *conn) willWrite() {
+	until := time.Now().Add(c.server.o.RequestTimeout)
+	if until.After(c.writeUntil) {
+		c.writeUntil = until.Add(slack)
+		_ = c.nc.SetWriteDeadline(c.writeUntil) // fails with the connection
+	}
+}
+
+// answerRequest has the request in head, whose text is size bytes long, answered.
+//
+//millrace:hot BenchmarkRequest TestRequestAllocs
+func (c *conn) answerRequest(size int) fate {
+	c.read += size
+	r, h := c.request, &c.head
+	r.Method, r.RequestURI, r.URL, r.Host, r.Header = h.method, h.target, h.url, h.host, h.header
+	r.ContentLength, r.Body, r.Close = h.length, http.NoBody, h.isLast
+	c.body.left, c.body.err = h.length, nil
+	if h.length > 0 {
+		r.Body = &c.body
+		if h.length > int64(len(c.buf.B)-c.read) {
+			c.readBy(c.server.o.RequestTimeout)
+		}
+	}
+	c.answer.closes = h.isLast
+	defer c.answer.reset()
+	if !c.call() {
+		return ends
+	}
+	if c.isHijacked {
+		return isHijacked
+	}
+	if c.body.left > maxUnread || c.body.err != nil || c.server.isDraining.Load() {
+		c.answer.closes = true
+	}
+	if !c.answer.finish() {
+		if c.body.left > 0 && c.answer.err == nil {
+			c.linger()
+		}
+		return ends
+	}
+	if c.body.left > 0 {
+		if _, err := io.Copy(io.Discard, &c.body); err != nil {
+			return ends
+		}
+	}
+	return goesOn
+}
+
+// call reports whether the handler has returned, rather than panicked.
+func (c *conn) call() (returned bool) {
+	defer func() {
+		if returned {
+			return
+		}
+		if err := recover(); err != http.ErrAbortHandler { //nolint:errorlint // as net/http
+			c.server.o.Log.Error("request handler panicked", "err", err, "stack", string(debug.Stack()))
+		}
+		if c.isHijacked {
+			_ = c.nc.Close() // nobody else will
+		}
+	}()
+	c.server.next.Handler.ServeHTTP(&c.answer, c.request)
+	return true
+}
+
+// linger reads what the client is still sending, for a while.
+func (c *conn) linger() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(lingering)) // fails with the connection
+	_, _ = io.Copy(io.Discard, c.nc)                    // until then
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (n int, err error) {
+	c := b.c
+	switch {
+	case b.err != nil:
+		return 0, b.err
+	case b.left == 0:
+		return 0, io.EOF
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	if c.read < len(c.buf.B) {
+		n = copy(p, c.buf.B[c.read:])
+		c.read += n
+	} else if n, err = c.nc.Read(p); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		b.err = err
+	}
+	if b.left -= int64(n); b.left == 0 {
+		return n, io.EOF
+	}
+	return n, err
+}
+
+// Close implements io.Closer. What is not read is read after the handler.
+func (b *body) Close() error { return nil }

@@ -1,0 +1,16 @@
+// Package http1 serves HTTP/1.1 over plain connections: the requests that clients of an API
+// and browsers make all day by a short loop of its own, and everything else by net/http.
+//
+// A connection begins here. As long as its requests are usual (head.go says which are) they
+// are read, answered and forgotten without the goroutine, the timers and the copies of
+// headers that net/http spends on each. With the first one that is not, nothing of it having
+// been used, the connection goes to net/http with all its bytes, and stays there. So what is
+// rare, odd or forged is judged in one place, which is not this one, and a handler cannot
+// tell who called it, but for this: a request, its header and its body are valid until the
+// handler returns (strings of them for good), the context does not end when the client goes
+// away, only when the server is closed, and an answer leaves when the handler returns.
+//
+// The package must never know what a path means.
+//
+// Goroutines: Serve owns one per connection, and that of net/http's Serve, and joins them.
+package http1

@@ -1,0 +1,87 @@
+package http1
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// handover is the listener of net/http: it accepts what it is given.
+type handover struct {
+	at     net.Addr
+	conns  chan net.Conn
+	closed chan struct{}
+	close  sync.Once
+}
+
+func newHandover() *handover {
+	return &handover{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (h *handover) give(nc net.Conn) {
+	select {
+	case h.conns <- nc:
+	case <-h.closed:
+		_ = nc.Close() // nobody is left to answer
+	}
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case nc := <-h.conns:
+		return nc, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handover) Close() error {
+	h.close.Do(func() { close(h.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *handover) Addr() net.Addr { return h.at }
+
+// replay is a connection of which something has been read before.
+type replay struct {
+	net.Conn
+	unread []byte
+}
+
+var errUnread = errors.New("http1: the connection has bytes that its socket has not")
+
+// Read implements net.Conn.
+func (r *replay) Read(p []byte) (int, error) {
+	if len(r.unread) == 0 {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.unread)
+	if r.unread = r.unread[n:]; len(r.unread) == 0 {
+		r.unread = nil
+	}
+	return n, nil
+}
+
+// CloseWrite is what net/http ends a connection with whose client is still sending.
+func (r *replay) CloseWrite() error {
+	if half, ok := r.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SyscallConn implements syscall.Conn, by which an upgraded connection leaves for a poller.
+func (r *replay) SyscallConn() (syscall.RawConn, error) {
+	sc, ok := r.Conn.(syscall.Conn)
+	switch {
+	case !ok:
+		return nil, errors.ErrUnsupported
+	case len(r.unread) > 0:
+		return nil, errUnread
+	}
+	return sc.SyscallConn()
+}

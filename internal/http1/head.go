@@ -1,0 +1,182 @@
+package http1
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxHead    = 8 << 10 // bytes of a usual head
+	maxHeaders = 48      // lines of a usual head
+	maxDigits  = 18      // of a length
+)
+
+// head is what is read of a request before its body. Its map and its values are used again.
+type head struct {
+	method, target, host string
+	url                  *url.URL
+	header               http.Header
+	length               int64
+	isLast               bool // the client wants the connection closed after the answer
+
+	values [maxHeaders]string // what header points to
+}
+
+// canBeUsual reports whether the beginning of a head leaves that open.
+func canBeUsual(b []byte) bool {
+	for _, method := range [...]string{"GET /", "POST /"} {
+		n := min(len(b), len(method))
+		if string(b[:n]) != method[:n] {
+			continue
+		}
+		for {
+			i := bytes.IndexByte(b, '\n')
+			if i < 0 {
+				return true
+			}
+			if i == 0 || b[i-1] != '\r' {
+				return false
+			}
+			b = b[i+1:]
+		}
+	}
+	return false
+}
+
+// parse reads a whole head, with the empty line that ends it. It reports whether it is that of
+// a usual request: GET or POST of a path, HTTP/1.1, every line by the letter of RFC 9112, one
+// Host, a body with a length or none, nothing about it that needs more than reading it.
+func (h *head) parse(text string) bool {
+	line, rest, _ := strings.Cut(text, "\r\n")
+	if !h.parseLine(line) {
+		return false
+	}
+	h.host, h.length, h.isLast = "", 0, false
+	clear(h.header)
+	for n := 0; ; n++ {
+		if line, rest, _ = strings.Cut(rest, "\r\n"); line == "" {
+			break
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || n == maxHeaders || !isToken(name) {
+			return false
+		}
+		value = strings.Trim(value, " \t")
+		if !isValue(value) || !h.take(textproto.CanonicalMIMEHeaderKey(name), value, n) {
+			return false
+		}
+	}
+	_, hasPragma := h.header["Pragma"]
+	_, hasCacheControl := h.header["Cache-Control"]
+	return h.host != "" && rest == "" && (hasCacheControl || !hasPragma) // net/http makes one of the other
+}
+
+func (h *head) parseLine(line string) (ok bool) {
+	method, rest, _ := strings.Cut(line, " ")
+	target, version, _ := strings.Cut(rest, " ")
+	if version != "HTTP/1.1" || !strings.HasPrefix(target, "/") || !isVisible(target) {
+		return false
+	}
+	switch method {
+	case http.MethodGet, http.MethodPost:
+		h.method = method
+	default:
+		return false
+	}
+	var err error
+	h.target = target
+	h.url, err = url.ParseRequestURI(target)
+	return err == nil
+}
+
+// take notes line n of the header; false for one that is not usual.
+func (h *head) take(name, value string, n int) bool {
+	switch name {
+	case "Host":
+		isFirst := h.host == ""
+		h.host = value
+		return isFirst && isHost(value) // and the header has none
+	case "Content-Length":
+		if _, has := h.header[name]; has || len(value) > maxDigits || !isDigits(value) {
+			return false
+		}
+		h.length, _ = strconv.ParseInt(value, 10, 64)
+	case "Connection":
+		if _, has := h.header[name]; has {
+			return false
+		}
+		switch strings.ToLower(value) {
+		case "keep-alive", "upgrade", "keep-alive, upgrade":
+		case "close":
+			h.isLast = true
+		default:
+			return false
+		}
+	case "Transfer-Encoding", "Expect", "Trailer", "Te":
+		return false
+	}
+	h.values[n] = value
+	if had, has := h.header[name]; has {
+		h.header[name] = append(had, value)
+		return true
+	}
+	h.header[name] = h.values[n : n+1 : n+1]
+	return true
+}
+
+// class is what a byte may be part of.
+type class uint8
+
+const (
+	inToken class = 1 << iota
+	inValue
+	inTarget
+	inHost
+)
+
+var classes = func() (t [256]class) { //nolint:gochecknoglobals // a table that nobody changes
+	for i := range t {
+		b := byte(i)
+		isAlnum := '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'
+		if isAlnum || strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0 {
+			t[i] |= inToken
+		}
+		if b >= ' ' && b != 0x7f || b == '\t' {
+			t[i] |= inValue
+		}
+		if b > ' ' && b < 0x7f {
+			t[i] |= inTarget
+		}
+		if isAlnum || strings.IndexByte(".:-_[]", b) >= 0 {
+			t[i] |= inHost
+		}
+	}
+	return t
+}()
+
+func consistsOf(s string, c class) bool {
+	for i := range len(s) {
+		if classes[s[i]]&c == 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isToken(s string) bool   { return consistsOf(s, inToken) }
+func isVisible(s string) bool { return consistsOf(s, inTarget) }
+func isHost(s string) bool    { return consistsOf(s, inHost) }
+func isValue(s string) bool   { return s == "" || consistsOf(s, inValue) }
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

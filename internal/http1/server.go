@@ -1,0 +1,185 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a server. All are required.
+type Options struct {
+	MaxHead        int           // bytes of the head of a request that net/http accepts
+	HeaderTimeout  time.Duration // for the head of a request, once it has begun
+	IdleTimeout    time.Duration // between an answer and the next request
+	RequestTimeout time.Duration // for a body to come, and for an answer to be taken
+	Log            *slog.Logger
+}
+
+// Server serves one listener.
+type Server struct {
+	o       Options
+	next    *http.Server    // for what is unusual
+	ctx     context.Context //nolint:containedctx // that of every request; ends with Close
+	cancel  context.CancelFunc
+	over    *handover
+	date    atomic.Pointer[date]
+	running sync.WaitGroup // the connections; Serve joins them
+
+	isDraining atomic.Bool
+	isIdle     chan struct{} // closed when no connection is left after draining
+
+	mu       sync.Mutex
+	listener net.Listener       // guarded by mu; nil before Serve
+	conns    map[*conn]struct{} // guarded by mu
+}
+
+// New makes a server that answers with the handler of next, and by next itself where it must.
+func New(next *http.Server, o Options) *Server {
+	s := &Server{o: o, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s.o.MaxHead = min(o.MaxHead, maxHead)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Serve serves l until Shutdown or Close, and returns http.ErrServerClosed then, or what
+// Accept failed with for good. With a TLS configuration all of it is net/http's. It may be
+// called once.
+func (s *Server) Serve(l net.Listener) error {
+	if s.next.TLSConfig != nil {
+		return s.next.ServeTLS(l, "", "")
+	}
+	s.mu.Lock()
+	s.listener, s.over.at = l, l.Addr()
+	s.mu.Unlock()
+	if s.isDraining.Load() {
+		_ = l.Close() // nobody has been let in
+		close(s.isIdle)
+		return http.ErrServerClosed
+	}
+	var rest sync.WaitGroup
+	rest.Go(func() { _ = s.next.Serve(s.over) }) // ends with next.Shutdown or next.Close
+	err := s.accept(l)
+	s.running.Wait()
+	close(s.isIdle)
+	if !s.isDraining.Load() {
+		_ = s.next.Close() // the listener's error is the one that counts
+	}
+	rest.Wait()
+	return err
+}
+
+// accept lets connections in, and waits a while when that fails for a while.
+func (s *Server) accept(l net.Listener) error {
+	const first, most = 5 * time.Millisecond, time.Second
+	pause := first
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			pause = first
+			s.begin(nc)
+			continue
+		}
+		if s.isDraining.Load() {
+			return http.ErrServerClosed
+		}
+		if passing, ok := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](err); !ok || !passing.Temporary() {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+		}
+		pause = min(2*pause, most)
+	}
+}
+
+func (s *Server) begin(nc net.Conn) {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	if s.isDraining.Load() {
+		s.mu.Unlock()
+		_ = nc.Close() // as if it had come a moment later
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.running.Go(c.serve) // ends with the connection
+}
+
+// forget leaves a connection to others.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// handOver lets net/http go on with a connection, from these unused bytes on.
+func (s *Server) handOver(c *conn, unused []byte) {
+	s.forget(c)
+	_ = c.nc.SetDeadline(time.Time{}) // fails with the connection
+	s.over.give(&replay{Conn: c.nc, unread: bytes.Clone(unused)})
+}
+
+// Shutdown lets nobody in any more, waits for the requests under way, and closes their
+// connections. When ctx ends before, it returns its error, and Close does the rest.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.drain(func(c *conn) {
+		if c.isWaiting.Load() {
+			_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails with the connection
+		}
+	}) {
+		select {
+		case <-s.isIdle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.next.Shutdown(ctx)
+}
+
+// Close cuts every connection.
+func (s *Server) Close() error {
+	s.cancel()
+	s.drain(func(c *conn) { _ = c.nc.Close() }) // cut, whatever it says
+	return s.next.Close()
+}
+
+// drain closes the listener and goes over the connections. It reports whether Serve runs, or ran.
+func (s *Server) drain(each func(*conn)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isDraining.Store(true)
+	for c := range s.conns {
+		each(c)
+	}
+	if s.listener == nil {
+		return false
+	}
+	_ = s.listener.Close() // a second time, perhaps
+	return true
+}
+
+// date is a second of the clock, as answers write it. It is immutable.
+type date struct {
+	second int64
+	text   string
+}
+
+func (s *Server) today() string {
+	now := time.Now()
+	d := s.date.Load()
+	if d == nil || d.second != now.Unix() {
+		d = &date{now.Unix(), now.UTC().Format(http.TimeFormat)}
+		s.date.Store(d)
+	}
+	return d.text
+}

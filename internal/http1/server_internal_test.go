@@ -1,0 +1,436 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	get  = "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"
+	post = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
+)
+
+func asked(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n" }
+
+// conversations are what clients say in one go; goesOver says that net/http has to answer some
+// of it.
+var conversations = []struct {
+	name, text string
+	answers    int
+	goesOver   bool
+}{
+	{"one request", get, 1, false},
+	{"a body", post, 1, false},
+	{"one after the other", get + post + get + post, 4, false},
+	{"no body to an answer", asked("/nothing") + get, 2, false},
+	{"an empty answer", asked("/empty") + get, 2, false},
+	{"an answer without a type", asked("/page") + get, 2, false},
+	{"a large answer", asked("/large") + get, 2, false},
+	{"a handler that says more than it announced", asked("/long") + get, 2, false},
+	{"a handler that says less than it announced", asked("/short"), 1, false},
+	{"header values that would be lines, and an answer that ends the connection", asked("/split") + get, 2, false},
+	{"a handler that gives up", asked("/abort"), 1, false},
+	{"a handler that panics", asked("/panic"), 1, false},
+	{"the last request", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + get, 2, false},
+	{"a body that nobody reads", "POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000) + get, 2, false},
+	{"a large body", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300000) + get, 2, false},
+
+	{"chunks after usual requests", get + "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get, 3, true},
+	{"a sender that waits for the word", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello", 2, true},
+	{"another method", post + "DELETE /a HTTP/1.1\r\nHost: h\r\n\r\n" + get, 3, true},
+	{"no answer is owed a body", "HEAD /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 1, true},
+	{"an old client", "GET /a HTTP/1.0\r\n\r\n" + get, 2, true},
+	{"no host", "GET /a HTTP/1.1\r\n\r\n", 1, true},
+	{"a smuggled request", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nContent-Length: 40\r\n\r\n" + get, 2, true},
+	{"a length and chunks", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get, 2, true},
+	{"line feeds alone", "GET /a HTTP/1.1\nHost: h\n\n", 1, true},
+	{"no HTTP", "hello\r\n\r\n", 1, true},
+	{"another protocol", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 1, true},
+	{"a head that is larger than usual", "GET /a HTTP/1.1\r\nHost: h\r\nA: " + strings.Repeat("a", 10000) + "\r\n\r\n" + get, 2, true},
+	{"a head that is too large", "GET /a HTTP/1.1\r\nHost: h\r\nA: " + strings.Repeat("a", 40000) + "\r\n\r\n", 1, true},
+}
+
+// TestAnswersAreThoseOfNetHTTP: a client cannot tell who serves it.
+func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
+	t.Parallel()
+	plain := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	plainAt := loopback(t)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = plain.Serve(plainAt) }) // ends with Close
+	t.Cleanup(func() {
+		_ = plain.Close()
+		serving.Wait()
+	})
+	for _, c := range conversations {
+		t.Run(c.name, func(t *testing.T) {
+			n := start(t, loopback(t), echo, options())
+			for _, pieces := range []int{1, 7} {
+				want, got := converse(t, plainAt, c.text, c.answers, 1), converse(t, n.l, c.text, c.answers, pieces)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("in %d pieces (-net/http +here):\n%s", pieces, diff)
+				}
+			}
+			if got := n.over.Load() > 0; got != c.goesOver {
+				t.Errorf("answered by net/http: %v, want %v", got, c.goesOver)
+			}
+		})
+	}
+}
+
+// converse says text in so many pieces and returns the answers.
+func converse(t *testing.T, l net.Listener, text string, answers, pieces int) []string {
+	t.Helper()
+	p := dial(t, l)
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		size := len(text)/pieces + 1
+		for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			if _, err := p.Write(rest[:min(size, len(rest))]); err != nil {
+				return // the server has heard enough
+			}
+		}
+	})
+	var got []string
+	for range answers {
+		got = append(got, p.hears())
+	}
+	saying.Wait()
+	return got
+}
+
+func TestABodyThatIsTooMuchEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	n := start(t, loopback(t), echo, options())
+	p := dial(t, n.l)
+	p.say("POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n" + strings.Repeat("x", 1<<16))
+	if got := p.hears(); !strings.HasPrefix(got, "HTTP/1.1 418") || !strings.Contains(got, "close=true") {
+		t.Errorf("got %q", got)
+	}
+	if !p.isClosed() {
+		t.Error("the connection goes on")
+	}
+}
+
+func TestAnUnfinishedBodyIsAnError(t *testing.T) {
+	t.Parallel()
+	n := start(t, loopback(t), echo, options())
+	p := dial(t, n.l)
+	p.say("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+	if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.hears(); !strings.Contains(got, `body="hello" err=unexpected EOF`) || !strings.Contains(got, "close=true") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// hijacker takes the connection and says what has come on it.
+func hijacker(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		nc, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		early, _ := rw.Peek(rw.Reader.Buffered())
+		_, _ = io.WriteString(nc, "mine:"+string(early)+";")
+		if _, err := w.Write([]byte("late")); !errors.Is(err, http.ErrHijacked) {
+			t.Errorf("written after it: %v", err)
+		}
+		go func() { // ends with the client
+			_, _ = io.Copy(nc, rw)
+			_ = nc.Close()
+		}()
+	})
+}
+
+func TestAConnectionIsHijackedWithWhatHasCome(t *testing.T) {
+	t.Parallel()
+	for name, opening := range map[string]string{
+		"usual":   "GET /app HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+		"unusual": "GET /app HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\nPragma: no-cache\r\n\r\n",
+	} {
+		for _, early := range []string{"", "early bytes"} {
+			n := start(t, loopback(t), hijacker(t), options())
+			p := dial(t, n.l)
+			p.say(opening + early)
+			want := "mine:" + early + ";" + early + "later"
+			if early == "" {
+				want = "mine:;later"
+			}
+			got := make([]byte, len("mine:"+early+";"))
+			if _, err := io.ReadFull(p.r, got); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.shutdown(t); err != nil { // it is nobody's here any more
+				t.Fatal(err)
+			}
+			p.say("later")
+			rest := make([]byte, len(want)-len(got))
+			if _, err := io.ReadFull(p.r, rest); err != nil || string(got)+string(rest) != want {
+				t.Errorf("%s, %q: heard %q, %v, want %q", name, early, string(got)+string(rest), err, want)
+			}
+			_ = p.Close()
+		}
+	}
+}
+
+func TestShutdownWaitsForAnswersAndForNothingElse(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	n := start(t, loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-leave
+		}
+		echo(w, r)
+	}), options())
+	fresh, idle, over, slow := dial(t, n.l), dial(t, n.l), dial(t, n.l), dial(t, n.l)
+	idle.say(get)
+	idle.hears()
+	over.say("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	over.hears()
+	slow.say(asked("/slow"))
+	<-entered
+	done := make(chan error, 1)
+	go func() { done <- n.shutdown(t) }() // ends with the slow request
+	for name, p := range map[string]*peer{"fresh": fresh, "idle": idle} {
+		if !p.isClosed() {
+			t.Errorf("the %s connection goes on", name)
+		}
+	}
+	if _, err := net.Dial("tcp", n.l.Addr().String()); err == nil {
+		t.Error("somebody was let in")
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("Shutdown did not wait: %v", err)
+	default:
+	}
+	close(leave)
+	if got := slow.hears(); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.Contains(got, "close=true") {
+		t.Errorf("the slow request: %q", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !over.isClosed() {
+		t.Error("a connection of net/http goes on")
+	}
+}
+
+func TestCloseCutsWhatShutdownWaitsFor(t *testing.T) {
+	t.Parallel()
+	entered := make(chan struct{})
+	n := start(t, loopback(t), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	}), options())
+	p := dial(t, n.l)
+	p.say(get)
+	<-entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if !p.isClosed() {
+		t.Error("the connection goes on")
+	}
+}
+
+func TestNothingIsServedAfterShutdown(t *testing.T) {
+	t.Parallel()
+	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}, options())
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Serve(loopback(t)); !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// failing is a listener that cannot accept for a while, or for good.
+type failing struct {
+	net.Listener
+	errs []error
+}
+
+type passing struct{ error }
+
+func (passing) Temporary() bool { return true }
+
+func (f *failing) Accept() (net.Conn, error) {
+	if len(f.errs) == 0 {
+		return f.Listener.Accept()
+	}
+	err := f.errs[0]
+	f.errs = f.errs[1:]
+	return nil, err
+}
+
+func TestAcceptFailsForAWhileOrForGood(t *testing.T) {
+	t.Parallel()
+	enough := passing{errors.New("too many open files")}
+	n := start(t, &failing{loopback(t), []error{enough, enough}}, echo, options())
+	p := dial(t, n.l)
+	p.say(get)
+	if got := p.hears(); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("got %q", got)
+	}
+	broken := errors.New("broken")
+	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}, options())
+	l := loopback(t)
+	if err := s.Serve(&failing{l, []error{broken}}); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	_ = l.Close()
+}
+
+// TestTimeouts: within a promised time and two seconds, a silent client is gone.
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.HeaderTimeout, o.RequestTimeout, o.IdleTimeout = 10*time.Second, 30*time.Second, 75*time.Second
+	for name, c := range map[string]struct {
+		said    string
+		answers int
+		after   time.Duration
+	}{
+		"says nothing":              {"", 0, o.HeaderTimeout},
+		"says half a head":          {"GET / HTTP/1.1\r\nHo", 0, o.HeaderTimeout},
+		"says half a head later":    {get + "GET / HTTP/1.1\r\nHo", 1, o.HeaderTimeout},
+		"says half a body":          {"POST /empty HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf", 1, o.RequestTimeout},
+		"has got its answer":        {get, 1, o.IdleTimeout},
+		"has got two":               {get + get, 2, o.IdleTimeout},
+		"does not take its answer":  {asked("/large"), 0, o.RequestTimeout},
+		"does not take a small one": {get, 0, o.RequestTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := inMemory()
+				n := start(t, l, echo, o)
+				p := dial(t, l)
+				begun := time.Now()
+				go func() { _, _ = io.WriteString(p, c.said) }() // ends with the connection
+				for range c.answers {
+					p.hears()
+				}
+				synctest.Wait()
+				time.Sleep(c.after - time.Second)
+				if n.open() != 1 {
+					t.Errorf("gone too early")
+				}
+				for n.open() > 0 {
+					time.Sleep(100 * time.Millisecond)
+				}
+				if took := time.Since(begun); took > c.after+2*slack+time.Second {
+					t.Errorf("gone after %v, want %v", took, c.after)
+				}
+				_ = p.Close()
+				if err := n.shutdown(t); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func (n *node) open() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.conns)
+}
+
+// TestADeadlineOfTheHandlerHolds: it is that of the connection from then on, and the loop's own
+// come back with the next request.
+func TestADeadlineOfTheHandlerHolds(t *testing.T) {
+	t.Parallel()
+	n := start(t, loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		if err := errors.Join(control.SetReadDeadline(time.Now()), control.SetWriteDeadline(time.Now().Add(patience))); err != nil {
+			t.Error(err)
+		}
+		echo(w, r)
+	}), options())
+	p := dial(t, n.l)
+	p.say("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf")
+	if got := p.hears(); !strings.Contains(got, "i/o timeout") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	const request = "POST /apps/app-id/events?auth_key=app-key&auth_timestamp=1700000000&auth_version=1.0&body_md5=0123456789abcdef&auth_signature=0123456789abcdef HTTP/1.1\r\n" +
+		"Host: 127.0.0.1:6001\r\nUser-Agent: bench\r\nContent-Length: 40\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n" +
+		`{"name":"e","channel":"c","data":"4567"}`
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body [64]byte
+		_, _ = r.Body.Read(body[:])
+		w.Header()["Content-Type"] = contentType
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write([]byte(`{}`))
+	})
+	b.Run("here", func(b *testing.B) {
+		n := start(b, loopback(b), handler, options())
+		requests(b, n.l, request)
+	})
+	b.Run("net/http", func(b *testing.B) {
+		s := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute, ReadTimeout: time.Minute, WriteTimeout: time.Minute}
+		l := loopback(b)
+		go func() { _ = s.Serve(l) }() // ends with Close
+		requests(b, l, request)
+		_ = s.Close()
+	})
+}
+
+var contentType = []string{"application/json"}
+
+func requests(b *testing.B, l net.Listener, request string) {
+	p := dial(b, l)
+	_ = p.SetDeadline(time.Time{})
+	text, answer := []byte(request), make([]byte, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Write(text); err != nil {
+			b.Fatal(err)
+		}
+		if n, err := p.Read(answer); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 OK\r\n")) {
+			b.Fatalf("%q, %v", answer[:n], err)
+		}
+	}
+}
+
+// TestRequestAllocs: a request costs its head as one string and its URL.
+func TestRequestAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
+	result := testing.Benchmark(func(b *testing.B) {
+		n := start(b, loopback(b), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = contentType
+		}), options())
+		requests(b, n.l, post)
+	})
+	if got := result.AllocsPerOp(); got > 3 {
+		t.Errorf("%d allocations for each request, want 3 at most", got)
+	}
+}
