@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 FUZZTIME ?= 30s
 BENCH ?= .
 SOAKTIME ?= 5m
+# How long the tests of one package may take: many times what they do, for machines that are slow.
+TESTTIME ?= 40m
 
 .PHONY: help
 help: ## list the targets
@@ -32,13 +34,13 @@ test: test-go e2e ## all tests: Go, then the real clients against the real binar
 .PHONY: test-go
 test-go: ## the Go tests only
 	@scripts/postgres.sh
-	go test -shuffle=on ./...
+	go test -shuffle=on -timeout=$(TESTTIME) ./...
 
 .PHONY: race
 race: ## the Go tests under the race detector
 	@scripts/need.sh gcc "the race detector needs a C compiler" gcc libc6-dev
 	@scripts/postgres.sh
-	CGO_ENABLED=1 go test -race -shuffle=on ./...
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TESTTIME) ./...
 
 .PHONY: e2e
 e2e: build ## pusher-js, pusher and laravel-echo, in Node and in Chromium, against bin/millrace

@@ -18,4 +18,4 @@ if [ $# -eq 0 ]; then
 	set -- suites/*.test.js
 fi
 # Forced to exit: pusher-js in Node keeps a timer of 30 s for a connection that the server has closed.
-NODE_OPTIONS=--experimental-websocket node --test --test-concurrency=2 --test-timeout=120000 --test-reporter=spec --test-force-exit "$@" </dev/null
+NODE_OPTIONS=--experimental-websocket node --test --test-concurrency=2 --test-timeout=300000 --test-reporter=spec --test-force-exit "$@" </dev/null

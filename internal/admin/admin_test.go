@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -325,6 +326,27 @@ func TestSignatures(t *testing.T) {
 		if w := a.serve(read); w.Code != 200 {
 			t.Errorf("reading twice: %d", w.Code)
 		}
+	}
+}
+
+// broken is a store that cannot tell whether a request is new.
+type broken struct{}
+
+func (broken) ClaimSignature(context.Context, string, time.Duration) (bool, error) {
+	return true, errors.New("the disk is on fire")
+}
+
+func TestNothingChangesWhileTheMemoryOfRequestsFails(t *testing.T) {
+	t.Parallel()
+	a := start(t, func(o *admin.Options) { o.Signatures = broken{} })
+	w := a.do("POST", "/admin/apps", `{"id":"a"}`, 503)
+	if w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "nothing was changed") || strings.Contains(w.Body.String(), "fire") {
+		t.Errorf("%v %s", w.Header(), w.Body)
+	}
+	a.do("GET", "/admin/apps/a", "", 404)
+	a.do("GET", "/admin/apps/file", "", 200) // reading needs no memory
+	if !strings.Contains(a.log.String(), "the disk is on fire") {
+		t.Errorf("the log does not say why:\n%s", &a.log)
 	}
 }
 

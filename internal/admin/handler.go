@@ -2,7 +2,7 @@
 // disable and delete apps, and their keys, while the server runs.
 //
 // A request is signed as those of the HTTP API of an app (pusher-protocol 5.2), with the
-// credentials of the operator; one that changes something is heeded once. The answer to a
+// credentials of the operator; one that changes something is heeded once, as far as its Signatures remember. The answer to a
 // change is sent when the change is stored and in force on this node. Secrets are in no answer
 // but that which made them, and never in the log, which gets one line for each change.
 //
@@ -11,6 +11,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -58,6 +59,11 @@ type Options struct {
 	// Rotated is told of keys of apps that are new or gone: either may be empty.
 	Rotated func(oldKey, newKey string)
 
+	Signatures Signatures // of requests that were heeded; default the memory of this process
+
+	// Replayed is told of a request that has been heeded already: somebody may have overheard it.
+	Replayed func(clientIP, method, path string)
+
 	ClientIP func(*http.Request) string // after trusted proxies; default its peer
 	Requests limit.Rate                 // of one client address; the zero value does not bound them
 	MaxBody  int64                      // bytes of a request body; default 10 MB
@@ -69,13 +75,15 @@ type Options struct {
 type handler struct {
 	o       Options
 	clients *limit.Fixed[netip.Addr] // nil: unlimited
-	seen    seen
 }
 
 // New makes the handler. It compares raw paths: put no mux before it that cleans them.
 func New(o Options) http.Handler {
 	if o.Rotated == nil {
 		o.Rotated = func(_, _ string) {}
+	}
+	if o.Replayed == nil {
+		o.Replayed = func(_, _, _ string) {}
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = peer
@@ -88,6 +96,9 @@ func New(o Options) http.Handler {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Signatures == nil {
+		o.Signatures = &seen{now: o.Now}
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
@@ -151,7 +162,7 @@ func (h *handler) serve(ctx context.Context, c *call) *failure {
 	if f := h.readBody(c); f != nil {
 		return f
 	}
-	if f := h.authenticate(c, now); f != nil {
+	if f := h.authenticate(ctx, c, now); f != nil {
 		return f
 	}
 	return h.dispatch(ctx, c)
@@ -209,7 +220,7 @@ func (h *handler) checkKey(c *call) *failure {
 }
 
 // authenticate checks the signature, and that a request which changes something is new.
-func (h *handler) authenticate(c *call, now time.Time) *failure {
+func (h *handler) authenticate(ctx context.Context, c *call, now time.Time) *failure {
 	signed := auth.Request{Method: c.r.Method, Path: c.path, Body: c.body}
 	if err := auth.VerifyRequest(signed, &c.query, h.o.Secret, now); err != nil {
 		return fail(codeAuth, err.Error())
@@ -217,12 +228,26 @@ func (h *handler) authenticate(c *call, now time.Time) *failure {
 	if c.r.Method == http.MethodGet {
 		return nil
 	}
+	return h.claim(ctx, c)
+}
+
+// claim refuses a request that has been heeded already, or of which nobody can tell.
+func (h *handler) claim(ctx context.Context, c *call) *failure {
 	signature, _ := c.query.Get("auth_signature")
-	switch h.seen.add(signature, now) {
-	case seenBefore:
-		return fail(codeAuth, "This signed request has been heeded already; sign it again, with another value of the parameter nonce")
-	case seenFull:
+	limited, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	isFirst, err := h.o.Signatures.ClaimSignature(limited, signature, signatureTTL)
+	switch {
+	case errors.Is(err, errSeenFull):
 		return fail(codeRate, "Too many changes; try again later")
+	case err != nil && ctx.Err() != nil:
+		return fail(codeUnavailable, "The request ended before its turn; nothing was changed")
+	case err != nil:
+		h.o.Log.ErrorContext(ctx, "admin request refused: whether it is a repeated one cannot be told", "err", err)
+		return fail(codeUnavailable, "The store that tells repeated requests from new ones does not answer; nothing was changed. Sign the request again and try later")
+	case !isFirst:
+		h.o.Replayed(c.ip, c.r.Method, c.path)
+		return fail(codeAuth, "This signed request has been heeded already; sign it again, with another value of the parameter nonce")
 	default:
 		return nil
 	}

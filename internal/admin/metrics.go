@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Metrics of one handler.
@@ -13,16 +14,13 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package admin and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_admin_requests_total",
 			Help: "Requests to the admin API, by route and by the status of refusals; 2xx are those that were heeded.",
 		}, []string{"route", "status"}),
 	}
-	if r != nil {
-		r.MustRegister(m.requests)
-	}
-	return m
 }
 
 func (m *Metrics) observe(r route, f *failure) {

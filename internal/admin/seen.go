@@ -1,47 +1,60 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/auth"
 )
 
-// seen remembers the signatures of requests that were heeded, for as long as their timestamps
-// are: twice the window, for a clock may be ahead or behind. Only signatures that are good come
-// here, so nobody else can fill it. The zero value is ready; safe for concurrent use.
+// Signatures remembers which signed requests have been heeded. A store that survives restarts,
+// and that all nodes share, makes "once" hold for all of them.
+type Signatures interface {
+	// ClaimSignature reports whether nobody has claimed the signature before; it stays claimed
+	// for ttl at least. Of those who claim one at the same time one is the first. After an error
+	// it may be claimed or not.
+	ClaimSignature(ctx context.Context, signature string, ttl time.Duration) (isFirst bool, err error)
+}
+
+const (
+	// signatureTTL outlives the timestamp of a request: twice the window, for its clock may be
+	// ahead or behind, and once more for nodes whose clocks differ.
+	signatureTTL = 3 * auth.Window
+	claimTimeout = 5 * time.Second
+
+	maxSeen = 1 << 16 // in each generation
+)
+
+var errSeenFull = errors.New("too many signatures to remember")
+
+// seen is the memory of one process. Only signatures that are good come here, so nobody but the
+// operator can fill it. Safe for concurrent use.
 type seen struct {
+	now func() time.Time
+
 	mu           sync.Mutex
 	newer, older map[string]bool // guarded by mu
 	since        time.Time       // when newer was begun; guarded by mu
 }
 
-const (
-	seenTTL = 2*auth.Window + time.Second
-	maxSeen = 1 << 16 // in each generation
-)
+var _ Signatures = (*seen)(nil)
 
-type sighting uint8
-
-const (
-	seenFirst sighting = iota
-	seenBefore
-	seenFull
-)
-
-// add remembers a signature, if it is new.
-func (s *seen) add(signature string, now time.Time) sighting {
+// ClaimSignature implements Signatures. What it remembers goes a generation at a time.
+func (s *seen) ClaimSignature(_ context.Context, signature string, ttl time.Duration) (bool, error) {
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.newer[signature] || s.older[signature] {
-		return seenBefore
+		return false, nil
 	}
-	if age := now.Sub(s.since); s.newer == nil || age >= seenTTL {
+	if age := now.Sub(s.since); s.newer == nil || age >= ttl {
 		s.older, s.newer, s.since = s.newer, map[string]bool{}, now
 	}
 	if len(s.newer) >= maxSeen {
-		return seenFull
+		return false, errSeenFull
 	}
 	s.newer[signature] = true
-	return seenFirst
+	return true, nil
 }

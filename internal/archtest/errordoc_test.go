@@ -157,7 +157,8 @@ What a client does about a close is in the range of its code:
 ## Of one subscription
 
 The answer is ` + "`pusher:subscription_error`" + ` with type, status and message; the connection stays open and
-nothing else changes. Where a code is given, a ` + "`pusher:error`" + ` frame with it follows.
+nothing else changes. Where a code is given, a ` + "`pusher:error`" + ` frame with it follows;
+` + "`websocket.subscription_refusals`" + ` can leave out either of the two.
 
 | type | status | name | message | code |
 |---|---|---|---|---|

@@ -9,6 +9,7 @@ var ranks = map[string]int{
 	"internal/bufpool":   0,
 	"internal/websocket": 0,
 	"internal/ordered":   0,
+	"internal/keyed":     0,
 	"internal/spelling":  0,
 
 	"internal/protocol": 1,
@@ -159,7 +160,7 @@ var spawns = map[string]string{
 	"internal/hub":            "one flusher per shard; Hub.Run joins them",
 	"internal/bus":            "delivery to receivers; the bus's shutdown joins it",
 	"internal/webhook":        "one worker per endpoint that has something to send, and one writer; Run joins them",
-	"internal/session":        "workers for connections that have ended; Registry.Run joins them",
+	"internal/session":        "workers for connections that have ended, joined by Registry.Run; one that tells clients to come back, joined by Drain",
 	"internal/http1":          "one goroutine per connection that has not left for a poller, and one in net/http's Serve; Server.Serve joins them",
 	"internal/entity":         "the applier; Engine.Run is it",
 	"internal/directory":      "the watch of the store; Directory.Run joins it",

@@ -1,7 +1,7 @@
 // Package audit writes security events (live-views 7.2): one JSON object a line.
 //
 // It must never see a token or a secret: callers hand in ids, codes and reasons. It decides the
-// severity, nothing else.
+// severity, and when failed attempts of one address are a suspicious pattern.
 //
 // Taking an event never blocks: it is encoded into a bounded queue. The goroutine that calls
 // Run writes, in the order in which the events came. What does not fit, or cannot be written,
@@ -43,6 +43,8 @@ type Log struct {
 	writer io.Writer
 	file   *os.File // nil: the writer is the caller's
 	wake   chan struct{}
+
+	failures failures
 
 	mu       sync.Mutex
 	lines    []byte // encoded events that wait

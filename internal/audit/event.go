@@ -18,7 +18,7 @@ const (
 )
 
 // AuthAttempt is a handshake or an in-band refresh that brought a token, or should have. A
-// failure is a warning.
+// failure is a warning; many of one address are a suspicious pattern as well.
 func (l *Log) AuthAttempt(s Source, success bool, errorCode, reason string) {
 	if l == nil {
 		return
@@ -30,6 +30,9 @@ func (l *Log) AuthAttempt(s Source, success bool, errorCode, reason string) {
 	l.add(severity, &s, "auth_attempt", func(o object) object {
 		return o.boolean("success", success).text("reason", reason).text("error_code", errorCode)
 	})
+	if !success {
+		l.countFailure(&s, errorCode)
+	}
 }
 
 // TokenMinted is a session token that was handed out; keyID names the API key, never its text.

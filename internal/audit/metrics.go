@@ -1,6 +1,9 @@
 package audit
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // dropReason says why events were lost.
 type dropReason string
@@ -19,18 +22,15 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package audit and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		events: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_audit_events_total",
 			Help: "Security events taken, by type.",
 		}, []string{"type"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+		dropped: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_audit_dropped_events_total",
 			Help: "Security events that were lost, by reason: queue_full, write_failed or shutdown.",
 		}, []string{"reason"}),
 	}
-	if r != nil {
-		r.MustRegister(m.events, m.dropped)
-	}
-	return m
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	// startTimeout bounds the start of a child.
-	startTimeout = 15 * time.Second
+	startTimeout = time.Minute
 	// stopTimeout is how long a child may take to end by itself.
 	stopTimeout = 10 * time.Second
 )
@@ -29,15 +29,17 @@ type Child struct {
 	ended  chan struct{}
 	output bytes.Buffer // to be read after the end
 	dir    string
+	kept   []*reservation
 }
 
 // StartFloor starts executable as the floor.
 func StartFloor(ctx context.Context, executable string) (*Child, error) {
-	address, err := unusedAddress()
+	at, err := reserve()
 	if err != nil {
 		return nil, err
 	}
-	return startChild(ctx, address, "", nil, executable, "bench", "floor", "--listen", address)
+	c, err := startChild(ctx, at.address, "", nil, executable, "bench", "floor", "--listen", at.address)
+	return c.keep(err, at)
 }
 
 // StartServer starts executable as a server with development defaults and data of its own.
@@ -53,13 +55,35 @@ func StartViewServer(ctx context.Context, executable string) (*Child, error) {
 }
 
 func startServer(ctx context.Context, executable string, settings ...string) (*Child, error) {
-	address, err1 := unusedAddress()
-	metrics, err2 := unusedAddress()
-	if err := errors.Join(err1, err2); err != nil {
+	return startServerWith(ctx, executable, nil, settings...)
+}
+
+// startServerWith is startServer with flags.
+func startServerWith(ctx context.Context, executable string, flags []string, settings ...string) (*Child, error) {
+	at, err := reserve()
+	if err != nil {
 		return nil, err
 	}
-	environ := append(settings, "MILLRACE_HTTP_LISTEN="+address, "MILLRACE_METRICS_LISTEN="+metrics)
-	return startChild(ctx, address, metrics, environ, executable, "serve")
+	metrics, err := reserve()
+	if err != nil {
+		at.release()
+		return nil, err
+	}
+	environ := append(settings, "MILLRACE_HTTP_LISTEN="+at.address, "MILLRACE_METRICS_LISTEN="+metrics.address)
+	c, err := startChild(ctx, at.address, metrics.address, environ, executable, append([]string{"serve"}, flags...)...)
+	return c.keep(err, at, metrics)
+}
+
+// keep holds the addresses of a child until it stops, and releases them if it did not start.
+func (c *Child) keep(err error, addresses ...*reservation) (*Child, error) {
+	if err != nil {
+		for _, at := range addresses {
+			at.release()
+		}
+		return nil, err
+	}
+	c.kept = addresses
+	return c, nil
 }
 
 func startChild(ctx context.Context, address, metrics string, environ []string, executable string, args ...string) (_ *Child, err error) {
@@ -103,17 +127,11 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 func (c *Child) Stop() error {
 	c.cancel()
 	<-c.ended
-	return os.RemoveAll(c.dir)
-}
-
-// unusedAddress is a loopback address that was free a moment ago.
-func unusedAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for _, at := range c.kept {
+		at.release()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	c.kept = nil
+	return os.RemoveAll(c.dir)
 }
 
 // awaitListener waits until somebody accepts connections on address.

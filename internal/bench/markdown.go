@@ -102,8 +102,10 @@ const guardIntroduction = `
 The connections of the first row have signed in, are subscribed to one channel, and every limit of the server and of
 the app is on. The second row compares a server with all limits on with one that has none, in turns. Webhooks are
 measured in a process of its own that holds the webhook engine, its store on the disk and the endpoint, over the
-loopback: it is told of client events, and the endpoint checks that every one arrives, in order. What a number is compared with stands
-beside it.
+loopback: it is told of client events, and the endpoint checks that every one arrives, in order. In the storms the
+crowd is a process that is killed: members of presence channels, and users who have signed in and share public
+channels. The server stores webhooks on the disk, and an endpoint beside the load generator counts them. What a number
+is compared with stands beside it.
 
 `
 

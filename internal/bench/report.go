@@ -73,14 +73,14 @@ func newPlan(isQuick bool) plan {
 		return plan{
 			idle: 5_000, idleFew: 500, settle: 3 * time.Second, opening: 5_000, subscribers: 2_000,
 			rounds: 1, warmup: time.Second, duration: 3 * time.Second, churn: 8, churned: 2_000,
-			storm: StormOptions{Members: 2_000, PerChannel: 100, Public: 1_000, Quiet: 2 * time.Second, Rounds: 1},
+			storm: StormOptions{Members: 2_000, PerChannel: 100, Public: 1_000, SignIn: true, Quiet: 2 * time.Second, Rounds: 1},
 			views: newViewPlan(isQuick), guards: newGuardPlan(isQuick),
 		}
 	}
 	return plan{
 		idle: 15_000, idleFew: 1_500, settle: 10 * time.Second, opening: 10_000, subscribers: 2_000,
 		rounds: 3, warmup: 2 * time.Second, duration: 8 * time.Second, churn: 20, churned: 10_000,
-		storm: StormOptions{Members: 10_000, PerChannel: 100, Public: 5_000, Quiet: 3 * time.Second, Rounds: 5},
+		storm: StormOptions{Members: 10_000, PerChannel: 100, Public: 5_000, SignIn: true, Quiet: 3 * time.Second, Rounds: 5},
 		views: newViewPlan(isQuick), guards: newGuardPlan(isQuick),
 	}
 }

@@ -166,6 +166,12 @@ func (r *Result) Err() error {
 		count(uint64(s.Left.Connections), "connections were left over")
 		count(uint64(s.Left.Channels), "channels were left over")
 		count(uint64(s.Left.Subscriptions), "subscriptions were left over")
+		if h := s.Webhooks; h != nil {
+			count(uint64(h.Expected-h.Came), "webhooks that somebody came are missing")
+			count(uint64(h.Expected-h.Gone), "webhooks that somebody is gone are missing")
+			count(uint64(h.Doubled), "webhooks were sent twice")
+			count(uint64(h.Stray), "webhooks told of what was not so")
+		}
 	}
 	return errors.Join(problems...)
 }

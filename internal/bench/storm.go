@@ -26,6 +26,8 @@ type Storm struct {
 	During   Latency `json:"storm_latency"`    // from the cut until then
 	Left     Left    `json:"left_over"`
 
+	Webhooks *StormHooks `json:"webhooks,omitempty"`
+
 	quiet, during *hdrhistogram.Histogram
 }
 
@@ -38,9 +40,10 @@ type Left struct {
 
 // StormOptions say how large a storm is.
 type StormOptions struct {
-	Members    int // connections in presence channels
-	PerChannel int // of them in each
-	Public     int // connections in public channels, as many in each
+	Members    int  // connections in presence channels
+	PerChannel int  // of them in each
+	Public     int  // connections in public channels, as many in each
+	SignIn     bool // those in public channels sign in, each as a user of its own
 	Quiet      time.Duration
 	Rounds     int
 }
@@ -64,7 +67,8 @@ const besideTime = 1500 * time.Millisecond
 type stormRun struct {
 	*session
 	so        StormOptions
-	beside    *Child // whose connections are cut instead; may be nil
+	beside    *Child      // whose connections are cut instead; may be nil
+	hooks     *stormHooks // that the server tells
 	witnesses *witnesses
 	calm      map[string]float64 // the metrics page before the crowd came
 }
@@ -75,7 +79,7 @@ type stormRun struct {
 //
 // With beside the crowd is connected there: the rest is what the machine does by itself when so
 // many sockets close on it.
-func runStorm(ctx context.Context, executable string, o Options, so StormOptions, beside *Child) (*Result, error) {
+func runStorm(ctx context.Context, executable string, o Options, so StormOptions, hooks *stormHooks, beside *Child) (*Result, error) {
 	s, err := begin(ctx, o, ScenarioStorm)
 	if err != nil {
 		return nil, err
@@ -84,7 +88,7 @@ func runStorm(ctx context.Context, executable string, o Options, so StormOptions
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	r := &stormRun{session: s, so: so, beside: beside}
+	r := &stormRun{session: s, so: so, hooks: hooks, beside: beside}
 	if r.witnesses, err = startWitnesses(ctx, s, so); err != nil {
 		return nil, err
 	}
@@ -94,13 +98,20 @@ func runStorm(ctx context.Context, executable string, o Options, so StormOptions
 	}
 	of := s.o
 	if beside != nil {
-		of.URL = beside.URL
+		of.URL, so.SignIn = beside.URL, false // the floor knows no users
+	} else {
+		r.hooks.expect(so)
 	}
 	crowd, err := startCrowd(ctx, executable, &of, so)
 	if err != nil {
 		return nil, err
 	}
 	defer crowd.stop()
+	if beside == nil { // else what is told of those who come would be part of the quiet
+		if err := r.hooks.awaitCame(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.measure(ctx, crowd); err != nil {
 		return nil, err
 	}
@@ -130,6 +141,7 @@ func (r *stormRun) measure(ctx context.Context, crowd *crowd) error {
 	cut := clock.now()
 	if r.beside == nil {
 		r.witnesses.expect(cut)
+		r.hooks.expectGone()
 	}
 	crowd.kill()
 	if r.beside != nil {
@@ -139,6 +151,10 @@ func (r *stormRun) measure(ctx context.Context, crowd *crowd) error {
 		err = r.awaitQuiet(ctx, storm, cut)
 	}
 	storm.during = r.latency()
+	if r.beside == nil && err == nil {
+		storm.Webhooks, err = r.hooks.awaitGone(ctx)
+		storm.Webhooks.others = r.latency()
+	}
 	storm.sum()
 	stop()
 	wg.Wait()
@@ -165,6 +181,9 @@ func (r *stormRun) latency() *hdrhistogram.Histogram {
 func (s *Storm) sum() {
 	const basis = "intended send time"
 	s.Quiet, s.During = newLatency(s.quiet, basis), newLatency(s.during, basis)
+	if h := s.Webhooks; h != nil {
+		h.Others = newLatency(h.others, basis)
+	}
 }
 
 // pool takes what other storms of the same kind have measured into s.
@@ -177,6 +196,9 @@ func (s *Storm) pool(others ...*Storm) {
 		s.Left.Subscriptions += o.Left.Subscriptions
 		s.quiet.Merge(o.quiet)
 		s.during.Merge(o.during)
+		if s.Webhooks != nil && o.Webhooks != nil {
+			s.Webhooks.pool(o.Webhooks)
+		}
 	}
 	s.sum()
 }
@@ -232,9 +254,14 @@ func left(before, after map[string]float64) Left {
 // they notice when those were connected to the floor instead.
 func (r *reporter) storm(ctx context.Context) error {
 	var here, beside []*Storm
+	hooks := startStormHooks(DevelopmentSecret)
+	defer hooks.close()
+	start := func(ctx context.Context, executable string) (*Child, error) {
+		return startStormServer(ctx, executable, hooks.server.URL)
+	}
 	run := func(c, floor *Child, name string, into *[]*Storm) error {
 		scenario := func(ctx context.Context, o Options) (*Result, error) {
-			return runStorm(ctx, r.o.Executable, o, r.plan.storm, floor)
+			return runStorm(ctx, r.o.Executable, o, r.plan.storm, hooks, floor)
 		}
 		result, err := r.run(ctx, "storm", name, scenario, c, Options{
 			Connections: 20, Channels: 10, Prefix: "steady-", Payload: 128, Rate: 400, Publishers: 4, Warmup: time.Second,
@@ -244,7 +271,7 @@ func (r *reporter) storm(ctx context.Context) error {
 		}
 		return err
 	}
-	err := with(ctx, startStormServer, r.o.Executable, func(c *Child) error {
+	err := with(ctx, start, r.o.Executable, func(c *Child) error {
 		return with(ctx, StartFloor, r.o.Executable, func(floor *Child) error {
 			for range max(1, r.plan.storm.Rounds) {
 				if err := errors.Join(run(c, floor, nameFloor, &beside), run(c, nil, nameServer, &here)); err != nil {
@@ -267,11 +294,6 @@ func (r *reporter) storm(ctx context.Context) error {
 func MakeStormReport(ctx context.Context, o ReportOptions) (*Report, error) {
 	r := newReporter(o)
 	return r.make(ctx, r.storm)
-}
-
-// startStormServer is StartServer with room for a witness in full presence channels.
-func startStormServer(ctx context.Context, executable string) (*Child, error) {
-	return startServer(ctx, executable, "MILLRACE_APPS_0_MAX_PRESENCE_MEMBERS=1000")
 }
 
 // barStorm is how much the p99 of those who stay may grow while the storm lasts.
@@ -297,5 +319,6 @@ func stormFigures(s, beside *Storm, rounds int) []Figure {
 			Note: fmt.Sprintf("%d were told twice, %d out of place; left over: %d connections, %d channels, %d subscriptions",
 				s.Doubled, s.Stray, s.Left.Connections, s.Left.Channels, s.Left.Subscriptions),
 		},
+		stormHooksFigure(s.Webhooks),
 	}
 }

@@ -58,17 +58,23 @@ func TestStormFigures(t *testing.T) {
 		isMet  []bool
 		fault  string
 	}{
-		{"all is well", func(*Storm) {}, []bool{true, true}, ""},
-		{"those who stay wait too long", func(s *Storm) { s.During.P99 = 3100 }, []bool{false, true}, ""},
-		{"nothing was delivered meanwhile", func(s *Storm) { s.During = Latency{} }, []bool{false, true}, ""},
-		{"one was not told", func(s *Storm) { s.Removed-- }, []bool{true, false}, "1 members are gone and nobody was told"},
-		{"one was told twice", func(s *Storm) { s.Doubled++ }, []bool{true, false}, "said to be gone twice"},
-		{"a channel is left", func(s *Storm) { s.Left.Channels++ }, []bool{true, false}, "1 channels were left over"},
+		{"all is well", func(*Storm) {}, []bool{true, true, true}, ""},
+		{"those who stay wait too long", func(s *Storm) { s.During.P99 = 3100 }, []bool{false, true, true}, ""},
+		{"nothing was delivered meanwhile", func(s *Storm) { s.During = Latency{} }, []bool{false, true, true}, ""},
+		{"one was not told", func(s *Storm) { s.Removed-- }, []bool{true, false, true}, "1 members are gone and nobody was told"},
+		{"one was told twice", func(s *Storm) { s.Doubled++ }, []bool{true, false, true}, "said to be gone twice"},
+		{"a channel is left", func(s *Storm) { s.Left.Channels++ }, []bool{true, false, true}, "1 channels were left over"},
+		{"a webhook was lost", func(s *Storm) { s.Webhooks.Gone-- }, []bool{true, true, false}, "1 webhooks that somebody is gone are missing"},
+		{"an earlier webhook was lost", func(s *Storm) { s.Webhooks.Came-- }, []bool{true, true, false}, "1 webhooks that somebody came are missing"},
+		{"a webhook came twice", func(s *Storm) { s.Webhooks.Doubled++ }, []bool{true, true, false}, "1 webhooks were sent twice"},
+		{"a webhook was wrong", func(s *Storm) { s.Webhooks.Stray++ }, []bool{true, true, false}, "1 webhooks told of what was not so"},
+		{"no webhook was awaited", func(s *Storm) { *s.Webhooks = StormHooks{} }, []bool{true, true, false}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			storm := good
+			storm.Webhooks = &StormHooks{Expected: 151, Came: 151, Gone: 151}
 			tt.change(&storm)
 			result := &Result{Storm: &storm}
 			for i, f := range stormFigures(&storm, &Storm{IsBeside: true}, 1) {

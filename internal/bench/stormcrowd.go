@@ -72,8 +72,11 @@ func stormJoiner(i int, o *Options, so StormOptions) *joiner {
 	j := &joiner{key: o.Key, secret: o.Secret}
 	if i < so.Members {
 		j.channel, j.user = stormPresence+strconv.Itoa(i/so.PerChannel), stormUser+strconv.Itoa(i)
-	} else {
-		j.channel = stormPublic + strconv.Itoa((i-so.Members)/so.PerChannel)
+		return j
+	}
+	j.channel = stormPublic + strconv.Itoa((i-so.Members)/so.PerChannel)
+	if so.SignIn {
+		j.signIn = stormUser + strconv.Itoa(i)
 	}
 	return j
 }
@@ -90,7 +93,7 @@ type crowd struct {
 func startCrowd(ctx context.Context, executable string, o *Options, so StormOptions) (*crowd, error) {
 	c := &crowd{cmd: exec.CommandContext(ctx, executable, "bench", "crowd", "--url", o.URL, "--app", o.App, "--key", o.Key,
 		"--secret", o.Secret, "--members", strconv.Itoa(so.Members), "--per-channel", strconv.Itoa(so.PerChannel),
-		"--public", strconv.Itoa(so.Public))}
+		"--public", strconv.Itoa(so.Public), "--sign-in="+strconv.FormatBool(so.SignIn))}
 	c.cmd.Stderr = &c.errors
 	in, err1 := c.cmd.StdinPipe()
 	out, err2 := c.cmd.StdoutPipe()

@@ -124,8 +124,13 @@ func (s *subscriber) subscribe(c *socket.Conn, socketID string) {
 // signIn signs in as the user of the connection.
 func (s *subscriber) signIn(c *socket.Conn, socketID string) {
 	user := fmt.Sprintf(`{"id":"user-%d","user_info":{"name":"user %[1]d"}}`, s.name)
-	c.Send(fmt.Appendf(nil, `{"event":"pusher:signin","data":{"user_data":%q,"auth":"%s:%s"}}`,
-		user, s.swarm.o.Key, auth.UserSignature(s.swarm.o.Secret, socketID, user)))
+	c.Send(signIn(s.swarm.o.Key, s.swarm.o.Secret, socketID, user))
+}
+
+// signIn is the frame by which a connection signs in as a user.
+func signIn(key, secret, socketID, user string) []byte {
+	return fmt.Appendf(nil, `{"event":"pusher:signin","data":{"user_data":%q,"auth":"%s:%s"}}`,
+		user, key, auth.UserSignature(secret, socketID, user))
 }
 
 func isSigned(channel string) bool {

@@ -21,10 +21,12 @@ const (
 	stormUser     = "member-"
 )
 
-// joiner is a connection that subscribes to one channel, as a member if it has a user.
+// joiner is a connection that subscribes to one channel, as a member if it has a user. It signs
+// in first as whom it is to.
 type joiner struct {
 	key, secret   string
 	channel, user string
+	signIn        string
 	ready         chan<- error // told once: subscribed, or why not
 	told          func(removed string)
 }
@@ -43,7 +45,11 @@ func (j *joiner) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 	}
 	switch name := gjson.GetBytes(payload, "event").Str; name {
 	case "pusher:connection_established":
-		j.subscribe(c, gjson.Get(gjson.GetBytes(payload, "data").String(), "socket_id").Str)
+		socketID := gjson.Get(gjson.GetBytes(payload, "data").String(), "socket_id").Str
+		if j.signIn != "" {
+			c.Send(signIn(j.key, j.secret, socketID, `{"id":"`+j.signIn+`"}`))
+		}
+		j.subscribe(c, socketID)
 	case "pusher_internal:subscription_succeeded":
 		j.tell(nil)
 	case "pusher:ping":

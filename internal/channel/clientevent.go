@@ -52,7 +52,7 @@ func (c *Connection) checkClientEvent(cmd *protocol.Command) (*subscription, ref
 	case !fits(cmd.Data, limits.MaxEventPayload):
 		return nil, refusedSize, refused.Withf("The data of the client event has more than %d bytes; send less", limits.MaxEventPayload)
 	}
-	s := c.find(cmd.Channel)
+	s := c.subs.Get(cmd.Channel)
 	if s == nil {
 		return nil, refusedSubscription, refused.Withf("Subscribe to the channel before sending client events to it")
 	}

@@ -83,7 +83,7 @@ func ValidName(name string, limit int) bool {
 		return false
 	}
 	if id, ok := strings.CutPrefix(name, userPrefix); ok {
-		return id != "" && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
+		return isNameable(id)
 	}
 	for i := range len(name) {
 		switch c := name[i]; {
@@ -94,4 +94,10 @@ func ValidName(name string, limit int) bool {
 		}
 	}
 	return true
+}
+
+// isNameable reports whether a user's channel may have a name that ends with id
+// (pusher-protocol 2.2). Nothing could be sent to a user of another id.
+func isNameable(id string) bool {
+	return id != "" && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -13,7 +14,7 @@ import (
 // returns no further frame of the channel is queued to c. Without a subscription it does
 // nothing at all (pusher-protocol 2.6).
 func (e *Engine) Unsubscribe(c *Connection, name string) {
-	if s := c.find(name); s != nil {
+	if s := c.subs.Get(name); s != nil {
 		e.drop(context.Background(), c, s)
 	}
 }
@@ -22,7 +23,7 @@ func (e *Engine) drop(ctx context.Context, c *Connection, s *subscription) {
 	if err := e.leave(ctx, c, s); err != nil {
 		e.log.Error("leave not told", "app", c.app.ID, "err", err)
 	}
-	c.remove(s)
+	c.subs.Remove(s)
 }
 
 // Leave ends all subscriptions and the sign-in of a connection that is gone, with every effect
@@ -33,10 +34,10 @@ func (e *Engine) Leave(c *Connection) (err error) {
 		return nil
 	}
 	c.Detach()
-	for s := range c.all() {
+	for s := range c.subs.All() {
 		err = errors.Join(err, e.leave(context.Background(), c, s))
 	}
-	c.few, c.many = nil, nil
+	c.subs = keyed.Set[string, *subscription]{}
 	err = errors.Join(err, e.signOut(c))
 	c.replier = nil // nobody reaches for it, for c is in no list of users
 	return err

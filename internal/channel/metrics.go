@@ -1,6 +1,9 @@
 package channel
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Metrics of one engine.
 type Metrics struct {
@@ -19,41 +22,39 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package channel and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	subscriptions := prometheus.NewGauge(prometheus.GaugeOpts{
+	auto := promauto.With(r)
+	subscriptions := auto.NewGauge(prometheus.GaugeOpts{
 		Name: "millrace_channel_subscriptions",
 		Help: "Subscriptions of connections to channels now.",
 	})
-	channels := prometheus.NewGauge(prometheus.GaugeOpts{
+	channels := auto.NewGauge(prometheus.GaugeOpts{
 		Name: "millrace_channel_occupied_channels",
 		Help: "Channels with at least one subscription on this node now.",
 	})
-	signedIn := prometheus.NewGauge(prometheus.GaugeOpts{
+	signedIn := auto.NewGauge(prometheus.GaugeOpts{
 		Name: "millrace_channel_signed_in_connections",
 		Help: "Connections that are signed in as a user now.",
 	})
-	usersOnline := prometheus.NewGauge(prometheus.GaugeOpts{
+	usersOnline := auto.NewGauge(prometheus.GaugeOpts{
 		Name: "millrace_channel_online_users",
 		Help: "Users with at least one signed-in connection on this node now.",
 	})
-	published := prometheus.NewCounterVec(prometheus.CounterOpts{
+	published := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_channel_publications_total",
 		Help: "Events accepted, once for each channel, by source: api or client.",
 	}, []string{"source"})
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+	refused := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_channel_client_events_refused_total",
 		Help: "Client events that were refused, by reason.",
 	}, []string{"reason"})
-	replays := prometheus.NewCounterVec(prometheus.CounterOpts{
+	replays := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_channel_cache_reads_total",
 		Help: "Reads of the cached event for a joiner, by result: hit, miss or error.",
 	}, []string{"result"})
-	failures := prometheus.NewCounter(prometheus.CounterOpts{
+	failures := auto.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_channel_notice_failures_total",
 		Help: "Notices about members or counts that the bus did not take.",
 	})
-	if r != nil {
-		r.MustRegister(subscriptions, channels, signedIn, usersOnline, published, refused, replays, failures)
-	}
 	return &Metrics{
 		subscriptions:   subscriptions,
 		channels:        channels,

@@ -36,7 +36,7 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 	if c.hasLeft() {
 		return protocol.ErrInternal
 	}
-	if s := c.find(name); s != nil {
+	if s := c.subs.Get(name); s != nil {
 		return e.subscribeAgain(ctx, c, s, f)
 	}
 	kind := KindOf(name)
@@ -60,7 +60,7 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 		e.log.Error("subscribe failed", "app", topic.App, "err", err)
 		return protocol.ErrInternal
 	}
-	c.add(s)
+	c.subs.Add(s)
 	return e.goLive(ctx, c, s, st, f)
 }
 

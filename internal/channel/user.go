@@ -43,6 +43,8 @@ func ParseUser(userData string) (User, *protocol.Error) {
 		return User{}, protocol.ErrUserData.Withf("user_data.id must be a string that is not empty")
 	case len(u.ID) > maxUserID:
 		return User{}, protocol.ErrUserData.Withf("user_data.id has %d bytes; at most %d are allowed", len(u.ID), maxUserID)
+	case !isNameable(u.ID):
+		return User{}, protocol.ErrUserData.Withf("user_data.id must have no control characters")
 	}
 	u.Watchlist, u.WatchlistErr = parseWatchlist(watchlist)
 	return u, nil

@@ -41,12 +41,15 @@ func TestParseUser(t *testing.T) {
 		},
 		{"null is no watchlist", `{"id":"u-9","watchlist":null}`, channel.User{ID: "u-9", Info: []byte(`{}`)}, 0, 0},
 		{"U14 101 ids are too many", `{"id":"u-9","watchlist":` + long + `}`, channel.User{ID: "u-9", Info: []byte(`{}`)}, 0, 4302},
+		{"U14 and 101 times one id, too", `{"id":"u-9","watchlist":[` + strings.Repeat(`"u",`, 100) + `"u"]}`, channel.User{ID: "u-9", Info: []byte(`{}`)}, 0, 4302},
+		{"100 ids are not", `{"id":"u-9","watchlist":[` + strings.Repeat(`"u",`, 99) + `"u"]}`, channel.User{ID: "u-9", Info: []byte(`{}`), Watchlist: []string{"u"}}, 0, 0},
 		{"a watchlist that is no array is ignored", `{"id":"u-9","watchlist":"a"}`, channel.User{ID: "u-9", Info: []byte(`{}`)}, 0, 4302},
 		{"a watchlist with a number is ignored", `{"id":"u-9","watchlist":["a",1]}`, channel.User{ID: "u-9", Info: []byte(`{}`)}, 0, 4302},
 		{"U03 no id", `{}`, channel.User{}, 4009, 0},
 		{"U03 a numeric id", `{"id":9}`, channel.User{}, 4009, 0},
 		{"U03 an empty id", `{"id":""}`, channel.User{}, 4009, 0},
 		{"an id of 129 bytes", `{"id":"` + strings.Repeat("x", 129) + `"}`, channel.User{}, 4009, 0},
+		{"an id with a control character, which no channel's name has", `{"id":"u\t9"}`, channel.User{}, 4009, 0},
 		{"no object", `["u-9"]`, channel.User{}, 4009, 0},
 		{"no JSON", `u-9`, channel.User{}, 4009, 0},
 	}
@@ -84,7 +87,7 @@ func FuzzParseUser(f *testing.F) {
 			}
 			return
 		}
-		if u.ID == "" || len(u.ID) > 128 || u.Data != data {
+		if !channel.ValidName("#server-to-user-"+u.ID, 200) || len(u.ID) > 128 || u.Data != data {
 			t.Fatalf("%q became %+v", data, u)
 		}
 		if v, ok := jsontext.Parse(u.Info); !ok || string(v.Compact()) != string(u.Info) {

@@ -245,12 +245,13 @@ type CrowdCmd struct {
 	Members    int    `help:"Connections in presence channels." default:"10000"`
 	PerChannel int    `help:"Connections in each channel." default:"100"`
 	Public     int    `help:"Connections in public channels." default:"5000"`
+	SignIn     bool   `help:"Let those in public channels sign in, each as a user of its own."`
 }
 
 // Run stays until standard input or ctx ends.
 func (c *CrowdCmd) Run(ctx context.Context, env *Env) error {
 	return bench.RunCrowd(ctx, bench.Options{URL: c.URL, App: c.App, Key: c.Key, Secret: c.Secret},
-		bench.StormOptions{Members: c.Members, PerChannel: c.PerChannel, Public: c.Public}, os.Stdin, env.Stdout)
+		bench.StormOptions{Members: c.Members, PerChannel: c.PerChannel, Public: c.Public, SignIn: c.SignIn}, os.Stdin, env.Stdout)
 }
 
 func printReport(w io.Writer, report *bench.Report, isJSON bool) error {

@@ -15,7 +15,7 @@ type CheckCmd struct {
 
 // Run lists every problem, as serve would, and so it must see the same environment.
 func (c *CheckCmd) Run(_ context.Context, env *Env) error {
-	cfg, err := config.Load(c.File, env.Environ, server.Check)
+	cfg, err := config.Load(c.File, env.Environ, server.Check, server.CheckFiles)
 	if err != nil {
 		return err
 	}

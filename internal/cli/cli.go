@@ -6,6 +6,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,10 +23,21 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Log            *slog.Logger
 	Environ        []string // as os.Environ
+	Program        string   // as the user called it; empty: by its name
 
 	// Hangups makes requests to read the configuration again arrive, until stop is called;
 	// nil: nobody asks.
 	Hangups func() (asked <-chan os.Signal, stop func())
+}
+
+func (e *Env) program() string { return cmp.Or(e.Program, "millrace") }
+
+// hangups never come where nobody can send them.
+func (e *Env) hangups() (asked <-chan os.Signal, stop func()) {
+	if e.Hangups == nil {
+		return nil, func() {}
+	}
+	return e.Hangups()
 }
 
 // root is the grammar. Each command has a method Run(context.Context, *Env) error.

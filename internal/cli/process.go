@@ -48,6 +48,7 @@ func process() *Env {
 		Stderr:  os.Stderr,
 		Log:     newLogger(os.Stderr, isTerminal(os.Stderr), slog.LevelInfo),
 		Environ: os.Environ(),
+		Program: os.Args[0],
 		Hangups: hangups,
 	}
 }

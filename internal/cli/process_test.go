@@ -21,8 +21,7 @@ import (
 // childVariable makes the test binary be the program.
 const childVariable = "CLI_TEST_CHILD"
 
-// patience bounds every wait. Only a failing test waits so long.
-const patience = 15 * time.Second
+const patience = testkit.Patience
 
 // config of a development server that would take a minute to end.
 const slowToEnd = `
@@ -226,5 +225,26 @@ func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
 	}
 	if err := child.Wait(); err != nil {
 		t.Errorf("%v:\n%s", err, &log)
+	}
+}
+
+func TestTheGreetingNamesTheProgramAsItWasCalled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out buffer
+	child := exec.CommandContext(ctx, os.Args[0], "serve", "--listen", "127.0.0.1:0")
+	child.Env = append(os.Environ(), childVariable+"=1", "MILLRACE_METRICS_LISTEN=", "MILLRACE_STORE_DRIVER=memory")
+	child.Stdout = &out
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said(t, &out, "\n    "+os.Args[0]+" publish --url http://127.0.0.1:", 1)
+	said(t, &out, "\n    "+os.Args[0]+" subscribe --url http://127.0.0.1:", 1)
+	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -21,6 +21,8 @@ type ServeCmd struct {
 
 // Run serves until ctx ends. A hangup reads the configuration again.
 func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
+	asked, stop := env.hangups() // from here on a hangup does not end the process
+	defer stop()
 	cfg, err := c.load(env)
 	if err != nil {
 		return err
@@ -40,7 +42,7 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	if inherited != nil {
 		s.Inherit(inherited)
 	}
-	p := &serving{cmd: c, env: env, server: s, log: log, level: level, notify: notifier{env.variable("NOTIFY_SOCKET"), log}}
+	p := &serving{cmd: c, env: env, server: s, log: log, level: level, asked: asked, notify: notifier{env.variable("NOTIFY_SOCKET"), log}}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }() // ends with ctx, or with a listener
 	select {
@@ -61,7 +63,7 @@ func (c *ServeCmd) load(env *Env) (*config.Config, error) {
 	if c.Listen != "" {
 		environ = append(slices.Clone(environ), "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
 	}
-	return config.Load(c.Config, environ, server.Check)
+	return config.Load(c.Config, environ, server.Check, server.CheckFiles)
 }
 
 // serving is a server that answers, and whoever is to be told about it.
@@ -71,6 +73,7 @@ type serving struct {
 	server *server.Server
 	log    *slog.Logger
 	level  *slog.LevelVar
+	asked  <-chan os.Signal // to reload
 	notify notifier
 }
 
@@ -88,12 +91,6 @@ func (p *serving) announce() {
 
 // wait returns when the server has ended.
 func (p *serving) wait(ctx context.Context, done <-chan error) error {
-	var asked <-chan os.Signal
-	if p.env.Hangups != nil {
-		var stop func()
-		asked, stop = p.env.Hangups()
-		defer stop()
-	}
 	for {
 		select {
 		case err := <-done:
@@ -104,7 +101,7 @@ func (p *serving) wait(ctx context.Context, done <-chan error) error {
 		case <-ctx.Done():
 			p.notify.send("STOPPING=1")
 			return <-done
-		case <-asked:
+		case <-p.asked:
 			p.notify.send("RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(monotonicMicroseconds(), 10))
 			p.reload(ctx)
 			p.notify.send("READY=1")
@@ -147,12 +144,12 @@ Millrace runs a development app: id %s, key %s, secret %s
 
   Open %s/ in two tabs, or in two more terminals:
 
-    millrace subscribe --url %[4]s my-channel
-    millrace publish --url %[4]s my-channel my-event '{"hello":"world"}'
+    %[5]s subscribe --url %[4]s my-channel
+    %[5]s publish --url %[4]s my-channel my-event '{"hello":"world"}'
 
   Ctrl-C ends it.
 
-`, a.ID, a.Key, a.Secret.Reveal(), url)
+`, a.ID, a.Key, a.Secret.Reveal(), url, env.program())
 }
 
 // configuredLogger is env.Log as the configuration wants it, and how to change its level.

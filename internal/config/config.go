@@ -93,6 +93,8 @@ type WebSocket struct {
 	PongTimeout Duration `toml:"pong_timeout"`
 	// Most connections of this node, all apps together. 0 means unlimited.
 	MaxConnections int `toml:"max_connections"`
+	// How clients hear that a subscription is not signed well or a presence channel is full: by "subscription_error", by "error" with 4009 or 4100, or by "both". Every other refusal is a pusher:subscription_error alone.
+	SubscriptionRefusals string `toml:"subscription_refusals"`
 }
 
 // Handshake is what is asked of a new connection.

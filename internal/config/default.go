@@ -22,6 +22,7 @@ func Default() *Config {
 			DisconnectOnBufferFull: true,
 			ActivityTimeout:        Duration(120 * time.Second),
 			PongTimeout:            Duration(30 * time.Second),
+			SubscriptionRefusals:   "both",
 		},
 		Handshake: Handshake{StrictProtocol: true, QuotaCloseCode: 4004},
 		Limits:    Limits{APIRequests: Rate{Window: Duration(time.Minute)}, Connects: Rate{Window: Duration(time.Minute)}},

@@ -29,7 +29,9 @@ func Load(path string, environ []string, checks ...Check) (*Config, error) {
 	c, b := Default(), &binder{}
 	var table map[string]any
 	if err := toml.Unmarshal(text, &table); err != nil {
-		return nil, &Error{path, []Problem{syntaxProblem(err)}}
+		b.environment(Default(), environ)
+		ofApps := func(p Problem) bool { return strings.HasPrefix(p.Path, prefix+"APPS_") } // which there are cannot be known
+		return nil, &Error{path, append([]Problem{syntaxProblem(err)}, slices.DeleteFunc(b.problems, ofApps)...)}
 	}
 	b.table("", reflect.ValueOf(c).Elem(), table)
 	return finish(c, b, path, environ, checks)

@@ -219,3 +219,20 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatIsWrongWithTheEnvironmentIsSaidBesideASyntaxError(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, "[http\n", "MILLRACE_HTTP_LISTN=:1", "MILLRACE_SHUTDOWN_GRACE_PERIOD=soon", "MILLRACE_APPS_3_SECRET=x")
+	wrong, ok := errors.AsType[*config.Error](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, p := range wrong.Problems {
+		got = append(got, p.Path)
+	}
+	want := []string{"line 1, column 6", "MILLRACE_HTTP_LISTN", "MILLRACE_SHUTDOWN_GRACE_PERIOD"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%v", diff, err)
+	}
+}

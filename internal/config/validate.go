@@ -40,6 +40,7 @@ func (c *Config) Validate() []Problem {
 		r.report("websocket.activity_timeout", quote(c.WebSocket.ActivityTimeout.String()), "must be whole seconds, at least one: clients are told it in seconds")
 	}
 	r.aboveZero("websocket.pong_timeout", c.WebSocket.PongTimeout)
+	r.oneOf("websocket.subscription_refusals", c.WebSocket.SubscriptionRefusals, "both", "subscription_error", "error")
 	if code := c.Handshake.QuotaCloseCode; code != 4004 && code != 4100 {
 		r.report("handshake.quota_close_code", strconv.Itoa(code), "must be 4004 or 4100")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/millrace/millrace/internal/app"
 )
@@ -17,24 +18,21 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package directory and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		apps: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		apps: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "millrace_directory_apps",
 			Help: "Apps: of the configuration file, of the store, and those of the store that cannot be served.",
 		}, []string{"state"}),
-		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+		changes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_directory_changes_total",
 			Help: "Changes of stored apps that were asked for, by what became of them.",
 		}, []string{"action", "result"}),
-		reloadFailures: prometheus.NewCounter(prometheus.CounterOpts{
+		reloadFailures: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_directory_reload_failures_total",
 			Help: "Attempts to read the apps of the store that failed while the server ran.",
 		}),
 	}
-	if r != nil {
-		r.MustRegister(m.apps, m.changes, m.reloadFailures)
-	}
-	return m
 }
 
 func (m *Metrics) count(file, stored, invalid int) {

@@ -95,6 +95,11 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 	secure.Config.ErrorLog = nil
 	t.Cleanup(secure.Close)
 
+	degraded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Health-Check", "DEGRADED")
+	}))
+	t.Cleanup(degraded.Close)
+
 	healthy := func(o *doctor.Options) { o.URL, o.App = "http://"+node.Addr(), testApp() }
 	storeOf := func(free uint64, err error) *doctor.Store {
 		return &doctor.Store{
@@ -110,6 +115,14 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 		{
 			"a port of somebody else", "listener", "problem: " + inUse.Addr().String() + " is in use by a server that is no Millrace",
 			func(o *doctor.Options) { o.Listen.Address = inUse.Addr().String() },
+		},
+		{
+			"an address of another machine", "listener", "problem: nobody can listen on [2001:db8::1]:6001: ",
+			func(o *doctor.Options) { o.Listen.Address = "[2001:db8::1]:6001" },
+		},
+		{
+			"a server that cannot store", "front door", "warning: " + degraded.URL + " leads to a Millrace that is degraded",
+			func(o *doctor.Options) { o.URL = degraded.URL },
 		},
 		{
 			"a metrics port of somebody else", "metrics listener", "problem: ",
@@ -189,11 +202,12 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 	}
 }
 
-// proxyTo is a proxy before a node that treats requests with change.
-func proxyTo(t *testing.T, node *testkit.Node, change func(*http.Request)) string {
+// proxyTo is a proxy before a node that treats requests with change, and answers with answered
+// if that is given.
+func proxyTo(t *testing.T, node *testkit.Node, change func(*http.Request), answered func(*http.Response) error) string {
 	t.Helper()
 	target := &url.URL{Scheme: "http", Host: node.Addr()}
-	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	p := &httputil.ReverseProxy{ModifyResponse: answered, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		change(r.Out)
 	}}
@@ -208,7 +222,7 @@ func TestProxiesAreJudgedByWhatComesThrough(t *testing.T) {
 	run := func(url string) []doctor.Finding {
 		return doctor.Run(t.Context(), doctor.Options{URL: url, App: testApp(), Listen: doctor.Listener{Address: node.Addr()}})
 	}
-	good := run(proxyTo(t, node, func(*http.Request) {}))
+	good := run(proxyTo(t, node, func(*http.Request) {}, nil))
 	expect(t, good, "upgrade", "good: ")
 	expect(t, good, "test event", "good: ")
 	expect(t, good, "forwarded headers", "warning: clients come through a proxy whose X-Forwarded-For is not trusted")
@@ -216,7 +230,7 @@ func TestProxiesAreJudgedByWhatComesThrough(t *testing.T) {
 	bad := run(proxyTo(t, node, func(r *http.Request) {
 		r.Header.Del("Upgrade")
 		r.Header.Del("Connection")
-	}))
+	}, nil))
 	expect(t, bad, "front door", "good: ")
 	expect(t, bad, "upgrade", "problem: the Upgrade header does not come through")
 }
@@ -225,13 +239,18 @@ func TestProxiesAreJudgedByWhatComesThrough(t *testing.T) {
 func TestAnEventThatReachesAnotherNodeOnlyIsMissed(t *testing.T) {
 	t.Parallel()
 	one, other := testkit.Start(t), testkit.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	door := proxyTo(t, one, func(r *http.Request) {
 		if r.Method == http.MethodPost {
 			r.URL.Host = other.Addr()
 		}
+	}, func(answer *http.Response) error {
+		if answer.Request.Method == http.MethodPost { // it waits for the event from now on
+			time.AfterFunc(time.Second, cancel)
+		}
+		return nil
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
 	findings := doctor.Run(ctx, doctor.Options{URL: door, App: testApp()})
 	expect(t, findings, "test event", "problem: an event was published, and its subscriber did not receive it")
 }

@@ -38,6 +38,9 @@ func (e *examination) frontDoor(ctx context.Context) {
 			"let the proxy pass every path to the server, with the path as it is")
 	case answer.StatusCode != http.StatusOK:
 		e.warn("the server is reached but not ready: "+health, "wait for the restart to end if it drains; otherwise see its log")
+	case health == "DEGRADED":
+		e.warn(e.o.URL+" leads to a Millrace that is degraded: it serves everybody, but something cannot be stored",
+			"its log says which store and why; make room on the disk of store.path, or see that the database of registry.url answers")
 	default:
 		e.good(e.o.URL + " leads to a Millrace that is ready")
 	}

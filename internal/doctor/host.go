@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // healthHeader is on every answer of /up that a Millrace gives.
@@ -70,8 +71,26 @@ func (e *examination) isFree(ctx context.Context, address string) bool {
 		e.problem("this user may not listen on "+address,
 			"choose a port from 1024 on, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE")
 		return true
+	case !isAnswered(ctx, address):
+		e.problem("nobody can listen on "+address+": "+err.Error(),
+			"name an address that this machine has (\"ip addr\" lists them), or only a port, such as \":6001\"")
+		return true
 	}
 	return false
+}
+
+// dialPatience is more than an address of this machine needs.
+const dialPatience = time.Second
+
+// isAnswered reports whether an address takes connections: it is in use then.
+func isAnswered(ctx context.Context, address string) bool {
+	d := net.Dialer{Timeout: dialPatience}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // get asks whoever listens, whatever certificate it has: who it is, not whether to trust it.

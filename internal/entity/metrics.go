@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // refusal says why a batch was not applied.
@@ -33,55 +34,52 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package entity and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	mutations := prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	mutations := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_entity_mutations_total",
 		Help: "Mutations that changed an entity.",
 	}, []string{"op"})
-	m := &Metrics{
+	return &Metrics{
 		mutations: [numOps]prometheus.Counter{
 			OpPatch:  mutations.WithLabelValues("patch"),
 			OpUpsert: mutations.WithLabelValues("upsert"),
 			OpDelete: mutations.WithLabelValues("delete"),
 		},
-		batches: prometheus.NewCounter(prometheus.CounterOpts{
+		batches: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_entity_batches_total",
 			Help: "Batches that were applied.",
 		}),
-		repeats: prometheus.NewCounter(prometheus.CounterOpts{
+		repeats: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_entity_repeats_total",
 			Help: "Batches that had been applied before, by their idempotency key, and were not applied again.",
 		}),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+		refusals: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_entity_refusals_total",
 			Help: "Batches that were not applied, or whose caller did not wait: reason is invalid, backpressure, closed, cancelled or store.",
 		}, []string{"reason"}),
-		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+		commit: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_entity_commit_seconds",
 			Help:    "Time the store took to make a group of batches durable.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}),
-		group: prometheus.NewHistogram(prometheus.HistogramOpts{
+		group: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_entity_group_mutations",
 			Help:    "Mutations that were applied together, in one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
-		entities: prometheus.NewGauge(prometheus.GaugeOpts{
+		entities: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_entity_entities",
 			Help: "Entities that exist.",
 		}),
-		tombstones: prometheus.NewGauge(prometheus.GaugeOpts{
+		tombstones: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_entity_tombstones",
 			Help: "Deleted entities that are remembered, so that whoever comes back can be told.",
 		}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+		waiting: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_entity_waiting_bytes",
 			Help: "Size of the mutations that wait to be applied or are being applied.",
 		}),
 	}
-	if r != nil {
-		r.MustRegister(mutations, m.batches, m.repeats, m.refusals, m.commit, m.group, m.entities, m.tombstones, m.waiting)
-	}
-	return m
 }
 
 func (m *Metrics) count(changes []Change) {

@@ -158,11 +158,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // rawPath is the path as it stands on the request line, which is what is signed.
 func rawPath(r *http.Request) string {
-	if !strings.HasPrefix(r.RequestURI, "/") { // a proxy's absolute form, or a request made by hand
-		return r.URL.EscapedPath()
-	}
 	path, _, _ := strings.Cut(r.RequestURI, "?")
-	return path
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	if _, rest, ok := strings.Cut(path, "://"); ok { // a proxy's absolute form
+		if at := strings.IndexByte(rest, '/'); at >= 0 {
+			return rest[at:]
+		}
+	}
+	return r.URL.EscapedPath()
 }
 
 // serveApps applies the checks in the order of pusher-protocol 5.1: the client's limit,

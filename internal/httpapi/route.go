@@ -172,14 +172,16 @@ func matchBelow(rest string) (r route, name string, ok bool) {
 		return 0, "", false
 	case first == "views":
 		return routeView, rest, true
+	case first == "users":
+		// Server libraries write the id as it is, so it may have slashes of its own.
+		name, ok = strings.CutSuffix(rest, "/terminate_connections")
+		return routeTerminate, name, ok && name != ""
 	case name == "":
 		return 0, "", false
 	case first == "channels" && !deeper:
 		return routeChannel, name, true
 	case first == "channels" && last == "users":
 		return routeUsers, name, true
-	case first == "users" && last == "terminate_connections":
-		return routeTerminate, name, true
 	case first == "connections" && !deeper:
 		return routeConnection, name, true
 	case first == "connections" && last == "trace":

@@ -162,7 +162,7 @@ func (n *node) refill() {
 // wait waits for what other goroutines do at once.
 func (n *node) wait(isDone func() bool) {
 	n.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !isDone(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !isDone(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			n.t.Fatal("it does not happen")
 		}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Metrics of one hub.
@@ -27,60 +28,58 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package hub and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
+	auto := promauto.With(r)
 	m := &Metrics{
-		deliveries: prometheus.NewCounter(prometheus.CounterOpts{
+		deliveries: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_deliveries_total",
 			Help: "Publications handed to connections, counted once for each connection.",
 		}),
-		suppressed: prometheus.NewCounter(prometheus.CounterOpts{
+		suppressed: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_filtered_total",
 			Help: "Publications that a connection was not sent because its subscription is for other events.",
 		}),
-		writes: prometheus.NewCounter(prometheus.CounterOpts{
+		writes: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_writes_total",
 			Help: "Writes to connections; deliveries per write tell how well batching works.",
 		}),
-		encodings: prometheus.NewCounter(prometheus.CounterOpts{
+		encodings: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_encodings_total",
 			Help: "Publications encoded: once for each shard and protocol with subscribers, however many these are.",
 		}),
-		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+		batch: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_hub_batch_frames",
 			Help:    "Publications of one channel that one shard sent together.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 		}),
-		waits: prometheus.NewCounter(prometheus.CounterOpts{
+		waits: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_backpressure_waits_total",
 			Help: "Publishes that had to wait because fan-out was behind.",
 		}),
-		refusals: prometheus.NewCounter(prometheus.CounterOpts{
+		refusals: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_backpressure_refusals_total",
 			Help: "Publishes that were refused because fan-out stayed behind.",
 		}),
-		overflows: prometheus.NewCounter(prometheus.CounterOpts{
+		overflows: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_held_overflows_total",
 			Help: "Subscriptions that had to start over because too much was published before they went live.",
 		}),
-		filterRefusals: prometheus.NewCounter(prometheus.CounterOpts{
+		filterRefusals: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_filter_refusals_total",
 			Help: "Filters of events that were refused because all of them together took too much memory.",
 		}),
-		lags: prometheus.NewCounter(prometheus.CounterOpts{
+		lags: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_lags_total",
 			Help: "Times that a subscription of a view stopped being delivered to because its connection read too slowly.",
 		}),
-		lagging: prometheus.NewGauge(prometheus.GaugeOpts{
+		lagging: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_hub_lagging_subscriptions",
 			Help: "Subscriptions of views that miss changes now and are to be brought up to date.",
 		}),
 	}
-	inbox := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_hub_inbox_bytes",
 		Help: "Estimated bytes of publications that wait for fan-out, counted once for each shard.",
 	}, m.inboxBytes)
-	if r != nil {
-		r.MustRegister(m.deliveries, m.suppressed, m.writes, m.encodings, m.batch, m.waits, m.refusals, m.overflows, m.filterRefusals, m.lags, m.lagging, inbox)
-	}
 	return m
 }
 

@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"math"
+	"strconv"
 	"unicode/utf8"
 	"unsafe"
 
@@ -110,6 +112,21 @@ func (v Value) Text() string {
 	var text string
 	_ = json.Unmarshal(v, &text) // gjson loses the escape that follows a lone surrogate
 	return text
+}
+
+// Count reads an integer of at least zero, written without sign, fraction or exponent. One
+// that is too large for an int is the greatest.
+func (v Value) Count() (n int, ok bool) {
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.Atoi(string(v))
+	if err != nil {
+		n = math.MaxInt
+	}
+	return n, len(v) > 0
 }
 
 // Compact is a copy without space between tokens.

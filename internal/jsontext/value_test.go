@@ -3,6 +3,7 @@ package jsontext_test
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -78,6 +79,28 @@ func TestText(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		literal string
+		want    int
+		ok      bool
+	}{
+		{"0", 0, true},
+		{"42", 42, true},
+		{"99999999999999999999", math.MaxInt, true},
+		{"-1", 0, false},
+		{"1.0", 0, false},
+		{"1e2", 0, false},
+		{`"1"`, 0, false},
+		{"null", 0, false},
+	} {
+		if got, ok := jsontext.Value(test.literal).Count(); ok != test.ok || ok && got != test.want {
+			t.Errorf("%s: got %d, %v", test.literal, got, ok)
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package meter
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // dropReason says why events were lost.
 type dropReason string
@@ -23,30 +26,27 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package meter and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		events: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_meter_events_total",
 			Help: "Usage events taken, by type.",
 		}, []string{"type"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+		dropped: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_meter_dropped_events_total",
 			Help: "Usage events that were lost, by reason: queue_full, spool_full, spool_failed or shutdown.",
 		}, []string{"reason"}),
-		batches: prometheus.NewCounter(prometheus.CounterOpts{
+		batches: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_meter_delivered_batches_total",
 			Help: "Batches of usage events that the receiver has taken.",
 		}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{
+		failures: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_meter_delivery_failures_total",
 			Help: "Attempts to deliver a batch of usage events that failed.",
 		}),
-		spooled: prometheus.NewCounter(prometheus.CounterOpts{
+		spooled: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_meter_spooled_batches_total",
 			Help: "Batches of usage events written to the spool folder.",
 		}),
 	}
-	if r != nil {
-		r.MustRegister(m.events, m.dropped, m.batches, m.failures, m.spooled)
-	}
-	return m
 }

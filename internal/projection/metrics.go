@@ -1,6 +1,9 @@
 package projection
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // skipReason says why an event changed nothing: bounded, fit for a metric label.
 type skipReason string
@@ -19,21 +22,19 @@ type Metrics struct {
 
 // NewMetrics makes the metrics and registers them with r unless it is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
+	auto := promauto.With(r)
 	m := &Metrics{
-		mutations: prometheus.NewCounter(prometheus.CounterOpts{
+		mutations: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_projection_mutations_total",
 			Help: "Mutations made from published events and applied.",
 		}),
-		skipped: prometheus.NewCounterVec(prometheus.CounterOpts{
+		skipped: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_projection_skipped_total",
 			Help: "Events that a rule concerned but could not use, by what was wrong: data, key, refused.",
 		}, []string{"reason"}),
 	}
 	for _, reason := range []skipReason{skipData, skipKey, skipRefused} {
 		m.skipped.WithLabelValues(string(reason))
-	}
-	if r != nil {
-		r.MustRegister(m.mutations, m.skipped)
 	}
 	return m
 }

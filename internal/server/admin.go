@@ -7,6 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/admin"
+	"github.com/millrace/millrace/internal/audit"
+	"github.com/millrace/millrace/internal/store/embedded"
+	"github.com/millrace/millrace/internal/store/postgres"
+)
+
+var (
+	_ admin.Signatures = (*embedded.Store)(nil)
+	_ admin.Signatures = (*postgres.Store)(nil)
 )
 
 // adminFaces is the admin API, on the listener that serves it; both are nil when it is turned
@@ -16,22 +24,35 @@ func (s *Server) adminFaces(prom prometheus.Registerer) (public, private http.Ha
 	if c.Key == "" {
 		return nil, nil
 	}
-	face := admin.New(admin.Options{
+	o := admin.Options{
 		Apps:     s.directory,
 		Key:      c.Key,
 		Secret:   c.Secret.Reveal(),
 		Import:   importApps,
 		Rotated:  s.audit.KeyRotation,
+		Replayed: s.replayed,
 		ClientIP: s.proxies.clientIP,
 		Requests: rate(s.cfg.Limits.APIRequests),
 		MaxBody:  int64(s.cfg.HTTP.MaxBody),
 		Log:      s.log,
 		Metrics:  admin.NewMetrics(prom),
-	})
+	}
+	switch { // a request is heeded once by all nodes that share the apps, and over restarts
+	case s.postgres != nil:
+		o.Signatures = s.postgres
+	case s.store != nil:
+		o.Signatures = s.store
+	}
+	face := admin.New(o)
 	if c.Private {
 		return nil, face
 	}
 	return face, nil
+}
+
+// replayed tells the audit log of a request to the admin API that came again.
+func (s *Server) replayed(clientIP, method, path string) {
+	s.audit.SuspiciousPattern(audit.Source{ClientIP: clientIP, Path: path}, "replayed_request", method+" that was heeded already")
 }
 
 func isAdmin(path string) bool { return strings.HasPrefix(path, "/admin/") }

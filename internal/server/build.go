@@ -76,6 +76,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireDirectory(ctx, prom); err != nil {
 		return nil, err
 	}
+	s.watchStores(prom)
 	if err := s.wireWebhooks(ctx, prom); err != nil {
 		return nil, err
 	}
@@ -107,6 +108,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
 		StrictProtocol:  cfg.Handshake.StrictProtocol,
 		QuotaRetry:      cfg.Handshake.QuotaCloseCode == protocol.ErrAppQuotaRetry.Code,
+		Refusals:        refusals(cfg.WebSocket.SubscriptionRefusals),
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
 		Filters:         filters(&cfg.Filters),
 		Connects:        rate(cfg.Limits.Connects),
@@ -224,6 +226,18 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    int(s.cfg.HTTP.MaxHeader),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// refusals is how a setting of subscription_refusals reads to sessions.
+func refusals(setting string) pushersession.Refusals {
+	switch setting {
+	case "subscription_error":
+		return pushersession.RefusalsAreSubscriptionErrors
+	case "error":
+		return pushersession.RefusalsAreErrors
+	default:
+		return pushersession.RefusalsAreBoth
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // api sends a signed request about the test app to a server.
-func api(t *testing.T, s *server.Server, method, path, query, body string) (status int, answer string) {
+func api(t testing.TB, s *server.Server, method, path, query, body string) (status int, answer string) {
 	t.Helper()
 	signed, err := testkit.SignedQuery(method, path, query, body, time.Now())
 	if err != nil {
@@ -230,9 +230,13 @@ func TestATraceOfViewsTellsNoToken(t *testing.T) {
 		}
 	}
 	target := "/apps/" + testkit.AppID + "/connections/" + listed(t, s, "face=views") + "/trace"
-	if status, answer := api(t, s, http.MethodPost, target, "", `{"seconds":1}`); status != http.StatusOK {
-		t.Fatalf("%d %s", status, answer)
+	trace := func(seconds string) {
+		t.Helper()
+		if status, answer := api(t, s, http.MethodPost, target, "", `{"seconds":`+seconds+`}`); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
 	}
+	trace("600")
 	const secret = "c2VjcmV0-of-somebody"
 	if err := p.SendText(`{"type":"refresh_auth","token":"` + secret + `"}`); err != nil {
 		t.Fatal(err)
@@ -243,6 +247,10 @@ func TestATraceOfViewsTellsNoToken(t *testing.T) {
 	if err := p.SendText(`{"type":"subscribe","view":"Auction/state","key":"lot-9"}`); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := p.Next(patience); err != nil { // it is subscribed
+		t.Fatal(err)
+	}
+	trace("1")
 	if err := testkit.Eventually(t.Context(), func() error { // its time is over
 		if text := log.String(); !strings.Contains(text, `msg="trace ended" face=views`) {
 			return fmt.Errorf("no end of the trace in\n%s", text)

@@ -12,10 +12,6 @@ const handshakePatience = 2 * time.Second
 // exportPatience is how long the last traces and metrics may take.
 const exportPatience = 3 * time.Second
 
-// closesPerSecond is how fast connections are told to go at least, grace period
-// permitting: each comes back to a server that is starting or was not asked before.
-const closesPerSecond = 2000
-
 // turnAway makes readiness false and gives balancers the configured time to see it: until it
 // is over everything is served as before. A listener that fails ends the wait.
 func (s *Server) turnAway(failed <-chan error) error {
@@ -48,8 +44,7 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 
 	n := s.sessions.Len()
 	s.log.Info("draining", "connections", n, "grace_period", grace.String())
-	spread := min(grace/2, time.Duration(n)*time.Second/closesPerSecond)
-	s.sessions.Drain(ctx, spread)
+	s.sessions.Drain(ctx, grace/2)
 	s.awaitHandshakes(ctx)
 
 	s.endRequests(ctx, grace/4)

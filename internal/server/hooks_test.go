@@ -197,6 +197,23 @@ func (h *hooked) say(event, data, want string) {
 // enter subscribes to a channel, to a presence channel as the user.
 func (h *hooked) enter(channel string, user ...string) {
 	h.t.Helper()
+	h.say("pusher:subscribe", h.entrance(channel, user...), "subscription_succeeded")
+}
+
+// leaveAndReturn unsubscribes and subscribes in one write, so that no grace ends in between.
+func (h *hooked) leaveAndReturn(channel, user string) {
+	h.t.Helper()
+	both := testkit.AppendFrame(nil, testkit.Text, []byte(`{"event":"pusher:unsubscribe","data":{"channel":"`+channel+`"}}`))
+	both = testkit.AppendFrame(both, testkit.Text, []byte(`{"event":"pusher:subscribe","data":`+h.entrance(channel, user)+`}`))
+	if err := h.SendRaw(both); err != nil {
+		h.t.Fatal(err)
+	}
+	h.fence()
+}
+
+// entrance is the data of a signed subscribe.
+func (h *hooked) entrance(channel string, user ...string) string {
+	h.t.Helper()
 	data := map[string]string{"channel": channel}
 	if len(user) > 0 {
 		data["channel_data"] = `{"user_id":"` + user[0] + `"}`
@@ -206,7 +223,7 @@ func (h *hooked) enter(channel string, user ...string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.say("pusher:subscribe", string(text), "subscription_succeeded")
+	return string(text)
 }
 
 func (h *hooked) exit(channel string) {

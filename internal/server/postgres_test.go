@@ -17,7 +17,7 @@ func postgresConfig(url string) *config.Config {
 	c := registryConfig("")
 	c.Store.Driver = "memory"
 	c.Registry.Driver, c.Registry.URL = "postgres", config.Secret(url)
-	c.Registry.PollInterval, c.Registry.Timeout = config.Duration(time.Hour), config.Duration(time.Second)
+	c.Registry.PollInterval, c.Registry.Timeout = config.Duration(time.Hour), config.Duration(30*time.Second)
 	return c
 }
 
@@ -69,6 +69,25 @@ func (n *registryNode) eventually(method, path, body string, want int) {
 	}
 }
 
+// says waits until /up answers with a word, and with 200.
+func (n *registryNode) says(word string) {
+	n.t.Helper()
+	err := testkit.Eventually(n.t.Context(), func() error {
+		answer, err := http.Get("http://" + n.Addr().String() + "/up")
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if got := answer.Header.Get("X-Health-Check"); got != word || answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("/up says %d %s, want 200 %s", answer.StatusCode, got, word)
+		}
+		return nil
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 func TestNodesOnOneDatabaseServeTheSameAppsAlsoWhileItIsGone(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Open(t)
@@ -90,6 +109,7 @@ func TestNodesOnOneDatabaseServeTheSameAppsAlsoWhileItIsGone(t *testing.T) {
 	if err := cluster.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	a.says("DEGRADED")
 	a.admin("PATCH", "/admin/apps/shop", `{"max_connections":9}`, 503)
 	b.admin("DELETE", "/admin/apps/shop", "", 503)
 	b.delivers(open, "while-it-is-gone")
@@ -100,6 +120,7 @@ func TestNodesOnOneDatabaseServeTheSameAppsAlsoWhileItIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.eventually("PATCH", "/admin/apps/shop", `{"client_events":true}`, 200)
+	a.says("OK")
 	b.delivers(open, "when-it-is-back")
 	a.admin("DELETE", "/admin/apps/shop", "", 204)
 	if got := closeCode(t, open); got != 4003 {

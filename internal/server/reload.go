@@ -23,6 +23,9 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if problems := CheckFiles(cfg); len(problems) > 0 {
+		return &config.Error{Source: "configuration", Problems: problems}
+	}
 	pairs, err := s.loadPairs(cfg)
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)

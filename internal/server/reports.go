@@ -85,6 +85,9 @@ func (s *Server) runReports(ctx context.Context) error {
 	if s.audit != nil {
 		wg.Go(func() { errs[1] = s.audit.Run(ctx) }) // ends with ctx
 	}
+	for _, v := range s.vitals {
+		wg.Go(func() { v.run(ctx) }) // ends with ctx
+	}
 	wg.Wait()
 	<-ctx.Done()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportPatience)

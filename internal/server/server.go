@@ -73,6 +73,7 @@ type Server struct {
 	audit     *audit.Log           // nil: not written
 	tokens    *token.Metrics
 	mints     *limit.Windows[string] // requests for tokens
+	vitals    []*vital               // the stores
 
 	public       *http1.Server // clients and the HTTP API
 	operator     *http.Server  // metrics and profiles; nil when turned off

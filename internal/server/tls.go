@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
 // lookInterval is how often handshakes look at the files of a certificate at most.
@@ -161,6 +164,29 @@ func demandClients(t *tls.Config, file string) error {
 	}
 	t.ClientAuth = tls.RequireAndVerifyClientCert
 	return nil
+}
+
+// CheckFiles is the config.Check of the files of certificates, for whoever is about to use them.
+func CheckFiles(c *config.Config) []config.Problem {
+	var problems []config.Problem
+	report := func(path, file string, err error) {
+		if err != nil {
+			problems = append(problems, config.Problem{Path: path, Value: strconv.Quote(file), Message: err.Error()})
+		}
+	}
+	for _, l := range []struct{ at, certFile, keyFile string }{
+		{"http.", c.HTTP.TLSCertFile, c.HTTP.TLSKeyFile},
+		{"metrics.", c.Metrics.TLSCertFile, c.Metrics.TLSKeyFile},
+	} {
+		if l.certFile != "" && l.keyFile != "" {
+			_, err := loadKeyPair(l.certFile, l.keyFile)
+			report(l.at+"tls_cert_file", l.certFile, err)
+		}
+	}
+	if file := c.Metrics.ClientCAFile; file != "" {
+		report("metrics.client_ca_file", file, demandClients(new(tls.Config), file))
+	}
+	return problems
 }
 
 // wireTLS gives the listeners their certificates.

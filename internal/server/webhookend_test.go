@@ -67,13 +67,13 @@ func TestARestartIsNotNoticedWhereWebhooksAreNotVacatedAtShutdown(t *testing.T) 
 	r.expect(t, "both are joined", occupied("stays"), occupied("goes"))
 	stop()
 
-	c.Webhooks.StartGrace = config.Duration(3 * time.Second) // of the next process
-	s, _ = startServer(t, c)
+	c.Webhooks.StartGrace = config.Duration(6 * time.Second) // of the next process
 	began := time.Now()
+	s, _ = startServer(t, c)
 	b := connect(t, s)
 	b.enter("stays")
 	b.enter("new")
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Skipf("the machine took %s to come back", took)
 	}
 	r.expect(t, "who has not come back is gone", occupied("new"), vacated("goes"))
@@ -175,4 +175,22 @@ func TestReloadAddsChangesAndRemovesWebhooks(t *testing.T) {
 	if !strings.Contains(log.String(), "webhooks.max_requests") {
 		t.Errorf("[webhooks] is wired once, and the log does not say so:\n%s", log)
 	}
+}
+
+// Whoever was cut off because the app was disabled is told to be gone, as after any other end.
+func TestWebhooksOfADisabledAppTellTheEnd(t *testing.T) {
+	t.Parallel()
+	r := receiveHooks(t)
+	with := func(isEnabled bool) *config.Config {
+		c := withHooks(r.hook(ofChannels...))
+		c.Apps[0].Enabled = isEnabled
+		return c
+	}
+	s, _ := runServer(t, with(true))
+	connect(t, s).enter("prices")
+	r.expect(t, "somebody comes", occupied("prices"))
+	if err := s.Reload(t.Context(), with(false)); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(t, "nobody may stay", vacated("prices"))
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
-	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -85,15 +84,6 @@ func (s *Server) setWebhooks(appID string, list []app.Webhook) {
 	if len(list) > 0 {
 		s.channels.Announce(appID)
 	}
-}
-
-// health is how the parts do that may fail while the node serves. Webhooks that cannot be stored
-// wait; nobody else does.
-func (s *Server) health(context.Context) httpapi.Health {
-	if !s.webhooks.IsStoring() {
-		return httpapi.HealthDegraded
-	}
-	return httpapi.HealthOK
 }
 
 // webhooks are those of an app as package webhook takes them.

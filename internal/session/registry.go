@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -44,7 +43,8 @@ type Registry struct {
 	node   limit.Quota
 	sample limit.Sampler
 
-	cleanup cleanup
+	cleanup  cleanup
+	restarts restarts
 
 	mu     sync.Mutex
 	quotas map[string]*limit.Quota // by app id; guarded by mu
@@ -149,51 +149,6 @@ func (r *Registry) remove(l *Link) {
 	r.unlinkLocked(l)
 	l.session = nil
 	r.size--
-}
-
-// Drain tells every connection to reconnect elsewhere (pusher-protocol 7.9) and returns
-// when all effects of their leaving have happened, or when ctx ends. The closing is spread
-// over the given time in random order, so that they do not all come back at the same
-// moment. New connections must be refused before it is called.
-func (r *Registry) Drain(ctx context.Context, spread time.Duration) {
-	defer r.stop()
-	const step = 20 * time.Millisecond
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-
-	all := r.All()
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	share := len(all)/max(int(spread/step), 1) + 1
-	for len(all) > 0 {
-		n := min(share, len(all))
-		for _, s := range all[:n] {
-			s.Restart()
-		}
-		clear(all[:n])
-		if all = all[n:]; len(all) == 0 {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-	// Those admitted while the draining began are closed as they show up.
-	for {
-		left := r.All()
-		if len(left) == 0 {
-			return
-		}
-		for _, s := range left {
-			s.Restart()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // Now is the present time.

@@ -11,8 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// patience bounds every wait. Only a failing test waits so long.
-const patience = 20 * time.Second
+const patience = testkit.Patience
 
 var errGone = errors.New("the connection has ended")
 

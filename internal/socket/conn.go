@@ -160,7 +160,7 @@ func (c *Conn) setTimerLocked(d time.Duration) {
 		return
 	}
 	// The present tick has begun already: one more makes it never early.
-	c.wheel.set(c, c.eng.now.Load()+uint32((d+tick-1)/tick)+1)
+	c.wheel.set(c, c.eng.present()+uint32((d+tick-1)/tick)+1)
 }
 
 // IdleFor is the time since anything at all was received, within 100 ms.

@@ -13,8 +13,9 @@
 //
 // # Goroutines
 //
-// Engine.Run owns them all: the pollers, the ticker of the timer wheels, and the workers
-// that connections borrow for a turn. A turn is the right to call a connection's handler
+// Engine.Run owns them all: the pollers, the reapers that see to the ends of connections one
+// after the other, the ticker of the timer wheels, and the workers that connections borrow for
+// a turn. A turn is the right to call a connection's handler
 // and to touch its read state; at most one goroutine has it, so messages of one connection
 // never overtake each other, and a handler that blocks holds up nobody else.
 //

@@ -23,8 +23,13 @@ const (
 	inlineBuffer = 128 << 10
 )
 
-// maxParkedWorkers bounds the goroutines kept for the next turns, per processor.
-const maxParkedWorkers = 4
+const (
+	// maxParkedWorkers bounds the goroutines kept for the next turns, per processor.
+	maxParkedWorkers = 4
+	// maxUnbegun is how many goroutines may wait for a processor before no more events are
+	// handed out: those of a crowd wait in the kernel instead.
+	maxUnbegun = 64
+)
 
 // ErrStopped is returned when a connection is opened on an engine that has ended.
 var ErrStopped = errors.New("socket: engine has stopped")
@@ -48,11 +53,13 @@ type Engine struct {
 	started time.Time
 	wheels  []*wheel
 	pollers []*poller // empty where there is no epoll
+	reapers []*reaper // one per wheel; empty where handlers run on the poller
 	work    chan *Conn
 
 	now     atomic.Uint32 // ticks since started, at least 1
 	next    atomic.Uint32 // wheel for the next connection
 	parked  atomic.Int32  // workers waiting for a turn
+	unbegun atomic.Int32  // workers that were started and have not run yet
 	workers sync.WaitGroup
 
 	traces traces
@@ -81,6 +88,9 @@ func New(o Options) (*Engine, error) {
 	e.now.Store(1)
 	for range o.Pollers {
 		e.wheels = append(e.wheels, newWheel())
+		if !o.Inline {
+			e.reapers = append(e.reapers, newReaper(e))
+		}
 	}
 	return e, e.openPollers(o.Pollers)
 }
@@ -92,6 +102,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	stop := make(chan struct{}) // closed when every connection has ended
 	for _, p := range e.pollers {
 		wg.Go(p.run) // ends with p.stop
+	}
+	for _, r := range e.reapers {
+		wg.Go(func() { r.run(stop) })
 	}
 	wg.Go(func() { e.turnWheels(stop) })
 
@@ -152,6 +165,10 @@ func (e *Engine) hasStopped() bool {
 	return e.stopped
 }
 
+// present is the tick that it is now. The clock that is read for each message may be behind it,
+// while the wheels turn or the machine has other things to do.
+func (e *Engine) present() uint32 { return uint32(time.Since(e.started)/tick) + 1 }
+
 // turnWheels advances the clock and the wheels until stop is closed.
 func (e *Engine) turnWheels(stop <-chan struct{}) {
 	t := time.NewTicker(tick)
@@ -163,39 +180,63 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 			return
 		case <-t.C:
 		}
-		now := uint32(time.Since(e.started)/tick) + 1
+		now := e.present()
 		e.now.Store(now)
 		for _, w := range e.wheels {
 			due = w.advance(now, due[:0])
 			for i, c := range due {
 				c.post(eventTimer)
 				due[i] = nil
+				e.giveWay()
 			}
 		}
-		for _, p := range e.pollers {
-			p.relieve()
+		for _, r := range e.reapers {
+			r.relieve()
 		}
 		e.traces.tick()
 	}
 }
 
-// dispatch gives c, whose turn has just been taken, to a worker.
+// dispatch gives c, whose turn has just been taken, to a worker, or to a reaper.
 func (e *Engine) dispatch(c *Conn) {
+	if c.isEnding() {
+		c.reaper().put(c)
+		return
+	}
 	select {
 	case e.work <- c:
 	default:
 		e.workers.Add(1)
+		e.unbegun.Add(1)
 		go e.worker(c) // ends when enough workers are parked, or with e.work
 	}
+}
+
+// giveWay lets workers begin while there are many that have not. Whoever hands out events
+// that come in crowds calls it, with no lock held. Those that block have begun.
+func (e *Engine) giveWay() {
+	for e.unbegun.Load() > maxUnbegun {
+		runtime.Gosched()
+	}
+}
+
+// lend gives c, whose turn is taken, a goroutine for the whole of it, even if it blocks at its end.
+func (e *Engine) lend(c *Conn) {
+	e.workers.Go(func() { // ends with the turn
+		buf := bufpool.Get(readBuffer)
+		defer buf.Release()
+		c.turn(buf.B[:cap(buf.B)])
+	})
 }
 
 // worker does turns until there are enough parked workers without it.
 func (e *Engine) worker(c *Conn) {
 	defer e.workers.Done()
+	e.unbegun.Add(-1)
 	limit := int32(maxParkedWorkers * runtime.GOMAXPROCS(0))
 	for ok := true; ok; {
 		buf := bufpool.Get(readBuffer)
-		c.turn(buf.B[:cap(buf.B)])
+		c.work(buf.B[:cap(buf.B)])
 		buf.Release()
 		if e.parked.Add(1) > limit {
 			e.parked.Add(-1)

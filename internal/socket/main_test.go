@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait for something that must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // recorder is a Handler that tells a test what it sees. Each hook may be nil.
 type recorder struct {
@@ -154,17 +154,19 @@ func (s *server) dialRaw(t testing.TB, behind string) *peer {
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) // a test's own certificate
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(3 * patience))
+	p := &peer{t: t, nc: nc, r: bufio.NewReaderSize(nc, 64<<10)}
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	_, err = io.WriteString(nc, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"+behind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &peer{t: t, nc: nc, r: bufio.NewReaderSize(nc, 64<<10)}
+	return p
 }
 
 func (p *peer) write(b []byte) {
 	p.t.Helper()
+	_ = p.nc.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := p.nc.Write(b); err != nil {
 		p.t.Fatalf("write: %v", err)
 	}
@@ -178,6 +180,7 @@ func masked(op websocket.Opcode, payload string) []byte {
 
 // read reads one frame; an error is the end of the connection.
 func (p *peer) read() (websocket.Opcode, string, error) {
+	_ = p.nc.SetReadDeadline(time.Now().Add(patience))
 	head, err := p.r.Peek(2)
 	if err != nil {
 		return 0, "", err

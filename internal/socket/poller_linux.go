@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/websocket"
 )
 
 const (
@@ -29,7 +29,6 @@ type poller struct {
 	raw     syscall.RawConn
 	epfd    int
 	stopped atomic.Bool
-	reaper  *reaper
 
 	// table maps descriptors to connections, in pieces that are made when first needed. An
 	// event for a descriptor that was closed and given to another connection only makes
@@ -46,7 +45,7 @@ func (e *Engine) openPollers(n int) error {
 		if err := unix.SetNonblock(epfd, true); err != nil {
 			return fmt.Errorf("socket: epoll descriptor: %w", err)
 		}
-		p := &poller{eng: e, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll"), reaper: newReaper()}
+		p := &poller{eng: e, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll")}
 		if p.raw, err = p.file.SyscallConn(); err != nil {
 			return fmt.Errorf("socket: epoll descriptor: %w", err)
 		}
@@ -64,13 +63,6 @@ func (p *poller) stop() {
 // run hands out turns until stop.
 func (p *poller) run() {
 	defer func() { _ = p.file.Close() }()
-	var reaping sync.WaitGroup
-	end := make(chan struct{})
-	if !p.eng.inline {
-		reaping.Go(func() { p.reaper.run(end) }) // ends with end
-	}
-	defer reaping.Wait()
-	defer close(end)
 	events := make([]unix.EpollEvent, pollBatch)
 	var buf []byte
 	if p.eng.inline {
@@ -114,9 +106,10 @@ func (p *poller) ready(ev *unix.EpollEvent, buf []byte) {
 	case buf != nil:
 		c.turn(buf)
 	case events&eventEnd != 0:
-		p.reaper.put(c)
+		c.reaper().put(c)
 	default:
 		p.eng.dispatch(c)
+		p.eng.giveWay()
 	}
 }
 
@@ -249,6 +242,20 @@ func (c *Conn) read(buf []byte, toEnd bool) {
 			return
 		}
 	}
+}
+
+// finalBit is the one of a frame that no other continues.
+const finalBit = 0x80
+
+// peekEnd reports whether the end, or a close frame, is the next thing to be read. The turn is
+// held.
+func (c *Conn) peekEnd() bool {
+	var b [1]byte
+	n, _, err := unix.Recvfrom(int(c.fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil {
+		return err != unix.EAGAIN && err != unix.EINTR
+	}
+	return n == 0 || c.partial == nil && b[0] == finalBit|byte(websocket.OpClose)
 }
 
 // peerLocked is the address that the descriptor is connected to.

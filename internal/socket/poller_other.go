@@ -15,7 +15,6 @@ func (e *Engine) openPollers(int) error { return nil }
 
 func (*poller) run()                 {}
 func (*poller) stop()                {}
-func (*poller) relieve()             {}
 func (*poller) each(func(*Conn))     {}
 func (*poller) register(*Conn) error { return errors.ErrUnsupported }
 
@@ -26,6 +25,8 @@ func (c *Conn) armWriteLocked() {}
 func (c *Conn) writeSocket([]byte) (int, bool) { return 0, false }
 
 func (c *Conn) read([]byte, bool) {}
+
+func (c *Conn) peekEnd() bool { return false }
 
 func (c *Conn) peerLocked() netip.Addr { return netip.Addr{} }
 

@@ -15,9 +15,10 @@ const writeTimeout = 10 * time.Second
 // where there is no epoll. One goroutine reads for as long as the connection lives; a
 // second one is borrowed while something waits to be written.
 type stream struct {
-	nc   net.Conn
-	turn sync.Mutex // serialises the reader with turns that timers and closing take
-	one  [1]byte    // the byte an idle connection waits for; owned by the reader
+	nc     net.Conn
+	reaper *reaper    // of its connection; nil where there are none
+	turn   sync.Mutex // serialises the reader with turns that timers and closing take
+	one    [1]byte    // the byte an idle connection waits for; owned by the reader
 
 	// Guarded by Conn.mu.
 	isWriting bool
@@ -52,6 +53,15 @@ func (s *stream) read(c *Conn) {
 		}
 	}
 	c.cut(ReasonLost)
+}
+
+// isBusy reports whether the reader handles what came, and may be in a handler that blocks.
+func (s *stream) isBusy() bool {
+	if !s.turn.TryLock() {
+		return true
+	}
+	s.turn.Unlock()
+	return false
 }
 
 // wakeLocked borrows a writer unless there is one.

@@ -55,7 +55,7 @@ func (c *Conn) Trace(t Tracer, d time.Duration) error {
 	var before trace
 	var err error
 	if d > 0 {
-		before, err = c.eng.traces.put(c, trace{t, c.eng.now.Load() + uint32((d+tick-1)/tick) + 1, new(sync.Mutex)})
+		before, err = c.eng.traces.put(c, trace{t, c.eng.present() + uint32((d+tick-1)/tick) + 1, new(sync.Mutex)})
 		c.isTraced = err == nil
 	} else {
 		before, c.isTraced = c.eng.traces.take(c), false

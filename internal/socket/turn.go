@@ -17,7 +17,7 @@ const (
 	turnTaken
 )
 
-// post adds an event and gives the connection a turn if nobody has it.
+// post adds an event and gives the connection a turn if nobody has it. It does not wait.
 func (c *Conn) post(event uint32) {
 	if c.raise(event) {
 		c.eng.dispatch(c)
@@ -36,13 +36,27 @@ func (c *Conn) raise(event uint32) (taken bool) {
 
 // turn handles events until none is left. buf is the borrowed read buffer.
 func (c *Conn) turn(buf []byte) {
+	for !c.step(buf) {
+	}
+}
+
+// work is turn until the end is what is left: that goes to the reaper.
+func (c *Conn) work(buf []byte) {
 	for {
-		e := c.events.Swap(turnTaken)
-		c.handle(e, buf)
-		if c.events.CompareAndSwap(turnTaken, 0) {
+		if c.isEnding() {
+			c.reaper().put(c)
+			return
+		}
+		if c.step(buf) {
 			return
 		}
 	}
+}
+
+// step handles the events that are there, and gives the turn back unless there are more.
+func (c *Conn) step(buf []byte) (isDone bool) {
+	c.handle(c.events.Swap(turnTaken), buf)
+	return c.events.CompareAndSwap(turnTaken, 0)
 }
 
 func (c *Conn) handle(e uint32, buf []byte) {

@@ -58,8 +58,9 @@ func (e *Engine) newConn(ep *Endpoint, nc net.Conn) *Conn {
 	c := &Conn{eng: e, ep: ep}
 	_ = nc.SetDeadline(time.Time{}) // net/http may have set one
 	if err := e.adopt(c, nc); err != nil {
-		c.stream = &stream{nc: nc}
-		c.wheel = e.wheels[int(e.next.Add(1))%len(e.wheels)]
+		n := int(e.next.Add(1))
+		c.stream = &stream{nc: nc, reaper: e.reaperOf(n)}
+		c.wheel = e.wheels[n%len(e.wheels)]
 	}
 	c.opened = e.now.Load()
 	c.lastRead.Store(c.opened)

@@ -1,6 +1,9 @@
 package token
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Metrics of keys and tokens.
 type Metrics struct {
@@ -20,26 +23,23 @@ const (
 
 // NewMetrics makes the metrics of package token and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		fetches: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_token_key_set_fetches_total",
 			Help: "Fetches of a key set by URL, by outcome.",
 		}, []string{"outcome"}),
-		minted: prometheus.NewCounterVec(prometheus.CounterOpts{
+		minted: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_token_minted_total",
 			Help: "Session tokens minted, by class.",
 		}, []string{"class"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		refused: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_token_mint_refused_total",
 			Help: "Requests for a session token that were refused, by code.",
 		}, []string{"code"}),
-		revoked: prometheus.NewCounter(prometheus.CounterOpts{
+		revoked: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_token_revoked_total",
 			Help: "Session tokens revoked.",
 		}),
 	}
-	if r != nil {
-		r.MustRegister(m.fetches, m.minted, m.refused, m.revoked)
-	}
-	return m
 }

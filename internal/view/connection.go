@@ -1,16 +1,12 @@
 package view
 
 import (
-	"iter"
-	"maps"
 	"slices"
 
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
-
-// fewSubscriptions are searched one by one; more are kept in a map.
-const fewSubscriptions = 16
 
 // Replier sends to one connection and never blocks. What it is given belongs to others and is
 // read during the call only.
@@ -32,11 +28,10 @@ type Connection struct {
 	app        string
 	subscriber *hub.Subscriber
 	replier    Replier
-	few        []*subscription                  // all, unless many is set
-	many       map[subscriptionID]*subscription // all
-	turn       int                              // of few: where the next Resume begins
-	ended      []usage                          // of subscriptions that are gone, not yet told
-	isLost     bool                             // CloseSlow was called
+	subs       keyed.Set[subscriptionID, *subscription]
+	turn       int     // of subs: where the next Resume begins
+	ended      []usage // of subscriptions that are gone, not yet told
+	isLost     bool    // CloseSlow was called
 }
 
 // usage is what was sent live of one view.
@@ -52,20 +47,15 @@ func (c *Connection) Init(app string, s *hub.Subscriber, r Replier) {
 }
 
 // Subscriptions is the number of subscriptions of c.
-func (c *Connection) Subscriptions() int {
-	if c.many != nil {
-		return len(c.many)
-	}
-	return len(c.few)
-}
+func (c *Connection) Subscriptions() int { return c.subs.Len() }
 
 // Has reports whether c is subscribed to a view with exactly this key, or without one.
-func (c *Connection) Has(view string, key *string) bool { return c.find(newID(view, key)) != nil }
+func (c *Connection) Has(view string, key *string) bool { return c.subs.Get(newID(view, key)) != nil }
 
 // Usage calls fn with what was sent live of each view since the last call. After Leave it
 // tells the rest.
 func (c *Connection) Usage(fn func(view string, frames, bytes int)) {
-	for s := range c.all() {
+	for s := range c.subs.All() {
 		c.countUsage(s)
 	}
 	for _, u := range c.ended {
@@ -102,49 +92,5 @@ func newID(view string, key *string) subscriptionID {
 	return subscriptionID{view, *key, true}
 }
 
-func (c *Connection) find(id subscriptionID) *subscription {
-	if c.many != nil {
-		return c.many[id]
-	}
-	for _, s := range c.few {
-		if s.id == id {
-			return s
-		}
-	}
-	return nil
-}
-
-func (c *Connection) add(s *subscription) {
-	if c.many == nil && len(c.few) < fewSubscriptions {
-		c.few = append(c.few, s)
-		return
-	}
-	if c.many == nil {
-		c.many = make(map[subscriptionID]*subscription, 2*fewSubscriptions)
-		for _, s := range c.few {
-			c.many[s.id] = s
-		}
-		c.few = nil
-	}
-	c.many[s.id] = s
-}
-
-func (c *Connection) remove(s *subscription) {
-	if c.many != nil {
-		delete(c.many, s.id)
-		if len(c.many) == 0 {
-			c.many = nil
-		}
-		return
-	}
-	if i := slices.Index(c.few, s); i >= 0 {
-		c.few = slices.Delete(c.few, i, i+1)
-	}
-}
-
-func (c *Connection) all() iter.Seq[*subscription] {
-	if c.many != nil {
-		return maps.Values(c.many)
-	}
-	return slices.Values(c.few)
-}
+// Key is what tells s from the others of its connection.
+func (s *subscription) Key() subscriptionID { return s.id }

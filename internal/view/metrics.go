@@ -1,6 +1,9 @@
 package view
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Metrics of one engine.
 type Metrics struct {
@@ -19,55 +22,51 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package view and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		subscriptions: prometheus.NewGauge(prometheus.GaugeOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		subscriptions: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_view_subscriptions",
 			Help: "Subscriptions of connections to views now.",
 		}),
-		feeds: prometheus.NewGauge(prometheus.GaugeOpts{
+		feeds: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_view_feeds",
 			Help: "Distinct parts of views, such as one window, that at least one connection on this node watches now.",
 		}),
-		windows: prometheus.NewGauge(prometheus.GaugeOpts{
+		windows: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_view_windows",
 			Help: "Distinct windows of derived views that are watched now.",
 		}),
-		definitions: prometheus.NewGauge(prometheus.GaugeOpts{
+		definitions: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_view_definitions",
 			Help: "Derived views that are defined now.",
 		}),
-		frames: prometheus.NewCounter(prometheus.CounterOpts{
+		frames: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_publications_total",
 			Help: "Changes published to watched parts of views, each counted once however many watch.",
 		}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{
+		failures: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_bus_failures_total",
 			Help: "Changes and subscriptions that the bus did not take.",
 		}),
-		rows: prometheus.NewCounter(prometheus.CounterOpts{
+		rows: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_snapshot_rows_total",
 			Help: "Rows sent in snapshots.",
 		}),
-		caughtUp: prometheus.NewCounter(prometheus.CounterOpts{
+		caughtUp: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_catch_up_frames_total",
 			Help: "Entities and deletions sent to single subscriptions to bring them up to date.",
 		}),
-		resyncs: prometheus.NewCounter(prometheus.CounterOpts{
+		resyncs: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_resyncs_total",
 			Help: "Times that a subscription of a slow connection was brought up to date by full entities.",
 		}),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
+		lost: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_slow_consumers_total",
 			Help: "Connections closed because what a subscription of theirs had missed was no longer known.",
 		}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
+		refused: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_snapshots_refused_total",
 			Help: "Subscriptions refused because their snapshot had too many rows.",
 		}),
 	}
-	if r != nil {
-		r.MustRegister(m.subscriptions, m.feeds, m.windows, m.definitions, m.frames, m.failures,
-			m.rows, m.caughtUp, m.resyncs, m.lost, m.refused)
-	}
-	return m
 }

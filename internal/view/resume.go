@@ -8,17 +8,8 @@ import (
 // connection takes it. It is called whenever the connection has said that it is congested and
 // no longer is.
 func (e *Engine) Resume(c *Connection) {
-	if c.many != nil {
-		for s := range c.all() { // in a different order each time
-			if !e.resume(c, s) {
-				return
-			}
-		}
-		return
-	}
-	for i := range c.few {
-		turn := (c.turn + i) % len(c.few)
-		if !e.resume(c, c.few[turn]) {
+	for turn, s := range c.subs.Turns(c.turn) {
+		if !e.resume(c, s) {
 			c.turn = turn + 1 // so that none waits for ever behind a long one
 			return
 		}

@@ -117,7 +117,7 @@ func (n *node) sortLocked() (path []string, isDescending bool) {
 
 // start replaces what c has under the same id by s, if that is another.
 func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, l Limits, m *protocol.ViewMessage) *protocol.Issue {
-	old := c.find(s.id)
+	old := c.subs.Get(s.id)
 	if old != nil && isSame(&old.request, r) {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 	if old != nil {
 		e.end(c, old)
 	}
-	c.add(s)
+	c.subs.Add(s)
 	e.advance(c, s)
 	return nil
 }
@@ -164,7 +164,7 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 		return issue
 	}
 	s.stream = st
-	c.add(s)
+	c.subs.Add(s)
 	e.advance(c, s)
 	return nil
 }
@@ -217,7 +217,7 @@ func (e *Engine) forgetLocked(s *subscription) {
 func (e *Engine) end(c *Connection, s *subscription) {
 	s.Close()
 	c.countUsage(s)
-	c.remove(s)
+	c.subs.Remove(s)
 	s.stream = nil
 	t := s.lock()
 	defer t.Unlock()
@@ -230,7 +230,7 @@ func (e *Engine) end(c *Connection, s *subscription) {
 
 // Unsubscribe reports whether there was something to end (live-views 3.6).
 func (e *Engine) Unsubscribe(c *Connection, view string, key *string) bool {
-	s := c.find(newID(view, key))
+	s := c.subs.Get(newID(view, key))
 	if s == nil {
 		return false
 	}
@@ -241,7 +241,7 @@ func (e *Engine) Unsubscribe(c *Connection, view string, key *string) bool {
 // Leave ends all subscriptions of c. Idempotent.
 func (e *Engine) Leave(c *Connection) {
 	for c.Subscriptions() > 0 {
-		for s := range c.all() {
+		for s := range c.subs.All() {
 			e.end(c, s)
 			break
 		}

@@ -44,8 +44,8 @@ func (e *Engine) Dead(ctx context.Context, app string, after uint64, limit int) 
 
 // Replay puts dead letters behind what waits for their endpoints, the oldest first, and
 // returns how many. They are sent with the body and the delivery id that they had. Letters for
-// which there is no endpoint or no room stay: ErrNoEndpoint, ErrBacklog; the others are replayed
-// nevertheless.
+// which there is no endpoint or no room stay, and so do the later ones of the same endpoint:
+// ErrNoEndpoint, ErrBacklog; those of others are replayed nevertheless.
 func (e *Engine) Replay(ctx context.Context, app string, s Selection) (int, error) {
 	return e.treat(ctx, app, s, false)
 }
@@ -60,7 +60,8 @@ type replay struct {
 	app       string
 	letters   []Letter
 	isDiscard bool
-	answer    chan answer // one slot
+	full      map[string]bool // endpoints without room for one of their letters; of the writer until it answers
+	answer    chan answer     // one slot
 
 	// Of the writer.
 	count int
@@ -79,6 +80,7 @@ func (e *Engine) treat(ctx context.Context, app string, s Selection, isDiscard b
 		return 0, ErrNothingSelected
 	}
 	const page = 64
+	full := map[string]bool{}
 	last := e.lastNumber.Load() // greater ones are perhaps those replayed here, which have failed again
 	for after := uint64(0); ; {
 		letters, failed := e.Dead(ctx, app, after, page)
@@ -95,7 +97,7 @@ func (e *Engine) treat(ctx context.Context, app string, s Selection, isDiscard b
 		if len(letters) == 0 {
 			continue
 		}
-		done, failed := e.ask(ctx, &replay{app: app, letters: letters, isDiscard: isDiscard, answer: make(chan answer, 1)})
+		done, failed := e.ask(ctx, &replay{app: app, letters: letters, isDiscard: isDiscard, full: full, answer: make(chan answer, 1)})
 		count += done
 		err = cmp.Or(err, failed)
 		if errors.Is(failed, ErrClosed) || ctx.Err() != nil {

@@ -110,6 +110,40 @@ func TestReplayAndDiscard(t *testing.T) {
 	})
 }
 
+// A letter that finds no room is not overtaken by a smaller one that would.
+func TestReplayedLettersKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	withStores(t, func(t *testing.T, r *receiver, o webhook.Options) {
+		o.MaxPending = 1970
+		p := unbatched(hook("hook"))
+		p.Retry.MaxAttempts = 1
+		n := start(t, o, p)
+		r.answers(func(request, int) int { return 500 })
+		for _, size := range []int{1900, 10, 1900, 10} {
+			n.CacheMiss("app", "cache-"+strings.Repeat("x", size))
+			after(time.Second)
+		}
+		p.Retry.MaxAttempts = 0
+		if err := n.SetEndpoints("app", []webhook.Endpoint{p}); err != nil {
+			t.Fatal(err)
+		}
+		n.CacheMiss("app", "cache-waits")
+		after(time.Second)
+		before := deadOf(t, n)
+		if got, err := n.Replay(t.Context(), "app", webhook.Selection{All: true}); got != 0 || !errors.Is(err, webhook.ErrBacklog) {
+			t.Errorf("got %d, %v, want none before the first", got, err)
+		}
+		if diff := cmp.Diff(before, deadOf(t, n)); diff != "" {
+			t.Errorf("letters (-before +after):\n%s", diff)
+		}
+		r.answers(nil)
+		after(time.Minute)
+		if got, err := n.Replay(t.Context(), "app", webhook.Selection{All: true}); got != 1 || !errors.Is(err, webhook.ErrBacklog) {
+			t.Errorf("once nothing waits: got %d, %v, want the first", got, err)
+		}
+	})
+}
+
 func TestReplayedLettersMayDieAgain(t *testing.T) {
 	t.Parallel()
 	withStores(t, func(t *testing.T, r *receiver, o webhook.Options) {

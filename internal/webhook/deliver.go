@@ -109,7 +109,7 @@ func (q *queue) attempt(ctx context.Context, b *batch) {
 	switch {
 	case failure == nil:
 		q.succeedLocked(b, now)
-	case ctx.Err() != nil || q.isRetired: // stopping is no failure
+	case ctx.Err() != nil || q.isRetired || q.settings.url != s.url: // stopping is no failure, nor is that of another URL
 		q.mu.Unlock()
 		return
 	default:

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,7 +49,7 @@ func TestReceiverOfAllSorts(t *testing.T) {
 			defer server.Close()
 			defer close(r.release)
 			p := network("hook", server.URL)
-			p.Batching.Size, p.RequestTimeout = 10, 100*time.Millisecond
+			p.Batching.Size, p.RequestTimeout = 10, 500*time.Millisecond
 			n := start(t, webhook.Options{}, p)
 			for i := range 200 {
 				n.CacheMiss("app", fmt.Sprintf("cache-%d", i))
@@ -309,4 +311,73 @@ func TestNilEngineTakesEverything(t *testing.T) {
 	if users, seq := e.Online("app"); e.Wants("app", webhook.KindCacheMiss) || len(users) > 0 || seq > 0 || e.Status("app") != nil || e.Shutdown(t.Context()) != nil {
 		t.Error("it does something")
 	}
+}
+
+// What was tried at the old URL when the new one was set says nothing about the new one.
+func TestAFailureOfTheOldURLIsNotThatOfTheNew(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, r *receiver, o webhook.Options) {
+		stuck := newReceiver(t)
+		stuck.answers(func(request, int) int { return 0 })
+		o.Transport = transport{"hook": r, "stuck": stuck}
+		p := hook("hook")
+		p.Retry.MaxElapsed = 15 * time.Second
+		old := p
+		old.URL = "http://stuck/"
+		n := start(t, o, old)
+		n.CacheMiss("app", "cache-x")
+		after(14 * time.Second) // within the second attempt
+		if err := n.SetEndpoints("app", []webhook.Endpoint{p}); err != nil {
+			t.Fatal(err)
+		}
+		after(10 * time.Second)
+		r.expect(t, "once the old one has failed", "cache_miss cache-x")
+		if letters := deadOf(t, n); len(letters) > 0 {
+			t.Errorf("got letters %+v", letters)
+		}
+	})
+}
+
+// leftover is a store in which so many batches were left.
+type leftover struct {
+	webhook.Store
+	batches int
+}
+
+func (s leftover) LoadWebhooks(_ context.Context, l webhook.Loader) error {
+	for i := range s.batches {
+		err := l.Part(webhook.Part{
+			Batch: uint64(i + 1), App: "app", Endpoint: "hook", Delivery: strconv.Itoa(i), Time: 1, Count: 1,
+			Events: fmt.Appendf(nil, `{"name":"cache_miss","channel":"cache-%d"}`, i),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (leftover) CommitWebhooks(context.Context, *webhook.Commit) error { return nil }
+
+// What a former process has left goes before what is told while the endpoints are being set, as
+// they are of an app that is found late.
+func TestWhatWasLeftGoesFirst(t *testing.T) {
+	t.Parallel()
+	const left = 3000
+	r := newReceiver(t)
+	n := startWith(t, webhook.Options{Store: leftover{batches: left}, Transport: transport{"hook": r}}, nil)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		for !n.Wants("app", webhook.KindCacheMiss) {
+			runtime.Gosched()
+		}
+		n.CacheMiss("app", fmt.Sprintf("cache-%d", left))
+	}()
+	if err := n.SetEndpoints("app", []webhook.Endpoint{unbatched(hook("hook"))}); err != nil {
+		t.Fatal(err)
+	}
+	<-told
+	waitFor(t, "all is delivered", func() bool { return r.count() > left })
+	expectInOrder(t, r, left+1)
 }

@@ -1,6 +1,9 @@
 package webhook
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Metrics of one engine.
 type Metrics struct {
@@ -23,74 +26,70 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of package webhook and registers them unless r is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		events: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_webhook_events_total",
 			Help: "Events taken for webhooks, by kind.",
 		}, []string{"kind"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+		dropped: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_webhook_dropped_events_total",
 			Help: "Events lost because they came faster than they could be stored, by kind.",
 		}, []string{"kind"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
+		refused: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_webhook_untracked_subjects_total",
 			Help: "Channels, members and users of which no webhook tells because too many are tracked.",
 		}),
-		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+		commits: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_webhook_commit_seconds",
 			Help:    "Time until a group of events was stored.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
 		}),
-		storeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+		storeFailures: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_webhook_store_failures_total",
 			Help: "Attempts to store events that failed; they are repeated, and nothing is sent meanwhile.",
 		}),
-		pending: prometheus.NewGauge(prometheus.GaugeOpts{
+		pending: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_webhook_pending_events",
 			Help: "Events that wait to be delivered, once for each endpoint.",
 		}),
-		sent: prometheus.NewCounter(prometheus.CounterOpts{
+		sent: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_webhook_sent_events_total",
 			Help: "Events that an endpoint has taken.",
 		}),
-		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+		failed: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_webhook_failed_requests_total",
 			Help: "Requests that were no success, by reason: timeout, network, status_3xx, status_4xx, status_5xx, status_other or app.",
 		}, []string{"reason"}),
-		retries: prometheus.NewCounter(prometheus.CounterOpts{
+		retries: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_webhook_retries_total",
 			Help: "Requests that repeat one that failed.",
 		}),
-		requests: prometheus.NewHistogram(prometheus.HistogramOpts{
+		requests: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_webhook_request_seconds",
 			Help:    "Duration of requests, failed ones too.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
 		}),
-		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
+		delay: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_webhook_delay_seconds",
 			Help:    "Time from the oldest event of a batch to its delivery.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 17),
 		}),
-		broken: prometheus.NewGauge(prometheus.GaugeOpts{
+		broken: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_webhook_open_breakers",
 			Help: "Endpoints that fail again and again now.",
 		}),
-		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
+		dead: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_webhook_dead_events_total",
 			Help: "Events that became dead letters, by reason: max_elapsed, max_attempts, no_retry, expired, overflow or removed.",
 		}, []string{"reason"}),
-		letters: prometheus.NewGauge(prometheus.GaugeOpts{
+		letters: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_webhook_dead_letters",
 			Help: "Dead letters now; each is one batch of events.",
 		}),
-		evicted: prometheus.NewCounter(prometheus.CounterOpts{
+		evicted: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_webhook_evicted_letters_total",
 			Help: "Dead letters removed because they were too many, too large or too old.",
 		}),
 	}
-	if r != nil {
-		r.MustRegister(m.events, m.dropped, m.refused, m.commits, m.storeFailures, m.pending, m.sent, m.failed,
-			m.retries, m.requests, m.delay, m.broken, m.dead, m.letters, m.evicted)
-	}
-	return m
 }

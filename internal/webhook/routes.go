@@ -67,7 +67,8 @@ func (e *Engine) Wants(app string, k Kind) bool {
 //
 // Channels, members and users that are there already when the first endpoint asks for their
 // kind are not known, and their going is not told, until they are told again: telling the
-// engine of somebody who is there has no other effect.
+// engine of somebody who is there has no other effect. What another endpoint was told of already
+// is not told to one that is added.
 func (e *Engine) SetEndpoints(app string, endpoints []Endpoint) error {
 	if err := check(endpoints); err != nil {
 		return err
@@ -97,12 +98,12 @@ func (e *Engine) SetEndpoints(app string, endpoints []Endpoint) error {
 		}
 		next.targets = append(next.targets, t)
 	}
+	e.adopt(app, next) // before anything new can come
 	e.setRoutes(app, next)
 	e.intake.want(app, next.kinds)
 	for _, q := range known {
 		q.retire()
 	}
-	e.adopt(app, next)
 	e.poke()
 	return nil
 }

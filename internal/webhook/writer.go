@@ -280,7 +280,7 @@ func (w *writer) stageReplay(r *replay, now time.Time) {
 				r.err = fmt.Errorf("%w: %q", ErrNoEndpoint, l.Endpoint)
 				continue
 			}
-			if !q.hasRoom(l.Size, w.o.MaxPending) {
+			if r.full[l.Endpoint] = r.full[l.Endpoint] || !q.hasRoom(l.Size, w.o.MaxPending); r.full[l.Endpoint] {
 				r.err = fmt.Errorf("%w: %q", ErrBacklog, l.Endpoint)
 				continue
 			}

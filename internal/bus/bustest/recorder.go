@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long a publication may be under way on a busy machine.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // recorder is a receiver that remembers, and that notices calls for one topic that are
 // concurrent.

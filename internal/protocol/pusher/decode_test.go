@@ -58,6 +58,11 @@ func TestDecode(t *testing.T) {
 			"sign-in", `{"event":"pusher:signin","data":{"auth":"k:s","user_data":"{\"id\":\"u-9\"}"}}`,
 			protocol.Command{Kind: protocol.CommandSignIn, Auth: "k:s", ChannelData: `{"id":"u-9"}`, HasChannelData: true},
 		},
+		{
+			"sign-in with its data as text", `{"event":"pusher:signin","data":"{\"auth\":\"k:s\",\"user_data\":\"{}\"}"}`,
+			protocol.Command{Kind: protocol.CommandSignIn, Auth: "k:s", ChannelData: `{}`, HasChannelData: true},
+		},
+		{"sign-in with parts that are no strings is left to it, too", `{"event":"pusher:signin","data":{"auth":1,"user_data":{"id":"u-9"}}}`, protocol.Command{Kind: protocol.CommandSignIn}},
 		{"sign-in without user_data is left to the signature check", `{"event":"pusher:signin","data":{}}`, protocol.Command{Kind: protocol.CommandSignIn}},
 		{
 			"a client event keeps its data as received",

@@ -1,7 +1,6 @@
 package pusher
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
@@ -152,23 +151,16 @@ func readString(to **string, v jsontext.Value) bool {
 	return v.Kind() == jsontext.String
 }
 
-// readCount reads an integer of at least zero, written without sign, fraction or exponent.
-// One that is too large for an int is the greatest.
+// readCount reads a count that may be absent.
 func readCount(to **int, v jsontext.Value) bool {
 	if v == nil {
 		return true
 	}
-	for _, c := range v {
-		if c < '0' || c > '9' {
-			return false
-		}
+	n, ok := v.Count()
+	if ok {
+		*to = &n
 	}
-	n, err := strconv.Atoi(string(v))
-	if err != nil {
-		n = math.MaxInt
-	}
-	*to = &n
-	return true
+	return ok
 }
 
 // appendChange appends the event by which a subscriber of a view's channel hears of one

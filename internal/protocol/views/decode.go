@@ -1,9 +1,6 @@
 package views
 
 import (
-	"math"
-	"strconv"
-
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -125,21 +122,14 @@ func readString(to **string, v jsontext.Value) bool {
 	}
 }
 
-// readCount reads an integer of at least zero that may be absent, written without sign,
-// fraction or exponent. One that is too large for an int is the greatest.
+// readCount reads a count that may be absent.
 func readCount(to **int, v jsontext.Value) bool {
 	if v == nil {
 		return true
 	}
-	for _, c := range v {
-		if c < '0' || c > '9' {
-			return false
-		}
+	n, ok := v.Count()
+	if ok {
+		*to = &n
 	}
-	n, err := strconv.Atoi(string(v))
-	if err != nil {
-		n = math.MaxInt
-	}
-	*to = &n
-	return true
+	return ok
 }

@@ -1,14 +1,14 @@
 package pusher
 
-import "github.com/millrace/millrace/internal/protocol"
+import (
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
+)
 
 // CloseApp ends the live connections of an app that has been removed or turned off, as new
 // ones are refused: with 4003.
 func (ss *Sessions) CloseApp(appID string) {
 	ss.forgetScopes(func(s *scope) bool { return s.app.ID == appID })
-	for _, other := range ss.face.All() {
-		if s, ok := other.(*Session); ok && s.app.ID == appID {
-			s.close(protocol.ErrAppDisabled)
-		}
-	}
+	all := session.Select(ss.face.Registry, func(s *Session) bool { return s.app.ID == appID })
+	session.CloseAll(ss.face.Registry, all, func(s *Session) { s.close(protocol.ErrAppDisabled) })
 }

@@ -59,13 +59,26 @@ func (s *Session) subscribe(cmd *protocol.Command) {
 		s.replyError(cmd.Channel, err)
 		return
 	}
-	s.Reply(&protocol.Message{Kind: protocol.MessageSubscriptionError, Channel: cmd.Channel, Err: err})
-	// Clients of other servers know these two cases from an error frame only
-	// (pusher-protocol 2.5).
-	if err.Type == protocol.TypeAuth || err.Type == protocol.TypeLimit && err.Code == protocol.ErrPresenceFull.Code {
+	isTwofold := err.Type == protocol.TypeAuth || err.Type == protocol.TypeLimit && err.Code == protocol.ErrPresenceFull.Code
+	if !isTwofold || s.o.Refusals != RefusalsAreErrors {
+		s.Reply(&protocol.Message{Kind: protocol.MessageSubscriptionError, Channel: cmd.Channel, Err: err})
+	}
+	if isTwofold && s.o.Refusals != RefusalsAreSubscriptionErrors {
 		s.replyError(cmd.Channel, err)
 	}
 }
+
+// Refusals is how clients hear of the two refusals, a bad signature and a full presence
+// channel, that some servers tell by a subscription error and others by an error frame
+// (pusher-protocol 2.5).
+type Refusals uint8
+
+// The forms of Refusals.
+const (
+	RefusalsAreBoth Refusals = iota
+	RefusalsAreSubscriptionErrors
+	RefusalsAreErrors
+)
 
 // trySubscribe checks in the order of pusher-protocol 2.4: a signature comes before
 // anything that would tell about the channel.

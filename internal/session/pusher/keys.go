@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/session"
 )
 
 // signInSubject is where a session notes the key of its sign-in, among those of its subscriptions.
@@ -169,27 +170,21 @@ func (g *signed) of(key string) []*Session {
 // not come back by themselves. It is called after the registry has forgotten the keys.
 func (ss *Sessions) CloseKeys(appID string, keys []string) {
 	ss.forgetScopes(func(s *scope) bool { return s.app.ID == appID && slices.Contains(keys, s.key) })
-	for _, s := range ss.ofKeys(appID, keys) {
-		s.close(protocol.ErrKeyRevoked)
-	}
+	session.CloseAll(ss.face.Registry, ss.ofKeys(appID, keys), func(s *Session) { s.close(protocol.ErrKeyRevoked) })
 }
 
 // RestartKeys ends the same connections for keys that the app still has, but whose secrets are
-// others or which may not sign any more. Clients come back at once, and ask for all signatures
-// anew.
+// others or which may not sign any more. It does not wait for that: clients come back, one after the
+// other, and ask for all signatures anew.
 func (ss *Sessions) RestartKeys(appID string, keys []string) {
-	for _, s := range ss.ofKeys(appID, keys) {
-		s.Restart()
-	}
+	session.RestartAll(ss.face.Registry, ss.ofKeys(appID, keys), (*Session).Restart)
 }
 
 // ofKeys are the sessions that were opened by one of the keys, or hold something signed with one.
-func (ss *Sessions) ofKeys(appID string, keys []string) (found []*Session) {
-	for _, other := range ss.face.All() {
-		if s, ok := other.(*Session); ok && s.app.ID == appID && slices.Contains(keys, s.key) {
-			found = append(found, s)
-		}
-	}
+func (ss *Sessions) ofKeys(appID string, keys []string) []*Session {
+	found := session.Select(ss.face.Registry, func(s *Session) bool {
+		return s.app.ID == appID && slices.Contains(keys, s.key)
+	})
 	for _, key := range keys {
 		for _, s := range ss.signed.of(key) {
 			if s.app.ID == appID {

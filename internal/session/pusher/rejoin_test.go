@@ -144,3 +144,49 @@ func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
 	}
 	wantText(t, watcher, fmt.Sprintf(watch, "offline")) // nothing came between
 }
+
+// TestU09WebhooksAreToldOnceOfATerminatedUser ends two connections of a user, who are members of a
+// channel, too, and sees each end told once.
+func TestU09WebhooksAreToldOnceOfATerminatedUser(t *testing.T) {
+	t.Parallel()
+	told := &diary{}
+	var engine *channel.Engine
+	s := newStack(t, func(o *face.Options) {
+		engine = channel.New(o.Hub, bus.NewLocal(o.Hub, nil), channel.Options{Log: o.Log, Observer: told})
+		o.Channels = engine
+	}, nil)
+	s.app.Features.SignIn = true
+	bystander := s.enter(t, "presence-x", "u-3")
+	var all []*testkit.Peer
+	for range 2 {
+		p := s.dial(t)
+		id, err := p.Established(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signIn(t, p, id, `{"id":"u-9"}`, 1)
+		join(t, p, id, "presence-x", "u-9")
+		all = append(all, p)
+	}
+	if diff := cmp.Diff([]string{"online u-9", "added presence-x u-9"}, told.about("u-9")); diff != "" {
+		t.Fatalf("told (-want +got):\n%s", diff)
+	}
+	engine.Terminate(s.app, "u-9")
+	for _, p := range all {
+		wantText(t, p, `{"event":"pusher:error","data":{"code":4009,"message":"The connection was terminated by the app"}}`)
+		wantClose(t, p, 4009)
+	}
+	wantText(t, bystander, `{"event":"pusher_internal:member_added","channel":"presence-x","data":"{\"user_id\":\"u-9\",\"user_info\":{}}"}`)
+	wantText(t, bystander, `{"event":"pusher_internal:member_removed","channel":"presence-x","data":"{\"user_id\":\"u-9\"}"}`)
+	if err := testkit.Eventually(t.Context(), func() error {
+		if s.sessions.Len() != 1 {
+			return errStillThere
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"removed presence-x u-9", "offline u-9"}, told.about("")); diff != "" {
+		t.Errorf("told at the end (-want +got):\n%s", diff)
+	}
+}

@@ -33,7 +33,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = testkit.Patience
 
 // errStillThere is why a test waits.
 var errStillThere = errors.New("what should have ended is still there")

@@ -46,7 +46,8 @@ type Options struct {
 	PongTimeout     time.Duration
 	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher-protocol 1.3)
 	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher-protocol 7.4)
-	MaxSnapshotRows int  // of a view; may be zero: unlimited
+	Refusals        Refusals
+	MaxSnapshotRows int // of a view; may be zero: unlimited
 
 	Filters pusher.FilterLimits // may be zero: filters mean nothing
 

@@ -39,7 +39,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = testkit.Patience
 
 // Names of the fixture of live-views 11.
 const (
@@ -76,6 +76,10 @@ func sign(t testing.TB, key ed25519.PrivateKey, change claims) string {
 	text := part([]byte(`{"alg":"EdDSA","typ":"JWT"}`)) + "." + part(payload)
 	return text + "." + part(ed25519.Sign(key, []byte(text)))
 }
+
+// soon is an expiry that a test waits for. It is far enough off for whoever must do something
+// before it.
+func soon() int64 { return time.Now().Unix() + 5 }
 
 func valid(t testing.TB, change claims) string { t.Helper(); return sign(t, signer, change) }
 
@@ -194,10 +198,22 @@ func (s *stack) define(t testing.TB, definition string) {
 // mutate patches an entity of type Auction.
 func (s *stack) mutate(t testing.TB, key, patch string) {
 	t.Helper()
-	_, err := s.entities.Apply(t.Context(), &entity.Batch{App: testkit.AppID, Mutations: []entity.Mutation{
-		{Type: "Auction", Key: key, Data: []byte(patch)},
-	}})
-	if err != nil {
+	s.apply(t, entity.Mutation{Type: "Auction", Key: key, Data: []byte(patch)})
+}
+
+// mutateAll patches entities of type Auction in one batch.
+func (s *stack) mutateAll(t testing.TB, keys ...string) {
+	t.Helper()
+	var all []entity.Mutation
+	for _, key := range keys {
+		all = append(all, entity.Mutation{Type: "Auction", Key: key, Data: []byte(`{"n":1}`)})
+	}
+	s.apply(t, all...)
+}
+
+func (s *stack) apply(t testing.TB, all ...entity.Mutation) {
+	t.Helper()
+	if _, err := s.entities.Apply(t.Context(), &entity.Batch{App: testkit.AppID, Mutations: all}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -245,8 +245,8 @@ func TestInboundBudget(t *testing.T) {
 			o.Limits.MaxMessages, o.Limits.BudgetWindow = 3, 30*time.Second
 		}, nil, "30"},
 		{"the rate of messages", func(o *settings) {
-			o.Limits.MessagesPerConnection = limit.Rate{Max: 2, Burst: 1, Per: time.Second}
-		}, nil, "1"},
+			o.Limits.MessagesPerConnection = limit.Rate{Max: 2, Burst: 1, Per: time.Minute}
+		}, nil, "60"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -255,8 +255,12 @@ func TestInboundBudget(t *testing.T) {
 				tt.change(o)
 				signedSessions(o)
 			}).connect(t, valid(t, tt.claim))
+			var pings []byte // in one write, so that no second ends in between
 			for range 4 {
-				c.send(`{"type":"ping"}`)
+				pings = testkit.AppendFrame(pings, testkit.Text, []byte(`{"type":"ping"}`))
+			}
+			if err := c.SendRaw(pings); err != nil {
+				t.Fatal(err)
 			}
 			c.wantText(`{"type":"error","code":"rate-limit-exceeded","retryable":true,"retry_after":` + tt.wait + `,"fatal":true}`)
 			c.wantClose(1008, "rate-limit-exceeded: too many messages")
@@ -352,10 +356,10 @@ func TestC29TheEgressBudgetIsUsedUpToItsLastWholeFrame(t *testing.T) {
 
 func TestC30PingsKeepAConnectionOpen(t *testing.T) {
 	t.Parallel()
-	c := newStack(t, func(o *settings) { o.IdleTimeout = 700 * time.Millisecond }).connect(t, "")
-	tick := time.NewTicker(100 * time.Millisecond)
+	c := newStack(t, func(o *settings) { o.IdleTimeout = 3 * time.Second }).connect(t, "")
+	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for range 15 {
+	for range 20 {
 		<-tick.C
 		if err := c.Send(testkit.Ping, nil); err != nil {
 			t.Fatal(err)

@@ -77,7 +77,10 @@ func (s *Session) checkAdmission() {
 
 // checkAuthenticator ends a session that was admitted by rules that are no more.
 func (s *Session) checkAuthenticator() {
-	if s.o.Authenticator(s.app.ID) != s.auth {
+	if !s.isAdmitted() {
 		s.end(s.restart, views.CodeOf(views.CloseShutdown))
 	}
 }
+
+// isAdmitted reports whether the rules by which s was admitted are the present ones.
+func (s *Session) isAdmitted() bool { return s.o.Authenticator(s.app.ID) == s.auth }

@@ -136,9 +136,8 @@ func (ss *Sessions) farewell(i *protocol.Issue, code int, reason string) socket.
 
 // Revoked ends the live connections of a token that counts no more (live-views 1.11).
 func (ss *Sessions) Revoked(appID, tokenID string) {
-	for _, other := range ss.face.All() {
-		if s, ok := other.(*Session); ok && s.app.ID == appID && s.grant().principal.ID == tokenID {
-			s.end(ss.revoked, protocol.IssueTokenExpired.Code)
-		}
-	}
+	all := session.Select(ss.face.Registry, func(s *Session) bool {
+		return s.app.ID == appID && s.grant().principal.ID == tokenID
+	})
+	session.CloseAll(ss.face.Registry, all, func(s *Session) { s.end(ss.revoked, protocol.IssueTokenExpired.Code) })
 }

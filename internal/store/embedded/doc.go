@@ -1,6 +1,6 @@
 // Package embedded keeps everything that must survive a restart in one SQLite database: the
 // file millrace.db in a folder of its own. It implements the Store of app, entity, token,
-// view and webhook.
+// view and webhook, and the Signatures of admin.
 //
 // It must never know what a document means, and no other package knows SQLite.
 //

@@ -97,7 +97,7 @@ func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 // returns the last number it has printed.
 func killAfter(t *testing.T, command, folder string, atLeast uint64) (last uint64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0], command, folder)
 	child.Stderr = os.Stderr

@@ -66,6 +66,15 @@ func migrations() []string {
 			key TEXT NOT NULL PRIMARY KEY, app TEXT NOT NULL, place INTEGER NOT NULL
 		) STRICT, WITHOUT ROWID;
 		CREATE UNIQUE INDEX app_keys_app ON app_keys (app, place)`,
+		// expires is in Unix milliseconds. health has one row, which is written to see whether
+		// writing works.
+		`CREATE TABLE signatures (
+			signature TEXT NOT NULL PRIMARY KEY, expires INTEGER NOT NULL
+		) STRICT, WITHOUT ROWID;
+		CREATE INDEX signatures_expires ON signatures (expires);
+		CREATE TABLE health (
+			id INTEGER PRIMARY KEY, looked INTEGER NOT NULL
+		) STRICT`,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/admin"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/storetest"
@@ -72,6 +73,9 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("revocations", func(t *testing.T) {
 		storetest.RunRevocations(t, suite(func(s *embedded.Store) token.RevocationStore { return s }))
+	})
+	t.Run("signatures", func(t *testing.T) {
+		storetest.RunSignatures(t, suite(func(s *embedded.Store) admin.Signatures { return s }))
 	})
 }
 

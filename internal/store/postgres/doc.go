@@ -1,5 +1,6 @@
-// Package postgres keeps what several nodes share in a PostgreSQL database: today the apps. It
-// implements the Store of app.
+// Package postgres keeps what several nodes share in a PostgreSQL database: the apps, and
+// which requests of operators have been heeded. It implements the Store of app and the
+// Signatures of admin.
 //
 // It must never know what a document means, and no other package knows PostgreSQL.
 //

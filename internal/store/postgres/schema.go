@@ -35,6 +35,11 @@ func migrations() []string {
 			revision bigint NOT NULL
 		);
 		INSERT INTO millrace_revisions (name, revision) VALUES ('apps', 0)`,
+		`CREATE TABLE millrace_signatures (
+			signature text COLLATE "C" PRIMARY KEY,
+			expires timestamptz NOT NULL
+		);
+		CREATE INDEX millrace_signatures_expires ON millrace_signatures (expires)`,
 	}
 }
 

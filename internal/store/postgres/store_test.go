@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/admin"
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/store/postgres"
 	"github.com/millrace/millrace/internal/store/storetest"
@@ -51,16 +52,28 @@ func shut(t testing.TB, s *postgres.Store) {
 	}
 }
 
-func TestAppConformance(t *testing.T) {
-	t.Parallel()
-	storetest.RunApps(t, func(t *testing.T) (app.Store, func(t *testing.T) app.Store) {
+// suite opens stores for storetest as what they implement.
+func suite[S any](as func(*postgres.Store) S) storetest.Open[S] {
+	return func(t *testing.T) (S, func(t *testing.T) S) {
 		o := postgres.Options{URL: cluster(t).Database(t)}
 		s := open(t, o)
-		return s, func(t *testing.T) app.Store {
+		return as(s), func(t *testing.T) S {
 			shut(t, s) // once more by its cleanup, which is harmless
 			s = open(t, o)
-			return s
+			return as(s)
 		}
+	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	t.Run("apps", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunApps(t, suite(func(s *postgres.Store) app.Store { return s }))
+	})
+	t.Run("signatures", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunSignatures(t, suite(func(s *postgres.Store) admin.Signatures { return s }))
 	})
 }
 
@@ -243,7 +256,7 @@ func TestConflictsAreNoFailures(t *testing.T) {
 func TestAQueryThatHangsEndsAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	url := cluster(t).Database(t)
-	patient, s := open(t, postgres.Options{URL: url}), open(t, postgres.Options{URL: url, Timeout: 2 * time.Second})
+	patient, s := open(t, postgres.Options{URL: url}), open(t, postgres.Options{URL: url, Timeout: 5 * time.Second})
 	put(t, patient, "a", 0)
 	other, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -263,7 +276,7 @@ func TestAQueryThatHangsEndsAtItsDeadline(t *testing.T) {
 	for what, call := range calls {
 		wg.Go(func() {
 			err := call()
-			if err == nil || !strings.Contains(err.Error(), "no answer within 2s") && !strings.Contains(err.Error(), "another session holds a lock") {
+			if err == nil || !strings.Contains(err.Error(), "no answer within 5s") && !strings.Contains(err.Error(), "another session holds a lock") {
 				t.Errorf("%s: got %v, want the end of its time", what, err)
 			}
 		})

@@ -19,7 +19,7 @@ import (
 const never = time.Hour
 
 // patience bounds every wait. Only a failing test waits so long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // watch calls fn, if any, and then reports on the channel, whenever apps may have changed, until
 // the test ends or stop is called.

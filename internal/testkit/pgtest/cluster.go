@@ -31,7 +31,7 @@ const (
 )
 
 // patience bounds every wait. Only a failing test waits so long.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Cluster is one server and its databases. Databases may be made from any goroutine; Start and
 // Stop belong to one.

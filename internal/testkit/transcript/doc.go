@@ -26,7 +26,7 @@
 //	stop                                 what SIGTERM does; "exit" waits for the end
 //	restart                              stop, then a node on the same store
 //	wait 1s                              for limits that are made of time
-//	repeat 5 LINE                        with {{i}} counting from 1
+//	repeat 5 LINE                        with {{i}} counting from 1; what is sent, in one write
 //
 // Of live views:
 //
@@ -52,7 +52,7 @@
 // id of connection a, {{auth a CHANNEL}} a signature for it, {{AUTH a CHANNEL}} the same in
 // capitals, {{auth-by KEY SECRET a CHANNEL}} one by another key and {{user-auth-by KEY SECRET a
 // USER_DATA}} one for a sign-in, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
-// {{fill 9}} nine letters, {{any}} matches any text, {{any-number}} any above zero and
+// {{fill 9}} nine letters, {{any}} matches some text, {{any-number}} any above zero and
 // {{socket-id}} any socket id.
 //
 // The package starts no goroutine; frames are read when a line asks for them. Nothing is

@@ -269,8 +269,8 @@ func (r *runner) response(rest string) error {
 		return nil
 	case strings.HasPrefix(body, "{"):
 		err = matchJSON(body, r.answer.Body)
-	case strings.TrimSpace(r.answer.Body) != body:
-		err = fmt.Errorf("want body %q", body)
+	default:
+		err = matchString("body", body, strings.TrimSpace(r.answer.Body))
 	}
 	if err != nil {
 		return &mismatchError{why: err.Error(), line: line}

@@ -16,9 +16,8 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// patience is how long a frame may take on a machine with other things to do. Only a
-// failing case waits for it.
-const patience = 10 * time.Second
+// patience is how long a frame may take.
+const patience = testkit.Patience
 
 // Run runs every case of every .txt file in dir. With rewrite, expectations that do not
 // hold are replaced in the files by what came, for a reviewer to judge.
@@ -194,6 +193,9 @@ func (r *runner) repeat(ctx context.Context, rest string) error {
 		return err
 	}
 	verb, rest := word(line)
+	if verb == ">" {
+		return r.sendAll(rest, n)
+	}
 	for r.iteration = 1; r.iteration <= n; r.iteration++ {
 		if err := r.do(ctx, verb, rest); err != nil {
 			return fmt.Errorf("time %d: %w", r.iteration, err)
@@ -252,18 +254,26 @@ func (r *runner) dial(verb, rest string) error {
 	return err
 }
 
-func (r *runner) send(rest string) error {
+func (r *runner) send(rest string) error { return r.sendAll(rest, 1) }
+
+// sendAll sends a line n times in one write, so that no second ends in between on a machine
+// with other things to do.
+func (r *runner) sendAll(rest string, n int) error {
 	name, what := word(rest)
 	c, err := r.conn(name)
 	if err != nil {
 		return err
 	}
-	b, err := r.outgoing(c, what)
-	if err != nil {
-		return err
+	var all []byte
+	for r.iteration = 1; r.iteration <= n; r.iteration++ {
+		b, err := r.outgoing(c, what)
+		if err != nil {
+			return err
+		}
+		all = append(all, b...)
 	}
 	c.spoke, c.unsure = time.Now(), true
-	return c.peer.SendRaw(b)
+	return c.peer.SendRaw(all)
 }
 
 // leave ends a connection and waits until the server has done all that follows from it.

@@ -81,7 +81,7 @@ suite('pusher-js in Chromium', () => {
     const seen = names.map((name) => client.inbox(name).items.length);
     await world.server.kill();
     await world.server.start();
-    await client.connected({ from, ms: 40_000 });
+    await client.connected({ from, ms: 120_000 });
     for (const [i, name] of names.entries()) {
       await client.event(name, 'pusher:subscription_succeeded', { from: seen[i] });
       await world.pusher.trigger(name, 'after-restart', { i });

@@ -71,7 +71,7 @@ function assertUnbroken({ name, received, acknowledged }) {
 
 // assertBack shows that the same client goes on with the new server.
 async function assertBack(world, client, all, from) {
-  await client.connected({ from, ms: 40_000 });
+  await client.connected({ from, ms: 120_000 });
   await Promise.all(all.map(({ channel }) => channel.inbox.count(2, isJoin, 'subscription')));
   for (const { name, channel } of all) {
     await world.pusher.trigger(name, 'again', { name });

@@ -17,7 +17,7 @@ before(async () => {
   hooks = await Hooks.start();
   world = await World.configured(`
 [webhooks]
-grace = "1s"
+grace = "3s"
 [[apps]]
 id = "${app.id}"
 key = "${app.key}"

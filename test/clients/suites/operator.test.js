@@ -22,7 +22,7 @@ before(async () => {
 key = "${credentials.key}"
 secret = "${credentials.secret}"
 [webhooks]
-user_grace = "2s"
+user_grace = "4s"
 [[apps]]
 id = "${app.id}"
 key = "${app.key}"

@@ -41,11 +41,11 @@ class Tab {
   }
 
   state(state) {
-    return this.page.locator(`#state[data-state=${state}]`).waitFor({ timeout: 20_000 });
+    return this.page.locator(`#state[data-state=${state}]`).waitFor({ timeout: 60_000 });
   }
 
   sees(where, text, extra = '') {
-    return this.page.locator(`${where} li${extra}`).filter({ hasText: text }).last().waitFor({ timeout: 20_000 });
+    return this.page.locator(`${where} li${extra}`).filter({ hasText: text }).last().waitFor({ timeout: 60_000 });
   }
 
   async rename(name) {
@@ -61,7 +61,7 @@ class Tab {
   }
 
   count(n) {
-    return this.page.waitForFunction((want) => document.querySelector('#count').textContent === String(want), n, { timeout: 20_000 });
+    return this.page.waitForFunction((want) => document.querySelector('#count').textContent === String(want), n, { timeout: 60_000 });
   }
 
   messages(text) {
@@ -92,7 +92,7 @@ suite('development page', () => {
     await bo.sees('#members', 'Ida');
 
     await bo.page.locator('#text').pressSequentially('hi');
-    await ida.page.locator('#typing').filter({ hasText: 'Bo is typing' }).waitFor({ timeout: 20_000 });
+    await ida.page.locator('#typing').filter({ hasText: 'Bo is typing' }).waitFor({ timeout: 60_000 });
 
     await ida.say('hello from Ida <b>&amp;</b>');
     await bo.sees('#messages', 'hello from Ida <b>&amp;</b>');
@@ -138,17 +138,17 @@ suite('development page', () => {
     const context = await browser.newContext();
     const tab = await Tab.open(context, 'Cy');
     const rows = tab.page.locator('#rows tr');
-    await rows.nth(7).waitFor({ timeout: 20_000 });
+    await rows.nth(7).waitFor({ timeout: 60_000 });
     const table = () => rows.evaluateAll((list) => list.map((tr) => [tr.dataset.key, parseFloat(tr.children[3].textContent)]));
     const first = JSON.stringify(await table());
     await tab.page.waitForFunction(
       (before) => JSON.stringify([...document.querySelectorAll('#rows tr')].map((tr) => [tr.dataset.key, parseFloat(tr.children[3].textContent)])) !== before,
-      first, { timeout: 20_000 },
+      first, { timeout: 60_000 },
     );
     await tab.page.click('#trade'); // no more changes but ours
     const command = shell(await tab.page.locator('#cmd-put').textContent());
     assert.equal((await within(once(command, 'exit'), 'end of millrace view patch'))[0], 0);
-    await tab.page.locator('#rows tr[data-key=GOLD]').waitFor({ timeout: 20_000 });
+    await tab.page.locator('#rows tr[data-key=GOLD]').waitFor({ timeout: 60_000 });
     const shown = await table();
     assert.equal(shown[0][0], 'GOLD');
     assert.equal(shown.length, 8);

@@ -21,7 +21,7 @@ suite('README', () => {
     const [, code] = readme.match(/```js\n(.*?)```/s);
     const cwd = fileURLToPath(new URL('..', import.meta.url)); // where the libraries are installed
     const { stdout } = await promisify(execFile)(
-      process.execPath, ['--input-type=module', '--eval', code.replaceAll('6001', world.server.port)], { cwd, timeout: 20_000 },
+      process.execPath, ['--input-type=module', '--eval', code.replaceAll('6001', world.server.port)], { cwd, timeout: 60_000 },
     );
     assert.equal(stdout.trim(), 'received { eurusd: 1.08 }');
   });
@@ -30,7 +30,7 @@ suite('README', () => {
     const cwd = fileURLToPath(new URL('../../..', import.meta.url));
     const [publish] = readme.match(/bin\/millrace publish [^#\n]*/);
     const received = (await (await world.client()).join('prices')).event('tick');
-    await promisify(execFile)('sh', ['-c', publish.replace('publish', `publish --url ${world.server.url}`)], { cwd, timeout: 20_000 });
+    await promisify(execFile)('sh', ['-c', publish.replace('publish', `publish --url ${world.server.url}`)], { cwd, timeout: 60_000 });
     assert.deepEqual((await received).data, { eurusd: 1.08 });
   });
 });

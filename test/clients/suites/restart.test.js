@@ -5,7 +5,7 @@ import { suite, test } from 'node:test';
 import { fresh, World } from '../support/world.js';
 
 // After a refused attempt pusher-js waits 15 s for the next one.
-const reconnect = 40_000;
+const reconnect = 120_000;
 
 // population is one client with a channel of each kind, and a neighbour in the presence channel.
 async function populate(world) {

@@ -54,6 +54,18 @@ suite('users', () => {
     assert.equal((await world.pusher.terminateUserConnections(fresh('u-'))).status, 200, 'nobody need be there');
   });
 
+  test('a user whose id has a slash gets its events and is terminated', async () => {
+    const id = `${fresh('google-oauth2:u-')}/1`;
+    const client = await signedIn(id);
+    const other = await signedIn(id.slice(0, id.indexOf('/')));
+    await world.pusher.sendToUser(id, 'offer', { price: 7 });
+    await client.userEvents.find(({ event }) => event === 'offer', 'offer');
+    assert.deepEqual(await (await world.pusher.terminateUserConnections(id)).json(), { ok: true });
+    await client.closedFor(4009);
+    await world.pusher.sendToUser(other.pusher.user.user_data.id, 'still-here', {});
+    await other.userEvents.find(({ event }) => event === 'still-here', 'still-here');
+  });
+
   test('a signed-in user joins a presence channel as itself, without channel_data', async () => {
     const id = fresh('u-');
     const client = await world.client({ user: id, name: 'Ida' });

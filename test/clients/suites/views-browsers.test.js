@@ -73,7 +73,7 @@ suite('hyperstack-typescript in Chromium', () => {
     await page.evaluate(() => watch('Auction/list'));
     let last;
     for (let i = 1; i <= 50; i++) last = await feed.patch('lot-7', { log: [i], n: i }, ['log']);
-    await page.waitForFunction((seq) => rows('Auction/list').some((row) => row._seq === seq), last, { timeout: 20_000 });
+    await page.waitForFunction((seq) => rows('Auction/list').some((row) => row._seq === seq), last, { timeout: 60_000 });
     const shown = await page.evaluate(() => rows('Auction/list'));
     assert.equal(shown.length, 2000);
     const lot = shown.find((row) => row._seq === last);
@@ -85,7 +85,7 @@ suite('hyperstack-typescript in Chromium', () => {
     const page = await open();
     await page.evaluate(() => watch('Auction/top'));
     await feed.patch('champion', { title: 'Champion', bid: { amount: 1e6 } });
-    await page.waitForFunction(() => rows('Auction/top')[0]?.title === 'Champion', null, { timeout: 20_000 });
+    await page.waitForFunction(() => rows('Auction/top')[0]?.title === 'Champion', null, { timeout: 60_000 });
     const shown = await page.evaluate(() => rows('Auction/top').map((row) => row.bid.amount));
     const { rows: wanted } = await feed.read('Auction/top');
     assert.deepEqual(shown, wanted.map(({ data }) => data.bid.amount));

@@ -1,6 +1,6 @@
 // Waiting, always for an event and never for a time: the only module that owns timers.
 
-export const patience = 20_000;
+export const patience = 60_000;
 
 // within resolves as promise does, or fails when that takes longer than ms.
 export function within(promise, what, ms = patience) {

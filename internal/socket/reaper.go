@@ -4,10 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/websocket"
 )
 
 const (
@@ -21,14 +18,16 @@ const (
 	reapPause = 200 * time.Microsecond
 )
 
-// reaper takes the turns of connections whose peers have gone, one after the other. When a
-// balancer or a network drops thousands at once, a goroutine for each would fill the run
-// queues, and what arrives for those who are still there would wait behind them all.
+// reaper takes the turns of connections that end, one after the other, whoever ends them. When
+// a network drops thousands at once, or the server closes those of an app, a goroutine for each
+// would fill the run queues, and what arrives for those who are still there would wait behind
+// them all.
 //
 // It takes only turns in which the handler hears of nothing but the end; the others go to
-// workers, because a handler may block. One that blocks at its end holds up the others for two
-// ticks at most: then they go to workers, too.
+// workers, because a handler may block, and come back if the end is what is left. One that
+// blocks at its end holds up the others for two ticks at most: then each gets a goroutine.
 type reaper struct {
+	eng    *Engine
 	signal chan struct{} // one slot, filled when somebody waits
 
 	mu      sync.Mutex
@@ -38,7 +37,23 @@ type reaper struct {
 	seen    uint64 // taken, when relief last looked
 }
 
-func newReaper() *reaper { return &reaper{signal: make(chan struct{}, 1)} }
+func newReaper(e *Engine) *reaper { return &reaper{eng: e, signal: make(chan struct{}, 1)} }
+
+// reaperOf is the n-th, by any count; nil where handlers run on the poller.
+func (e *Engine) reaperOf(n int) *reaper {
+	if len(e.reapers) == 0 {
+		return nil
+	}
+	return e.reapers[n%len(e.reapers)]
+}
+
+// reaper is always the same for a connection.
+func (c *Conn) reaper() *reaper {
+	if c.stream != nil {
+		return c.stream.reaper
+	}
+	return c.eng.reaperOf(int(c.fd))
+}
 
 // put takes over the turn of c.
 func (r *reaper) put(c *Conn) {
@@ -75,12 +90,14 @@ func (r *reaper) reap() {
 		switch {
 		case c == nil:
 			return
+		case c.stream != nil && c.stream.isBusy():
+			r.eng.lend(c)
 		case c.endsNow():
 			c.turn(buf.B[:cap(buf.B)])
 		default:
-			c.eng.dispatch(c)
+			r.eng.dispatch(c)
 		}
-		if n >= max(reapBatch, left/reapShare) {
+		if n >= max(reapBatch, left/reapShare) && !r.eng.hasStopped() {
 			time.Sleep(reapPause)
 			n = 0
 		}
@@ -113,7 +130,7 @@ func (r *reaper) takeLocked() *Conn {
 // maxReaped is how many places of a list that is never empty may be spent.
 const maxReaped = 1 << 12
 
-// maxRelief is how many go to workers in one tick.
+// maxRelief is how many get a goroutine in one tick.
 const maxRelief = 1 << 10
 
 // relief takes some of those that wait, if none was taken since it was last called: the one
@@ -133,28 +150,31 @@ func (r *reaper) relief() (some []*Conn) {
 	return some
 }
 
-// relieve gives the turns that wait behind one that blocks to workers.
-func (p *poller) relieve() {
-	for _, c := range p.reaper.relief() {
-		p.eng.dispatch(c)
+// relieve gives the turns that wait behind one that blocks a goroutine each.
+func (r *reaper) relieve() {
+	for _, c := range r.relief() {
+		r.eng.lend(c)
 	}
 }
 
-// endsNow reports whether the end, or a close frame, is the next thing to be read. The turn is held.
+// isEnding reports whether the end is all that the handler has still to hear of, and is left
+// to a reaper. The turn is held.
+func (c *Conn) isEnding() bool {
+	return c.events.Load()&(eventClosed|eventCut) != 0 && !c.toldClose && c.reaper() != nil
+}
+
+// endsNow reports whether the handler hears of nothing but the end in this turn: that is what
+// it was taken for, or the next thing to be read. The turn is held.
 func (c *Conn) endsNow() bool {
 	c.mu.Lock() // Start may be under way
-	hasEarly := c.state == corked || c.early != nil
+	state := c.state
+	hasEarly := state == corked || c.early != nil
 	c.mu.Unlock()
-	if hasEarly { // what came with the upgrade is for the handler
+	switch {
+	case state > open:
+		return true
+	case hasEarly: // what came with the upgrade is for the handler
 		return false
 	}
-	var b [1]byte
-	n, _, err := unix.Recvfrom(int(c.fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	if err != nil {
-		return err != unix.EAGAIN && err != unix.EINTR
-	}
-	return n == 0 || c.partial == nil && b[0] == finalBit|byte(websocket.OpClose)
+	return c.peekEnd()
 }
-
-// finalBit is the one of a frame that no other continues.
-const finalBit = 0x80

@@ -1,0 +1,99 @@
+// Package keyed holds items that know their keys: a few in a slice, many in a map. Most
+// connections have a few subscriptions, and there are many connections.
+//
+// It must never know what the items are. It has no goroutines and no locks.
+package keyed
+
+import (
+	"iter"
+	"maps"
+	"slices"
+)
+
+// few are searched one by one; more are kept in a map.
+const few = 16
+
+// Item is what a Set holds. Its key never changes.
+type Item[K comparable] interface {
+	comparable
+	Key() K
+}
+
+// Set holds items of different keys. The zero Set is empty. It is not safe for concurrent use.
+type Set[K comparable, T Item[K]] struct {
+	few  []T     // all, unless many is set
+	many map[K]T // all
+}
+
+// Len is the number of items.
+func (s *Set[K, T]) Len() int { return max(len(s.few), len(s.many)) }
+
+// Get is the item with that key, or the zero T.
+func (s *Set[K, T]) Get(key K) T {
+	if s.many != nil {
+		return s.many[key]
+	}
+	for _, item := range s.few {
+		if item.Key() == key {
+			return item
+		}
+	}
+	var none T
+	return none
+}
+
+// Add adds an item, whose key no other may have.
+func (s *Set[K, T]) Add(item T) {
+	if s.many == nil {
+		if len(s.few) < few {
+			s.few = append(s.few, item)
+			return
+		}
+		s.many = make(map[K]T, 2*few)
+		for _, item := range s.few {
+			s.many[item.Key()] = item
+		}
+		s.few = nil
+	}
+	s.many[item.Key()] = item
+}
+
+// Remove removes an item if it is there.
+func (s *Set[K, T]) Remove(item T) {
+	if s.many == nil {
+		if i := slices.Index(s.few, item); i >= 0 {
+			s.few = slices.Delete(s.few, i, i+1)
+		}
+		return
+	}
+	if delete(s.many, item.Key()); len(s.many) == 0 {
+		s.many = nil
+	}
+}
+
+// All yields every item, in no particular order. None may be added or removed meanwhile.
+func (s *Set[K, T]) All() iter.Seq[T] {
+	if s.many != nil {
+		return maps.Values(s.many)
+	}
+	return slices.Values(s.few)
+}
+
+// Turns yields every item with its turn, beginning with the given one, so that whoever cannot
+// see to all of them goes on with the next another time. Many have no turns: they come in a
+// different order each time. None may be added or removed meanwhile.
+func (s *Set[K, T]) Turns(first int) iter.Seq2[int, T] {
+	return func(yield func(int, T) bool) {
+		for _, item := range s.many {
+			if !yield(0, item) {
+				return
+			}
+		}
+		for i := range s.few {
+			turn := (first + i) % len(s.few)
+			if !yield(turn, s.few[turn]) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/internal/httpapi"
+)
+
+func TestHealthFollowsTheStores(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var mu sync.Mutex // of answer and isHanging, which the test sets while the watcher runs
+		var answer error
+		isHanging := false
+		hangs := make(chan struct{})
+		looks := 0
+		v := &vital{name: "embedded", log: slog.New(slog.NewTextHandler(&log, nil)), ask: func(ctx context.Context) error {
+			looks++
+			if _, ok := ctx.Deadline(); !ok {
+				t.Error("a look without a deadline")
+			}
+			mu.Lock()
+			err, waits := answer, isHanging
+			mu.Unlock()
+			if waits {
+				<-hangs // a system call that nobody can interrupt
+			}
+			return err
+		}}
+		s := &Server{vitals: []*vital{v}} // no webhooks store nothing
+		expect := func(when string, want httpapi.Health) {
+			t.Helper()
+			for range 1000 { // asking costs nothing
+				if got := s.health(t.Context()); got != want {
+					t.Fatalf("%s: got %v, want %v", when, got, want)
+				}
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { v.run(ctx); close(ended) }()
+		wait := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		set := func(err error, hangs bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			answer, isHanging = err, hangs
+		}
+
+		wait(time.Millisecond)
+		expect("a store that works", httpapi.HealthOK)
+		set(errors.New("database or disk is full"), false)
+		wait(lookPause)
+		expect("a store that fails", httpapi.HealthDegraded)
+		wait(10 * lookPause)
+		set(nil, false)
+		wait(lookPause)
+		expect("a store that works again", httpapi.HealthOK)
+		set(nil, true)
+		wait(lookPause)
+		expect("a look that may still come to its end", httpapi.HealthOK)
+		wait(2*lookPatience + time.Millisecond)
+		expect("a disk that hangs", httpapi.HealthDegraded)
+		set(nil, false)
+		close(hangs)
+		wait(lookPause)
+		expect("a disk that hangs no more", httpapi.HealthOK)
+
+		stop()
+		<-ended
+		if looks > 20 {
+			t.Errorf("%d looks", looks)
+		}
+		for _, line := range []string{"disk is full", "can be used again"} {
+			if n := strings.Count(log.String(), line); n != 1 {
+				t.Errorf("%q is logged %d times:\n%s", line, n, &log)
+			}
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package session_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/internal/session"
+)
+
+// crowdOf lists n sessions that stay until they are told to go.
+func crowdOf(r *session.Registry, n int) []*leaver {
+	face := r.Face(session.FaceViews)
+	all := make([]*leaver, n)
+	for i := range all {
+		all[i] = &leaver{face: face}
+		face.Add(&all[i].link, all[i])
+	}
+	return all
+}
+
+func told(all []*leaver) (n int) {
+	for _, l := range all {
+		n += min(int(l.told.Load()), 1)
+	}
+	return n
+}
+
+func TestRestartAllLetsClientsComeBackOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(0)
+		all := crowdOf(r, 2000)
+		var calls atomic.Int32
+		tell := func(l *leaver) {
+			calls.Add(1)
+			l.Restart()
+		}
+		for range 3 { // who waits already does not wait twice
+			session.RestartAll(r, session.Select(r, func(l *leaver) bool { return l.told.Load() == 0 }), tell)
+		}
+		for _, tt := range []struct {
+			after       time.Duration
+			least, most int
+		}{{0, 1, 100}, {500 * time.Millisecond, 900, 1100}, {600 * time.Millisecond, 2000, 2000}} {
+			time.Sleep(tt.after)
+			synctest.Wait()
+			if n := told(all); n < tt.least || n > tt.most {
+				t.Errorf("%d were told after another %v, want %d to %d", n, tt.after, tt.least, tt.most)
+			}
+		}
+		if n := calls.Load(); n > 2100 { // those that were about to be told may be told again
+			t.Errorf("there were %d calls", n)
+		}
+		r.Drain(t.Context(), 0)
+	})
+}
+
+func TestDrainTellsAtOnceWhoWaitsToBeToldToComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(0)
+		all := crowdOf(r, 10_000)
+		session.RestartAll(r, session.Select(r, func(*leaver) bool { return true }), (*leaver).Restart)
+		began := time.Now()
+		r.Drain(t.Context(), time.Second)
+		if n, d := told(all), time.Since(began); n != len(all) || d > 1200*time.Millisecond {
+			t.Errorf("%d were told within %v, want all within the second that it may take", n, d)
+		}
+		session.RestartAll(r, all, func(*leaver) { t.Error("somebody is told after the end") })
+	})
+}
+
+func TestCloseAllReturnsWhenAllAreClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(0)
+		all := crowdOf(r, 15_000)
+		began := time.Now()
+		session.CloseAll(r, session.Select(r, func(*leaver) bool { return true }), (*leaver).Restart)
+		if n, d := told(all), time.Since(began); n != len(all) || d > time.Second {
+			t.Errorf("%d were closed within %v", n, d)
+		}
+		r.Drain(t.Context(), 0)
+	})
+}
