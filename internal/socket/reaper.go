@@ -8,14 +8,18 @@ import (
 )
 
 const (
-	// reapBatch is how many ends are seen to before everybody else gets a chance: less than
-	// a millisecond. Of a long list it is more, lest those at its end wait for half a minute.
-	reapBatch = 4
+	// minReap and maxReap bound how many ends are seen to before everybody else gets a chance:
+	// they take less than a millisecond. Of a long list it is more, lest those at its end wait for
+	// half a minute.
+	minReap   = 4
+	maxReap   = 16
 	reapShare = 2048 // the part of the list that is a batch, if that is more
 	// reapPause is that chance. Giving way to goroutines that can run would not do: the
 	// runtime looks for arrived packets only when it has nothing to run. Kernels make about a
 	// millisecond of it.
 	reapPause = 200 * time.Microsecond
+	// promptPause is what a pause takes at most when nobody else wants the processors.
+	promptPause = 1500 * time.Microsecond
 )
 
 // reaper takes the turns of connections that end, one after the other, whoever ends them. When
@@ -81,10 +85,12 @@ func (r *reaper) run(stop <-chan struct{}) {
 	}
 }
 
-// reap sees to all that wait.
+// reap sees to all that wait: more at a time while others leave the processors to it, fewer as
+// soon as they do not (millrace bench storm).
 func (r *reaper) reap() {
 	buf := bufpool.Get(readBuffer)
 	defer buf.Release()
+	batch := minReap
 	for n := 1; ; n++ {
 		c, left := r.take()
 		switch {
@@ -97,8 +103,14 @@ func (r *reaper) reap() {
 		default:
 			r.eng.dispatch(c)
 		}
-		if n >= max(reapBatch, left/reapShare) && !r.eng.hasStopped() {
+		if n >= max(batch, left/reapShare) && !r.eng.hasStopped() {
+			begun := time.Now()
 			time.Sleep(reapPause)
+			if time.Since(begun) <= promptPause {
+				batch = min(batch+1, maxReap)
+			} else {
+				batch = max(batch/2, minReap)
+			}
 			n = 0
 		}
 	}
