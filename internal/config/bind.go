@@ -15,7 +15,15 @@ import (
 // does not fit instead of stopping at it.
 type binder struct {
 	problems []Problem
-	isJSON   bool // advice is about JSON, not about TOML
+	isJSON   bool            // advice is about JSON, not about TOML
+	given    map[string]bool // the paths that were there, whether or not their values fit
+}
+
+func (b *binder) give(path string) {
+	if b.given == nil {
+		b.given = map[string]bool{}
+	}
+	b.given[path] = true
 }
 
 func (b *binder) report(path, value, message string) {
@@ -36,6 +44,7 @@ func (b *binder) table(path string, v reflect.Value, table map[string]any) {
 }
 
 func (b *binder) value(path string, v reflect.Value, raw any) {
+	b.give(path)
 	switch p := v.Addr().Interface().(type) {
 	case *[]string:
 		texts(b, path, p, raw, show)
@@ -283,18 +292,25 @@ func join(path, key string) string {
 }
 
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("toml") == key {
-			return v.Field(i), true
+	for _, f := range fieldsOf(v.Type()) {
+		if keyOf(f) == key {
+			return v.FieldByIndex(f.Index), true
 		}
 	}
 	return reflect.Value{}, false
 }
 
+// fieldsOf are the fields of t that have a key, those of an embedded struct in its place.
+func fieldsOf(t reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return keyOf(f) == "" })
+}
+
+func keyOf(f reflect.StructField) string { return f.Tag.Get("toml") }
+
 func keysOf(t reflect.Type) []string {
-	keys := make([]string, t.NumField())
-	for i := range keys {
-		keys[i] = t.Field(i).Tag.Get("toml")
+	var keys []string
+	for _, f := range fieldsOf(t) {
+		keys = append(keys, keyOf(f))
 	}
 	return keys
 }

@@ -8,7 +8,8 @@ import (
 
 // Changed lists the paths of the keys that differ between two configurations, in the order
 // of the keys. Apps are compared by id, under their numbers in after: a new one gives the
-// path of its table, and so does one that is gone, under its number in before.
+// path of its table, and so does one that is gone, under its number in before. A limit that an
+// app has from [app_defaults] before and after is named there alone.
 func Changed(before, after *Config) []string {
 	var paths []string
 	changedKeys("", reflect.ValueOf(before).Elem(), reflect.ValueOf(after).Elem(), &paths)
@@ -35,14 +36,18 @@ func changedKeys(path string, before, after reflect.Value, paths *[]string) {
 		return // by id
 	}
 	if before.Kind() == reflect.Struct {
-		for i := range before.NumField() {
-			key := before.Type().Field(i).Tag.Get("toml")
-			changedKeys(join(path, key), before.Field(i), after.Field(i), paths)
+		a, isApp := reflect.TypeAssert[*App](before.Addr())
+		b, _ := reflect.TypeAssert[*App](after.Addr())
+		for _, f := range fieldsOf(before.Type()) {
+			key := keyOf(f)
+			if isApp && a.isInherited(key) && b.isInherited(key) {
+				continue
+			}
+			changedKeys(join(path, key), before.FieldByIndex(f.Index), after.FieldByIndex(f.Index), paths)
 		}
 		return
 	}
-	bothEmpty := before.Kind() == reflect.Slice && before.Len() == 0 && after.Len() == 0
-	if !bothEmpty && !reflect.DeepEqual(before.Interface(), after.Interface()) {
+	if !isSame(before, after) {
 		*paths = append(*paths, path)
 	}
 }

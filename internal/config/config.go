@@ -31,6 +31,7 @@ type Config struct {
 	Usage       Usage       `toml:"usage"`
 	Audit       Audit       `toml:"audit"`
 	Telemetry   Telemetry   `toml:"telemetry"`
+	AppDefaults AppLimits   `toml:"app_defaults"`
 	Apps        []App       `toml:"apps"`
 }
 
@@ -225,8 +226,8 @@ type Telemetry struct {
 	ServiceName string `toml:"service_name"`
 }
 
-// App is one application: its credentials, limits and features. In limits 0 means unlimited
-// unless said otherwise.
+// App is one application: its credentials, limits and features. A limit that is left out is
+// that of [app_defaults]; 0 means unlimited unless said otherwise.
 type App struct {
 	// Names the app in the paths of the HTTP API. Required, and unique.
 	ID string `toml:"id"`
@@ -249,57 +250,17 @@ type App struct {
 	SignIn bool `toml:"sign_in"`
 	// Tells connections that sign in with a watchlist when the users in it go online and offline.
 	Watchlists bool `toml:"watchlists"`
-	// With sign_in, closes connections that have neither signed in nor subscribed to a private or presence channel within this time. "0s" never does; require_authorization goes before it.
-	UserAuthenticationTimeout Duration `toml:"user_authentication_timeout"`
 	// Closes connections that have neither signed in nor subscribed to a private or presence channel within authorization_timeout.
 	RequireAuthorization bool `toml:"require_authorization"`
-	// Time for require_authorization. Above zero.
-	AuthorizationTimeout Duration `toml:"authorization_timeout"`
-
-	// Most connections at once.
-	MaxConnections int `toml:"max_connections"`
-	// Most channels that one connection may be subscribed to.
-	MaxSubscriptionsPerConnection int `toml:"max_subscriptions_per_connection"`
-	// Most events published per second over HTTP, each counted once for every channel it goes to, and mutations of entities.
-	MaxBackendEventsPerSecond int `toml:"max_backend_events_per_second"`
-	// Most HTTP API requests per second other than publishes.
-	MaxReadRequestsPerSecond int `toml:"max_read_requests_per_second"`
-	// Most client events of one connection within client_event_window.
-	MaxClientEvents int `toml:"max_client_events"`
-	// Window of max_client_events. Above zero.
-	ClientEventWindow Duration `toml:"client_event_window"`
-	// Closes a connection that exceeds max_client_events, with 4301, after which browsers do not reconnect.
-	TerminateOnClientEventLimit bool `toml:"terminate_on_client_event_limit"`
-	// Most messages of any kind from one connection within message_window.
-	MaxMessages int `toml:"max_messages"`
-	// Window of max_messages. Above zero.
-	MessageWindow Duration `toml:"message_window"`
-	// Closes a connection that exceeds max_messages, with 4301, after which browsers do not reconnect.
-	TerminateOnMessageLimit bool `toml:"terminate_on_message_limit"`
-
-	// Most distinct users in one presence channel.
-	MaxPresenceMembers int `toml:"max_presence_members"`
-	// Largest user_info of a presence member, as compact JSON.
-	MaxPresenceMemberSize Size `toml:"max_presence_member_size"`
-	// Longest channel name, in bytes. Above zero.
-	MaxChannelNameLength int `toml:"max_channel_name_length"`
-	// Most channels that one published event may go to.
-	MaxChannelsPerPublish int `toml:"max_channels_per_publish"`
-	// Longest event name, in bytes.
-	MaxEventNameLength int `toml:"max_event_name_length"`
-	// Largest data of one event, published or from a client.
-	MaxEventPayload Size `toml:"max_event_payload"`
-	// Most events in one batch request.
-	MaxBatchSize int `toml:"max_batch_size"`
 	// Heeds idempotency keys: on, off, or inherit for what idempotency.enabled says.
 	Idempotency string `toml:"idempotency"`
-	// How long the answer to an idempotency key is remembered. "0s" means idempotency.ttl.
-	IdempotencyTTL Duration `toml:"idempotency_ttl"`
-	// How long a cache channel remembers its last event. Above zero.
-	CacheTTL Duration `toml:"cache_ttl"`
+
+	AppLimits
 
 	Keys        []AppKey     `toml:"keys"`
 	Webhooks    []Webhook    `toml:"webhooks"`
 	Views       AppViews     `toml:"views"`
 	Projections []Projection `toml:"projections"`
+
+	given map[string]bool // the keys of AppLimits that the app has of its own; see inherit
 }

@@ -47,7 +47,8 @@ func Default() *Config {
 			Timeout:       Duration(10 * time.Second),
 			MaxPending:    10_000,
 		},
-		Telemetry: Telemetry{SampleRatio: 1, Interval: Duration(time.Minute), ServiceName: "millrace"},
+		Telemetry:   Telemetry{SampleRatio: 1, Interval: Duration(time.Minute), ServiceName: "millrace"},
+		AppDefaults: defaultAppLimits(),
 	}
 }
 
@@ -113,10 +114,9 @@ func defaultViews() Views {
 	}
 }
 
-// DefaultApp is an app with nothing set. It has no id, key or secret.
-func DefaultApp() App {
-	return App{
-		Enabled:               true,
+// defaultAppLimits has the numbers of pusher-protocol 7.1.
+func defaultAppLimits() AppLimits {
+	return AppLimits{
 		AuthorizationTimeout:  Duration(30 * time.Second),
 		MaxClientEvents:       10,
 		ClientEventWindow:     Duration(time.Second),
@@ -128,8 +128,17 @@ func DefaultApp() App {
 		MaxEventNameLength:    200,
 		MaxEventPayload:       10 * KB,
 		MaxBatchSize:          10,
-		Idempotency:           "inherit",
 		CacheTTL:              Duration(30 * time.Minute),
+	}
+}
+
+// DefaultApp is an app with nothing set, where [app_defaults] has nothing set either. It has no
+// id, key or secret.
+func DefaultApp() App {
+	return App{
+		Enabled:     true,
+		Idempotency: "inherit",
+		AppLimits:   defaultAppLimits(),
 		Views: AppViews{
 			Auth:                  "session",
 			Issuer:                "millrace",

@@ -13,8 +13,9 @@ import (
 )
 
 // ParseApp reads an app document: the JSON of what a table [[apps]] holds, with the same
-// keys, units and defaults. The app is nil if there is any problem.
-func ParseApp(document []byte) (*App, []Problem) {
+// keys, units and defaults; limits that it leaves out are those of fallback. The app is nil if
+// there is any problem.
+func ParseApp(document []byte, fallback *AppLimits) (*App, []Problem) {
 	table, problems := parseObject(document)
 	b := &binder{isJSON: true, problems: problems}
 	if table == nil {
@@ -22,6 +23,7 @@ func ParseApp(document []byte) (*App, []Problem) {
 	}
 	a := DefaultApp()
 	b.table("", reflect.ValueOf(&a).Elem(), table)
+	a.inherit(fallback, func(key string) bool { return b.given[key] })
 	r := rules{}
 	r.document(&a)
 	for _, p := range r.problems {
@@ -101,40 +103,49 @@ func (r *rules) revealed(path string, s Secret) {
 	}
 }
 
-// AppDocument is the app document of a: the keys that differ from their defaults, in the order
-// of the reference. Secrets are hidden unless reveal is set.
+// AppDocument is the app document of a: the limits that a was given, wherever it was read, and
+// the other keys that differ from their defaults, in the order of the reference. Secrets are
+// hidden unless reveal is set.
 func AppDocument(a *App, reveal bool) []byte {
-	w := documentWriter{reveal: reveal}
-	w.table(reflect.ValueOf(*a), reflect.ValueOf(DefaultApp()))
+	w := documentWriter{reveal: reveal, given: a.given}
+	plain := DefaultApp()
+	w.table(reflect.ValueOf(a).Elem(), reflect.ValueOf(&plain).Elem())
 	return w.out.Bytes()
 }
 
 type documentWriter struct {
 	out    bytes.Buffer
 	reveal bool
+	given  map[string]bool
 }
 
-// table writes the fields of v that differ from those of plain.
+// table writes the limits that were given, and the other fields of v that differ from those of
+// plain.
 func (w *documentWriter) table(v, plain reflect.Value) {
 	w.out.WriteByte('{')
 	isFirst := true
-	for i := range v.NumField() {
-		if isEmptyList(v.Field(i)) && isEmptyList(plain.Field(i)) ||
-			reflect.DeepEqual(v.Field(i).Interface(), plain.Field(i).Interface()) {
+	for _, f := range fieldsOf(v.Type()) {
+		field := v.FieldByIndex(f.Index)
+		isLimit := len(f.Index) > 1 // AppLimits is what is embedded
+		if isLimit && !w.given[keyOf(f)] || !isLimit && isSame(field, plain.FieldByIndex(f.Index)) {
 			continue
 		}
 		if !isFirst {
 			w.out.WriteByte(',')
 		}
 		isFirst = false
-		w.text(v.Type().Field(i).Tag.Get("toml"))
+		w.text(keyOf(f))
 		w.out.WriteByte(':')
-		w.value(v.Field(i))
+		w.value(field)
 	}
 	w.out.WriteByte('}')
 }
 
-func isEmptyList(v reflect.Value) bool { return v.Kind() == reflect.Slice && v.Len() == 0 }
+// isSame takes an empty list for no list.
+func isSame(a, b reflect.Value) bool {
+	bothEmpty := a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0
+	return bothEmpty || reflect.DeepEqual(a.Interface(), b.Interface())
+}
 
 func (w *documentWriter) value(v reflect.Value) {
 	switch x := v.Interface().(type) {

@@ -46,21 +46,35 @@ func fullApp() config.App {
 	return a
 }
 
-func TestAppDocumentHasWhatDiffersFromTheDefault(t *testing.T) {
+// fullDocument is fullApp with one limit that equals its default.
+const fullDocument = `{"id":"77","key":"mill-key","secret":"mill-<secret>","enabled":false,"allowed_origins":["*.shop.example"],` +
+	`"client_events":true,"max_client_events":0,"max_event_payload":"64KB","max_batch_size":10,"cache_ttl":"1m30s",` +
+	`"keys":[{"key":"k2","secret":"s2","rights":"publish"},{"key":"k3","secret":"s3"}],` +
+	`"webhooks":[{"url":"https://backend.example/","event_types":["channel_occupied"],"headers":["X-Token: hush"],"max_elapsed":"1m"}],` +
+	`"views":{"auth":"static","static_tokens":["shop:peek"],"signing_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","secret_keys":["sk"],` +
+	`"publishable_keys":["pk"],"token_ttl":"2m","entities":["Lot"],` +
+	`"definitions":[{"fields":["a"],"filter":{"field":"a","op":"lt","value":1.5},"id":"top","limit":3,"source":"Lot/list"}]},` +
+	`"projections":[{"channels":"lot-*","entity":"Lot","key":"$1","append":["bids"]}]}`
+
+// parse reads a document where [app_defaults] has nothing set.
+func parse(document []byte) (*config.App, []config.Problem) {
+	return config.ParseApp(document, &config.Default().AppDefaults)
+}
+
+func TestAppDocumentHasTheLimitsThatWereGivenAndWhatElseDiffersFromTheDefault(t *testing.T) {
 	t.Parallel()
-	a := fullApp()
-	const want = `{"id":"77","key":"mill-key","secret":"mill-<secret>","enabled":false,"allowed_origins":["*.shop.example"],` +
-		`"client_events":true,"max_client_events":0,"max_event_payload":"64KB","cache_ttl":"1m30s",` +
-		`"keys":[{"key":"k2","secret":"s2","rights":"publish"},{"key":"k3","secret":"s3"}],` +
-		`"webhooks":[{"url":"https://backend.example/","event_types":["channel_occupied"],"headers":["X-Token: hush"],"max_elapsed":"1m"}],` +
-		`"views":{"auth":"static","static_tokens":["shop:peek"],"signing_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","secret_keys":["sk"],` +
-		`"publishable_keys":["pk"],"token_ttl":"2m","entities":["Lot"],` +
-		`"definitions":[{"fields":["a"],"filter":{"field":"a","op":"lt","value":1.5},"id":"top","limit":3,"source":"Lot/list"}]},` +
-		`"projections":[{"channels":"lot-*","entity":"Lot","key":"$1","append":["bids"]}]}`
-	if diff := cmp.Diff(want, string(config.AppDocument(&a, true))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	a, problems := parse([]byte(fullDocument))
+	if len(problems) > 0 {
+		t.Fatal(problems)
 	}
-	hidden := string(config.AppDocument(&a, false))
+	want := fullApp()
+	if diff := cmp.Diff(&want, a, cmpopts.EquateEmpty(), byValue()); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(fullDocument, string(config.AppDocument(a, true))); diff != "" {
+		t.Errorf("written (-want +got):\n%s", diff)
+	}
+	hidden := string(config.AppDocument(a, false))
 	for _, secret := range []string{"mill-<secret>", "s2", "s3", "hush", "peek", "AQEB", "sk", "pk"} {
 		if strings.Contains(hidden, secret) {
 			t.Errorf("%s is shown: %s", secret, hidden)
@@ -69,12 +83,49 @@ func TestAppDocumentHasWhatDiffersFromTheDefault(t *testing.T) {
 	if n := strings.Count(hidden, `"***"`); n != 8 {
 		t.Errorf("%d secrets are hidden, want 8: %s", n, hidden)
 	}
-	back, problems := config.ParseApp([]byte(want))
-	if len(problems) > 0 {
-		t.Fatal(problems)
+}
+
+// A document has exactly the limits that it was given, whatever those of the node are that
+// reads it.
+func TestLimitsThatADocumentLeavesOutAreThoseOfTheNode(t *testing.T) {
+	t.Parallel()
+	fallback := config.Default().AppDefaults
+	fallback.MaxConnections, fallback.MaxEventPayload, fallback.TerminateOnMessageLimit = 5, 20*config.KB, true
+	fallback.AuthorizationTimeout = config.Duration(time.Minute)
+	const base = `{"id":"a","key":"k","secret":"s"`
+	tests := []struct {
+		name, rest string
+		want       func(*config.AppLimits)
+	}{
+		{"nothing", `}`, func(*config.AppLimits) {}},
+		{"a value of its own", `,"max_connections":7}`, func(l *config.AppLimits) { l.MaxConnections = 7 }},
+		{"no limit where the node has one", `,"max_connections":0}`, func(l *config.AppLimits) { l.MaxConnections = 0 }},
+		{"the limit of the node", `,"max_connections":5}`, func(*config.AppLimits) {}},
+		{"the built-in limit, which differs from the node's", `,"max_event_payload":"10KB"}`, func(l *config.AppLimits) { l.MaxEventPayload = 10 * config.KB }},
+		{"the built-in limit, which is also the node's", `,"max_presence_members":100}`, func(*config.AppLimits) {}},
+		{
+			"a switch and a time", `,"authorization_timeout":"30s","terminate_on_message_limit":false}`,
+			func(l *config.AppLimits) {
+				l.AuthorizationTimeout, l.TerminateOnMessageLimit = config.Duration(30*time.Second), false
+			},
+		},
 	}
-	if diff := cmp.Diff(&a, back, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("read back (-want +got):\n%s", diff)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, problems := config.ParseApp([]byte(base+tt.rest), &fallback)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			want := fallback
+			tt.want(&want)
+			if diff := cmp.Diff(want, a.AppLimits); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(base+tt.rest, string(config.AppDocument(a, true))); diff != "" {
+				t.Errorf("its document (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -142,7 +193,7 @@ func TestParseAppListsEveryProblem(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a, problems := config.ParseApp([]byte(tt.document))
+			a, problems := parse([]byte(tt.document))
 			if diff := cmp.Diff(tt.want, texts(problems)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -155,13 +206,12 @@ func TestParseAppListsEveryProblem(t *testing.T) {
 
 // What can be read can be written, and means the same then.
 func FuzzParseApp(f *testing.F) {
-	a := fullApp()
-	f.Add(config.AppDocument(&a, true))
+	f.Add([]byte(fullDocument))
 	f.Add([]byte(`{"id":"a","key":"k","secret":"s","max_event_payload":"1500B","keys":[]}`))
 	f.Add([]byte(`{"a":{"b":[[[[]]]]},"c":1e999}`))
 	f.Add([]byte(`{"id":"a","key":"k","secret":"s","views":{"definitions":[{"a":[1.0,1e18,-0.0,1e30,12345678901234567890,0.1,null]}]}}`))
 	f.Fuzz(func(t *testing.T, document []byte) {
-		a, problems := config.ParseApp(document)
+		a, problems := parse(document)
 		if (a == nil) != (len(problems) > 0) {
 			t.Fatalf("app %v with problems %v", a, problems)
 		}
@@ -169,11 +219,11 @@ func FuzzParseApp(f *testing.F) {
 			return
 		}
 		text := config.AppDocument(a, true)
-		b, problems := config.ParseApp(text)
+		b, problems := parse(text)
 		if len(problems) > 0 {
 			t.Fatalf("%s became %s: %v", document, text, problems)
 		}
-		if diff := cmp.Diff(a, b, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(a, b, cmpopts.EquateEmpty(), cmp.AllowUnexported(config.App{})); diff != "" {
 			t.Fatalf("%s: (-read +read again):\n%s", document, diff)
 		}
 		if !json.Valid(config.AppDocument(a, false)) {

@@ -31,6 +31,7 @@ func (b *binder) environment(c *Config, environ []string) {
 			b.report(name, "", "unknown environment variable"+didYouMean(name, namesOf(known)))
 			continue
 		}
+		b.give(known[i].path)
 		b.text(name, known[i].value, text)
 	}
 }
@@ -74,13 +75,13 @@ func variables(path, name string, v reflect.Value) []variable {
 		return []variable{{name, path, v}}
 	}
 	var list []variable
-	for i := range v.NumField() {
-		key := v.Type().Field(i).Tag.Get("toml")
+	for _, f := range fieldsOf(v.Type()) {
+		key := keyOf(f)
 		below := name + "_" + strings.ToUpper(key)
 		if name == prefix {
 			below = prefix + strings.ToUpper(key)
 		}
-		list = append(list, variables(join(path, key), below, v.Field(i))...)
+		list = append(list, variables(join(path, key), below, v.FieldByIndex(f.Index))...)
 	}
 	return list
 }

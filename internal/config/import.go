@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -46,6 +46,8 @@ func ImportApps(document []byte) ([]App, []Problem) {
 // importer collects what cannot be read, and what has no counterpart.
 type importer struct {
 	problems, warnings []Problem
+
+	given map[any]bool // pointers to what was given in the app that is being read
 }
 
 func (im *importer) refuse(path string, value any, message string) {
@@ -89,13 +91,25 @@ func (im *importer) list(value any) (list []any, at string) {
 	return nil, ""
 }
 
-// app reads one app.
+// app reads one app. Its limits are those that it was given, also where they equal a default.
 func (im *importer) app(at string, item any) App {
 	a := DefaultApp()
+	im.given = map[any]bool{}
+	im.settings(at, item, &a)
+	limits, keys := reflect.ValueOf(&a.AppLimits).Elem(), map[string]bool{}
+	for _, f := range fieldsOf(limits.Type()) {
+		keys[keyOf(f)] = im.given[limits.FieldByIndex(f.Index).Addr().Interface()]
+	}
+	plain := defaultAppLimits()
+	a.inherit(&plain, func(key string) bool { return keys[key] })
+	return a
+}
+
+func (im *importer) settings(at string, item any, a *App) {
 	table, ok := item.(map[string]any)
 	if !ok {
 		im.refuse(at, item, "must be an object")
-		return a
+		return
 	}
 	s := im.source(at, table)
 	policy := s.table("policy")
@@ -112,28 +126,27 @@ func (im *importer) app(at string, item any) App {
 	}
 	s.flag("enabled", &a.Enabled)
 	if policy == nil {
-		im.limits(s, &a)
-		im.features(s, &a)
-		im.rest(s, &a)
-		s.finish("has no counterpart here; it is left out")
-		return a
+		im.limits(s, a)
+		im.features(s, a)
+		im.rest(s, a)
+		s.finish(noCounterpart)
+		return
 	}
 	s.finish("is ignored beside policy, as the other server does")
 	if limits := policy.table("limits"); limits != nil {
-		im.limits(limits, &a)
+		im.limits(limits, a)
 		limits.finish(noCounterpart)
 	}
 	if features := policy.table("features"); features != nil {
-		im.features(features, &a)
+		im.features(features, a)
 		features.finish(noCounterpart)
 	}
 	if channels := policy.table("channels"); channels != nil {
 		channels.texts("allowed_origins", &a.AllowedOrigins)
 		channels.finish(noCounterpart)
 	}
-	im.rest(policy, &a)
+	im.rest(policy, a)
 	policy.finish(noCounterpart)
-	return a
 }
 
 const noCounterpart = "has no counterpart here; it is left out"
@@ -159,12 +172,15 @@ func (im *importer) limits(s *source, a *App) {
 	}
 	length := 0
 	if s.number("max_channel_name_length", &length); length > 0 {
-		a.MaxChannelNameLength = length
+		give(im, &a.MaxChannelNameLength, length)
 	} else if s.has("max_channel_name_length") {
-		im.warn(s.path("max_channel_name_length"), fmt.Sprintf("cannot be unlimited here; it is %d", a.MaxChannelNameLength))
+		im.warn(s.path("max_channel_name_length"), "cannot be unlimited here; it is left out")
 	}
 	s.kilobytes("max_presence_member_size_in_kb", &a.MaxPresenceMemberSize)
 	s.kilobytes("max_event_payload_in_kb", &a.MaxEventPayload)
+	if im.given[&a.MaxClientEvents] { // in a second, unless it says otherwise
+		give(im, &a.ClientEventWindow, Duration(time.Second))
+	}
 	s.seconds("decay_seconds", time.Second, &a.ClientEventWindow)
 	s.flag("terminate_on_limit", &a.TerminateOnClientEventLimit)
 	if rate := s.table("message_rate_limit"); rate != nil {
@@ -173,7 +189,7 @@ func (im *importer) limits(s *source, a *App) {
 	}
 }
 
-// messages reads the limit of messages, which is on if nothing else is said.
+// messages reads the limit of messages, which is on if nothing else is said: 60 in a minute.
 func (im *importer) messages(s *source, a *App) {
 	isOn, most := true, 60
 	s.flag("enabled", &isOn)
@@ -183,9 +199,18 @@ func (im *importer) messages(s *source, a *App) {
 	s.seconds("decay_seconds", time.Second, &a.MessageWindow)
 	s.seconds("window_seconds", time.Second, &a.MessageWindow)
 	s.flag("terminate_on_limit", &a.TerminateOnMessageLimit)
-	if isOn {
-		a.MaxMessages = most
+	if !isOn {
+		most = 0
+	} else if !im.given[&a.MessageWindow] {
+		give(im, &a.MessageWindow, Duration(time.Minute))
 	}
+	give(im, &a.MaxMessages, most)
+}
+
+// give sets what an app is given.
+func give[T any](im *importer, p *T, value T) {
+	*p = value
+	im.given[p] = true
 }
 
 func (im *importer) features(s *source, a *App) {
@@ -290,205 +315,4 @@ func (im *importer) delivery(s *source, w *Webhook) {
 		r.finish(noCounterpart)
 	}
 	s.seconds("request_timeout_ms", time.Millisecond, &w.RequestTimeout)
-}
-
-// source is one object, its members under their names in snake_case. A member that was asked
-// for is used; finish tells of the others.
-type source struct {
-	im      *importer
-	at      string
-	values  map[string]any
-	written map[string]string // how a name is written
-	used    map[string]bool
-}
-
-func (im *importer) source(at string, table map[string]any) *source {
-	s := &source{im: im, at: at, values: map[string]any{}, written: map[string]string{}, used: map[string]bool{}}
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		name := snake(key)
-		if other, taken := s.written[name]; taken {
-			im.warn(join(at, key), "is ignored beside "+other)
-			continue
-		}
-		s.values[name], s.written[name] = table[key], key
-	}
-	return s
-}
-
-func (s *source) has(name string) bool { return s.values[name] != nil }
-
-func (s *source) path(name string) string {
-	if written, ok := s.written[name]; ok {
-		name = written
-	}
-	return join(s.at, name)
-}
-
-// take is a member, nil if there is none.
-func (s *source) take(name string) any {
-	s.used[name] = true
-	return s.values[name]
-}
-
-// finish warns of every member that was not asked for.
-func (s *source) finish(message string) {
-	for _, name := range slices.Sorted(maps.Keys(s.values)) {
-		if !s.used[name] {
-			s.im.warn(s.path(name), message)
-		}
-	}
-}
-
-// text takes a text, or a number for one.
-func (s *source) text(name string, p *string) {
-	switch v := s.take(name).(type) {
-	case nil:
-	case string:
-		*p = v
-	case int64:
-		*p = strconv.FormatInt(v, 10)
-	default:
-		s.im.refuse(s.path(name), v, "must be a text")
-	}
-}
-
-// flag takes true or false, also as texts and, as databases hand them out, as 1 and 0.
-func (s *source) flag(name string, p *bool) bool {
-	switch v := s.take(name).(type) {
-	case nil:
-		return false
-	case bool:
-		*p = v
-		return true
-	case int64, string:
-		if text := strings.ToLower(fmt.Sprint(v)); slices.Contains([]string{"true", "false", "1", "0"}, text) {
-			*p = text == "true" || text == "1"
-			return true
-		}
-	}
-	s.im.refuse(s.path(name), s.values[name], "must be true or false")
-	return false
-}
-
-// maxNumber is the greatest number of a setting.
-const maxNumber = 1<<31 - 1
-
-// fraction takes a number, also as text.
-func (s *source) fraction(name string) (n float64, ok bool) {
-	switch v := s.take(name).(type) {
-	case nil:
-		return 0, false
-	case int64:
-		n, ok = float64(v), true
-	case float64:
-		n, ok = v, true
-	case string:
-		f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
-		n, ok = f, err == nil
-	}
-	if !ok || n != n || n > maxNumber {
-		s.im.refuse(s.path(name), s.values[name], fmt.Sprintf("must be a number of at most %d", maxNumber))
-		return 0, false
-	}
-	return max(n, 0), true // below zero is unlimited there, which is zero here
-}
-
-func (s *source) number(name string, p *int) {
-	n, ok := s.fraction(name)
-	if !ok {
-		return
-	}
-	if n != float64(int(n)) {
-		s.im.refuse(s.path(name), s.values[name], "must be a whole number")
-		return
-	}
-	*p = int(n)
-}
-
-func (s *source) kilobytes(name string, p *Size) {
-	n, ok := s.fraction(name)
-	if !ok {
-		return
-	}
-	if n*float64(KB) > maxSize {
-		s.im.refuse(s.path(name), s.values[name], "too large; the greatest size is below 2GB")
-		return
-	}
-	*p = Size(n * float64(KB))
-}
-
-func (s *source) seconds(name string, unit time.Duration, p *Duration) {
-	if n, ok := s.fraction(name); ok {
-		*p = Duration(n * float64(unit))
-	}
-}
-
-// table takes an object, also as JSON in a text, as databases hold it; nil if there is none.
-func (s *source) table(name string) *source {
-	v := s.nested(name)
-	if v == nil {
-		return nil
-	}
-	table, ok := v.(map[string]any)
-	if !ok {
-		s.im.refuse(s.path(name), v, "must be an object")
-		return nil
-	}
-	return s.im.source(s.path(name), table)
-}
-
-func (s *source) listOf(name string) []any {
-	v := s.nested(name)
-	if v == nil {
-		return nil
-	}
-	list, ok := v.([]any)
-	if !ok {
-		s.im.refuse(s.path(name), v, "must be a list")
-	}
-	return list
-}
-
-func (s *source) nested(name string) any {
-	v := s.take(name)
-	text, ok := v.(string)
-	if !ok {
-		return v
-	}
-	if strings.TrimSpace(text) == "" {
-		return nil
-	}
-	reader := jsonReader{decoder: json.NewDecoder(strings.NewReader(text)), keepNull: true}
-	v, err := reader.read()
-	if err != nil {
-		s.im.problems = append(s.im.problems, Problem{Path: s.path(name), Message: "not JSON: " + err.Error()})
-		return nil
-	}
-	s.im.problems = append(s.im.problems, reader.problems...)
-	return v
-}
-
-func (s *source) texts(name string, p *[]string) {
-	for i, item := range s.listOf(name) {
-		text, ok := item.(string)
-		if !ok {
-			s.im.refuse(fmt.Sprintf("%s[%d]", s.path(name), i), item, "must be a text")
-			continue
-		}
-		*p = append(*p, text)
-	}
-}
-
-// snake is a name in camelCase as snake_case; one that is already stays as it is.
-func snake(name string) string {
-	var b strings.Builder
-	for i := range len(name) {
-		c := name[i]
-		isUpper := 'A' <= c && c <= 'Z'
-		if isUpper && i > 0 && ('a' <= name[i-1] && name[i-1] <= 'z' || '0' <= name[i-1] && name[i-1] <= '9') {
-			b.WriteByte('_')
-		}
-		b.WriteByte(c)
-	}
-	return strings.ToLower(b.String())
 }

@@ -107,7 +107,7 @@ func TestImportApps(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got, problems := config.ImportApps([]byte(tt.document))
-			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty(), byValue()); diff != "" {
 				t.Errorf("apps (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.warnings, texts(problems)); diff != "" {
@@ -123,6 +123,45 @@ func other() config.App {
 	a := config.DefaultApp()
 	a.ID, a.Key, a.Secret = "2", "k2", "s2"
 	return a
+}
+
+// An imported app has the limits that it was given, also those that equal a default, and no
+// others: what a rate leaves out is as it is there.
+func TestImportedAppsKeepTheLimitsTheyWereGiven(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, rest, want string }{
+		{"none", ``, ``},
+		{"null is none", `,"max_connections":null`, ``},
+		{
+			"what equals a default", `,"max_event_name_length":200,"max_presence_member_size_in_kb":2,"maxEventChannelsAtOnce":"100"`,
+			`,"max_presence_member_size":"2KB","max_channels_per_publish":100,"max_event_name_length":200`,
+		},
+		{"below zero is unlimited", `,"maxConnections":-1`, `,"max_connections":0`},
+		{"client events are in a second", `,"maxClientEventsPerSec":10`, `,"max_client_events":10,"client_event_window":"1s"`},
+		{
+			"messages are 60 in a minute", `,"policy":{"limits":{"message_rate_limit":{}}}`,
+			`,"max_messages":60,"message_window":"1m"`,
+		},
+		{"or unlimited", `,"policy":{"limits":{"message_rate_limit":{"enabled":false}}}`, `,"max_messages":0`},
+		{
+			"switches and times", `,"policy":{"limits":{"terminate_on_limit":false},"idempotency":{"ttl_seconds":0}}`,
+			`,"terminate_on_client_event_limit":false,"idempotency_ttl":"0s"`,
+		},
+		{"a channel name cannot be unlimited", `,"max_channel_name_length":0`, ``},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			apps, problems := config.ImportApps([]byte(`{"id":"a","key":"k","secret":"s","enabled":true` + tt.rest + `}`))
+			if len(apps) != 1 {
+				t.Fatal(problems)
+			}
+			want := `{"id":"a","key":"k","secret":"s"` + tt.want + `}`
+			if diff := cmp.Diff(want, string(config.AppDocument(&apps[0], true))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestImportAppsRefuses(t *testing.T) {
@@ -169,7 +208,7 @@ func FuzzImportApps(f *testing.F) {
 			t.Fatal("neither apps nor problems")
 		}
 		for i := range apps {
-			for _, p := range func() []config.Problem { _, p := config.ParseApp(config.AppDocument(&apps[i], true)); return p }() {
+			for _, p := range func() []config.Problem { _, p := parse(config.AppDocument(&apps[i], true)); return p }() {
 				if p.Path == "document" {
 					t.Fatalf("app %d is no document: %v", i, p)
 				}

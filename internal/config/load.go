@@ -37,12 +37,18 @@ func Load(path string, environ []string, checks ...Check) (*Config, error) {
 	return finish(c, b, path, environ, checks)
 }
 
-// finish applies the environment and the rules. A key that could not be read has kept its
-// default; it gets no second problem for that.
+// finish applies the environment, then the limits that apps leave out, then the rules. A key
+// that could not be read has kept its default; it gets no second problem for that, and what is
+// wrong with [app_defaults] none for each app.
 func finish(c *Config, b *binder, source string, environ []string, checks []Check) (*Config, error) {
 	b.environment(c, environ)
+	for i := range c.Apps {
+		at := fmt.Sprintf("apps[%d]", i)
+		c.Apps[i].inherit(&c.AppDefaults, func(key string) bool { return b.given[join(at, key)] })
+	}
 	for _, check := range append([]Check{(*Config).Validate}, checks...) {
 		for _, p := range check(c) {
+			p.Path = c.sourceOf(p.Path)
 			if !slices.ContainsFunc(b.problems, func(q Problem) bool { return q.Path == p.Path }) {
 				b.problems = append(b.problems, p)
 			}

@@ -58,7 +58,7 @@ func TestReferenceLoads(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			return
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), byValue()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -156,10 +156,17 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 	}
 	at := len(d.sections)
 	d.sections = append(d.sections, s)
-	for i := range v.NumField() {
-		f, name := v.Type().Field(i), v.Type().Field(i).Tag.Get("toml")
-		about, below := d.comments[typeName+"."+f.Name], env+strings.ToUpper(name)
-		switch value := v.Field(i).Interface().(type) {
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if f.Anonymous || !f.IsExported() {
+			continue // what is embedded is visited in its place
+		}
+		name, owner := f.Tag.Get("toml"), typeName
+		if len(f.Index) > 1 {
+			owner = v.Type().Field(f.Index[0]).Name
+		}
+		about, below := d.comments[owner+"."+f.Name], env+strings.ToUpper(name)
+		field := v.FieldByIndex(f.Index)
+		switch value := field.Interface().(type) {
 		case []config.Projection:
 			example := section{name: s.name + "." + name, isList: true, isExample: true}
 			d.section(example, below+"_0_", reflect.ValueOf(exampleProjection()))
@@ -180,7 +187,7 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 			below += "_MAX"
 		default:
 			if reflect.TypeOf(value).Kind() == reflect.Struct {
-				d.section(section{name: s.name + "." + name}, below+"_", v.Field(i))
+				d.section(section{name: s.name + "." + name}, below+"_", field)
 				continue
 			}
 		}
@@ -188,7 +195,7 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 			d.t.Errorf("%s.%s: no toml tag, or no comment to document it", typeName, f.Name)
 		}
 		d.sections[at].keys = append(d.sections[at].keys, key{
-			name: name, env: below, value: literal(v.Field(i)), doc: about, required: strings.Contains(about, "Required"),
+			name: name, env: below, value: literal(field), doc: about, required: strings.Contains(about, "Required"),
 		})
 	}
 }
@@ -197,7 +204,7 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, name := range []string{"config.go", "registry.go", "views.go", "webhooks.go"} {
+	for _, name := range []string{"config.go", "applimits.go", "registry.go", "views.go", "webhooks.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -210,7 +217,9 @@ func fieldComments(t *testing.T) map[string]string {
 			spec := decl.Specs[0].(*ast.TypeSpec)
 			found[spec.Name.Name] = text(decl.Doc)
 			for _, f := range spec.Type.(*ast.StructType).Fields.List {
-				found[spec.Name.Name+"."+f.Names[0].Name] = text(f.Doc)
+				for _, name := range f.Names { // none: it is embedded
+					found[spec.Name.Name+"."+name.Name] = text(f.Doc)
+				}
 			}
 			return true
 		})

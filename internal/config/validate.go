@@ -55,6 +55,7 @@ func (c *Config) Validate() []Problem {
 	r.webhooks(&c.Webhooks)
 	r.views(c)
 	r.operations(c)
+	r.appDefaults(c)
 	r.apps(c)
 	return r.problems
 }
@@ -128,10 +129,7 @@ func (r *rules) apps(c *Config) {
 			r.appKey(fmt.Sprintf("%skeys[%d].", at, j), &k, i, keys)
 		}
 		r.app(at, &c.Apps[i])
-		if a.MaxEventPayload > c.HTTP.MaxBody {
-			r.report(at+"max_event_payload", quote(a.MaxEventPayload.String()),
-				fmt.Sprintf("exceeds http.max_body = %q; raise http.max_body", c.HTTP.MaxBody))
-		}
+		r.payload(at, &a.AppLimits, c.HTTP.MaxBody)
 		r.appViews(at+"views.", &a.Views)
 		for j, p := range a.Projections {
 			r.projection(fmt.Sprintf("%sprojections[%d].", at, j), &p)
@@ -139,17 +137,34 @@ func (r *rules) apps(c *Config) {
 	}
 }
 
+// appDefaults leaves a payload that nobody has chosen to the apps that take it.
+func (r *rules) appDefaults(c *Config) {
+	r.appLimits("app_defaults.", &c.AppDefaults)
+	if c.AppDefaults.MaxEventPayload != defaultAppLimits().MaxEventPayload {
+		r.payload("app_defaults.", &c.AppDefaults, c.HTTP.MaxBody)
+	}
+}
+
 // app are the rules of one app that are the same wherever it is kept.
 func (r *rules) app(at string, a *App) {
 	r.appWebhooks(at, a.Webhooks)
-	if a.MaxChannelNameLength <= 0 {
-		r.report(at+"max_channel_name_length", strconv.Itoa(a.MaxChannelNameLength), "must be above zero")
-	}
-	r.aboveZero(at+"authorization_timeout", a.AuthorizationTimeout)
-	r.aboveZero(at+"client_event_window", a.ClientEventWindow)
-	r.aboveZero(at+"message_window", a.MessageWindow)
-	r.aboveZero(at+"cache_ttl", a.CacheTTL)
+	r.appLimits(at, &a.AppLimits)
 	r.oneOf(at+"idempotency", a.Idempotency, "inherit", "on", "off")
+}
+
+func (r *rules) appLimits(at string, l *AppLimits) {
+	r.positive(at+"max_channel_name_length", l.MaxChannelNameLength)
+	r.aboveZero(at+"authorization_timeout", l.AuthorizationTimeout)
+	r.aboveZero(at+"client_event_window", l.ClientEventWindow)
+	r.aboveZero(at+"message_window", l.MessageWindow)
+	r.aboveZero(at+"cache_ttl", l.CacheTTL)
+}
+
+func (r *rules) payload(at string, l *AppLimits, maxBody Size) {
+	if l.MaxEventPayload > maxBody {
+		r.report(at+"max_event_payload", quote(l.MaxEventPayload.String()),
+			fmt.Sprintf("exceeds http.max_body = %q; raise http.max_body", maxBody))
+	}
 }
 
 func (r *rules) required(i int, key, value string) {

@@ -11,8 +11,8 @@ import (
 
 // assemble puts the apps of the file and of the store together. Ids and keys of the file, and
 // reserved keys, go before those of the store.
-func assemble(file []Parsed, stored map[string]*storedApp, reserved []string) *state {
-	s := &state{file: file, stored: stored}
+func assemble(parse Parse, file []Parsed, stored map[string]*storedApp, reserved []string) *state {
+	s := &state{parse: parse, file: file, stored: stored}
 	t := taken{ids: map[string]bool{}, keys: map[string]string{}}
 	for _, key := range reserved {
 		t.keys[key] = "the server itself has this key"

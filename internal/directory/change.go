@@ -101,7 +101,7 @@ func (d *Directory) deleteInTurn(ctx context.Context, id string, version uint64)
 		case err == nil:
 			next := maps.Clone(d.known.Load().stored)
 			delete(next, id)
-			return d.install(assemble(d.known.Load().file, next, d.o.Reserved))
+			return d.installStored(next)
 		case errors.Is(err, app.ErrConflict), errors.Is(err, app.ErrNotFound):
 			if err := d.reloadInTurn(ctx); err != nil {
 				return err
@@ -182,7 +182,7 @@ func (d *Directory) put(ctx context.Context, parsed Parsed, version uint64) (Ent
 		next = map[string]*storedApp{}
 	}
 	next[id] = &storedApp{record: record, parsed: parsed}
-	if err := d.install(assemble(s.file, next, d.o.Reserved)); err != nil {
+	if err := d.installStored(next); err != nil {
 		return Entry{}, err
 	}
 	return d.known.Load().entryOf(id, SourceStore), nil
@@ -250,7 +250,7 @@ func (d *Directory) storedApp(id string, version uint64) (*storedApp, error) {
 
 // parse reads the document of the app id, empty for a new one.
 func (d *Directory) parse(id string, raw []byte) (Parsed, error) {
-	parsed, problems := d.o.Parse(raw)
+	parsed, problems := d.known.Load().parse(raw)
 	if len(problems) > 0 {
 		return Parsed{}, &Invalid{problems}
 	}

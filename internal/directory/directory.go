@@ -63,10 +63,12 @@ type Parsed struct {
 	Rest     any    // what it means besides, for whoever parses; the directory only carries it
 }
 
+// Parse reads a document. What it returns without problems must pass app.Validate.
+type Parse func(document []byte) (Parsed, []Problem)
+
 // Options of a directory. Parse is required; other zero fields mean the default.
 type Options struct {
-	// Parse reads a document. What it returns without problems must pass app.Validate.
-	Parse func(document []byte) (Parsed, []Problem)
+	Parse Parse // until SetFile brings another one
 	// Store keeps apps; nil: there are those of the file alone.
 	Store app.Store
 	// Reserved are keys that no app may have.
@@ -123,6 +125,7 @@ type Directory struct {
 
 // state is everything that is known. It is immutable.
 type state struct {
+	parse   Parse // by which documents are read
 	file    []Parsed
 	stored  map[string]*storedApp // by id
 	entries []Entry               // by id, those of the file first
@@ -156,7 +159,7 @@ func New(file []Parsed, o Options) (*Directory, error) {
 		o.Metrics = NewMetrics(nil)
 	}
 	d := &Directory{o: o, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
-	s := assemble(file, nil, o.Reserved)
+	s := assemble(o.Parse, file, nil, o.Reserved)
 	served, err := s.static()
 	if err != nil {
 		return nil, err
@@ -200,14 +203,21 @@ func (d *Directory) Load(ctx context.Context) error {
 	return d.reloadInTurn(ctx)
 }
 
-// SetFile replaces the apps of the file. After an error nothing has changed.
-func (d *Directory) SetFile(ctx context.Context, file []Parsed) error {
+// SetFile replaces the apps of the file, and with a parse that is not nil what documents mean,
+// those that are stored too. After an error nothing has changed.
+func (d *Directory) SetFile(ctx context.Context, file []Parsed, parse Parse) error {
 	if err := d.begin(ctx); err != nil {
 		return err
 	}
 	defer d.end()
 	was := d.known.Load()
-	next := assemble(file, was.stored, d.o.Reserved)
+	stored := was.stored
+	if parse == nil {
+		parse = was.parse
+	} else {
+		stored = reread(was.stored, parse)
+	}
+	next := assemble(parse, kept(was.file, file), stored, d.o.Reserved)
 	for _, e := range next.entries {
 		if e.Source == SourceStore && e.App == nil && was.entryOf(e.ID, SourceStore).App != nil {
 			return fmt.Errorf("the app %q that is kept in the store could not be served any more: %w", e.ID, &Invalid{e.Problems})
@@ -255,6 +265,12 @@ func (d *Directory) install(next *state) error {
 	d.know(next)
 	d.o.Changed(was, next.served())
 	return nil
+}
+
+// installStored is install of what is stored now, beside the file as it is.
+func (d *Directory) installStored(stored map[string]*storedApp) error {
+	s := d.known.Load()
+	return d.install(assemble(s.parse, s.file, stored, d.o.Reserved))
 }
 
 func (d *Directory) know(s *state) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,7 +104,8 @@ func (d *Directory) reloadInTurn(ctx context.Context) error {
 			return nil
 		}
 		isChanged = true
-		stored[r.ID] = d.read(r)
+		r.Document = bytes.Clone(r.Document)
+		stored[r.ID] = read(r, was.parse)
 		return nil
 	})
 	if err != nil {
@@ -111,13 +114,12 @@ func (d *Directory) reloadInTurn(ctx context.Context) error {
 	if !isChanged && len(stored) == len(was.stored) {
 		return nil
 	}
-	return d.install(assemble(was.file, stored, d.o.Reserved))
+	return d.installStored(stored)
 }
 
-// read makes what it can of a record.
-func (d *Directory) read(r app.Record) *storedApp {
-	r.Document = bytes.Clone(r.Document)
-	parsed, problems := d.o.Parse(r.Document)
+// read makes what it can of a record, which is ours.
+func read(r app.Record, parse Parse) *storedApp {
+	parsed, problems := parse(r.Document)
 	if len(problems) == 0 && parsed.App.ID != r.ID {
 		problems = []Problem{{Path: "id", Value: parsed.App.ID, Message: fmt.Sprintf("is not that of the record, %q", r.ID)}}
 	}
@@ -125,4 +127,36 @@ func (d *Directory) read(r app.Record) *storedApp {
 		return &storedApp{record: r, problems: problems}
 	}
 	return &storedApp{record: r, parsed: parsed}
+}
+
+// reread reads what is stored by another parse. An app that means the same stays the same.
+func reread(stored map[string]*storedApp, parse Parse) map[string]*storedApp {
+	next := make(map[string]*storedApp, len(stored))
+	for id, was := range stored {
+		next[id] = read(was.record, parse)
+		if len(was.problems)+len(next[id].problems) == 0 && meanSame(was.parsed, next[id].parsed) {
+			next[id] = was
+		}
+	}
+	return next
+}
+
+// kept is the apps of another file, those that mean the same as before as they are.
+func kept(was, file []Parsed) []Parsed {
+	before := make(map[string]Parsed, len(was))
+	for _, p := range was {
+		before[p.App.ID] = p
+	}
+	next := slices.Clone(file)
+	for i, p := range next {
+		if b, ok := before[p.App.ID]; ok && meanSame(b, p) {
+			next[i] = b
+		}
+	}
+	return next
+}
+
+// meanSame leaves Rest out: what it is made of is in the document.
+func meanSame(a, b Parsed) bool {
+	return bytes.Equal(a.Document, b.Document) && reflect.DeepEqual(a.App, b.App)
 }

@@ -58,7 +58,7 @@ func (d *Directory) preview(documents [][]byte) (outcomes []Outcome, isGood bool
 	t, here := d.takenBesides(s, ""), map[string]bool{}
 	isGood = true
 	for _, raw := range documents {
-		parsed, problems := d.o.Parse(raw)
+		parsed, problems := s.parse(raw)
 		if len(problems) > 0 {
 			var doc document
 			_ = json.Unmarshal(raw, &doc) // for its id, if it has one

@@ -35,7 +35,8 @@ type conn struct {
 	read       int
 	body       body
 	head       head
-	request    *http.Request
+	blank      *http.Request // what all requests of the connection have in common
+	request    *http.Request // the one under way, in a place that is used again
 	answer     answer
 	isHijacked bool
 
@@ -54,9 +55,10 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, nc: nc}
 	c.body.c, c.answer.c = c, c
 	c.head.header, c.answer.header = http.Header{}, http.Header{}
-	c.request = new(http.Request).WithContext(s.ctx)
-	c.request.RemoteAddr = nc.RemoteAddr().String()
-	c.request.Proto, c.request.ProtoMajor, c.request.ProtoMinor = "HTTP/1.1", 1, 1
+	c.blank = new(http.Request).WithContext(s.ctx)
+	c.blank.RemoteAddr = nc.RemoteAddr().String()
+	c.blank.Proto, c.blank.ProtoMajor, c.blank.ProtoMinor = "HTTP/1.1", 1, 1
+	c.request = new(http.Request)
 	return c
 }
 
@@ -174,6 +176,7 @@ func (c *conn) willWrite() {
 func (c *conn) answerRequest(size int) fate {
 	c.read += size
 	r, h := c.request, &c.head
+	*r = *c.blank // a handler may have left something, such as a parsed form
 	r.Method, r.RequestURI, r.URL, r.Host, r.Header = h.method, h.target, h.url, h.host, h.header
 	r.ContentLength, r.Body, r.Close = h.length, http.NoBody, h.isLast
 	c.body.left, c.body.err = h.length, nil

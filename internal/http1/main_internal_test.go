@@ -210,6 +210,27 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["X-Bad\r\nInjected"] = []string{"1"}
 		w.Header()["X-Value"] = []string{"1\r\nInjected: 2", "3"}
 		w.Header().Set("Connection", "close")
+	case "/form":
+		_ = r.ParseForm()
+		_, _ = fmt.Fprint(w, r.Form)
+		return
+	case "/part":
+		part := make([]byte, 3)
+		n, err := io.ReadFull(r.Body, part)
+		_, _ = fmt.Fprintf(w, "%q %v", part[:n], err)
+		return
+	case "/hijack":
+		nc, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\n\r\n")
+		_, _ = io.Copy(nc, rw)
+		_ = nc.Close()
+		return
+	case "/hurry", "/linger":
+		allowed := map[string]time.Duration{"/hurry": 5 * time.Second, "/linger": time.Hour}[r.URL.Path]
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed))
 	case "/abort":
 		panic(http.ErrAbortHandler)
 	case "/panic":

@@ -27,6 +27,7 @@ type Server struct {
 	next    *http.Server    // for what is unusual
 	ctx     context.Context //nolint:containedctx // that of every request; ends with Close
 	cancel  context.CancelFunc
+	blank   *http.Request // what every request begins as; immutable
 	over    *handover
 	date    atomic.Pointer[date]
 	running sync.WaitGroup // the connections; Serve joins them
@@ -44,6 +45,7 @@ func New(next *http.Server, o Options) *Server {
 	s := &Server{o: o, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{}}
 	s.o.MaxHead = min(o.MaxHead, maxHead)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(s.ctx)
 	return s
 }
 
@@ -65,9 +67,13 @@ func (s *Server) Serve(l net.Listener) error {
 	var rest sync.WaitGroup
 	rest.Go(func() { _ = s.next.Serve(s.over) }) // ends with next.Shutdown or next.Close
 	err := s.accept(l)
+	isShutDown := errors.Is(err, http.ErrServerClosed)
+	if !isShutDown {
+		s.drain(endWaiting) // idle clients would keep the error from being known
+	}
 	s.running.Wait()
 	close(s.isIdle)
-	if !s.isDraining.Load() {
+	if !isShutDown {
 		_ = s.next.Close() // the listener's error is the one that counts
 	}
 	rest.Wait()
@@ -132,11 +138,7 @@ func (s *Server) handOver(c *conn, unused []byte) {
 // Shutdown lets nobody in any more, waits for the requests under way, and closes their
 // connections. When ctx ends before, it returns its error, and Close does the rest.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if s.drain(func(c *conn) {
-		if c.isWaiting.Load() {
-			_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails with the connection
-		}
-	}) {
+	if s.drain(endWaiting) {
 		select {
 		case <-s.isIdle:
 		case <-ctx.Done():
@@ -151,6 +153,20 @@ func (s *Server) Close() error {
 	s.cancel()
 	s.drain(func(c *conn) { _ = c.nc.Close() }) // cut, whatever it says
 	return s.next.Close()
+}
+
+// endWaiting ends a connection of which no request has begun.
+func endWaiting(c *conn) {
+	if c.isWaiting.Load() {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails with the connection
+	}
+}
+
+// resume is for a connection whose request began while drain went over the connections.
+func (s *Server) resume(c *conn) {
+	s.mu.Lock() // until drain has done so
+	defer s.mu.Unlock()
+	c.readUntil = time.Time{} // endWaiting may have set another one
 }
 
 // drain closes the listener and goes over the connections. It reports whether Serve runs, or ran.

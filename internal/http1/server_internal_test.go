@@ -1,13 +1,16 @@
 package http1
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +48,9 @@ var conversations = []struct {
 	{"a handler that panics", asked("/panic"), 1, false},
 	{"the last request", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + get, 2, false},
 	{"a body that nobody reads", "POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000) + get, 2, false},
+	{"forms, each that of its request", asked("/form?a=1") + asked("/form?b=2"), 2, false},
+	{"a body that is read in part", "POST /part HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n123456789" + get, 2, false},
+	{"line ends after a body, as old clients have them", post + "\r\n" + get + post + "\r\n\r\n" + get, 4, false},
 	{"a large body", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300000) + get, 2, false},
 
 	{"chunks after usual requests", get + "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get, 3, true},
@@ -108,6 +114,30 @@ func converse(t *testing.T, l net.Listener, text string, answers, pieces int) []
 	}
 	saying.Wait()
 	return got
+}
+
+// TestARequestKnowsNothingOfTheOneBefore: what a handler has left in a request, a parsed form above
+// all, is not in the next one of the connection, which may be somebody else's behind a proxy.
+func TestARequestKnowsNothingOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	form := func(w http.ResponseWriter, r *http.Request) {
+		if r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.Pattern != "" {
+			t.Errorf("it has the form %v and the pattern %q before anybody has looked", r.Form, r.Pattern)
+		}
+		r.Pattern = "left behind"
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, r.PostForm.Get("user"))
+	}
+	n := start(t, loopback(t), http.HandlerFunc(form), options())
+	p := dial(t, n.l)
+	for _, user := range []string{"ida", "bo"} {
+		p.say(fmt.Sprintf("POST /auth HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\nuser=%s", len("user=")+len(user), user))
+		if got := p.hears(); !strings.Contains(got, user) {
+			t.Errorf("%s is answered with %q", user, got)
+		}
+	}
 }
 
 func TestABodyThatIsTooMuchEndsTheConnection(t *testing.T) {
@@ -305,6 +335,119 @@ func TestAcceptFailsForAWhileOrForGood(t *testing.T) {
 	_ = l.Close()
 }
 
+// TestABrokenListenerIsKnownAtOnce: connections that are idle do not keep it from Serve's caller.
+func TestABrokenListenerIsKnownAtOnce(t *testing.T) {
+	t.Parallel()
+	l := inMemory()
+	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}, options())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }() // ends with the listener
+	idle, over := dial(t, l), dial(t, l)
+	idle.say(get)
+	idle.hears()
+	over.say("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	over.hears()
+	_ = l.Close() // by nobody who has told the server
+	select {
+	case err := <-served:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("Serve waits for idle clients")
+		_ = s.Close()
+	}
+}
+
+// late is a connection of which bytes come at the moment in which Shutdown finds it idle.
+type late struct {
+	net.Conn
+	first []byte
+	found chan struct{}
+}
+
+func (l *late) SetReadDeadline(at time.Time) error {
+	err := l.Conn.SetReadDeadline(at)
+	if at.Before(time.Now()) {
+		close(l.found)
+	}
+	return err
+}
+
+func (l *late) Read(p []byte) (int, error) {
+	if len(l.first) == 0 {
+		return l.Conn.Read(p)
+	}
+	<-l.found
+	n := copy(p, l.first)
+	l.first = l.first[n:]
+	return n, nil
+}
+
+func TestShutdownSparesWhatHasJustBegun(t *testing.T) {
+	t.Parallel()
+	m := inMemory()
+	n := start(t, m, echo, options())
+	client, server := net.Pipe()
+	m.conns <- &late{Conn: server, first: []byte(post[:len(post)-3]), found: make(chan struct{})}
+	for !n.isAwaited() {
+		runtime.Gosched()
+	}
+	done := make(chan error, 1)
+	go func() { done <- n.shutdown(t) }() // ends with the request
+	p := &peer{Conn: client, t: t, r: bufio.NewReader(client)}
+	_ = p.SetDeadline(time.Now().Add(patience))
+	go func() { _, _ = io.WriteString(p, post[len(post)-3:]) }() // ends with the connection
+	if got := p.hears(); !strings.Contains(got, `body="hello" err=<nil>`) || !strings.Contains(got, "close=true") {
+		t.Errorf("got %q", got)
+	}
+	_ = p.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// isAwaited reports whether a connection waits for a request.
+func (n *node) isAwaited() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		return c.isWaiting.Load()
+	}
+	return false
+}
+
+// nowhere is a connection that was gone when its address was asked for.
+type nowhere struct{ net.Conn }
+
+func (nowhere) RemoteAddr() net.Addr { return nil }
+
+// TestBadConnectionsHurtNobody: a panic ends with its connection, wherever it was.
+func TestBadConnectionsHurtNobody(t *testing.T) {
+	t.Parallel()
+	m := inMemory()
+	start(t, m, echo, options())
+	for range 2 {
+		client, server := net.Pipe()
+		m.conns <- nowhere{server}
+		_ = client.Close()
+	}
+	client, server := net.Pipe()
+	m.conns <- rotten{server}
+	if _, err := client.Read(make([]byte, 1)); err == nil {
+		t.Error("the rotten connection goes on")
+	}
+	p := dial(t, m)
+	p.say(get)
+	if got := p.hears(); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("got %q", got)
+	}
+}
+
+type rotten struct{ net.Conn }
+
+func (rotten) Read([]byte) (int, error) { panic("rotten") }
+
 // TestTimeouts: within a promised time and two seconds, a silent client is gone.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
@@ -315,14 +458,16 @@ func TestTimeouts(t *testing.T) {
 		answers int
 		after   time.Duration
 	}{
-		"says nothing":              {"", 0, o.HeaderTimeout},
-		"says half a head":          {"GET / HTTP/1.1\r\nHo", 0, o.HeaderTimeout},
-		"says half a head later":    {get + "GET / HTTP/1.1\r\nHo", 1, o.HeaderTimeout},
-		"says half a body":          {"POST /empty HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf", 1, o.RequestTimeout},
-		"has got its answer":        {get, 1, o.IdleTimeout},
-		"has got two":               {get + get, 2, o.IdleTimeout},
-		"does not take its answer":  {asked("/large"), 0, o.RequestTimeout},
-		"does not take a small one": {get, 0, o.RequestTimeout},
+		"says nothing":                                      {"", 0, o.HeaderTimeout},
+		"says half a head":                                  {"GET / HTTP/1.1\r\nHo", 0, o.HeaderTimeout},
+		"says half a head later":                            {get + "GET / HTTP/1.1\r\nHo", 1, o.HeaderTimeout},
+		"says half a body":                                  {"POST /empty HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf", 1, o.RequestTimeout},
+		"has got its answer":                                {get, 1, o.IdleTimeout},
+		"has got two":                                       {get + get, 2, o.IdleTimeout},
+		"does not take its answer":                          {asked("/large"), 0, o.RequestTimeout},
+		"does not take a small one":                         {get, 0, o.RequestTimeout},
+		"does not take one that its handler hurries":        {asked("/hurry"), 0, 5 * time.Second},
+		"does not take the one after a long time was given": {asked("/linger") + get, 1, o.RequestTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

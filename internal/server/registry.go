@@ -21,7 +21,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	if err != nil {
 		return err
 	}
-	o := directory.Options{Parse: s.parseApp, Admit: s.admitViews, Changed: s.appsChanged, Log: s.log, Metrics: directory.NewMetrics(prom)}
+	o := directory.Options{Parse: s.parser(s.cfg), Admit: s.admitViews, Changed: s.appsChanged, Log: s.log, Metrics: directory.NewMetrics(prom)}
 	if s.cfg.Admin.Key != "" {
 		o.Reserved = []string{s.cfg.Admin.Key}
 	}
@@ -77,15 +77,25 @@ func (s *Server) parsed(c *config.App) (directory.Parsed, error) {
 	return p, err
 }
 
-// parseApp reads the document of a stored app, by the rules for those of the file.
-func (s *Server) parseApp(document []byte) (directory.Parsed, []directory.Problem) {
-	c, problems := config.ParseApp(document)
+// parser reads documents of stored apps by the rules for the apps of the file that cfg is, and
+// with its limits where they have none.
+func (s *Server) parser(cfg *config.Config) directory.Parse {
+	return func(document []byte) (directory.Parsed, []directory.Problem) { return s.parseApp(cfg, document) }
+}
+
+// isReadAlike reports whether documents mean the same under a and b.
+func isReadAlike(a, b *config.Config) bool {
+	return a.AppDefaults == b.AppDefaults && a.HTTP.MaxBody == b.HTTP.MaxBody
+}
+
+func (s *Server) parseApp(cfg *config.Config, document []byte) (directory.Parsed, []directory.Problem) {
+	c, problems := config.ParseApp(document, &cfg.AppDefaults)
 	if len(problems) == 0 {
 		problems = checkApp("", c)
-		if c.MaxEventPayload > s.cfg.HTTP.MaxBody {
+		if c.MaxEventPayload > cfg.HTTP.MaxBody {
 			problems = append(problems, config.Problem{
 				Path: "max_event_payload", Value: strconv.Quote(c.MaxEventPayload.String()),
-				Message: fmt.Sprintf("exceeds http.max_body = %q of the configuration", s.cfg.HTTP.MaxBody),
+				Message: fmt.Sprintf("exceeds http.max_body = %q of the configuration", cfg.HTTP.MaxBody),
 			})
 		}
 	}

@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/directory"
 )
 
 // Reload takes over from cfg what can change while connections are open, for connections and
-// requests to come: the apps with their keys, limits, features, views and projections, and the
-// certificates. The connections of apps that are gone or turned off are closed, and so are those
+// requests to come: the apps with their keys, limits, features, views and projections, the limits
+// of apps that have none of their own, those of the store too, and the certificates. The connections of apps that are gone or turned off are closed, and so are those
 // to the views of apps that admit by other rules now. Everything else that differs is named in one
 // line of the log. After an error nothing has changed.
 //
@@ -34,7 +35,11 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if was == nil {
 		was = s.cfg
 	}
-	if err := s.directory.SetFile(ctx, file); err != nil {
+	var parse directory.Parse // nil: documents mean what they did
+	if !isReadAlike(was, cfg) {
+		parse = s.parser(cfg)
+	}
+	if err := s.directory.SetFile(ctx, file, parse); err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	for c, p := range pairs {
@@ -83,7 +88,7 @@ func (s *Server) isLive(cfg *config.Config, key string) bool {
 	case "metrics.tls_cert_file", "metrics.tls_key_file":
 		return s.operatorCert != nil && cfg.Metrics.TLSCertFile != ""
 	}
-	return strings.HasPrefix(key, "apps[")
+	return strings.HasPrefix(key, "apps[") || strings.HasPrefix(key, "app_defaults.")
 }
 
 // closeApp ends the live connections of an app that is gone or turned off.

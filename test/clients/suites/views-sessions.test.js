@@ -104,9 +104,10 @@ suite('sessions', { concurrency: true }, () => {
     t.after(() => viewer.close());
     viewer.watch('Auction/list');
     await viewer.snapshot('Auction/list');
-    const from = viewer.states.items.length;
+    const [from, seen] = [viewer.states.items.length, viewer.frames.items.length];
     await feed.revoke(claims(endpoint.minted.items[0].token).jti);
     await viewer.connected(from);
+    await viewer.snapshot('Auction/list', seen); // from now on changes come as such
     assert.equal(endpoint.minted.items.length, 2);
     await viewer.seen('Auction/list', await feed.patch('b', { n: 2 }));
   });
@@ -171,8 +172,11 @@ suite('a server that goes away', { concurrency: true }, () => {
       await end(server);
       stopped = true;
       await within(writer, 'end of the writer');
+      const seen = viewer.frames.items.length;
       await server.start();
       await viewer.connected(from);
+      await viewer.snapshot('Auction/list', seen); // from now on changes come as such
+      await viewer.snapshot('Auction/top', seen);
 
       const last = await feed.patch('fence', { n: 0 });
       await viewer.seen('Auction/list', last);

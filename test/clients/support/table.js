@@ -3,7 +3,10 @@
 
 import { HyperStack } from 'hyperstack-typescript';
 import { Inbox } from './deadline.js';
+import { StandardWebSocket } from './websocket.js';
 import { serverLibrary } from './backend.js';
+
+globalThis.WebSocket = StandardWebSocket;
 
 const list = (view) => ({ mode: 'list', view });
 
