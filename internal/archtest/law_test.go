@@ -16,12 +16,12 @@ var ranks = map[string]int{
 	"internal/app":      1,
 	"internal/config":   1,
 	"internal/jsontext": 1,
+	"internal/limit":    1,
 
 	"internal/protocol/pusher": 2,
 	"internal/socket":          2,
 	"internal/hub":             2,
 	"internal/auth":            2,
-	"internal/limit":           2,
 	"internal/bus":             2,
 	"internal/presence":        2,
 	"internal/metrics":         2,

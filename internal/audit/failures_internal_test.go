@@ -74,15 +74,3 @@ func TestRepeatedFailuresAreASuspiciousPattern(t *testing.T) {
 		})
 	}
 }
-
-func TestFailuresOfManyAddressesStayBounded(t *testing.T) {
-	t.Parallel()
-	var f failures
-	now := time.Unix(1_893_450_000, 0)
-	for i := range 100_000 {
-		f.count(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff), now)
-	}
-	if len(f.newer) > maxAddresses || len(f.older) > maxAddresses {
-		t.Errorf("%d and %d addresses are remembered, want at most %d each", len(f.newer), len(f.older), maxAddresses)
-	}
-}
