@@ -29,7 +29,8 @@ type handshake struct {
 
 func (ss *Sessions) newHandshake(r *http.Request, a *app.App) *handshake {
 	h := &handshake{Sessions: ss, r: r, app: a}
-	h.credentials = token.Credentials{Origin: r.Header.Get("Origin"), ClientIP: ss.o.ClientIP(r)}
+	origin := strings.Clone(r.Header.Get("Origin")) // kept as long as the session; the rest of the request is not
+	h.credentials = token.Credentials{Origin: origin, ClientIP: ss.o.ClientIP(r)}
 	h.source = audit.Source{
 		ClientIP: h.credentials.ClientIP, Origin: h.credentials.Origin,
 		UserAgent: r.UserAgent(), Path: r.URL.Path,
