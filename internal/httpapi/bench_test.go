@@ -50,6 +50,9 @@ func publishRequest(data string) rewound {
 }
 
 func TestPublishAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
 	n := newNode(t, nil)
 	request, w := publishRequest(strings.Repeat("x", 100)), &sink{header: http.Header{}}
 	allocs := testing.AllocsPerRun(200, func() {

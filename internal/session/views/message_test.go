@@ -245,7 +245,7 @@ func TestInboundBudget(t *testing.T) {
 			o.Limits.MaxMessages, o.Limits.BudgetWindow = 3, 30*time.Second
 		}, nil, "30"},
 		{"the rate of messages", func(o *settings) {
-			o.Limits.MessagesPerConnection = limit.Rate{Max: 2, Burst: 1, Per: time.Minute}
+			o.Limits.MessagesPerConnection = limit.Rate{Max: 2, Burst: 1, Per: 61*time.Second - 50*time.Millisecond} // told in whole seconds
 		}, nil, "60"},
 	}
 	for _, tt := range tests {
