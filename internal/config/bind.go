@@ -32,14 +32,15 @@ func (b *binder) report(path, value, message string) {
 
 // table binds the keys of a TOML table to the fields of the struct v.
 func (b *binder) table(path string, v reflect.Value, table map[string]any) {
+	fields := fieldsOf(v.Type())
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		at := join(path, key)
-		field, ok := fieldOf(v, key)
-		if !ok {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+		if i < 0 {
 			b.report(at, "", "unknown key"+didYouMean(key, keysOf(v.Type())))
 			continue
 		}
-		b.value(at, field, table[key])
+		b.value(at, v.FieldByIndex(fields[i].index), table[key])
 	}
 }
 
@@ -291,26 +292,37 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
-	for _, f := range fieldsOf(v.Type()) {
-		if keyOf(f) == key {
-			return v.FieldByIndex(f.Index), true
+// field is a field of a struct that has a key.
+type field struct {
+	key   string
+	index []int // for reflect.Value.FieldByIndex
+}
+
+// isEmbedded reports whether the field is one of a struct that is embedded: of AppLimits in App.
+func (f field) isEmbedded() bool { return len(f.index) > 1 }
+
+// fieldsOf are the fields of t, those of an embedded struct in its place.
+func fieldsOf(t reflect.Type) []field {
+	list := make([]field, 0, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch key := f.Tag.Get("toml"); {
+		case f.Anonymous:
+			for _, inner := range fieldsOf(f.Type) {
+				list = append(list, field{inner.key, append([]int{i}, inner.index...)})
+			}
+		case key != "":
+			list = append(list, field{key, f.Index})
 		}
 	}
-	return reflect.Value{}, false
+	return list
 }
-
-// fieldsOf are the fields of t that have a key, those of an embedded struct in its place.
-func fieldsOf(t reflect.Type) []reflect.StructField {
-	return slices.DeleteFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return keyOf(f) == "" })
-}
-
-func keyOf(f reflect.StructField) string { return f.Tag.Get("toml") }
 
 func keysOf(t reflect.Type) []string {
-	var keys []string
-	for _, f := range fieldsOf(t) {
-		keys = append(keys, keyOf(f))
+	fields := fieldsOf(t)
+	keys := make([]string, len(fields))
+	for i, f := range fields {
+		keys[i] = f.key
 	}
 	return keys
 }

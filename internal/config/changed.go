@@ -39,11 +39,10 @@ func changedKeys(path string, before, after reflect.Value, paths *[]string) {
 		a, isApp := reflect.TypeAssert[*App](before.Addr())
 		b, _ := reflect.TypeAssert[*App](after.Addr())
 		for _, f := range fieldsOf(before.Type()) {
-			key := keyOf(f)
-			if isApp && a.isInherited(key) && b.isInherited(key) {
+			if isApp && f.isEmbedded() && !a.given[f.key] && !b.given[f.key] {
 				continue
 			}
-			changedKeys(join(path, key), before.FieldByIndex(f.Index), after.FieldByIndex(f.Index), paths)
+			changedKeys(join(path, f.key), before.FieldByIndex(f.index), after.FieldByIndex(f.index), paths)
 		}
 		return
 	}

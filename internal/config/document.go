@@ -125,18 +125,17 @@ func (w *documentWriter) table(v, plain reflect.Value) {
 	w.out.WriteByte('{')
 	isFirst := true
 	for _, f := range fieldsOf(v.Type()) {
-		field := v.FieldByIndex(f.Index)
-		isLimit := len(f.Index) > 1 // AppLimits is what is embedded
-		if isLimit && !w.given[keyOf(f)] || !isLimit && isSame(field, plain.FieldByIndex(f.Index)) {
+		value := v.FieldByIndex(f.index)
+		if f.isEmbedded() && !w.given[f.key] || !f.isEmbedded() && isSame(value, plain.FieldByIndex(f.index)) {
 			continue
 		}
 		if !isFirst {
 			w.out.WriteByte(',')
 		}
 		isFirst = false
-		w.text(keyOf(f))
+		w.text(f.key)
 		w.out.WriteByte(':')
-		w.value(field)
+		w.value(value)
 	}
 	w.out.WriteByte('}')
 }

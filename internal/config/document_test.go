@@ -104,7 +104,7 @@ func TestLimitsThatADocumentLeavesOutAreThoseOfTheNode(t *testing.T) {
 		{"the built-in limit, which differs from the node's", `,"max_event_payload":"10KB"}`, func(l *config.AppLimits) { l.MaxEventPayload = 10 * config.KB }},
 		{"the built-in limit, which is also the node's", `,"max_presence_members":100}`, func(*config.AppLimits) {}},
 		{
-			"a switch and a time", `,"authorization_timeout":"30s","terminate_on_message_limit":false}`,
+			"a switch and a time", `,"terminate_on_message_limit":false,"authorization_timeout":"30s"}`,
 			func(l *config.AppLimits) {
 				l.AuthorizationTimeout, l.TerminateOnMessageLimit = config.Duration(30*time.Second), false
 			},

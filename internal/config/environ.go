@@ -76,12 +76,11 @@ func variables(path, name string, v reflect.Value) []variable {
 	}
 	var list []variable
 	for _, f := range fieldsOf(v.Type()) {
-		key := keyOf(f)
-		below := name + "_" + strings.ToUpper(key)
+		below := name + "_" + strings.ToUpper(f.key)
 		if name == prefix {
-			below = prefix + strings.ToUpper(key)
+			below = prefix + strings.ToUpper(f.key)
 		}
-		list = append(list, variables(join(path, key), below, v.FieldByIndex(f.Index))...)
+		list = append(list, variables(join(path, f.key), below, v.FieldByIndex(f.index))...)
 	}
 	return list
 }

@@ -98,7 +98,7 @@ func (im *importer) app(at string, item any) App {
 	im.settings(at, item, &a)
 	limits, keys := reflect.ValueOf(&a.AppLimits).Elem(), map[string]bool{}
 	for _, f := range fieldsOf(limits.Type()) {
-		keys[keyOf(f)] = im.given[limits.FieldByIndex(f.Index).Addr().Interface()]
+		keys[f.key] = im.given[limits.FieldByIndex(f.index).Addr().Interface()]
 	}
 	plain := defaultAppLimits()
 	a.inherit(&plain, func(key string) bool { return keys[key] })

@@ -232,13 +232,13 @@ func TestTheFileIsReplacedBesideStoredApps(t *testing.T) {
 	t.Parallel()
 	d := open(t, temporary(t), file(t, text("f1", "kf1"), text("f2", "kf2")), nil)
 	create(t, d, text("a", "ka"))
-	if err := d.SetFile(t.Context(), file(t, text("f2", "kf2"), text("f3", "kf3"))); err != nil {
+	if err := d.SetFile(t.Context(), file(t, text("f2", "kf2"), text("f3", "kf3")), nil); err != nil {
 		t.Fatal(err)
 	}
 	for key, id := range map[string]string{"ka": "a", "kf1": "", "kf2": "f2", "kf3": "f3"} {
 		serves(t, d, key, id)
 	}
-	err := d.SetFile(t.Context(), file(t, text("f4", "ka")))
+	err := d.SetFile(t.Context(), file(t, text("f4", "ka")), nil)
 	if err == nil || !strings.Contains(err.Error(), `"a"`) {
 		t.Errorf("a file that takes the key of a stored app: %v", err)
 	}

@@ -128,7 +128,7 @@ func TestRandomOperations(t *testing.T) {
 				key := key()
 				owner := m.owner(key)
 				apps := file(t, text("f", key))
-				err := d.SetFile(t.Context(), apps)
+				err := d.SetFile(t.Context(), apps, nil)
 				must(err, owner == "" || owner == "f")
 				if err == nil {
 					m.file["f"], fileApps = modelApp{keys: []string{key}, enabled: true}, []string{text("f", key)}

@@ -31,6 +31,7 @@ type answer struct {
 	status           int // 0 before WriteHeader
 	hasType, hasDate bool
 	closes           bool  // the connection, after this answer
+	isTimed          bool  // the handler has said until when it is to be taken
 	err              error // of writing to the connection
 }
 
@@ -156,7 +157,9 @@ func (a *answer) send(body []byte) {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	b = append(b, "\r\n"...)
-	a.c.willWrite()
+	if !a.isTimed {
+		a.c.willWrite()
+	}
 	if len(body) <= joinedBody {
 		b = append(b, body...)
 		_, a.err = a.c.nc.Write(b)
@@ -195,9 +198,12 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if _, err := reader.Peek(len(rest)); err != nil {
 		return nil, nil, err
 	}
-	c.isHijacked = true
 	c.server.forget(c)
-	return c.nc, bufio.NewReadWriter(reader, bufio.NewWriterSize(c.nc, 1)), c.nc.SetDeadline(time.Time{})
+	if err := c.nc.SetDeadline(time.Time{}); err != nil { // after drain's last word
+		return nil, nil, err
+	}
+	c.isHijacked = true
+	return c.nc, bufio.NewReadWriter(reader, bufio.NewWriterSize(c.nc, 1)), nil
 }
 
 // SetReadDeadline is for http.ResponseController.
@@ -208,6 +214,6 @@ func (a *answer) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline is for http.ResponseController.
 func (a *answer) SetWriteDeadline(t time.Time) error {
-	a.c.writeUntil = t
+	a.isTimed, a.c.writeUntil = true, t
 	return a.c.nc.SetWriteDeadline(t)
 }

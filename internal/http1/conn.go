@@ -23,6 +23,8 @@ const (
 	// slack is what a client may take longer than promised, twice at most: a deadline within it
 	// is good enough, so that one request after the other sets none.
 	slack = time.Second
+	// maxBlanks is how many bytes between a body and the next request do not count; as net/http.
+	maxBlanks = 4
 )
 
 // conn is one connection, as long as its requests are usual. Everything but isWaiting belongs
@@ -31,11 +33,13 @@ type conn struct {
 	server *Server
 	nc     net.Conn
 
+	remote     string
 	buf        *bufpool.Buffer // what has come; B[read:] has not been used
 	read       int
+	last       string // the method of the request before; empty: none
+	blanks     int    // bytes of line ends that may still come before the next request
 	body       body
 	head       head
-	blank      *http.Request // what all requests of the connection have in common
 	request    *http.Request // the one under way, in a place that is used again
 	answer     answer
 	isHijacked bool
@@ -55,17 +59,23 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, nc: nc}
 	c.body.c, c.answer.c = c, c
 	c.head.header, c.answer.header = http.Header{}, http.Header{}
-	c.blank = new(http.Request).WithContext(s.ctx)
-	c.blank.RemoteAddr = nc.RemoteAddr().String()
-	c.blank.Proto, c.blank.ProtoMajor, c.blank.ProtoMinor = "HTTP/1.1", 1, 1
 	c.request = new(http.Request)
+	if at := nc.RemoteAddr(); at != nil { // some systems cannot tell when the client is gone already
+		c.remote = at.String()
+	}
 	return c
 }
 
 // serve answers one request after the other.
 func (c *conn) serve() {
 	c.buf = bufpool.Get(maxHead)
-	defer func() { c.buf.Release() }()
+	defer c.buf.Release()
+	isDone := false
+	defer func() {
+		if !isDone {
+			c.panicked(recover())
+		}
+	}()
 	c.readBy(c.server.o.HeaderTimeout)
 	for {
 		text, fate := c.readHead()
@@ -75,6 +85,7 @@ func (c *conn) serve() {
 		if fate == goesOn {
 			fate = c.answerRequest(len(text))
 		}
+		isDone = fate != goesOn
 		switch fate {
 		case goesOn:
 		case goesToNetHTTP:
@@ -104,7 +115,7 @@ var endOfHead = []byte("\r\n\r\n")
 
 // readHead reads until a head is there.
 func (c *conn) readHead() (string, fate) {
-	if c.read == len(c.buf.B) {
+	for c.skipBlanks(); c.read == len(c.buf.B); c.skipBlanks() {
 		c.buf.B, c.read = c.buf.B[:0], 0
 		if !c.await() {
 			return "", ends
@@ -132,9 +143,23 @@ func (c *conn) readHead() (string, fate) {
 	}
 }
 
-// await waits for the first bytes of a request. Meanwhile Shutdown may end the connection.
+// skipBlanks passes over what old clients send after a body without counting it, as net/http
+// does (RFC 9112 section 2.2).
+func (c *conn) skipBlanks() {
+	for ; c.blanks > 0 && c.read < len(c.buf.B); c.blanks-- {
+		if b := c.buf.B[c.read]; b != '\r' && b != '\n' {
+			return
+		}
+		c.read++
+	}
+}
+
+// await waits for the first bytes of a request. Meanwhile Shutdown may end the connection,
+// which keeps nothing of the request before.
 func (c *conn) await() bool {
-	if c.request.Method != "" { // not the first, which is due already
+	c.head.forget()
+	*c.request = http.Request{}
+	if c.last != "" { // not the first, which is due already
 		c.readBy(c.server.o.IdleTimeout)
 	}
 	c.isWaiting.Store(true)
@@ -143,6 +168,9 @@ func (c *conn) await() bool {
 	}
 	ok := c.fill()
 	c.isWaiting.Store(false)
+	if c.server.isDraining.Load() {
+		c.server.resume(c)
+	}
 	return ok
 }
 
@@ -154,8 +182,7 @@ func (c *conn) fill() bool {
 
 // readBy lets the client send for d from now on.
 func (c *conn) readBy(d time.Duration) {
-	until := time.Now().Add(d)
-	if late := c.readUntil.Sub(until); late < 0 || late > 2*slack {
+	if until := time.Now().Add(d); !isWithinSlack(c.readUntil, until) {
 		c.readUntil = until.Add(slack)
 		_ = c.nc.SetReadDeadline(c.readUntil) // fails with the connection
 	}
@@ -163,11 +190,16 @@ func (c *conn) readBy(d time.Duration) {
 
 // willWrite gives the client time to take an answer.
 func (c *conn) willWrite() {
-	until := time.Now().Add(c.server.o.RequestTimeout)
-	if until.After(c.writeUntil) {
+	if until := time.Now().Add(c.server.o.RequestTimeout); !isWithinSlack(c.writeUntil, until) {
 		c.writeUntil = until.Add(slack)
 		_ = c.nc.SetWriteDeadline(c.writeUntil) // fails with the connection
 	}
+}
+
+// isWithinSlack reports whether a deadline will do for what is promised until then.
+func isWithinSlack(deadline, until time.Time) bool {
+	late := deadline.Sub(until)
+	return 0 <= late && late <= 2*slack
 }
 
 // answerRequest has the request in head, whose text is size bytes long, answered.
@@ -176,10 +208,15 @@ func (c *conn) willWrite() {
 func (c *conn) answerRequest(size int) fate {
 	c.read += size
 	r, h := c.request, &c.head
-	*r = *c.blank // a handler may have left something, such as a parsed form
+	*r = *c.server.blank // a handler may have left something, such as a parsed form
+	r.RemoteAddr = c.remote
 	r.Method, r.RequestURI, r.URL, r.Host, r.Header = h.method, h.target, h.url, h.host, h.header
 	r.ContentLength, r.Body, r.Close = h.length, http.NoBody, h.isLast
 	c.body.left, c.body.err = h.length, nil
+	c.last, c.blanks = h.method, 0
+	if h.method == http.MethodPost {
+		c.blanks = maxBlanks
+	}
 	if h.length > 0 {
 		r.Body = &c.body
 		if h.length > int64(len(c.buf.B)-c.read) {
@@ -188,9 +225,7 @@ func (c *conn) answerRequest(size int) fate {
 	}
 	c.answer.closes = h.isLast
 	defer c.answer.reset()
-	if !c.call() {
-		return ends
-	}
+	c.server.next.Handler.ServeHTTP(&c.answer, r)
 	if c.isHijacked {
 		return isHijacked
 	}
@@ -211,21 +246,14 @@ func (c *conn) answerRequest(size int) fate {
 	return goesOn
 }
 
-// call reports whether the handler has returned, rather than panicked.
-func (c *conn) call() (returned bool) {
-	defer func() {
-		if returned {
-			return
-		}
-		if err := recover(); err != http.ErrAbortHandler { //nolint:errorlint // as net/http
-			c.server.o.Log.Error("request handler panicked", "err", err, "stack", string(debug.Stack()))
-		}
-		if c.isHijacked {
-			_ = c.nc.Close() // nobody else will
-		}
-	}()
-	c.server.next.Handler.ServeHTTP(&c.answer, c.request)
-	return true
+// panicked ends the connection, and nothing else, after a panic of its handler or of this
+// package. A nil err is a goroutine that ended without one.
+func (c *conn) panicked(err any) {
+	if err != http.ErrAbortHandler { //nolint:errorlint // as net/http
+		c.server.o.Log.Error("request handler panicked", "err", err, "stack", string(debug.Stack()))
+	}
+	c.server.forget(c)
+	_ = c.nc.Close() // though it be hijacked: nobody else will
 }
 
 // linger reads what the client is still sending, for a while.

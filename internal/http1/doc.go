@@ -7,8 +7,9 @@
 // been used, the connection goes to net/http with all its bytes, and stays there. So what is
 // rare, odd or forged is judged in one place, which is not this one, and a handler cannot
 // tell who called it, but for this: a request, its header and its body are valid until the
-// handler returns (strings of them for good), the context does not end when the client goes
-// away, only when the server is closed, and an answer leaves when the handler returns.
+// handler returns (strings of them for good, but each keeps the whole head alive: clone what
+// stays), the context does not end when the client goes away, only when the server is closed,
+// and an answer leaves when the handler returns.
 //
 // The package must never know what a path means.
 //

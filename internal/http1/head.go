@@ -75,6 +75,12 @@ func (h *head) parse(text string) bool {
 	return h.host != "" && rest == "" && (hasCacheControl || !hasPragma) // net/http makes one of the other
 }
 
+// forget lets go of the text. The header goes on with its room.
+func (h *head) forget() {
+	clear(h.header)
+	*h = head{header: h.header}
+}
+
 func (h *head) parseLine(line string) (ok bool) {
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
@@ -82,8 +88,10 @@ func (h *head) parseLine(line string) (ok bool) {
 		return false
 	}
 	switch method {
-	case http.MethodGet, http.MethodPost:
-		h.method = method
+	case http.MethodGet:
+		h.method = http.MethodGet // not a part of the text, which it would keep
+	case http.MethodPost:
+		h.method = http.MethodPost
 	default:
 		return false
 	}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -359,6 +361,56 @@ func TestABrokenListenerIsKnownAtOnce(t *testing.T) {
 	}
 }
 
+// TestEndingAmongAllKindsOfConnections: whatever connections are about when the server ends, it
+// ends, and every answer that begins is whole.
+func TestEndingAmongAllKindsOfConnections(t *testing.T) {
+	t.Parallel()
+	says := []string{
+		get, get + post + get, "GET /a?b=c HT", asked("/hijack"), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe",
+		"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "PUT /a HTTP/1.1\r\nHo", "",
+	}
+	for round := range 40 {
+		n := start(t, loopback(t), echo, options())
+		var clients sync.WaitGroup
+		for i := range 3 * len(says) {
+			clients.Go(func() {
+				for {
+					nc, err := net.Dial("tcp", n.l.Addr().String())
+					if err != nil {
+						return // the server has ended
+					}
+					_, _ = io.WriteString(nc, says[(i+round)%len(says)])
+					_ = nc.(*net.TCPConn).CloseWrite()
+					said, _ := io.ReadAll(nc)
+					_ = nc.Close()
+					if begun := bytes.Count(said, []byte("HTTP/1.")); begun > 0 && !bytes.Contains(said, []byte("\r\n\r\n")) {
+						t.Errorf("half an answer: %q", said)
+					}
+				}
+			})
+		}
+		for range round {
+			runtime.Gosched()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if round%2 == 1 {
+			cancel()
+		}
+		if err := n.Shutdown(ctx); err != nil && round%2 == 0 {
+			t.Errorf("Shutdown: %v", err)
+		}
+		cancel()
+		if err := n.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Close: %v", err)
+		}
+		clients.Wait()
+		n.served <- <-n.served // Serve joins its goroutines
+		if left := n.open(); left > 0 {
+			t.Errorf("%d connections are left", left)
+		}
+	}
+}
+
 // late is a connection of which bytes come at the moment in which Shutdown finds it idle.
 type late struct {
 	net.Conn
@@ -520,6 +572,24 @@ func TestADeadlineOfTheHandlerHolds(t *testing.T) {
 	p.say("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf")
 	if got := p.hears(); !strings.Contains(got, "i/o timeout") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestAnIdleConnectionKeepsNoRequest: not the text of one, of which all its strings are parts.
+func TestAnIdleConnectionKeepsNoRequest(t *testing.T) {
+	t.Parallel()
+	texts := make(chan weak.Pointer[byte], 1)
+	n := start(t, loopback(t), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		texts <- weak.Make(unsafe.StringData(r.RequestURI))
+	}), options())
+	p := dial(t, n.l)
+	p.say("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nCookie: " + strings.Repeat("x", 4000) + "\r\n\r\nhello")
+	p.hears()
+	text := <-texts
+	for begun := time.Now(); text.Value() != nil; runtime.GC() {
+		if time.Since(begun) > patience {
+			t.Fatal("the request before is kept")
+		}
 	}
 }
 

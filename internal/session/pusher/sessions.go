@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -111,6 +112,7 @@ func (ss *Sessions) scopeOf(a *app.App, key string) *scope {
 	defer ss.mu.Unlock()
 	s := ss.scopes[key]
 	if s == nil || s.app != a {
+		key = strings.Clone(key) // it is a part of a request's head
 		s = &scope{Sessions: ss, app: a, key: key}
 		ss.scopes[key] = s
 	}

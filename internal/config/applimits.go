@@ -1,0 +1,83 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// AppLimits is the limits of apps that do not set them themselves, wherever they are kept. 0 means unlimited unless said otherwise.
+type AppLimits struct {
+	// Most connections at once.
+	MaxConnections int `toml:"max_connections"`
+	// Most channels that one connection may be subscribed to.
+	MaxSubscriptionsPerConnection int `toml:"max_subscriptions_per_connection"`
+	// Most events published per second over HTTP, each counted once for every channel it goes to, and mutations of entities.
+	MaxBackendEventsPerSecond int `toml:"max_backend_events_per_second"`
+	// Most HTTP API requests per second other than publishes.
+	MaxReadRequestsPerSecond int `toml:"max_read_requests_per_second"`
+	// Most client events of one connection within client_event_window.
+	MaxClientEvents int `toml:"max_client_events"`
+	// Window of max_client_events. Above zero.
+	ClientEventWindow Duration `toml:"client_event_window"`
+	// Closes a connection that exceeds max_client_events, with 4301, after which browsers do not reconnect.
+	TerminateOnClientEventLimit bool `toml:"terminate_on_client_event_limit"`
+	// Most messages of any kind from one connection within message_window.
+	MaxMessages int `toml:"max_messages"`
+	// Window of max_messages. Above zero.
+	MessageWindow Duration `toml:"message_window"`
+	// Closes a connection that exceeds max_messages, with 4301, after which browsers do not reconnect.
+	TerminateOnMessageLimit bool `toml:"terminate_on_message_limit"`
+
+	// Most distinct users in one presence channel.
+	MaxPresenceMembers int `toml:"max_presence_members"`
+	// Largest user_info of a presence member, as compact JSON.
+	MaxPresenceMemberSize Size `toml:"max_presence_member_size"`
+	// Longest channel name, in bytes. Above zero.
+	MaxChannelNameLength int `toml:"max_channel_name_length"`
+	// Most channels that one published event may go to.
+	MaxChannelsPerPublish int `toml:"max_channels_per_publish"`
+	// Longest event name, in bytes.
+	MaxEventNameLength int `toml:"max_event_name_length"`
+	// Largest data of one event, published or from a client.
+	MaxEventPayload Size `toml:"max_event_payload"`
+	// Most events in one batch request.
+	MaxBatchSize int `toml:"max_batch_size"`
+	// With sign_in, closes connections that have neither signed in nor subscribed to a private or presence channel within this time. "0s" never does; require_authorization goes before it.
+	UserAuthenticationTimeout Duration `toml:"user_authentication_timeout"`
+	// Time for require_authorization. Above zero.
+	AuthorizationTimeout Duration `toml:"authorization_timeout"`
+	// How long the answer to an idempotency key is remembered. "0s" means idempotency.ttl.
+	IdempotencyTTL Duration `toml:"idempotency_ttl"`
+	// How long a cache channel remembers its last event. Above zero.
+	CacheTTL Duration `toml:"cache_ttl"`
+}
+
+// inherit gives a the limits of fallback but for those that are its own: isGiven tells by
+// their keys. These it remembers, so that its document has them, also those that equal the
+// fallback, and no others.
+func (a *App) inherit(fallback *AppLimits, isGiven func(key string) bool) {
+	own := a.AppLimits
+	a.AppLimits, a.given = *fallback, map[string]bool{}
+	from, to := reflect.ValueOf(&own).Elem(), reflect.ValueOf(&a.AppLimits).Elem()
+	for _, f := range fieldsOf(from.Type()) {
+		if isGiven(f.key) {
+			a.given[f.key] = true
+			to.FieldByIndex(f.index).Set(from.FieldByIndex(f.index))
+		}
+	}
+}
+
+// sourceOf is the path of the key that gave the value at path: of a limit that an app has
+// from [app_defaults], the key there.
+func (c *Config) sourceOf(path string) string {
+	rest, _ := strings.CutPrefix(path, "apps[")
+	number, key, _ := strings.Cut(rest, "].")
+	i, err := strconv.Atoi(number)
+	isLimit := slices.Contains(keysOf(reflect.TypeFor[AppLimits]()), key)
+	if err != nil || i >= len(c.Apps) || !isLimit || c.Apps[i].given[key] {
+		return path
+	}
+	return join("app_defaults", key)
+}
