@@ -12,7 +12,7 @@ const (
 	// they take less than a millisecond. Of a long list it is more, lest those at its end wait for
 	// half a minute.
 	minReap   = 4
-	maxReap   = 16
+	maxReap   = 8
 	reapShare = 2048 // the part of the list that is a batch, if that is more
 	// reapPause is that chance. Giving way to goroutines that can run would not do: the
 	// runtime looks for arrived packets only when it has nothing to run. Kernels make about a
