@@ -51,11 +51,12 @@ func (e *Engine) leave(ctx context.Context, c *Connection, s *subscription) erro
 	defer ch.mu.Unlock()
 	err := e.leaveLocked(ctx, c, s)
 	e.countChangedLocked(ctx, ch, c.app)
+	e.forgetLocked(ch) // last: from then on another channel of this name tells the observer
 	return err
 }
 
-// leaveLocked takes c out of the channel and, with the last subscriber, the channel out of
-// the table. An error means that the others were not told that a user is gone.
+// leaveLocked takes c out of the channel. Whoever calls it forgets the channel. An error means
+// that the others were not told that a user is gone.
 func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription) (err error) {
 	ch := s.channel
 	s.Close()
@@ -79,7 +80,6 @@ func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription
 	if ch.subs == 0 {
 		e.dropNoticeLocked(ch)
 		e.bus.Unsubscribe(ch.topic)
-		e.table.removeLocked(ch)
 		e.metrics.channels.Dec()
 		if e.observer != nil {
 			e.observer.Vacated(ch.topic.App, ch.topic.Name)

@@ -177,7 +177,7 @@ func (e *Engine) goOfflineLocked(ch *channel) error {
 	return err
 }
 
-// forgetLocked takes a user's channel out of the table when nobody needs it.
+// forgetLocked takes a channel out of the table when nobody needs it.
 func (e *Engine) forgetLocked(ch *channel) {
 	if ch.subs == 0 && ch.watchers == 0 {
 		e.table.removeLocked(ch)

@@ -99,6 +99,7 @@ func (e *Engine) join(
 		if undo := e.leaveLocked(ctx, c, s); undo != nil {
 			err = fmt.Errorf("%w; undoing it: %w", err, undo)
 		}
+		e.forgetLocked(ch)
 		return state{}, err
 	}
 	e.countChangedLocked(ctx, ch, c.app) // beyond the position, so c gets it too, after success
