@@ -91,7 +91,7 @@ func (c *conn) serve() {
 		case goesToNetHTTP:
 			c.server.handOver(c, c.buf.B[c.read:])
 			return
-		case isHijacked:
+		case goesToHandler:
 			return
 		case ends:
 			c.server.forget(c)
@@ -107,7 +107,7 @@ type fate uint8
 const (
 	goesOn fate = iota
 	goesToNetHTTP
-	isHijacked
+	goesToHandler // which has hijacked it
 	ends
 )
 
@@ -227,7 +227,7 @@ func (c *conn) answerRequest(size int) fate {
 	defer c.answer.reset()
 	c.server.next.Handler.ServeHTTP(&c.answer, r)
 	if c.isHijacked {
-		return isHijacked
+		return goesToHandler
 	}
 	if c.body.left > maxUnread || c.body.err != nil || c.server.isDraining.Load() {
 		c.answer.closes = true

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unsafe"
 	"weak"
@@ -500,81 +499,6 @@ type rotten struct{ net.Conn }
 
 func (rotten) Read([]byte) (int, error) { panic("rotten") }
 
-// TestTimeouts: within a promised time and two seconds, a silent client is gone.
-func TestTimeouts(t *testing.T) {
-	t.Parallel()
-	o := options()
-	o.HeaderTimeout, o.RequestTimeout, o.IdleTimeout = 10*time.Second, 30*time.Second, 75*time.Second
-	for name, c := range map[string]struct {
-		said    string
-		answers int
-		after   time.Duration
-	}{
-		"says nothing":                                      {"", 0, o.HeaderTimeout},
-		"says half a head":                                  {"GET / HTTP/1.1\r\nHo", 0, o.HeaderTimeout},
-		"says half a head later":                            {get + "GET / HTTP/1.1\r\nHo", 1, o.HeaderTimeout},
-		"says half a body":                                  {"POST /empty HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf", 1, o.RequestTimeout},
-		"has got its answer":                                {get, 1, o.IdleTimeout},
-		"has got two":                                       {get + get, 2, o.IdleTimeout},
-		"does not take its answer":                          {asked("/large"), 0, o.RequestTimeout},
-		"does not take a small one":                         {get, 0, o.RequestTimeout},
-		"does not take one that its handler hurries":        {asked("/hurry"), 0, 5 * time.Second},
-		"does not take the one after a long time was given": {asked("/linger") + get, 1, o.RequestTimeout},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l := inMemory()
-				n := start(t, l, echo, o)
-				p := dial(t, l)
-				begun := time.Now()
-				go func() { _, _ = io.WriteString(p, c.said) }() // ends with the connection
-				for range c.answers {
-					p.hears()
-				}
-				synctest.Wait()
-				time.Sleep(c.after - time.Second)
-				if n.open() != 1 {
-					t.Errorf("gone too early")
-				}
-				for n.open() > 0 {
-					time.Sleep(100 * time.Millisecond)
-				}
-				if took := time.Since(begun); took > c.after+2*slack+time.Second {
-					t.Errorf("gone after %v, want %v", took, c.after)
-				}
-				_ = p.Close()
-				if err := n.shutdown(t); err != nil {
-					t.Error(err)
-				}
-			})
-		})
-	}
-}
-
-func (n *node) open() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.conns)
-}
-
-// TestADeadlineOfTheHandlerHolds: it is that of the connection from then on, and the loop's own
-// come back with the next request.
-func TestADeadlineOfTheHandlerHolds(t *testing.T) {
-	t.Parallel()
-	n := start(t, loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		control := http.NewResponseController(w)
-		if err := errors.Join(control.SetReadDeadline(time.Now()), control.SetWriteDeadline(time.Now().Add(patience))); err != nil {
-			t.Error(err)
-		}
-		echo(w, r)
-	}), options())
-	p := dial(t, n.l)
-	p.say("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf")
-	if got := p.hears(); !strings.Contains(got, "i/o timeout") {
-		t.Errorf("got %q", got)
-	}
-}
-
 // TestAnIdleConnectionKeepsNoRequest: not the text of one, of which all its strings are parts.
 func TestAnIdleConnectionKeepsNoRequest(t *testing.T) {
 	t.Parallel()
@@ -590,62 +514,5 @@ func TestAnIdleConnectionKeepsNoRequest(t *testing.T) {
 		if time.Since(begun) > patience {
 			t.Fatal("the request before is kept")
 		}
-	}
-}
-
-func BenchmarkRequest(b *testing.B) {
-	const request = "POST /apps/app-id/events?auth_key=app-key&auth_timestamp=1700000000&auth_version=1.0&body_md5=0123456789abcdef&auth_signature=0123456789abcdef HTTP/1.1\r\n" +
-		"Host: 127.0.0.1:6001\r\nUser-Agent: bench\r\nContent-Length: 40\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n" +
-		`{"name":"e","channel":"c","data":"4567"}`
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var body [64]byte
-		_, _ = r.Body.Read(body[:])
-		w.Header()["Content-Type"] = contentType
-		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write([]byte(`{}`))
-	})
-	b.Run("here", func(b *testing.B) {
-		n := start(b, loopback(b), handler, options())
-		requests(b, n.l, request)
-	})
-	b.Run("net/http", func(b *testing.B) {
-		s := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute, ReadTimeout: time.Minute, WriteTimeout: time.Minute}
-		l := loopback(b)
-		go func() { _ = s.Serve(l) }() // ends with Close
-		requests(b, l, request)
-		_ = s.Close()
-	})
-}
-
-var contentType = []string{"application/json"}
-
-func requests(b *testing.B, l net.Listener, request string) {
-	p := dial(b, l)
-	_ = p.SetDeadline(time.Time{})
-	text, answer := []byte(request), make([]byte, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := p.Write(text); err != nil {
-			b.Fatal(err)
-		}
-		if n, err := p.Read(answer); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 OK\r\n")) {
-			b.Fatalf("%q, %v", answer[:n], err)
-		}
-	}
-}
-
-// TestRequestAllocs: a request costs its head as one string and its URL.
-func TestRequestAllocs(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector makes pools forget")
-	}
-	result := testing.Benchmark(func(b *testing.B) {
-		n := start(b, loopback(b), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header()["Content-Type"] = contentType
-		}), options())
-		requests(b, n.l, post)
-	})
-	if got := result.AllocsPerOp(); got > 3 {
-		t.Errorf("%d allocations for each request, want 3 at most", got)
 	}
 }
