@@ -34,11 +34,27 @@ type Child struct {
 
 // StartFloor starts executable as the floor.
 func StartFloor(ctx context.Context, executable string) (*Child, error) {
+	return startFloor(ctx, executable)
+}
+
+// startSignedFloor starts executable as a floor that checks signatures.
+func startSignedFloor(ctx context.Context, executable string) (*Child, error) {
+	return startFloor(ctx, executable, "--secret", DevelopmentSecret)
+}
+
+// startBatchingFloor starts executable as a floor that writes once per subscriber and round of
+// its poller.
+func startBatchingFloor(ctx context.Context, executable string) (*Child, error) {
+	return startFloor(ctx, executable, "--batches")
+}
+
+func startFloor(ctx context.Context, executable string, flags ...string) (*Child, error) {
 	at, err := reserve()
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(ctx, at.address, "", nil, executable, "bench", "floor", "--listen", at.address)
+	args := append([]string{"bench", "floor", "--listen", at.address}, flags...)
+	c, err := startChild(ctx, at.address, "", nil, executable, args...)
 	return c.keep(err, at)
 }
 

@@ -12,7 +12,7 @@ const (
 	barCPU         = 1.25       // times the floor, per delivery
 	barThroughput  = 8.0        // times the floor
 	barLatency     = 1.1        // times the floor
-	barPublish     = 30.0       // us of CPU per signed publish
+	barPublish     = 1.35       // times the floor that checks the signature
 	barOpening     = 8000.0     // per second
 	barAllocations = 0.005      // per delivery: 0, to the accuracy of the measurement
 	barLeak        = 16.0       // bytes per connection that came and went: less than the least one could leave
@@ -96,6 +96,20 @@ func throughputFigure(p pair) Figure {
 	}
 }
 
+// batchingFigure sets fan-out beside a floor that batches as a server on epoll does. The floor
+// answers a publisher before it writes, but has at most one publication of each publishing
+// connection to batch.
+func batchingFigure(p pair) Figure {
+	speed := func(r *Result) float64 { return r.Delivery.PerSecond }
+	a, b := median(p.server, speed), median(p.floor, speed)
+	return Figure{
+		What:     "deliveries/s, 2,000 subscribers, 128 bytes, 8 publishing connections, beside a floor that batches",
+		Measured: fmt.Sprintf("%.2f M/s = %.1f x", a/1e6, a/b), Floor: fmt.Sprintf("%.2f M/s", b/1e6),
+		Note: fmt.Sprintf("at most 32 publications outstanding; CPU per delivery %.2f us against %.2f us",
+			median(p.server, cpuPerDelivery), median(p.floor, cpuPerDelivery)),
+	}
+}
+
 // latencyFigure compares latency under load, and notes what it is where nobody queues.
 func latencyFigure(loaded, light pair, name string, f func(*Latency) float64) Figure {
 	latency := func(r *Result) float64 { return f(r.Latency) / 1e3 }
@@ -127,20 +141,22 @@ func saturation(p pair) string {
 	return fmt.Sprintf("; at 60 the floor, one goroutine, uses %.0f %% of a processor and queues, which flatters the ratio (millrace uses %.0f %%)", b, a)
 }
 
-func publishFigure(p pair) Figure {
-	cost := func(r *Result) float64 {
-		if r.CPU == nil {
-			return math.NaN()
-		}
-		return r.CPU.PerPublish
+// cpuPerPublish is NaN where the process could not be seen.
+func cpuPerPublish(r *Result) float64 {
+	if r.CPU == nil {
+		return math.NaN()
 	}
+	return r.CPU.PerPublish
+}
+
+func publishFigure(p pair) Figure {
 	speed := func(r *Result) float64 { return r.Publishing.PerSecond }
-	a := median(p.server, cost)
+	a, b := median(p.server, cpuPerPublish), median(p.floor, cpuPerPublish)
 	return Figure{
-		What: "server CPU per signed publish, 100 channels with one subscriber each", Bar: "at most 30 us",
-		Measured: fmt.Sprintf("%.1f us", a), Floor: fmt.Sprintf("%.1f us", median(p.floor, cost)), IsMet: a <= barPublish,
-		Note: fmt.Sprintf("%.0f publishes/s against %.0f; the floor checks no signature",
-			median(p.server, speed), median(p.floor, speed)),
+		What:     "server CPU per signed publish, 100 channels with one subscriber each",
+		Bar:      "at most 1.35 x a floor that parses the request and checks the same signature",
+		Measured: fmt.Sprintf("%.1f us = %.2f x", a, a/b), Floor: fmt.Sprintf("%.1f us", b), IsMet: a/b <= barPublish,
+		Note: fmt.Sprintf("%.0f publishes/s against %.0f", median(p.server, speed), median(p.floor, speed)),
 	}
 }
 

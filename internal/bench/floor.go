@@ -9,9 +9,18 @@ import (
 
 // The floor is the least a Go server can do for a delivery: one goroutine that holds raw
 // descriptors and makes one write(2) per subscriber, of a frame that was built once per
-// publication. It checks nothing, signs nothing, batches nothing and forgets nothing; it
-// exists to be measured beside a real server. It parses just enough of protocol 7 and of
-// HTTP for the load generator, byte by byte, without allocating per delivery.
+// publication. It exists to be measured beside a real server. It parses just enough of
+// protocol 7 and of HTTP for the load generator, byte by byte, without allocating per delivery.
+
+// FloorOptions say where the floor listens and what it does beyond the least.
+type FloorOptions struct {
+	Address string
+	// Secret makes the floor check the signature of every publication (pusher-protocol 5.2).
+	Secret string
+	// Batches makes the floor collect what one epoll_wait brought: each subscriber then gets
+	// all publications of that round in one write(2), as a server on epoll does it.
+	Batches bool
+}
 
 // floorCommand is what one message of a connection asks for.
 type floorCommand struct {
@@ -51,6 +60,9 @@ func field(b []byte, key string) []byte {
 type floorRequest struct {
 	key           []byte
 	channel, data []byte
+
+	// What is signed of a publication.
+	path, query, body []byte
 }
 
 // parseFloorRequest reads the request at the front of b. n is its size, zero while it is
@@ -70,6 +82,11 @@ func parseFloorRequest(b []byte) (r floorRequest, n int) {
 		return r, 0
 	}
 	body = body[:length]
+	line, _, _ := bytes.Cut(head, []byte("\r"))
+	_, target, _ := bytes.Cut(line, []byte(" "))
+	target, _, _ = bytes.Cut(target, []byte(" "))
+	r.path, r.query, _ = bytes.Cut(target, []byte("?"))
+	r.body = body
 	r.channel, r.data = field(body, `"channels":["`), field(body, `"data":"`)
 	return r, n + length
 }
@@ -82,6 +99,7 @@ func header(head []byte, name string) []byte {
 
 const (
 	floorAccepted    = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
+	floorRefused     = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
 	floorEstablished = `{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}`
 	floorPong        = `{"event":"pusher:pong"}`
 )

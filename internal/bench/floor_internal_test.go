@@ -8,10 +8,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/internal/auth"
 )
 
-// startFloor runs the floor within this process and returns its URL.
-func startFloor(t *testing.T) string {
+// floorHere runs a floor within this process and returns its URL.
+func floorHere(t *testing.T, o FloorOptions) string {
 	t.Helper()
 	at, err := reserve()
 	if err != nil {
@@ -20,7 +22,8 @@ func startFloor(t *testing.T) string {
 	t.Cleanup(at.release)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- RunFloor(ctx, at.address) }()
+	o.Address = at.address
+	go func() { ended <- RunFloor(ctx, o) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -47,14 +50,17 @@ func TestFanOutAgainstTheFloor(t *testing.T) {
 		name   string
 		rate   float64
 		window int
+		floor  FloorOptions
 	}{
-		{"at a rate", 200, 0},
-		{"in a window", 0, 8},
+		{"at a rate", 200, 0, FloorOptions{}},
+		{"in a window", 0, 8, FloorOptions{}},
+		{"with signatures", 0, 8, FloorOptions{Secret: "app-secret"}},
+		{"in batches", 0, 8, FloorOptions{Batches: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			o := floorOptions(startFloor(t))
+			o := floorOptions(floorHere(t, tt.floor))
 			o.Rate, o.Window = tt.rate, tt.window
 			r, err := FanOut(t.Context(), o)
 			if err != nil {
@@ -84,9 +90,37 @@ func TestFanOutAgainstTheFloor(t *testing.T) {
 	}
 }
 
+func TestTheSignedFloorRefusesWhatIsNotSigned(t *testing.T) {
+	t.Parallel()
+	const body = `{"name":"e","channels":["c"],"data":"d"}`
+	now := time.Unix(1_700_000_000, 0)
+	r := auth.Request{Method: "POST", Path: "/apps/app-id/events", Body: []byte(body)}
+	query := auth.SignRequest(r, nil, "app-key", "app-secret", now).Encode()
+	tests := []struct {
+		name        string
+		query, body string
+		at          time.Time
+		want        bool
+	}{
+		{"as signed", query, body, now, true},
+		{"another body", query, `{"name":"f"}`, now, false},
+		{"another signature", strings.Replace(query, "auth_signature=", "auth_signature=0", 1), body, now, false},
+		{"another parameter", query + "&info=x", body, now, false},
+		{"too old", query, body, now.Add(auth.Window + time.Second), false},
+		{"nothing signed", "", body, now, false},
+	}
+	v := newFloorVerifier("app-secret")
+	for _, tt := range tests {
+		got := v.accepts(floorRequest{path: []byte(r.Path), query: []byte(tt.query), body: []byte(tt.body)}, tt.at)
+		if got != tt.want {
+			t.Errorf("%s: accepted %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestIdleAndChurnAgainstTheFloor(t *testing.T) {
 	t.Parallel()
-	o := floorOptions(startFloor(t))
+	o := floorOptions(floorHere(t, FloorOptions{}))
 	o.Settle = 10 * time.Millisecond
 	idle, err := Idle(t.Context(), o)
 	if err != nil {

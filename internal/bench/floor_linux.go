@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,10 @@ type floor struct {
 	channels map[string][]int32 // subscribers' descriptors
 
 	in, out, scratch, accepted []byte
+
+	verifier *floorVerifier    // nil: signatures are not checked
+	batches  bool              // publications wait for the end of their round
+	pending  map[string][]byte // frames of this round, by channel
 }
 
 // floorPeer is a connection.
@@ -32,18 +37,22 @@ type floorPeer struct {
 	channels []string // it subscribes to
 }
 
-// RunFloor serves the floor on address until ctx ends.
-func RunFloor(ctx context.Context, address string) error {
-	at, err := netip.ParseAddrPort(address)
+// RunFloor serves the floor until ctx ends.
+func RunFloor(ctx context.Context, o FloorOptions) error {
+	at, err := netip.ParseAddrPort(o.Address)
 	if err != nil {
 		return fmt.Errorf("floor: listen: %w", err)
 	}
 	f := &floor{
 		channels: make(map[string][]int32),
 		in:       make([]byte, 64<<10), scratch: make([]byte, 0, 64<<10), accepted: []byte(floorAccepted),
+		batches: o.Batches, pending: make(map[string][]byte),
+	}
+	if o.Secret != "" {
+		f.verifier = newFloorVerifier(o.Secret)
 	}
 	if err := f.open(at); err != nil {
-		return fmt.Errorf("floor: listen on %s: %w", address, err)
+		return fmt.Errorf("floor: listen on %s: %w", o.Address, err)
 	}
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -125,6 +134,7 @@ func (f *floor) run(ctx context.Context) error {
 				f.read(fd, f.peers[fd])
 			}
 		}
+		f.flush()
 	}
 	return nil
 }
@@ -191,6 +201,8 @@ func (f *floor) handle(fd int, p *floorPeer, b []byte) (size int) {
 		p.isSocket = true
 		f.out = appendFloorUpgrade(f.out[:0], string(r.key))
 		f.write(fd, f.out)
+	case f.verifier != nil && !f.verifier.accepts(r, time.Now()):
+		f.write(fd, []byte(floorRefused))
 	default:
 		f.publish(r.channel, r.data)
 		f.write(fd, f.accepted)
@@ -216,9 +228,26 @@ func (f *floor) command(fd int, p *floorPeer, c floorCommand) {
 
 // publish is what the floor is about: one frame, one write(2) per subscriber.
 func (f *floor) publish(channel, data []byte) {
+	if f.batches {
+		f.pending[string(channel)] = appendFloorEvent(f.pending[string(channel)], f.scratch, channel, data)
+		return
+	}
 	f.out = appendFloorEvent(f.out[:0], f.scratch, channel, data)
 	for _, fd := range f.channels[string(channel)] {
 		f.write(int(fd), f.out)
+	}
+}
+
+// flush writes what the publications of one round left for each channel.
+func (f *floor) flush() {
+	for name, frames := range f.pending {
+		if len(frames) == 0 {
+			continue
+		}
+		for _, fd := range f.channels[name] {
+			f.write(int(fd), frames)
+		}
+		f.pending[name] = frames[:0]
 	}
 }
 

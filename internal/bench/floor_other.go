@@ -8,6 +8,6 @@ import (
 )
 
 // RunFloor needs Linux: the floor is raw descriptors on epoll.
-func RunFloor(context.Context, string) error {
+func RunFloor(context.Context, FloorOptions) error {
 	return errors.New("floor: needs Linux")
 }

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if len(os.Args) == 5 && os.Args[1] == "bench" && os.Args[2] == "floor" {
-		if err := RunFloor(context.Background(), os.Args[4]); err != nil {
+		if err := RunFloor(context.Background(), FloorOptions{Address: os.Args[4]}); err != nil {
 			os.Exit(1)
 		}
 		return

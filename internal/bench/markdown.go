@@ -86,7 +86,9 @@ Written by ` + "`make bench`" + ` (` + "`millrace bench report`" + `); nothing h
 server and the floor share one machine and the loopback interface.
 
 The **floor** is the least a Go server can do for a delivery: one goroutine that makes one write(2) per subscriber
-on raw descriptors, of a frame built once per publication, without checking anything (` + "`internal/bench`" + `). It runs as
+on raw descriptors, of a frame built once per publication, without checking anything (` + "`internal/bench`" + `). Two rows are set beside more
+than that: a floor that checks the signature of each publication, and a floor that batches as servers on epoll do, with
+one write per subscriber for all publications that one wait for events brought. Each floor runs as
 a process of its own and is measured by the same generator in the same sitting; runs of Millrace and of the
 floor alternate, and the median counts.
 

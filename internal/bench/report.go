@@ -49,8 +49,10 @@ type Figure struct {
 
 // Names of servers in a report.
 const (
-	nameServer = "millrace"
-	nameFloor  = "floor"
+	nameServer   = "millrace"
+	nameFloor    = "floor"
+	nameSigned   = "floor that checks signatures"
+	nameBatching = "floor that batches"
 )
 
 // plan is how much a report does.
@@ -195,14 +197,20 @@ func (r *reporter) idle(ctx context.Context) error {
 // pair is what one comparison measured.
 type pair struct{ server, floor []*Result }
 
+// contender is a floor that the server is compared with.
+type contender struct {
+	name string
+	*Child
+}
+
 // alternate runs a scenario against both, in turns.
-func (r *reporter) alternate(ctx context.Context, name string, scenario func(context.Context, Options) (*Result, error), server, bare *Child, o Options) (p pair, err error) {
+func (r *reporter) alternate(ctx context.Context, name string, scenario func(context.Context, Options) (*Result, error), server *Child, bare contender, o Options) (p pair, err error) {
 	for range r.plan.rounds {
 		a, err := r.run(ctx, name, nameServer, scenario, server, o)
 		if err != nil {
 			return p, err
 		}
-		b, err := r.run(ctx, name, nameFloor, scenario, bare, o)
+		b, err := r.run(ctx, name, bare.name, scenario, bare.Child, o)
 		if err != nil {
 			return p, err
 		}
@@ -211,16 +219,24 @@ func (r *reporter) alternate(ctx context.Context, name string, scenario func(con
 	return p, nil
 }
 
-// compared measures everything that is a ratio to the floor, or stands beside it.
+// floors are what the server is compared with.
+type floors struct{ bare, signed, batching contender }
+
+// compared measures everything that is a ratio to a floor, or stands beside it.
 func (r *reporter) compared(ctx context.Context) error {
 	return with(ctx, StartServer, r.o.Executable, func(server *Child) error {
 		return with(ctx, StartFloor, r.o.Executable, func(bare *Child) error {
-			return r.comparisons(ctx, server, bare)
+			return with(ctx, startSignedFloor, r.o.Executable, func(signed *Child) error {
+				return with(ctx, startBatchingFloor, r.o.Executable, func(batching *Child) error {
+					return r.comparisons(ctx, server,
+						floors{contender{nameFloor, bare}, contender{nameSigned, signed}, contender{nameBatching, batching}})
+				})
+			})
 		})
 	})
 }
 
-func (r *reporter) comparisons(ctx context.Context, server, bare *Child) error {
+func (r *reporter) comparisons(ctx context.Context, server *Child, f floors) error {
 	p := r.plan
 	base := Options{Connections: p.subscribers, Channels: 1, Payload: 128, Warmup: p.warmup, Duration: p.duration}
 	with := func(change func(*Options)) Options {
@@ -229,7 +245,7 @@ func (r *reporter) comparisons(ctx context.Context, server, bare *Child) error {
 		return o
 	}
 	var problems []error
-	alternate := func(name string, scenario func(context.Context, Options) (*Result, error), o Options) pair {
+	alternate := func(name string, scenario func(context.Context, Options) (*Result, error), bare contender, o Options) pair {
 		if len(problems) > 0 {
 			return pair{}
 		}
@@ -239,12 +255,14 @@ func (r *reporter) comparisons(ctx context.Context, server, bare *Child) error {
 		}
 		return result
 	}
-	at20 := alternate("20 publishes/s", FanOut, with(func(o *Options) { o.Rate = 20 }))
-	window := alternate("window 32", FanOut, with(func(o *Options) { o.Window, o.Publishers = 32, 8 }))
-	at60 := alternate("60 publishes/s", FanOut, with(func(o *Options) { o.Rate = 60 }))
-	publish := alternate("100 channels with one subscriber each, window 32", FanOut,
+	eight := with(func(o *Options) { o.Window, o.Publishers = 32, 8 })
+	at20 := alternate("20 publishes/s", FanOut, f.bare, with(func(o *Options) { o.Rate = 20 }))
+	window := alternate("window 32", FanOut, f.bare, eight)
+	batched := alternate("window 32, 8 publishing connections", FanOut, f.batching, eight)
+	at60 := alternate("60 publishes/s", FanOut, f.bare, with(func(o *Options) { o.Rate = 60 }))
+	publish := alternate("100 channels with one subscriber each, window 32", FanOut, f.signed,
 		with(func(o *Options) { o.Connections, o.Channels, o.Window, o.Publishers = 100, 100, 32, 8 }))
-	opening := alternate("opening", Churn, Options{Connections: p.opening, Channels: 100, Rounds: 1})
+	opening := alternate("opening", Churn, f.bare, Options{Connections: p.opening, Channels: 100, Rounds: 1})
 	if len(problems) > 0 {
 		return errors.Join(problems...)
 	}
@@ -254,7 +272,8 @@ func (r *reporter) comparisons(ctx context.Context, server, bare *Child) error {
 		return err
 	}
 	r.report.Rows = append(r.report.Rows,
-		cpuFigure(at20), throughputFigure(window), latencyFigure(at60, at20, "p50", func(l *Latency) float64 { return l.P50 }),
+		cpuFigure(at20), throughputFigure(window), batchingFigure(batched),
+		latencyFigure(at60, at20, "p50", func(l *Latency) float64 { return l.P50 }),
 		latencyFigure(at60, at20, "p99", func(l *Latency) float64 { return l.P99 }),
 		publishFigure(publish), openingFigure(opening), allocationFigure(window.server, fewer))
 	return nil

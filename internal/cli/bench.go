@@ -265,11 +265,15 @@ func printReport(w io.Writer, report *bench.Report, isJSON bool) error {
 
 // FloorCmd is the process that the load generator starts to have something to compare with.
 type FloorCmd struct {
-	Listen string `help:"Address." default:"127.0.0.1:6002"`
+	Listen  string `help:"Address." default:"127.0.0.1:6002"`
+	Secret  string `help:"Check the signatures of publications with it."`
+	Batches bool   `help:"Write once per subscriber and round of the poller."`
 }
 
 // Run serves until ctx ends.
-func (c *FloorCmd) Run(ctx context.Context, _ *Env) error { return bench.RunFloor(ctx, c.Listen) }
+func (c *FloorCmd) Run(ctx context.Context, _ *Env) error {
+	return bench.RunFloor(ctx, bench.FloorOptions{Address: c.Listen, Secret: c.Secret, Batches: c.Batches})
+}
 
 // EngineCmd is the process that a report starts to measure mutations without a network.
 type EngineCmd struct {
