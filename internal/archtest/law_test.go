@@ -11,6 +11,7 @@ var ranks = map[string]int{
 	"internal/ordered":   0,
 	"internal/keyed":     0,
 	"internal/spelling":  0,
+	"internal/rawio":     0,
 
 	"internal/protocol": 1,
 	"internal/app":      1,
@@ -95,12 +96,16 @@ var only = map[string]rule{
 		"system calls belong to the connection engine; bench measures processes and runs the bare loop; cli reads the clock that systemd asks for",
 	},
 	"syscall": {
-		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server", "internal/http1"},
-		"as golang.org/x/sys; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on",
+		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server", "internal/http1", "internal/rawio"},
+		"as golang.org/x/sys; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on",
 	},
 	"unsafe": {
-		[]string{"internal/socket", "internal/websocket", "internal/jsontext"},
+		[]string{"internal/rawio", "internal/websocket", "internal/jsontext"},
 		"unsafe views are for measured hot paths only",
+	},
+	"internal/rawio": {
+		[]string{"internal/socket", "internal/http1"},
+		"its calls must only be made on sockets in non-blocking mode",
 	},
 	"github.com/alecthomas/kong": {
 		[]string{"internal/cli"},

@@ -162,7 +162,7 @@ func (a *answer) send(body []byte) {
 	}
 	if len(body) <= joinedBody {
 		b = append(b, body...)
-		_, a.err = a.c.nc.Write(b)
+		a.err = a.c.wire.write(b)
 	} else {
 		_, a.err = (&net.Buffers{b, body}).WriteTo(a.c.nc)
 	}

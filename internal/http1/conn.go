@@ -32,6 +32,7 @@ const (
 type conn struct {
 	server *Server
 	nc     net.Conn
+	wire   wire // of nc
 
 	remote     string
 	buf        *bufpool.Buffer // what has come; B[read:] has not been used
@@ -58,6 +59,7 @@ type body struct {
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, nc: nc}
 	c.body.c, c.answer.c = c, c
+	c.wire.open(nc)
 	c.head.header, c.answer.header = http.Header{}, http.Header{}
 	c.request = new(http.Request)
 	if at := nc.RemoteAddr(); at != nil { // some systems cannot tell when the client is gone already
@@ -175,7 +177,7 @@ func (c *conn) await() bool {
 }
 
 func (c *conn) fill() bool {
-	n, err := c.nc.Read(c.buf.B[len(c.buf.B):cap(c.buf.B)])
+	n, err := c.wire.read(c.buf.B[len(c.buf.B):cap(c.buf.B)])
 	c.buf.B = c.buf.B[:len(c.buf.B)+n]
 	return n > 0 || err == nil
 }
@@ -281,7 +283,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	if c.read < len(c.buf.B) {
 		n = copy(p, c.buf.B[c.read:])
 		c.read += n
-	} else if n, err = c.nc.Read(p); err != nil {
+	} else if n, err = c.wire.read(p); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}

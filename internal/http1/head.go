@@ -24,6 +24,7 @@ type head struct {
 	isLast               bool // the client wants the connection closed after the answer
 
 	values [maxHeaders]string // what header points to
+	place  url.URL            // what url points to, for most targets
 }
 
 // canBeUsual reports whether the beginning of a head leaves that open.
@@ -95,8 +96,20 @@ func (h *head) parseLine(line string) (ok bool) {
 	default:
 		return false
 	}
-	var err error
 	h.target = target
+	return h.parseTarget(target)
+}
+
+// parseTarget reads most targets by itself: a path in which nothing is encoded or could be, and
+// perhaps a query, which is not looked at. All others are for package url.
+func (h *head) parseTarget(target string) bool {
+	path, query, hasQuery := strings.Cut(target, "?")
+	if hasQuery == (query != "") && !strings.HasPrefix(path, "//") && consistsOf(path, inPath) {
+		h.place = url.URL{Path: path, RawQuery: query}
+		h.url = &h.place
+		return true
+	}
+	var err error
 	h.url, err = url.ParseRequestURI(target)
 	return err == nil
 }
@@ -144,6 +157,7 @@ const (
 	inValue
 	inTarget
 	inHost
+	inPath // without encoding
 )
 
 var classes = func() (t [256]class) { //nolint:gochecknoglobals // a table that nobody changes
@@ -161,6 +175,9 @@ var classes = func() (t [256]class) { //nolint:gochecknoglobals // a table that 
 		}
 		if isAlnum || strings.IndexByte(".:-_[]", b) >= 0 {
 			t[i] |= inHost
+		}
+		if isAlnum || strings.IndexByte("/-._~", b) >= 0 {
+			t[i] |= inPath
 		}
 	}
 	return t

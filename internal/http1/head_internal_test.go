@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -22,6 +23,10 @@ var heads = []struct {
 	{"bytes beyond ASCII in a value", "GET / HTTP/1.1\r\nHost: h\r\nA: \xc3\xa9\xff\r\n\r\n", true},
 	{"the last of a connection", "GET /x%20y?a=%zz HTTP/1.1\r\nHost: [::1]:80\r\nConnection: Close\r\n\r\n", true},
 	{"two slashes", "GET //a/../b HTTP/1.1\r\nHost: h\r\n\r\n", true},
+	{"a query that is empty", "GET /a? HTTP/1.1\r\nHost: h\r\n\r\n", true},
+	{"two question marks", "GET /a?? HTTP/1.1\r\nHost: h\r\n\r\n", true},
+	{"a fragment, which a target has not", "GET /a#b?c#d HTTP/1.1\r\nHost: h\r\n\r\n", true},
+	{"characters that may be encoded", "GET /a,b;c@d:e=f!$&'()*+?x HTTP/1.1\r\nHost: h\r\n\r\n", true},
 	{"zeros before a length", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0003\r\n\r\n", true},
 
 	{"no host", "GET / HTTP/1.1\r\nA: b\r\n\r\n", false},
@@ -85,13 +90,14 @@ func sameAsNetHTTP(t *testing.T, h *head, text string) {
 		t.Fatalf("%q: net/http refuses it: %v", text, err)
 	}
 	type meaning struct {
-		Method, Target, Host, Path, Query string
-		Header                            http.Header
-		Length                            int64
-		IsLast                            bool
+		Method, Target, Host string
+		URL                  url.URL
+		Header               http.Header
+		Length               int64
+		IsLast               bool
 	}
-	want := meaning{r.Method, r.RequestURI, r.Host, r.URL.Path, r.URL.RawQuery, r.Header, r.ContentLength, r.Close}
-	got := meaning{h.method, h.target, h.host, h.url.Path, h.url.RawQuery, h.header, h.length, h.isLast}
+	want := meaning{r.Method, r.RequestURI, r.Host, *r.URL, r.Header, r.ContentLength, r.Close}
+	got := meaning{h.method, h.target, h.host, *h.url, h.header, h.length, h.isLast}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("%q (-net/http +here):\n%s", text, diff)
 	}

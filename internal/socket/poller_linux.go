@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/rawio"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -203,17 +204,8 @@ func (c *Conn) armWriteLocked() {
 
 // writeSocket writes what the socket takes of b. ok is false when the connection is lost.
 func (c *Conn) writeSocket(b []byte) (n int, ok bool) {
-	for {
-		n, err := unix.Write(int(c.fd), b)
-		switch {
-		case err == nil:
-			return n, true
-		case err == unix.EAGAIN:
-			return 0, true
-		case err != unix.EINTR:
-			return 0, false
-		}
-	}
+	n, errno := rawio.Write(int(c.fd), b)
+	return n, errno == 0 || errno == unix.EAGAIN
 }
 
 // read reads until the socket is dry and handles what comes. A short read means dry, as what
@@ -227,13 +219,11 @@ func (c *Conn) read(buf []byte, toEnd bool) {
 		if stop {
 			return
 		}
-		n, err := unix.Read(int(c.fd), buf)
+		n, errno := rawio.Read(int(c.fd), buf)
 		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EAGAIN:
+		case errno == unix.EAGAIN:
 			return
-		case err != nil || n == 0:
+		case errno != 0 || n == 0:
 			c.lost()
 			return
 		}
