@@ -60,11 +60,12 @@ func (c *Connection) checkClientEvent(cmd *protocol.Command) (*subscription, ref
 }
 
 func (e *Engine) relay(ctx context.Context, c *Connection, s *subscription, cmd *protocol.Command) (refusal, *protocol.Error) {
+	sender := s.channel.memberOf(c.ID())
 	p := &protocol.Publication{
 		Topic:  s.channel.topic,
 		Event:  cmd.Event,
 		Data:   bytes.Clone(cmd.Data), // the frame is borrowed, the publication stays
-		UserID: s.channel.userOf(c.ID()),
+		UserID: sender.UserID, HasNumericID: sender.HasNumericID,
 		Except: c.ID(),
 	}
 	if err := e.hub.Reserve(ctx, p.Size()); err != nil {
@@ -93,12 +94,12 @@ func (e *Engine) send(ctx context.Context, ch *channel, p *protocol.Publication)
 	return err
 }
 
-// userOf is the member as whom the connection is there, "" in kinds without members.
-func (ch *channel) userOf(id protocol.SocketID) string {
+// memberOf is the member as whom the connection is there, zero in kinds without members.
+func (ch *channel) memberOf(id protocol.SocketID) protocol.Member {
 	if !ch.kind.HasMembers() {
-		return ""
+		return protocol.Member{}
 	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return ch.members.User(id)
+	return ch.members.Member(id)
 }

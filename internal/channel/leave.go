@@ -63,17 +63,17 @@ func (e *Engine) leaveLocked(ctx context.Context, c *Connection, s *subscription
 	ch.subs--
 	e.metrics.subscriptions.Dec()
 	if ch.members != nil {
-		if userID, isLast := ch.members.Leave(c.ID()); isLast {
+		if m, isLast := ch.members.Leave(c.ID()); isLast {
 			// A leave cannot be refused, so it waits neither for room nor with a context that ends.
 			_, err = e.bus.Publish(context.WithoutCancel(ctx), &protocol.Publication{
-				Topic: ch.topic, Kind: protocol.KindMemberRemoved, UserID: userID, Except: c.ID(),
+				Topic: ch.topic, Kind: protocol.KindMemberRemoved, UserID: m.UserID, HasNumericID: m.HasNumericID, Except: c.ID(),
 			}, bus.Retention{})
 			if err != nil {
 				err = fmt.Errorf("member_removed not published: %w", err)
 				e.metrics.noticeFailures.Inc()
 			}
 			if e.observer != nil {
-				e.observer.MemberRemoved(ch.topic.App, ch.topic.Name, userID)
+				e.observer.MemberRemoved(ch.topic.App, ch.topic.Name, m.UserID)
 			}
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-const maxUserID = 128 // bytes, pusher-protocol 2.7
-
 // ParseMember reads channel_data, whose signature the caller has checked (pusher-protocol
 // 2.7). maxInfo bounds user_info; 0 does not. Keys are case-sensitive.
 func ParseMember(channelData string, maxInfo int) (protocol.Member, *protocol.Error) {
@@ -24,20 +22,17 @@ func ParseMember(channelData string, maxInfo int) (protocol.Member, *protocol.Er
 			info = value
 		}
 	}
-	userID := id.Text()
-	if id.Kind() == jsontext.Number {
-		userID = string(id) // as it is written
-	}
+	userID, isNumber := stringForm(id)
 	switch {
 	case userID == "":
-		return protocol.Member{}, protocol.ErrChannelData.Withf("channel_data.user_id must be a number or a string that is not empty")
+		return protocol.Member{}, protocol.ErrChannelData.Withf("channel_data.user_id is %s; it must be a number or a string that is not empty", kindOf(id))
 	case len(userID) > maxUserID:
 		return protocol.Member{}, protocol.ErrChannelData.Withf("channel_data.user_id has %d bytes; at most %d are allowed", len(userID), maxUserID)
 	}
 	if !fits(info, maxInfo) {
 		return protocol.Member{}, protocol.ErrMemberTooLarge.Withf("channel_data.user_info has more than %d bytes; send less of it", maxInfo)
 	}
-	return protocol.Member{UserID: userID, Info: info.Compact()}, nil
+	return protocol.Member{UserID: userID, Info: info.Compact(), HasNumericID: isNumber}, nil
 }
 
 // SignedInMember is the member that c joins as when it sends no channel_data: the user it is
@@ -50,7 +45,7 @@ func (c *Connection) SignedInMember(maxInfo int) (m protocol.Member, isSignedIn 
 	if !fits(c.user.info, maxInfo) {
 		return m, true, protocol.ErrMemberTooLarge.Withf("user_data.user_info has more than %d bytes; send less of it", maxInfo)
 	}
-	return protocol.Member{UserID: c.user.id(), Info: c.user.info}, true, nil
+	return protocol.Member{UserID: c.user.id(), Info: c.user.info, HasNumericID: c.user.hasNumericID}, true, nil
 }
 
 // fits reports whether v has at most limit bytes as pusher-protocol 2.7 and 3 count them: a

@@ -16,21 +16,25 @@ func TestParseMember(t *testing.T) {
 	tests := []struct {
 		title, data  string
 		userID, info string
+		isNumber     bool
 	}{
-		{"a string id and an object", `{"user_id":"u-9","user_info":{"name":"Ida"}}`, "u-9", `{"name":"Ida"}`},
-		{"info is compacted", ` { "user_id" : "u-9" , "user_info" : { "name" : "I da" , "x" : [ ] } } `, "u-9", `{"name":"I da","x":[]}`},
-		{"no info is an empty object", `{"user_id":"u-9"}`, "u-9", `{}`},
-		{"info may be null", `{"user_id":"u-9","user_info":null}`, "u-9", `null`},
-		{"info may be a string", `{"user_id":"u-9","user_info":"<&\u2028"}`, "u-9", `"<&\u2028"`},
-		{"a number becomes its text", `{"user_id":9}`, "9", `{}`},
-		{"a number is not normalised", `{"user_id": -1.50E3 }`, "-1.50E3", `{}`},
-		{"an escaped id", `{"user_id":"\u0075-9\ud83d\ude00"}`, "u-9\U0001F600", `{}`},
-		{"an id of 128 bytes", `{"user_id":"` + text(128) + `"}`, text(128), `{}`},
-		{"the last of equal keys counts", `{"user_id":1,"user_id":"u-9","user_info":1,"user_info":2}`, "u-9", `2`},
-		{"keys are case-sensitive", `{"User_Id":"a","user_id":"u-9","USER_INFO":1}`, "u-9", `{}`},
-		{"info of exactly the limit", `{"user_id":"u-9","user_info":["` + text(2044) + `"]}`, "u-9", `["` + text(2044) + `"]`},
-		{"info of the limit once compact", `{"user_id":"u-9","user_info":[ "` + text(2044) + `" ]}`, "u-9", `["` + text(2044) + `"]`},
-		{"a string counts its own bytes", `{"user_id":"u-9","user_info":"` + strings.Repeat(`\n`, 2048) + `"}`, "u-9", `"` + strings.Repeat(`\n`, 2048) + `"`},
+		{"a string id and an object", `{"user_id":"u-9","user_info":{"name":"Ida"}}`, "u-9", `{"name":"Ida"}`, false},
+		{"info is compacted", ` { "user_id" : "u-9" , "user_info" : { "name" : "I da" , "x" : [ ] } } `, "u-9", `{"name":"I da","x":[]}`, false},
+		{"no info is an empty object", `{"user_id":"u-9"}`, "u-9", `{}`, false},
+		{"info may be null", `{"user_id":"u-9","user_info":null}`, "u-9", `null`, false},
+		{"info may be a string", `{"user_id":"u-9","user_info":"<&\u2028"}`, "u-9", `"<&\u2028"`, false},
+		{"a number becomes its text", `{"user_id":9}`, "9", `{}`, true},
+		{"a number that no double holds", `{"user_id":12345678901234567891}`, "12345678901234567891", `{}`, true},
+		{"minus zero", `{"user_id":-0}`, "-0", `{}`, true},
+		{"a string of digits", `{"user_id":"9"}`, "9", `{}`, false},
+		{"a number is not normalised", `{"user_id": -1.50E3 }`, "-1.50E3", `{}`, true},
+		{"an escaped id", `{"user_id":"\u0075-9\ud83d\ude00"}`, "u-9\U0001F600", `{}`, false},
+		{"an id of 128 bytes", `{"user_id":"` + text(128) + `"}`, text(128), `{}`, false},
+		{"the last of equal keys counts", `{"user_id":1,"user_id":"u-9","user_info":1,"user_info":2}`, "u-9", `2`, false},
+		{"keys are case-sensitive", `{"User_Id":"a","user_id":"u-9","USER_INFO":1}`, "u-9", `{}`, false},
+		{"info of exactly the limit", `{"user_id":"u-9","user_info":["` + text(2044) + `"]}`, "u-9", `["` + text(2044) + `"]`, false},
+		{"info of the limit once compact", `{"user_id":"u-9","user_info":[ "` + text(2044) + `" ]}`, "u-9", `["` + text(2044) + `"]`, false},
+		{"a string counts its own bytes", `{"user_id":"u-9","user_info":"` + strings.Repeat(`\n`, 2048) + `"}`, "u-9", `"` + strings.Repeat(`\n`, 2048) + `"`, false},
 	}
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {
@@ -39,7 +43,8 @@ func TestParseMember(t *testing.T) {
 			if err != nil {
 				t.Fatalf("got error %v", err)
 			}
-			if diff := cmp.Diff(protocol.Member{UserID: test.userID, Info: []byte(test.info)}, got); diff != "" {
+			want := protocol.Member{UserID: test.userID, Info: []byte(test.info), HasNumericID: test.isNumber}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("member (-want +got):\n%s", diff)
 			}
 		})

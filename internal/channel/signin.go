@@ -14,10 +14,11 @@ import (
 // channel that counts for nothing else.
 type user struct {
 	subscription
-	conn       *Connection
-	info       []byte    // of the member that the connection may join as
-	watching   []watched // never grows, because the hub points into it
-	prev, next *user     // other connections of the user; guarded by the channel's lock
+	conn         *Connection
+	info         []byte    // of the member that the connection may join as
+	hasNumericID bool      // of that member
+	watching     []watched // never grows, because the hub points into it
+	prev, next   *user     // other connections of the user; guarded by the channel's lock
 }
 
 func (u *user) id() string { return u.channel.userID() }
@@ -54,7 +55,7 @@ func (e *Engine) SignIn(ctx context.Context, c *Connection, u *User) *protocol.E
 			return protocol.ErrInternal.Withf("The server is busy; sign in again later")
 		}
 	}
-	c.user.info = u.Info
+	c.user.info, c.user.hasNumericID = u.Info, u.HasNumericID
 	e.unwatch(c)
 	if c.app.Features.Watchlists {
 		if err := e.watch(ctx, c, u.Watchlist); err != nil {

@@ -126,7 +126,9 @@ func (e *Engine) enterLocked(ctx context.Context, c *Connection, ch *channel, m 
 }
 
 func memberAdded(c *Connection, topic protocol.Topic, m protocol.Member) *protocol.Publication {
-	return &protocol.Publication{Topic: topic, Kind: protocol.KindMemberAdded, UserID: m.UserID, Data: m.Info, Except: c.ID()}
+	return &protocol.Publication{
+		Topic: topic, Kind: protocol.KindMemberAdded, UserID: m.UserID, HasNumericID: m.HasNumericID, Data: m.Info, Except: c.ID(),
+	}
 }
 
 // readLocked reads the state of ch. Nobody joins or leaves under the lock, so the members

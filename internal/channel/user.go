@@ -9,10 +9,13 @@ const maxWatchlist = 100 // ids, pusher-protocol 4.1
 
 // User is what a connection signs in as.
 type User struct {
-	ID        string
+	ID        string   // the string form; see protocol.Member
 	Info      []byte   // user_info as compact JSON; never empty
-	Watchlist []string // distinct
+	Watchlist []string // distinct ids in their string form
 	Data      string   // the whole as the client sent it, to be repeated to it
+
+	// HasNumericID says that the id was given as a number: as a member the user is shown with one.
+	HasNumericID bool
 
 	// WatchlistErr says why there is no watchlist although the client gave one; nil otherwise.
 	WatchlistErr *protocol.Error
@@ -37,10 +40,11 @@ func ParseUser(userData string) (User, *protocol.Error) {
 			watchlist = value
 		}
 	}
-	u := User{ID: id.Text(), Info: info.Compact(), Data: userData}
+	u := User{Info: info.Compact(), Data: userData}
+	u.ID, u.HasNumericID = stringForm(id)
 	switch {
 	case u.ID == "":
-		return User{}, protocol.ErrUserData.Withf("user_data.id must be a string that is not empty")
+		return User{}, protocol.ErrUserData.Withf("user_data.id is %s; it must be a number or a string that is not empty", kindOf(id))
 	case len(u.ID) > maxUserID:
 		return User{}, protocol.ErrUserData.Withf("user_data.id has %d bytes; at most %d are allowed", len(u.ID), maxUserID)
 	case !isNameable(u.ID):
@@ -57,14 +61,14 @@ func parseWatchlist(v jsontext.Value) ([]string, *protocol.Error) {
 		return nil, nil
 	case jsontext.Array:
 	default:
-		return nil, refused.Withf("The watchlist is ignored: it must be an array of strings")
+		return nil, refused.Withf("The watchlist is ignored: it must be an array of ids, which are strings or numbers")
 	}
 	var ids []string
 	seen, n := map[string]bool{}, 0
 	for element := range v.Elements() {
-		id := element.Text()
-		if element.Kind() != jsontext.String {
-			return nil, refused.Withf("The watchlist is ignored: it must be an array of strings")
+		id, isNumber := stringForm(element)
+		if !isNumber && element.Kind() != jsontext.String {
+			return nil, refused.Withf("The watchlist is ignored: %s in it is no id; ids are strings or numbers", kindOf(element))
 		}
 		if n++; n > maxWatchlist {
 			return nil, refused.Withf("The watchlist is ignored: it has more than %d ids", maxWatchlist)

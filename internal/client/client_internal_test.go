@@ -240,6 +240,8 @@ func TestSubscribeComesBackAsTheCodeWants(t *testing.T) {
 			c.Send([]byte(`{"event":"pusher_internal:subscription_succeeded","channel":"prices","data":"{}"}`))
 			c.Send([]byte(`{"event":"pusher:ping"}`))
 			c.Send([]byte(`{"event":"tick","channel":"prices","data":"{\"p\":1}"}`))
+			c.Send([]byte(`{"event":"client-a","channel":"presence-x","data":{},"user_id":12345678901234567891}`))
+			c.Send([]byte(`{"event":"client-a","channel":"presence-x","data":{},"user_id":"u-\u0039"}`))
 			closeWith(4003, "disabled")(c, nil)
 		},
 	)
@@ -252,6 +254,8 @@ func TestSubscribeComesBackAsTheCodeWants(t *testing.T) {
 	want := []Message{
 		{Event: "pusher_internal:subscription_succeeded", Channel: "prices", Data: "{}"},
 		{Event: "tick", Channel: "prices", Data: `{"p":1}`},
+		{Event: "client-a", Channel: "presence-x", Data: `{}`, UserID: "12345678901234567891"},
+		{Event: "client-a", Channel: "presence-x", Data: `{}`, UserID: "u-9"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

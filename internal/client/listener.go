@@ -43,7 +43,22 @@ type envelope struct {
 	Event   string          `json:"event"`
 	Channel string          `json:"channel"`
 	Data    json.RawMessage `json:"data"`
-	UserID  string          `json:"user_id"`
+	UserID  userID          `json:"user_id"`
+}
+
+// userID is the string form of an id, which an application may also give as a number.
+type userID string
+
+// UnmarshalJSON reads a string or a number.
+func (u *userID) UnmarshalJSON(text []byte) error {
+	var s string
+	if len(text) > 0 && text[0] != '"' {
+		s = string(text)
+	} else if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	*u = userID(s)
+	return nil
 }
 
 // text is the content of data: what a JSON string holds, or any other value as it is.
@@ -81,7 +96,7 @@ func (l *listener) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 		_ = json.Unmarshal(e.Data, &data)
 		l.refuse(c, fmt.Errorf("%w: channel %s: %s: %s", ErrRefused, e.Channel, data.Type, data.Error))
 	default:
-		l.each(Message{Event: e.Event, Channel: e.Channel, Data: e.text(), UserID: e.UserID})
+		l.each(Message{Event: e.Event, Channel: e.Channel, Data: e.text(), UserID: string(e.UserID)})
 	}
 }
 

@@ -20,8 +20,8 @@ const maxMessage = 16 << 20
 type Message struct {
 	Event   string `json:"event"`
 	Channel string `json:"channel"`
-	Data    string `json:"data"` // a JSON string's content; any other value as JSON text
-	UserID  string `json:"user_id,omitempty"`
+	Data    string `json:"data"`              // a JSON string's content; any other value as JSON text
+	UserID  string `json:"user_id,omitempty"` // of a number its digits
 }
 
 // Member is who the subscriber is on presence channels.

@@ -24,7 +24,7 @@ type Set struct {
 }
 
 // user is one member: its connections in the order in which they joined. There is at
-// least one, and members[index] holds the info of the oldest.
+// least one, and members[index] says what the oldest does.
 type user struct {
 	index          int
 	oldest, newest *conn
@@ -34,6 +34,7 @@ type conn struct {
 	user         *user
 	older, newer *conn // of the same user
 	info         []byte
+	hasNumericID bool
 }
 
 // Join adds connection id as a connection of m.UserID and reports whether it is that
@@ -46,7 +47,7 @@ func (s *Set) Join(id protocol.SocketID, m protocol.Member) (isFirst bool) {
 		s.users = make(map[string]*user)
 		s.conns = make(map[protocol.SocketID]*conn)
 	}
-	c := &conn{info: m.Info}
+	c := &conn{info: m.Info, hasNumericID: m.HasNumericID}
 	s.conns[id] = c
 	u := s.users[m.UserID]
 	if u == nil {
@@ -63,30 +64,31 @@ func (s *Set) Join(id protocol.SocketID, m protocol.Member) (isFirst bool) {
 	return false
 }
 
-// Leave removes connection id. It reports whose it was, and whether it was the user's last.
-// An unknown connection is nobody's: "" and false.
-func (s *Set) Leave(id protocol.SocketID) (userID string, isLast bool) {
+// Leave removes connection id. It returns the member whose it was, as Members listed it, and
+// whether it was that user's last. An unknown connection is of no member: zero and false.
+func (s *Set) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
 	c := s.conns[id]
 	if c == nil {
-		return "", false
+		return protocol.Member{}, false
 	}
 	delete(s.conns, id)
 	u := c.user
-	userID = s.members[u.index].UserID
+	m = s.members[u.index]
 	switch {
 	case c.older == nil && c.newer == nil:
-		delete(s.users, userID)
+		delete(s.users, m.UserID)
 		s.removeMember(u.index)
-		return userID, true
+		return m, true
 	case c.older == nil:
 		u.oldest, c.newer.older = c.newer, nil
-		s.members[u.index].Info = u.oldest.info
+		shown := &s.members[u.index]
+		shown.Info, shown.HasNumericID = u.oldest.info, u.oldest.hasNumericID
 	case c.newer == nil:
 		u.newest, c.older.newer = c.older, nil
 	default:
 		c.older.newer, c.newer.older = c.newer, c.older
 	}
-	return userID, false
+	return m, false
 }
 
 // removeMember puts the last member in the place of the one at i.
@@ -100,16 +102,17 @@ func (s *Set) removeMember(i int) {
 	s.members = s.members[:last]
 }
 
-// User is the user as whom connection id is there, "" for an unknown connection.
-func (s *Set) User(id protocol.SocketID) string {
+// Member is the member as whom connection id is there, as Members lists it; zero for an unknown
+// connection.
+func (s *Set) Member(id protocol.SocketID) protocol.Member {
 	if c := s.conns[id]; c != nil {
-		return s.members[c.user.index].UserID
+		return s.members[c.user.index]
 	}
-	return ""
+	return protocol.Member{}
 }
 
 // Members lists each user once, in no particular order, with the info of its oldest
-// connection that is still there. The list is the caller's; the infos must not be changed.
+// connection that is still there, and its id spelled as that connection gave it. The list is the caller's; the infos must not be changed.
 func (s *Set) Members() []protocol.Member { return slices.Clone(s.members) }
 
 // Has reports whether the user is a member.

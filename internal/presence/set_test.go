@@ -55,16 +55,16 @@ func TestJoiningTwiceChangesNothing(t *testing.T) {
 	if diff := cmp.Diff([]protocol.Member{member("u-9", `1`)}, s.Members()); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
-	if userID, last := s.Leave(socketID(1)); userID != "u-9" || !last {
-		t.Errorf("got %q, %v; want u-9, true", userID, last)
+	if m, last := s.Leave(socketID(1)); m.UserID != "u-9" || !last {
+		t.Errorf("got %v, %v; want u-9, true", m, last)
 	}
 }
 
 func TestLeaveOfAnUnknownConnection(t *testing.T) {
 	t.Parallel()
 	var s presence.Set
-	if userID, last := s.Leave(socketID(1)); userID != "" || last {
-		t.Errorf("got %q, %v; want nobody", userID, last)
+	if m, last := s.Leave(socketID(1)); m.UserID != "" || last {
+		t.Errorf("got %v, %v; want no member", m, last)
 	}
 	if s.Has("") || s.Len() != 0 || len(s.Members()) != 0 {
 		t.Error("the set is not empty")
@@ -89,6 +89,11 @@ func (n naive) members() []protocol.Member {
 	return sorted(out)
 }
 
+// shown is the member as its oldest connection says.
+func (n naive) shown(userID string) protocol.Member {
+	return n[slices.IndexFunc(n, func(c naiveConn) bool { return c.UserID == userID })].Member
+}
+
 func (n naive) has(userID string) bool {
 	return slices.ContainsFunc(n, func(c naiveConn) bool { return c.UserID == userID })
 }
@@ -107,6 +112,7 @@ func TestSetAgreesWithModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
 				id, m := id.Draw(t, "id"), member(user.Draw(t, "user"), rapid.SampledFrom([]string{`{}`, `1`}).Draw(t, "info"))
+				m.HasNumericID = rapid.Bool().Draw(t, "numeric")
 				known := model.find(id) >= 0
 				want := !known && !model.has(m.UserID)
 				if !known {
@@ -118,15 +124,16 @@ func TestSetAgreesWithModel(t *testing.T) {
 			},
 			"leave": func(t *rapid.T) {
 				id := id.Draw(t, "id")
-				var wantUser string
+				var want protocol.Member
 				var wantLast bool
 				if i := model.find(id); i >= 0 {
-					wantUser = model[i].UserID
+					want = model.shown(model[i].UserID)
 					model = slices.Delete(model, i, i+1)
-					wantLast = !model.has(wantUser)
+					wantLast = !model.has(want.UserID)
 				}
-				if userID, last := s.Leave(id); userID != wantUser || last != wantLast {
-					t.Fatalf("leave of %v: got %q, %v; want %q, %v", id, userID, last, wantUser, wantLast)
+				m, last := s.Leave(id)
+				if diff := cmp.Diff(want, m); diff != "" || last != wantLast {
+					t.Fatalf("leave of %v: got last %v, want %v; (-want +got):\n%s", id, last, wantLast, diff)
 				}
 			},
 			"": func(t *rapid.T) {
@@ -138,8 +145,8 @@ func TestSetAgreesWithModel(t *testing.T) {
 					t.Fatalf("got length %d, want %d", s.Len(), len(got))
 				}
 				for _, c := range model {
-					if got := s.User(c.id); got != c.UserID {
-						t.Fatalf("got user %q of %v, want %q", got, c.id, c.UserID)
+					if diff := cmp.Diff(model.shown(c.UserID), s.Member(c.id)); diff != "" {
+						t.Fatalf("member of %v (-want +got):\n%s", c.id, diff)
 					}
 				}
 				for _, u := range []string{"", "u-1", "u-2", "u-3"} {

@@ -50,6 +50,10 @@ type Message struct {
 
 // Member is one distinct user of a presence channel.
 type Member struct {
-	UserID string
+	UserID string // the string form: of a number the digits as they were given
 	Info   []byte // user_info as compact JSON; never empty, {} when the client gave none
+
+	// HasNumericID says that the id was given as a number, so that clients are shown one. A
+	// number and a string with the same string form name one user.
+	HasNumericID bool
 }

@@ -30,7 +30,10 @@ type Publication struct {
 	Topic    Topic
 	Position Position // assigned by the bus; zero before
 
-	Kind   PublicationKind
+	Kind PublicationKind
+	// HasNumericID says that clients are shown UserID as a number; see Member.
+	HasNumericID bool
+
 	Event  string   // event name, KindEvent only
 	Data   []byte   // one JSON value exactly as it goes on the wire (a published string is a JSON string literal); nil means absent
 	UserID string   // the member or user concerned; for a client event on a presence channel its sender

@@ -115,7 +115,7 @@ func isAfter(a, b protocol.Position) bool { return a.Epoch == b.Epoch && a.Offse
 func arrivesUnchanged(t *testing.T, n node) {
 	want := &protocol.Publication{
 		Topic: topic("a"), Kind: protocol.KindEvent, Event: "tick", Data: []byte(`"{\"p\":1}"`),
-		UserID: "u", Count: 3, Except: protocol.NewSocketID(),
+		UserID: "1", HasNumericID: true, Count: 3, Except: protocol.NewSocketID(),
 	}
 	n.subscribe(t, topic("a"))
 	published := *want

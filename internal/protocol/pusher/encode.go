@@ -18,17 +18,17 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	case protocol.KindMemberAdded:
 		dst = append(dst, `"`+eventMemberAdded+`","channel":`...)
 		dst = jsontext.AppendString(dst, p.Topic.Name)
-		dst = append(dst, `,"data":"{\"user_id\":\"`...)
-		dst = appendEscapedTwice(dst, p.UserID)
-		dst = append(dst, `\",\"user_info\":`...)
+		dst = append(dst, `,"data":"{\"user_id\":`...)
+		dst = appendEscapedID(dst, p.UserID, p.HasNumericID)
+		dst = append(dst, `,\"user_info\":`...)
 		dst = jsontext.AppendEscaped(dst, p.Data)
 		return append(dst, `}"}`...)
 	case protocol.KindMemberRemoved:
 		dst = append(dst, `"`+eventMemberRemoved+`","channel":`...)
 		dst = jsontext.AppendString(dst, p.Topic.Name)
-		dst = append(dst, `,"data":"{\"user_id\":\"`...)
-		dst = appendEscapedTwice(dst, p.UserID)
-		return append(dst, `\"}"}`...)
+		dst = append(dst, `,"data":"{\"user_id\":`...)
+		dst = appendEscapedID(dst, p.UserID, p.HasNumericID)
+		return append(dst, `}"}`...)
 	case protocol.KindSubscriptionCount:
 		dst = append(dst, `"`+eventSubscriptions+`","channel":`...)
 		dst = jsontext.AppendString(dst, p.Topic.Name)
@@ -51,7 +51,11 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 		}
 		if p.UserID != "" {
 			dst = append(dst, `,"user_id":`...)
-			dst = jsontext.AppendString(dst, p.UserID)
+			if p.HasNumericID {
+				dst = append(dst, p.UserID...)
+			} else {
+				dst = jsontext.AppendString(dst, p.UserID)
+			}
 		}
 		return append(dst, '}')
 	}
@@ -109,18 +113,15 @@ func appendMembers(dst []byte, members []protocol.Member) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, `\"`...)
-		dst = appendEscapedTwice(dst, members[i].UserID)
-		dst = append(dst, `\"`...)
+		dst = appendEscapedID(dst, members[i].UserID, members[i].HasNumericID)
 	}
 	dst = append(dst, `],\"hash\":{`...)
 	for i := range members {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, `\"`...)
-		dst = appendEscapedTwice(dst, members[i].UserID)
-		dst = append(dst, `\":`...)
+		dst = appendEscapedID(dst, members[i].UserID, false) // a key is a string
+		dst = append(dst, ':')
 		dst = jsontext.AppendEscaped(dst, members[i].Info)
 	}
 	return append(dst, `}}}"}`...)
@@ -153,6 +154,17 @@ func appendError(dst []byte, m *protocol.Message) []byte {
 	dst = append(dst, `,"message":`...)
 	dst = jsontext.AppendString(dst, m.Err.Message)
 	return append(dst, `}}`...)
+}
+
+// appendEscapedID appends a user id within JSON that is itself written as a string: in quotes,
+// or, if it is a number, the digits as they were given.
+func appendEscapedID(dst []byte, id string, isNumber bool) []byte {
+	if isNumber {
+		return append(dst, id...)
+	}
+	dst = append(dst, `\"`...)
+	dst = appendEscapedTwice(dst, id)
+	return append(dst, `\"`...)
 }
 
 // appendEscapedTwice appends a string within JSON that is itself written as a string.

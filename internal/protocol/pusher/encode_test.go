@@ -152,6 +152,21 @@ func TestAppendPublication(t *testing.T) {
 			`{"event":"pusher_internal:member_removed","channel":"presence-lobby","data":"{\"user_id\":\"u-\\n\"}"}`,
 		},
 		{
+			"the id of a member was a number",
+			protocol.Publication{Kind: protocol.KindMemberAdded, Topic: protocol.Topic{Name: "presence-lobby"}, UserID: "12345678901234567891", HasNumericID: true, Data: []byte(`{}`)},
+			`{"event":"pusher_internal:member_added","channel":"presence-lobby","data":"{\"user_id\":12345678901234567891,\"user_info\":{}}"}`,
+		},
+		{
+			"the id of a member who left was a number",
+			protocol.Publication{Kind: protocol.KindMemberRemoved, Topic: protocol.Topic{Name: "presence-lobby"}, UserID: "1.0", HasNumericID: true},
+			`{"event":"pusher_internal:member_removed","channel":"presence-lobby","data":"{\"user_id\":1.0}"}`,
+		},
+		{
+			"the id of a client event's sender was a number",
+			protocol.Publication{Topic: protocol.Topic{Name: "presence-lobby"}, Event: "client-a", Data: []byte(`{}`), UserID: "-1e9", HasNumericID: true},
+			`{"event":"client-a","channel":"presence-lobby","data":{},"user_id":-1e9}`,
+		},
+		{
 			"subscription count",
 			protocol.Publication{Kind: protocol.KindSubscriptionCount, Topic: protocol.Topic{Name: "prices"}, Count: 3},
 			`{"event":"pusher_internal:subscription_count","channel":"prices","data":"{\"subscription_count\":3}"}`,

@@ -41,9 +41,7 @@ func appendWatchlistEntry(dst []byte, name string, userIDs ...string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, `\"`...)
-		dst = appendEscapedTwice(dst, id)
-		dst = append(dst, `\"`...)
+		dst = appendEscapedID(dst, id, false)
 	}
 	return append(dst, `]}`...)
 }

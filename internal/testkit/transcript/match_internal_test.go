@@ -27,6 +27,9 @@ func TestMatchJSON(t *testing.T) {
 		{"any text within another one", `"in {{any}} s"`, `"in 60 ms"`, false},
 		{"a socket id", `"{{socket-id}}"`, `"1.2"`, true},
 		{"no socket id", `"{{socket-id}}"`, `"1.x"`, false},
+		{"a number is no string", `{"ids":[1]}`, `{"ids":["1"]}`, false},
+		{"numbers that a double does not tell apart", `12345678901234567891`, `12345678901234567892`, false},
+		{"a number written in another way", `1`, `1.0`, false},
 		{"null is not absence", `{"a":null}`, `{}`, false},
 	}
 	for _, tt := range tests {
