@@ -24,6 +24,7 @@ type WebhookFilter struct {
 	ChannelSuffix  string
 	ChannelPattern string   // a regular expression (RE2), found anywhere in the name
 	Namespaces     []string // the part of the name, without its prefix of kind, before the first colon
+	Exclude        []string // not of channels whose names begin with one of these
 }
 
 // WebhookRetry says when a failed request is repeated.

@@ -60,6 +60,8 @@ type Webhook struct {
 	ChannelPattern string `toml:"channel_pattern"`
 	// Of channels of these namespaces: what stands before the first colon, after the prefix of the kind.
 	ChannelNamespaces []string `toml:"channel_namespaces"`
+	// Not of channels whose names begin with one of these. ["private-encrypted-"] is for receivers whose library cannot read events of encrypted channels.
+	ChannelExclude []string `toml:"channel_exclude"`
 	// Headers that are added to each request: "name: value".
 	Headers []Secret `toml:"headers"`
 	// Puts several events into one request: on, off, or inherit.

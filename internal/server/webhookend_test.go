@@ -87,7 +87,7 @@ func TestUsersComeAndGoInOrderAcrossARestart(t *testing.T) {
 	c := keptIn(withHooks(r.hook(ofUsers...)), t.TempDir())
 	c.Apps[0].SignIn = true
 	change := func(kind, user string, seq int) string {
-		return `{"name":"user_` + kind + `","user_id":"` + user + `","seq":` + strconv.Itoa(seq) + `}`
+		return `{"name":"user_` + kind + `","channel":"#server-to-user-` + user + `","user_id":"` + user + `","seq":` + strconv.Itoa(seq) + `}`
 	}
 	s, stop := startServer(t, c)
 	a, twin, other := connect(t, s), connect(t, s), connect(t, s)

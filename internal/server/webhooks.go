@@ -98,6 +98,7 @@ func webhooks(list []config.Webhook) []app.Webhook {
 			Filter: app.WebhookFilter{
 				ChannelPrefix: c.ChannelPrefix, ChannelSuffix: c.ChannelSuffix,
 				ChannelPattern: c.ChannelPattern, Namespaces: c.ChannelNamespaces,
+				Exclude: c.ChannelExclude,
 			},
 			Headers: webhookHeaders(c.Headers),
 			Retry: app.WebhookRetry{
@@ -152,6 +153,8 @@ func webhookKey(field string) string {
 	switch field {
 	case "Filter.Namespaces":
 		return "channel_namespaces"
+	case "Filter.Exclude":
+		return "channel_exclude"
 	case "Retry.Enabled":
 		return "retry"
 	case "Batching.Enabled":

@@ -119,7 +119,7 @@ func TestW08AndW09ClientEventsThatAreAccepted(t *testing.T) {
 	trigger("presence-x", `{"to": ["all"]}`, "")
 	trigger("private-y", `"{\"n\":1}"`, "")
 	r.expect(t, "accepted ones alone",
-		`{"name":"client_event","channel":"presence-x","event":"client-typing","data":{"to": ["all"]},"socket_id":"`+a.id+`","user_id":"u-9"}`,
+		`{"name":"client_event","channel":"presence-x","event":"client-typing","data":"{\"to\": [\"all\"]}","socket_id":"`+a.id+`","user_id":"u-9"}`,
 		`{"name":"client_event","channel":"private-y","event":"client-typing","data":"{\"n\":1}","socket_id":"`+a.id+`"}`)
 }
 

@@ -44,14 +44,30 @@ func (b *batch) append(event []byte, s *settings) {
 	}
 }
 
-// body is that of every request of the batch.
-func (b *batch) body() []byte {
+// staleAfter is how old the oldest event may be for time_ms to say when it happened. The official
+// Python library takes a request only while time_ms is within five minutes of its own clock.
+const staleAfter = 4 * time.Minute
+
+// body is that of a request of the batch at the time of now. It stays the same until the batch is
+// stale: from then on time_ms is the time of the request.
+func (b *batch) body(now time.Time) []byte {
+	at := b.time
+	if ms := now.UnixMilli(); ms-at > staleAfter.Milliseconds() {
+		at = ms
+	}
 	dst := make([]byte, 0, len(b.events)+48)
 	dst = append(dst, `{"time_ms":`...)
-	dst = strconv.AppendInt(dst, b.time, 10)
+	dst = strconv.AppendInt(dst, at, 10)
 	dst = append(dst, `,"events":[`...)
 	dst = append(dst, b.events...)
 	return append(dst, "]}"...)
+}
+
+// part is the whole batch as the only part of it in the store.
+func (b *batch) part(app, endpoint string) Part {
+	return Part{
+		Batch: b.number, App: app, Endpoint: endpoint, Delivery: b.delivery, Time: b.time, Count: b.count, Events: b.events,
+	}
 }
 
 // letter is the batch as a dead letter.

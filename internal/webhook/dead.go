@@ -43,7 +43,7 @@ func (e *Engine) Dead(ctx context.Context, app string, after uint64, limit int) 
 }
 
 // Replay puts dead letters behind what waits for their endpoints, the oldest first, and
-// returns how many. They are sent with the body and the delivery id that they had. Letters for
+// returns how many. They are sent with the events and the delivery id that they had. Letters for
 // which there is no endpoint or no room stay, and so do the later ones of the same endpoint:
 // ErrNoEndpoint, ErrBacklog; those of others are replayed nevertheless.
 func (e *Engine) Replay(ctx context.Context, app string, s Selection) (int, error) {

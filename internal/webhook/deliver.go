@@ -177,7 +177,13 @@ func (q *queue) giveUpLocked(b *batch, why Reason, now time.Time) {
 // report logs when the breaker opens and closes, not each failure.
 func (q *queue) report(f *failure, isBroken bool) {
 	log := q.o.Log.With("app", q.app, "webhook", q.id)
+	if q.lane == laneEncrypted {
+		log = log.With("channels", encryptedPrefix)
+	}
 	switch {
+	case f != nil && isBroken && q.lane == laneEncrypted && q.isReported.CompareAndSwap(false, true):
+		log.Warn("webhook endpoint fails for events of encrypted channels, sending fewer of them", "err", f,
+			"hint", "libraries with a master key cannot read them; leave them out with channel_exclude = [\""+encryptedPrefix+"\"]")
 	case f != nil && isBroken && q.isReported.CompareAndSwap(false, true):
 		log.Warn("webhook endpoint fails, sending less to it", "err", f)
 	case f == nil && q.isReported.CompareAndSwap(true, false):

@@ -12,7 +12,12 @@
 // one transaction; nothing is sent that is not stored. Each endpoint that has something to
 // send has a goroutine, its worker, and one request under way: the oldest batch, which is
 // tried again until it is delivered or given up, before anything later is sent. So one endpoint
-// cannot hold up another, and the order of events of an app is kept for each endpoint.
+// cannot hold up another, and the order of the events of one channel or one user is kept for each
+// endpoint.
+//
+// Official libraries refuse a whole request for one event that they cannot read. What they demand
+// is a table in the tests of this package. Events of encrypted channels, which libraries with a
+// master key cannot read, have a queue and a worker of their own: a [lane].
 //
 // # Presence
 //
@@ -31,7 +36,7 @@
 // # Loss
 //
 // What the store has is delivered at least once, in order, or becomes a dead letter. A batch
-// that is sent again, by a restart too, has the same body and the same X-Millrace-Delivery. A
+// that is sent again, by a restart too, has the same events and the same X-Millrace-Delivery. A
 // kill loses what was not stored yet, some milliseconds. Of that, receivers were never told
 // anything, so presence is right nevertheless.
 //

@@ -28,6 +28,7 @@ const (
 	headerKey       = "X-Pusher-Key"
 	headerSignature = "X-Pusher-Signature"
 	headerDelivery  = "X-Millrace-Delivery"
+	headerTime      = "X-Millrace-Time"
 	headerType      = "Content-Type"
 )
 
@@ -58,6 +59,7 @@ func Validate(e *Endpoint) []Problem {
 	if _, err := regexp.Compile(e.Filter.ChannelPattern); err != nil {
 		report(true, "Filter.ChannelPattern", "is no regular expression: %v", err)
 	}
+	report(slices.Contains(e.Filter.Exclude, ""), "Filter.Exclude", "has an empty prefix, with which every name begins; name one such as %q", encryptedPrefix)
 	for name, value := range e.Headers {
 		if problem := checkHeader(name, value); problem != "" {
 			report(true, "Headers", "%q %s", name, problem)
@@ -139,7 +141,7 @@ type settings struct {
 func settingsOf(e *Endpoint, o *Options) *settings {
 	s := &settings{
 		url:         e.URL,
-		header:      make(http.Header, len(e.Headers)+4),
+		header:      make(http.Header, len(e.Headers)+5),
 		timeout:     cmp.Or(e.RequestTimeout, o.RequestTimeout),
 		isRetrying:  e.Retry.Enabled.Or(o.Retry.Enabled.Or(true)),
 		maxAttempts: cmp.Or(e.Retry.MaxAttempts, o.Retry.MaxAttempts),
@@ -154,7 +156,7 @@ func settingsOf(e *Endpoint, o *Options) *settings {
 	}
 	for name, value := range e.Headers {
 		switch name = textproto.CanonicalMIMEHeaderKey(name); name {
-		case headerKey, headerSignature, headerDelivery, headerType: // MUST NOT be replaced (pusher-protocol 6.2)
+		case headerKey, headerSignature, headerDelivery, headerTime, headerType: // MUST NOT be replaced (pusher-protocol 6.2)
 		default:
 			s.header.Set(name, value)
 		}

@@ -205,8 +205,10 @@ func (e *Engine) each(fn func(*queue)) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, r := range e.routes {
-		for _, t := range r.targets {
-			fn(t.queue)
+		for i := range r.targets {
+			for _, q := range r.targets[i].lanes {
+				fn(q)
+			}
 		}
 	}
 }

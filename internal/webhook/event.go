@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/jsontext"
@@ -25,19 +26,22 @@ func (e *event) size() int {
 	return fixed + len(e.app) + len(e.channel) + len(e.user) + len(e.name) + len(e.data)
 }
 
-// appendJSON appends the event as it is on the wire.
+// appendJSON appends the event as it is on the wire: an object whose members are strings and
+// whole numbers, for typed libraries take nothing else, with a channel in each.
 func (e *event) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"name":"`...)
 	dst = append(dst, e.kind.String()...)
 	dst = append(dst, '"')
 	if e.kind.hasChannel() {
 		dst = appendMember(dst, "channel", e.channel)
+	} else {
+		dst = appendMember(dst, "channel", userChannel(e.user))
 	}
 	if e.kind == KindClientEvent {
 		dst = appendMember(dst, "event", e.name)
 		if e.data != nil {
 			dst = append(dst, `,"data":`...)
-			dst = append(dst, e.data...)
+			dst = appendData(dst, e.data)
 		}
 		dst = appendMember(dst, "socket_id", e.socket.String())
 	}
@@ -54,6 +58,20 @@ func (e *event) appendJSON(dst []byte) []byte {
 	default: // nothing more to tell
 	}
 	return append(dst, '}')
+}
+
+// appendData appends the data of a client event as a string: the text of a string that the
+// client sent, or the JSON text of anything else. Half a surrogate pair, which some parsers refuse
+// together with the whole request, becomes U+FFFD.
+func appendData(dst []byte, data jsontext.Value) []byte {
+	switch {
+	case data.Kind() != jsontext.String:
+		return jsontext.AppendString(dst, []byte(data))
+	case bytes.IndexByte(data, '\\') < 0:
+		return append(dst, data...)
+	default:
+		return jsontext.AppendString(dst, data.Text())
+	}
 }
 
 func appendMember(dst []byte, key, value string) []byte {

@@ -25,6 +25,7 @@ func compile(f app.WebhookFilter) filter {
 
 func (f *filter) passes(channel string) bool {
 	return strings.HasPrefix(channel, f.ChannelPrefix) &&
+		!slices.ContainsFunc(f.Exclude, func(prefix string) bool { return strings.HasPrefix(channel, prefix) }) &&
 		strings.HasSuffix(channel, f.ChannelSuffix) &&
 		(len(f.Namespaces) == 0 || f.passesNamespace(channel)) &&
 		(f.pattern == nil || f.pattern.MatchString(channel))

@@ -73,6 +73,9 @@ func (r request) events(t testing.TB) []string {
 		if err := json.Unmarshal(e, &fields); err != nil {
 			t.Fatalf("event %s: %v", e, err)
 		}
+		if own := "#server-to-user-" + fields.UserID; fields.Channel == own {
+			fields.Channel = "" // which says nothing more
+		}
 		words := []string{fields.Name, fields.Channel, fields.UserID, fields.Event}
 		if fields.Count != nil {
 			words = append(words, strconv.Itoa(*fields.Count))
@@ -98,6 +101,12 @@ func (r request) raw(t testing.TB) []json.RawMessage {
 		t.Errorf("body without time or events: %s", r.Body)
 	}
 	return body.Events
+}
+
+// eventsText is the body without its time.
+func eventsText(r request) string {
+	_, text, _ := strings.Cut(r.Body, `"events":`)
+	return text
 }
 
 // receiver is the server of an app. It answers as it is told, 200 unless told otherwise, and

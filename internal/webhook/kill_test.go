@@ -192,7 +192,7 @@ func checkRound(t *testing.T, folder, url string, r *receiver, bodies map[string
 		for _, raw := range req.raw(t) {
 			var e struct {
 				Channel string
-				Data    int
+				Data    int `json:",string"`
 			}
 			if err := json.Unmarshal(raw, &e); err != nil {
 				t.Fatal(err)

@@ -42,6 +42,9 @@ func (e *Engine) Load(ctx context.Context) error {
 		return fmt.Errorf("webhook: load: %w", err)
 	}
 	w.graves.sort()
+	if err := e.upgradePending(ctx); err != nil {
+		return err
+	}
 	for app := range e.orphans {
 		if r := e.routesOf(app); r != nil {
 			e.adopt(app, r)
@@ -57,7 +60,7 @@ func (e *Engine) Load(ctx context.Context) error {
 func (e *Engine) loadPart(p Part, now time.Time) {
 	all := e.orphans[p.App]
 	if n := len(all); n == 0 || all[n-1].number != p.Batch {
-		all = append(all, orphan{p.Endpoint, &batch{
+		all = append(all, orphan{endpoint: p.Endpoint, batch: &batch{
 			number: p.Batch, delivery: p.Delivery, time: p.Time, ready: now, isClosed: true, isStored: true,
 		}})
 		e.orphans[p.App] = all
@@ -68,6 +71,52 @@ func (e *Engine) loadPart(p Part, now time.Time) {
 	}
 	b.events = append(b.events, p.Events...)
 	b.count += p.Count
+}
+
+// upgradePending brings what an earlier version has stored to the form and the lanes of today. An
+// app with any such batch gets new numbers for all of its batches, which keeps their order.
+func (e *Engine) upgradePending(ctx context.Context) error {
+	var c Commit
+	for app, old := range e.orphans {
+		list, isChanged := e.upgradeOrphans(old)
+		if isChanged {
+			for i, o := range list {
+				list[i].number = e.lastNumber.Add(1)
+				c.Parts = append(c.Parts, o.part(app, o.endpoint))
+			}
+			for _, o := range old {
+				c.Done = append(c.Done, o.number)
+			}
+		}
+		e.orphans[app] = list
+	}
+	if c.isEmpty() {
+		return nil
+	}
+	if err := e.store.CommitWebhooks(ctx, &c); err != nil {
+		return fmt.Errorf("webhook: load: store what an earlier version has left: %w", err)
+	}
+	return nil
+}
+
+// upgradeOrphans makes batches of one lane each of the batches of one app. With isChanged they are
+// new ones without numbers.
+func (e *Engine) upgradeOrphans(old []orphan) (list []orphan, isChanged bool) {
+	for _, o := range old {
+		portions, isOld := upgrade(o.events, o.count)
+		isChanged = isChanged || isOld
+		delivery := o.delivery
+		for i, p := range portions {
+			if p.count == 0 {
+				continue
+			}
+			b := *o.batch
+			b.delivery, b.events, b.count = delivery, p.events, p.count
+			list = append(list, orphan{o.endpoint, lane(i), &b})
+			delivery = newDelivery() // of another lane, which is another request
+		}
+	}
+	return list, isChanged
 }
 
 // abandon gives up what waits for endpoints that nobody has set.

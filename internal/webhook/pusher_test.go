@@ -136,7 +136,7 @@ func TestEventsAreWrittenAsPusherWritesThem(t *testing.T) {
 			events = append(events, string(e))
 		}
 		want := []string{
-			`{"name":"client_event","channel":"presence-x","event":"client-\"typing\"","data":{"a": [1, "é"]},"socket_id":"4711.815","user_id":"u-9"}`, // W08
+			`{"name":"client_event","channel":"presence-x","event":"client-\"typing\"","data":"{\"a\": [1, \"é\"]}","socket_id":"4711.815","user_id":"u-9"}`, // W08
 			`{"name":"client_event","channel":"private-x","event":"client-move","data":"text","socket_id":"4711.815"}`,
 			`{"name":"client_event","channel":"private-x","event":"client-move","socket_id":"4711.815"}`,
 			`{"name":"cache_miss","channel":"cache-x"}`,
@@ -147,7 +147,7 @@ func TestEventsAreWrittenAsPusherWritesThem(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		var seq uint64
-		if _, err := fmt.Sscanf(events[5], `{"name":"user_online","user_id":"u-9","seq":%d}`, &seq); err != nil || seq == 0 {
+		if _, err := fmt.Sscanf(events[5], `{"name":"user_online","channel":"#server-to-user-u-9","user_id":"u-9","seq":%d}`, &seq); err != nil || seq == 0 {
 			t.Errorf("got %s: %v", events[5], err)
 		}
 	})

@@ -10,11 +10,12 @@ import (
 // breakAfter is how many failures in a row open the breaker of an endpoint.
 const breakAfter = 5
 
-// queue is what waits for one endpoint, in order. The writer appends; the worker, a goroutine
+// queue is what waits in one lane of an endpoint, in order. The writer appends; the worker, a goroutine
 // that exists while there is something to send, takes from the front.
 type queue struct {
 	*Engine
 	app, id string
+	lane    lane
 	wake    chan struct{} // one slot: the worker has to look again
 
 	mu        sync.Mutex
@@ -37,8 +38,8 @@ type queue struct {
 	isReported atomic.Bool // the log says that the endpoint fails
 }
 
-func newQueue(e *Engine, app, id string) *queue {
-	return &queue{Engine: e, app: app, id: id, wake: make(chan struct{}, 1)}
+func newQueue(e *Engine, app, id string, l lane) *queue {
+	return &queue{Engine: e, app: app, id: id, lane: l, wake: make(chan struct{}, 1)}
 }
 
 func (q *queue) isBroken() bool { return q.failures >= breakAfter }

@@ -54,7 +54,7 @@ func (p *picture) apply(t *rapid.T, tb testing.TB, r *receiver) {
 // subjectsOf are what random tests tell of.
 func subjectsOf(n *node) map[string][2]func() {
 	all := map[string][2]func(){}
-	for _, c := range []string{"a", "b", "c", "presence-d"} {
+	for _, c := range []string{"a", "b", "c", "presence-d", "private-encrypted-e"} {
 		all["channel "+c] = [2]func(){func() { n.Occupied("app", c) }, func() { n.Vacated("app", c) }}
 	}
 	for _, u := range []string{"u", "v"} {
@@ -92,7 +92,7 @@ func checkPicture(rt *rapid.T, t *testing.T) {
 	defer func() { _ = n.stop(); closeStore(t, s) }()
 
 	seen, truth := picture{present: map[string]bool{}, taken: map[string]bool{}}, map[string]bool{}
-	names := []string{"channel a", "channel b", "channel c", "channel presence-d", "member presence-d u", "member presence-d v", "user u", "user v"}
+	names := []string{"channel a", "channel b", "channel c", "channel private-encrypted-e", "channel presence-d", "member presence-d u", "member presence-d v", "user u", "user v"}
 	rt.Repeat(map[string]func(*rapid.T){
 		"": func(rt *rapid.T) { seen.apply(rt, t, r) },
 		"come or go": func(rt *rapid.T) {

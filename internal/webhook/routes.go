@@ -14,7 +14,7 @@ type routes struct {
 }
 
 type target struct {
-	queue  *queue
+	lanes  lanes
 	kinds  kindSet
 	filter filter
 }
@@ -33,15 +33,15 @@ func (r *routes) tracks(s *Subject) bool {
 }
 
 // find is nil for an endpoint that there is not.
-func (r *routes) find(endpoint string) *queue {
+func (r *routes) find(endpoint string) *lanes {
 	if r == nil {
 		return nil
 	}
-	i := slices.IndexFunc(r.targets, func(t target) bool { return t.queue.id == endpoint })
+	i := slices.IndexFunc(r.targets, func(t target) bool { return t.lanes.id() == endpoint })
 	if i < 0 {
 		return nil
 	}
-	return r.targets[i].queue
+	return &r.targets[i].lanes
 }
 
 // routesOf is nil for an app without endpoints.
@@ -76,21 +76,21 @@ func (e *Engine) SetEndpoints(app string, endpoints []Endpoint) error {
 	e.configure.Lock()
 	defer e.configure.Unlock()
 	old, next := e.routesOf(app), &routes{}
-	known := map[string]*queue{}
+	known := map[string]lanes{}
 	if old != nil {
 		for _, t := range old.targets {
-			known[t.queue.id] = t.queue
+			known[t.lanes.id()] = t.lanes
 		}
 	}
 	for i := range endpoints {
 		p := &endpoints[i]
-		q := known[p.ID]
+		queues, isKnown := known[p.ID]
 		delete(known, p.ID)
-		if q == nil {
-			q = newQueue(e, app, p.ID)
+		if !isKnown {
+			queues = newLanes(e, app, p.ID)
 		}
-		q.set(settingsOf(p, &e.o))
-		t := target{queue: q, filter: compile(p.Filter)}
+		queues.set(settingsOf(p, &e.o))
+		t := target{lanes: queues, filter: compile(p.Filter)}
 		for _, name := range p.EventTypes {
 			k, _ := ParseKind(name)
 			t.kinds = t.kinds.with(k)
@@ -101,8 +101,8 @@ func (e *Engine) SetEndpoints(app string, endpoints []Endpoint) error {
 	e.adopt(app, next) // before anything new can come
 	e.setRoutes(app, next)
 	e.intake.want(app, next.kinds)
-	for _, q := range known {
-		q.retire()
+	for _, queues := range known {
+		queues.retire()
 	}
 	e.poke()
 	return nil
@@ -141,11 +141,12 @@ func (e *Engine) adopt(app string, r *routes) {
 	orphans := e.orphans[app]
 	delete(e.orphans, app)
 	for _, o := range orphans {
-		q := r.find(o.endpoint)
-		if q == nil {
+		queues := r.find(o.endpoint)
+		if queues == nil {
 			e.outbox.bury(o.letter(app, o.endpoint, ReasonRemoved, "", e.o.Now()))
 			continue
 		}
+		q := queues[o.lane]
 		q.put(o.batch)
 		e.outbox.rouse(q)
 	}
@@ -154,9 +155,15 @@ func (e *Engine) adopt(app string, r *routes) {
 // orphan is a loaded batch whose endpoint has not been set yet.
 type orphan struct {
 	endpoint string
+	lane     lane
 	*batch
 }
 
+const userPrefix = "#server-to-user-"
+
 // isUserChannel reports whether a channel is one of those that produce no webhooks
 // (pusher-protocol 6.1).
-func isUserChannel(channel string) bool { return strings.HasPrefix(channel, "#server-to-user-") }
+func isUserChannel(channel string) bool { return strings.HasPrefix(channel, userPrefix) }
+
+// userChannel is the channel of a user.
+func userChannel(user string) string { return userPrefix + user }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
@@ -51,13 +52,17 @@ func sign(secret string, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// newClient does not follow redirects: they would turn the POST into a GET.
+// newClient does not follow redirects: they would turn the POST into a GET. It speaks HTTP/1.1,
+// because HTTP/2 has the names of headers in lower case and official libraries look for
+// X-Pusher-Key as it is written.
 func newClient(o *Options) *http.Client {
 	transport := o.Transport
 	if transport == nil {
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(true)
 		transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			ForceAttemptHTTP2:      true,
+			Protocols:              protocols,
 			DisableCompression:     true,
 			MaxIdleConnsPerHost:    4,
 			IdleConnTimeout:        90 * time.Second,
@@ -76,7 +81,7 @@ func (e *Engine) send(ctx context.Context, s *settings, appID string, b *batch) 
 	if err != nil {
 		return &failure{failedApp, fmt.Errorf("app: %w", err)}
 	}
-	body := b.body()
+	body := b.body(e.o.Now())
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
 		return &failure{failedNetwork, withoutURL(err)}
@@ -86,6 +91,7 @@ func (e *Engine) send(ctx context.Context, s *settings, appID string, b *batch) 
 	header.Set(headerKey, a.Key)
 	header.Set(headerSignature, sign(a.Secret, body))
 	header.Set(headerDelivery, b.delivery)
+	header.Set(headerTime, strconv.FormatInt(b.time, 10))
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", "Millrace")
 	}

@@ -24,8 +24,8 @@ func (e *Engine) Status(app string) []Status {
 		return nil
 	}
 	all := make([]Status, len(r.targets))
-	for i, t := range r.targets {
-		all[i] = t.queue.status()
+	for i := range r.targets {
+		all[i] = r.targets[i].lanes.status()
 	}
 	return all
 }

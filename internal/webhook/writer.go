@@ -227,10 +227,11 @@ func (w *writer) stageEvent(e *event, r *routes, now time.Time) {
 		if len(w.text) == 0 {
 			w.text = e.appendJSON(w.text)
 		}
-		b := t.queue.append(w, w.text, e.time, now)
+		q := t.lanes[laneOf(e.channel)]
+		b := q.append(w, w.text, e.time, now)
 		if b != nil && !b.isTouched {
 			b.isTouched = true
-			w.touched = append(w.touched, touched{t.queue, b})
+			w.touched = append(w.touched, touched{q, b})
 		}
 	}
 }
@@ -274,32 +275,50 @@ func (w *writer) stageReplay(r *replay, now time.Time) {
 		if !w.graves.has(r.app, l.Number) {
 			continue // somebody was faster
 		}
-		if !r.isDiscard {
-			q := routes.find(l.Endpoint)
-			if q == nil {
-				r.err = fmt.Errorf("%w: %q", ErrNoEndpoint, l.Endpoint)
-				continue
-			}
-			if r.full[l.Endpoint] = r.full[l.Endpoint] || !q.hasRoom(l.Size, w.o.MaxPending); r.full[l.Endpoint] {
-				r.err = fmt.Errorf("%w: %q", ErrBacklog, l.Endpoint)
-				continue
-			}
-			b := w.open(now)
-			b.delivery, b.time, b.count, b.events, b.isClosed = l.Delivery, l.Time, l.Count, l.Events, true
-			if !q.put(b) {
-				continue
-			}
-			// Its one part is put together here: stageParts has been.
-			b.parts, b.from, b.counted = 1, len(b.events), b.count
-			w.commit.Parts = append(w.commit.Parts, Part{
-				Batch: b.number, App: r.app, Endpoint: l.Endpoint, Delivery: b.delivery, Time: b.time, Count: b.count, Events: b.events,
-			})
-			w.touched = append(w.touched, touched{q, b})
+		if !r.isDiscard && !w.stageLetter(r, l, routes, now) {
+			continue
 		}
 		w.graves.remove(r.app, l.Number)
 		w.commit.Forget = append(w.commit.Forget, l.Number)
 		r.count++
 	}
+}
+
+// stageLetter makes pending batches of one letter, one for each lane that has a part of it; false
+// when it stays a letter.
+func (w *writer) stageLetter(r *replay, l *Letter, routes *routes, now time.Time) bool {
+	queues := routes.find(l.Endpoint)
+	if queues == nil {
+		r.err = fmt.Errorf("%w: %q", ErrNoEndpoint, l.Endpoint)
+		return false
+	}
+	portions, _ := upgrade(l.Events, l.Count)
+	for i, p := range portions {
+		if p.count > 0 && !queues[i].hasRoom(len(p.events), w.o.MaxPending) {
+			r.full[l.Endpoint] = true
+		}
+	}
+	if r.full[l.Endpoint] {
+		r.err = fmt.Errorf("%w: %q", ErrBacklog, l.Endpoint)
+		return false
+	}
+	delivery := l.Delivery
+	for i, p := range portions {
+		if p.count == 0 {
+			continue
+		}
+		b := w.open(now)
+		b.delivery, b.time, b.count, b.events, b.isClosed = delivery, l.Time, p.count, p.events, true
+		if !queues[i].put(b) {
+			return false
+		}
+		delivery = newDelivery() // of another lane, which is another request
+		// Its one part is put together here: stageParts has been.
+		b.parts, b.from, b.counted = 1, len(b.events), b.count
+		w.commit.Parts = append(w.commit.Parts, b.part(r.app, l.Endpoint))
+		w.touched = append(w.touched, touched{queues[i], b})
+	}
+	return true
 }
 
 // shed makes dead letters of the oldest batches of what has grown too large.
@@ -329,9 +348,11 @@ func (w *writer) largest() (found *queue, bytes int) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	for r := range maps.Values(w.routes) {
-		for _, t := range r.targets {
-			if n := t.queue.size(); n > bytes {
-				found, bytes = t.queue, n
+		for i := range r.targets {
+			for _, q := range r.targets[i].lanes {
+				if n := q.size(); n > bytes {
+					found, bytes = q, n
+				}
 			}
 		}
 	}

@@ -59,7 +59,9 @@ suite('webhooks', () => {
     const [plain, cache, presence] = [fresh('prices-'), fresh('cache-x-'), fresh('presence-x-')];
     const client = await connect({ user });
     await client.signIn();
-    assert.deepEqual(await hooks.event('user_online'), { name: 'user_online', user_id: user, seq: 1 });
+    assert.deepEqual(await hooks.event('user_online'), {
+      name: 'user_online', channel: `#server-to-user-${user}`, user_id: user, seq: 1,
+    });
 
     await client.join(plain);
     assert.deepEqual(await hooks.event('channel_occupied', { channel: plain }), { name: 'channel_occupied', channel: plain });
@@ -75,7 +77,7 @@ suite('webhooks', () => {
     assert.deepEqual(event, {
       name: 'client_event', channel: presence, event: 'client-typing', socket_id: client.socketId, user_id: user,
     });
-    assert.deepEqual(data, { where: 'here' });
+    assert.deepEqual(JSON.parse(data), { where: 'here' });
 
     client.close();
     await hooks.event('member_removed', { channel: presence, user_id: user });
