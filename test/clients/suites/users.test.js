@@ -77,6 +77,37 @@ suite('users', () => {
   });
 });
 
+suite('ids that are numbers', () => {
+  test('pusher-js finds members by them, its own too, and hears of those who come and go', async () => {
+    world.backend.numbers = new Set(['17', '42']);
+    const name = fresh('presence-numbers-');
+    const here = await world.client({ user: '17', name: 'Ida' });
+    const { channel, inbox } = await here.join(name);
+    assert.deepEqual(channel.members.me, { id: 17, info: { name: 'Ida' } });
+
+    const comer = await world.client({ user: '42', name: 'Bo' });
+    const joined = await comer.join(name);
+    assert.equal(joined.channel.members.count, 2);
+    assert.deepEqual(joined.channel.members.get(17), { id: 17, info: { name: 'Ida' } });
+    const { data: added } = await inbox.find(({ event }) => event === 'pusher:member_added', 'member_added');
+    assert.deepEqual(added, { id: 42, info: { name: 'Bo' } });
+    assert.deepEqual(channel.members.get(42), added);
+
+    const typing = joined.next('client-typing');
+    assert.ok(channel.trigger('client-typing', {}));
+    assert.deepEqual((await typing).meta, { user_id: 17 });
+
+    const answer = await world.pusher.get({ path: `/channels/${name}/users` });
+    assert.deepEqual(await answer.json(), { users: [{ id: '17' }, { id: '42' }] });
+
+    comer.close();
+    const { data: removed } = await inbox.find(({ event }) => event === 'pusher:member_removed', 'member_removed');
+    assert.deepEqual(removed, { id: 42, info: { name: 'Bo' } });
+    assert.equal(channel.members.count, 1);
+    assert.equal(channel.members.get(42), null);
+  });
+});
+
 suite('watchlists', () => {
   test('who watches is told who is there, then who comes and who goes', async () => {
     const [here, away] = [fresh('u-'), fresh('u-')];

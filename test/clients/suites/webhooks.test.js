@@ -83,7 +83,9 @@ suite('webhooks', () => {
     await hooks.event('member_removed', { channel: presence, user_id: user });
     await hooks.event('channel_vacated', { channel: presence });
     await hooks.event('channel_vacated', { channel: plain });
-    assert.deepEqual(await hooks.event('user_offline'), { name: 'user_offline', user_id: user, seq: 2 });
+    assert.deepEqual(await hooks.event('user_offline'), {
+      name: 'user_offline', channel: `#server-to-user-${user}`, user_id: user, seq: 2,
+    });
     await hooks.event('subscription_count', { channel: plain, subscription_count: 0 });
     assert.deepEqual(hooks.events.items.filter(({ name, channel: of }) => name === 'subscription_count' && of === presence), []);
 

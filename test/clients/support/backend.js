@@ -31,6 +31,7 @@ export function serverLibrary(server, overrides = {}) {
 
 export class Backend {
   withoutMember = new Set(); // presence channels that are signed without channel_data
+  numbers = new Set(); // users whose ids are signed as numbers
   channelData = {}; // by channel: what is signed with it and passed on to the server
 
   static async start(server) {
@@ -85,8 +86,9 @@ export class Backend {
       response.writeHead(403, { 'content-type': 'text/plain' }).end('Forbidden');
       return;
     }
+    const id = form.get('user_id');
     const member = channel.startsWith('presence-') && !this.withoutMember.has(channel)
-      ? { user_id: form.get('user_id'), user_info: { name: form.get('user_name') ?? form.get('user_id') } }
+      ? { user_id: this.numbers.has(id) ? Number(id) : id, user_info: { name: form.get('user_name') ?? id } }
       : undefined;
     const signer = channel.includes('forged') ? this.stranger : this.pusher;
     const answer = signer.authorizeChannel(form.get('socket_id'), channel, member ?? this.channelData[channel]);
