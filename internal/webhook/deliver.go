@@ -183,7 +183,7 @@ func (q *queue) report(f *failure, isBroken bool) {
 	switch {
 	case f != nil && isBroken && q.lane == laneEncrypted && q.isReported.CompareAndSwap(false, true):
 		log.Warn("webhook endpoint fails for events of encrypted channels, sending fewer of them", "err", f,
-			"hint", "libraries with a master key cannot read them; leave them out with channel_exclude = [\""+encryptedPrefix+"\"]")
+			"hint", "some libraries, those in PHP and Go among them, cannot read these; leave them out with channel_exclude = [\""+encryptedPrefix+"\"]")
 	case f != nil && isBroken && q.isReported.CompareAndSwap(false, true):
 		log.Warn("webhook endpoint fails, sending less to it", "err", f)
 	case f == nil && q.isReported.CompareAndSwap(true, false):

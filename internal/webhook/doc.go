@@ -16,8 +16,8 @@
 // endpoint.
 //
 // Official libraries refuse a whole request for one event that they cannot read. What they demand
-// is a table in the tests of this package. Events of encrypted channels, which libraries with a
-// master key cannot read, have a queue and a worker of their own: a [lane].
+// is a table in the tests of this package. Events of encrypted channels, which some libraries
+// cannot read, have a queue and a worker of their own: a [lane].
 //
 // # Presence
 //

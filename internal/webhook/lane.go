@@ -2,11 +2,11 @@ package webhook
 
 import "strings"
 
-// lane is one of the two queues of an endpoint. Official libraries decrypt the events of
-// encrypted channels once they have a master key, and refuse the whole request if one of these
-// has no data to decrypt, as no event of such a channel has. In a lane of their own they spoil no
-// request with other events, and a receiver that refuses them holds up no other event. All events
-// of one channel take the same lane, so they keep their order.
+// lane is one of the two queues of an endpoint. The official libraries in PHP and Go decrypt the
+// events of encrypted channels, and refuse the whole request if one of these has no data to
+// decrypt, as no event of such a channel has. In a lane of their own they spoil no request with
+// other events, and a receiver that refuses them holds up no other event. All events of one
+// channel take the same lane, so they keep their order.
 type lane uint8
 
 const (
