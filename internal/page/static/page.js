@@ -38,25 +38,27 @@ async function post(path, form) {
   return response;
 }
 
+// receive takes ids by their text: a member may have a number for an id, and is found in the list by its text.
 function receive(event, channel, data, frame) {
+  const id = String(frame.user_id ?? data?.user_id ?? '');
   switch (event) {
     case 'pusher_internal:subscription_succeeded':
       members.clear();
-      Object.entries(data.presence.hash).forEach(([id, info]) => members.set(id, info));
+      Object.entries(data.presence.hash).forEach(([member, info]) => members.set(member, info));
       showMembers();
       setReady(true);
       measure();
       note('joined as ' + me.name);
       return;
     case 'pusher_internal:member_added':
-      members.set(data.user_id, data.user_info);
+      members.set(id, data.user_info);
       showMembers();
-      note(nameOf(data.user_id) + ' came in');
+      note(nameOf(id) + ' came in');
       return;
     case 'pusher_internal:member_removed':
-      note(nameOf(data.user_id) + ' left');
-      members.delete(data.user_id);
-      stopTyping(data.user_id);
+      note(nameOf(id) + ' left');
+      members.delete(id);
+      stopTyping(id);
       showMembers();
       return;
     case 'pusher:error':
@@ -64,11 +66,11 @@ function receive(event, channel, data, frame) {
       note(`refused: ${data?.message ?? data?.error ?? 'no reason given'}`, 'error');
       return;
     case 'client-typing':
-      startTyping(frame.user_id);
+      startTyping(id);
       return;
     case 'client-message':
-      stopTyping(frame.user_id);
-      show({ from: nameOf(frame.user_id), id: frame.user_id, text: data?.text ?? '', way: 'client event' });
+      stopTyping(id);
+      show({ from: nameOf(id), id, text: data?.text ?? '', way: 'client event' });
       return;
     case published:
       stopTyping(data?.id);
@@ -81,7 +83,7 @@ function receive(event, channel, data, frame) {
 }
 
 function nameOf(id) {
-  return members.get(id)?.name ?? id ?? 'somebody';
+  return members.get(id)?.name ?? (id || 'somebody');
 }
 
 function showState(state, { code, reason, delay } = {}) {

@@ -120,6 +120,22 @@ suite('development page', () => {
     await context.close();
   });
 
+  test('a member whose id is a number is there, talks and goes', async () => {
+    const context = await browser.newContext();
+    world.backend.numbers = new Set(['42']);
+    const client = await world.client({ user: '42', name: 'Bo' });
+    const { channel } = await client.join('presence-lobby');
+    const tab = await Tab.open(context, 'Ida');
+    await tab.sees('#members', 'Bo');
+    assert.ok(channel.trigger('client-message', { text: 'hello from a number' }));
+    await tab.sees('#messages', 'hello from a number');
+    client.close();
+    await tab.sees('#messages', 'Bo left');
+    await tab.count(1);
+    assert.deepEqual(tab.complaints, []);
+    await context.close();
+  });
+
   test('the commands that the page shows work as they stand', async () => {
     const context = await browser.newContext();
     const tab = await Tab.open(context, 'Eve');
