@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/hex"
 )
 
@@ -46,4 +47,10 @@ func (m message) sum() [hexSize]byte {
 	var text [hexSize]byte
 	hex.Encode(text[:], mac[:])
 	return text
+}
+
+// isSignedBy reports, in constant time, whether signature is that of m.
+func (m message) isSignedBy(signature string) bool {
+	want := m.sum()
+	return subtle.ConstantTimeCompare(want[:], []byte(signature)) == 1
 }

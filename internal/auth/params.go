@@ -21,6 +21,7 @@ var (
 type Params struct {
 	list  []param
 	array [12]param // keeps list off the heap for every usual request
+	plus  string    // the query string, while its + read as spaces and could mean themselves
 }
 
 type param struct{ key, value string }
@@ -28,6 +29,22 @@ type param struct{ key, value string }
 // Parse reads a raw query string, replacing what p held. It is an error if an escape is
 // malformed or if there are too many parameters; p is empty then.
 func (p *Params) Parse(rawQuery string) error {
+	if err := p.parse(rawQuery, false); err != nil {
+		return err
+	}
+	if strings.IndexByte(rawQuery, '+') >= 0 {
+		p.plus = rawQuery
+	}
+	return nil
+}
+
+// keepPlus reads the query string again, with every + as itself. It reports false if there is
+// none, or no more than one reading of it left.
+func (p *Params) keepPlus() bool {
+	return p.plus != "" && p.parse(p.plus, true) == nil
+}
+
+func (p *Params) parse(rawQuery string, isPlusKept bool) error {
 	p.Reset()
 	for rawQuery != "" {
 		var pair string
@@ -40,8 +57,8 @@ func (p *Params) Parse(rawQuery string) error {
 			return errTooManyParams
 		}
 		rawKey, rawValue, _ := strings.Cut(pair, "=")
-		key, ok1 := unescape(rawKey)
-		value, ok2 := unescape(rawValue)
+		key, ok1 := unescape(rawKey, isPlusKept)
+		value, ok2 := unescape(rawValue, isPlusKept)
 		if !ok1 || !ok2 {
 			p.Reset()
 			return errEscape
@@ -56,7 +73,7 @@ func (p *Params) Parse(rawQuery string) error {
 // Reset empties p, so that it holds on to no query string.
 func (p *Params) Reset() {
 	clear(p.list)
-	p.list = p.array[:0]
+	p.list, p.plus = p.array[:0], ""
 }
 
 // keepLast drops every pair that is followed by one of the same key.
@@ -106,17 +123,18 @@ func (p *Params) appendSigned(dst []byte) []byte {
 	return dst
 }
 
-// unescape decodes percent escapes and + of a query string; most need no decoding.
-func unescape(s string) (string, bool) {
-	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+// unescape decodes percent escapes of a query string, and + unless it is kept; most need no
+// decoding.
+func unescape(s string, isPlusKept bool) (string, bool) {
+	if strings.IndexByte(s, '%') < 0 && (isPlusKept || strings.IndexByte(s, '+') < 0) {
 		return s, true
 	}
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '+':
+		switch c := s[i]; {
+		case c == '+' && !isPlusKept:
 			out = append(out, ' ')
-		case '%':
+		case c == '%':
 			if i+2 >= len(s) {
 				return "", false
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -64,6 +65,13 @@ func TestVerifyRequestAccepts(t *testing.T) {
 	emptyMD5 := "body_md5=" + hex.EncodeToString(empty[:])
 	emptyPost := auth.Request{Method: "POST", Path: "/apps/77/users/u/terminate_connections"}
 	base := strings.Join(stamp, "&")
+	getWithMD5 := base + "&" + emptyMD5 + "&auth_signature=" + sign("GET", "/apps/77/channels", append(slices.Clone(stamp), emptyMD5)...)
+	terminate := func(id string) auth.Request {
+		return auth.Request{Method: "POST", Path: "/apps/77/users/" + id + "/terminate_connections"}
+	}
+	signedPath := func(id string) string {
+		return base + "&auth_signature=" + sign("POST", terminate(id).Path, slices.Clone(stamp)...)
+	}
 	tests := []struct {
 		name  string
 		req   auth.Request
@@ -77,6 +85,14 @@ func TestVerifyRequestAccepts(t *testing.T) {
 		{"an encoded key", get(), strings.Replace(vectorGet, "info", "%69nfo", 1)},
 		{"empty pairs", get(), "&&" + strings.Replace(vectorGet, "&", "&&", 1) + "&"},
 		{"a plus that stands for a space", get(), signedGet("q=a b") + "&q=a+b"},
+		{"a plus that stands for itself", get(), signedGet("q=a+b") + "&q=a+b"},
+		{"the MD5 of nothing on GET", get(), getWithMD5},
+		{"a path signed as it is, sent with escapes", terminate("auth0%7Cabc"), signedPath("auth0|abc")},
+		{"a path signed with escapes, sent with escapes", terminate("auth0%7Cabc"), signedPath("auth0%7Cabc")},
+		{"a path signed and sent as it is", terminate("auth0|abc"), signedPath("auth0|abc")},
+		{"a path in UTF-8, sent with escapes", terminate("%C3%A9%20%2B+"), signedPath("é ++")},
+		{"a path with an escaped percent", terminate("50%25"), signedPath("50%")},
+		{"a path and a query in another spelling", terminate("a%7Cb"), base + "&q=a+b&auth_signature=" + sign("POST", terminate("a|b").Path, append(slices.Clone(stamp), "q=a+b")...)},
 		{"an encoded plus", get(), signedGet("q=a+b") + "&q=a%2Bb"},
 		{"the last of repeated keys", get(), signedGet("q=3") + "&q=1&Q=2&q=3"},
 		{"a key without value", get(), signedGet("q=") + "&q"},
@@ -109,11 +125,16 @@ func TestVerifyRequestRefuses(t *testing.T) {
 	changed := post()
 	changed.Body = []byte(vectorBody + " ")
 	otherPath := get()
-	otherPath.Path = "/apps/77/channel%73"
+	otherPath.Path = "/apps/77/channels/a"
 	otherMethod := get()
 	otherMethod.Method = "POST"
-	getWithMD5 := strings.Join(stamp, "&") + "&body_md5=d41d8cd98f00b204e9800998ecf8427e&auth_signature=" +
-		sign("GET", "/apps/77/channels", append(slices.Clone(stamp), "body_md5=d41d8cd98f00b204e9800998ecf8427e")...)
+	getWithWrongMD5 := strings.Join(stamp, "&") + "&body_md5=941a1d04adeab2764127b1f390bf63a6&auth_signature=" +
+		sign("GET", "/apps/77/channels", append(slices.Clone(stamp), "body_md5=941a1d04adeab2764127b1f390bf63a6")...)
+	postWithoutMD5 := strings.Join(stamp, "&") + "&auth_signature=" + sign("POST", "/apps/77/events", slices.Clone(stamp)...)
+	getWithBody := get()
+	getWithBody.Body = []byte("{}")
+	feedPath := get()
+	feedPath.Path = "/apps/77/channels%0Aauth_key=mill-key&auth_timestamp=1700000000&auth_version=1.0&q=a"
 	tests := []struct {
 		name  string
 		req   auth.Request
@@ -132,9 +153,15 @@ func TestVerifyRequestRefuses(t *testing.T) {
 		{"a huge timestamp", get(), strings.Replace(vectorGet, "=1700000000", "=99999999999999999999", 1), auth.ReasonTimestamp},
 		{"a timestamp in milliseconds", get(), strings.Replace(vectorGet, "=1700000000", "=1700000000000", 1), auth.ReasonClock},
 		{"a changed body", changed, vectorPost, auth.ReasonBody},
-		{"a body without body_md5", post(), strings.Replace(vectorPost, "body_md5", "body_md6", 1), auth.ReasonBody},
-		{"an upper-case body_md5", post(), strings.Replace(vectorPost, "941a1d04adeab", "941A1D04ADEAB", 1), auth.ReasonBody},
-		{"body_md5 on GET", get(), getWithMD5, auth.ReasonBody},
+		{"a body without body_md5", post(), postWithoutMD5, auth.ReasonBody},
+		{"a body of a GET without body_md5", getWithBody, vectorGet, auth.ReasonBody},
+		{"a wrong body_md5 that was not signed", post(), strings.Replace(vectorPost, "941a1d04adeab", "941A1D04ADEAB", 1), auth.ReasonSignature},
+		{"a wrong body_md5 on GET", get(), getWithWrongMD5, auth.ReasonBody},
+		{
+			"a path with a line feed, so that the string to sign is another one's", feedPath,
+			signedGet("q=a\n" + strings.Join(stamp, "&")),
+			auth.ReasonSignature,
+		},
 		{"no signature", get(), strings.Replace(vectorGet, "auth_signature", "signature", 1), auth.ReasonSignature},
 		{"an upper-case signature", get(), strings.Replace(vectorGet, "d17a", "D17A", 1), auth.ReasonSignature},
 		{"a cut signature", get(), vectorGet[:len(vectorGet)-1], auth.ReasonSignature},
@@ -285,37 +312,56 @@ func FuzzVerifyRequest(f *testing.F) {
 			}
 			return
 		}
-		last := map[string]string{}
-		for pair := range strings.SplitSeq(rawQuery, "&") {
-			if pair == "" {
-				continue
+		for _, isPlusKept := range []bool{false, true} {
+			pairs, given, err := signedPairs(rawQuery, isPlusKept)
+			if err != nil {
+				t.Fatalf("accepted what net/url refuses: %v", err)
 			}
-			k, v, _ := strings.Cut(pair, "=")
-			dk, err1 := url.QueryUnescape(k)
-			dv, err2 := url.QueryUnescape(v)
-			if err1 != nil || err2 != nil {
-				t.Fatalf("accepted what net/url refuses: %q", pair)
-			}
-			last[strings.ToLower(dk)] = dv
-		}
-		var pairs []string
-		for k, v := range last {
-			if k != "auth_signature" {
-				pairs = append(pairs, k+"="+v)
+			for _, path := range spellings(path) {
+				mac := hmac.New(sha256.New, []byte(secret))
+				mac.Write([]byte(method + "\n" + path + "\n" + pairs))
+				if given == hex.EncodeToString(mac.Sum(nil)) {
+					return
+				}
 			}
 		}
-		// By key, as pairs would sort differently where one key is a prefix of another.
-		slices.SortFunc(pairs, func(a, b string) int {
-			ka, _, _ := strings.Cut(a, "=")
-			kb, _, _ := strings.Cut(b, "=")
-			return strings.Compare(ka, kb)
-		})
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(method + "\n" + path + "\n" + strings.Join(pairs, "&")))
-		if want := hex.EncodeToString(mac.Sum(nil)); last["auth_signature"] != want {
-			t.Fatalf("accepted signature %q, want %q", last["auth_signature"], want)
-		}
+		t.Fatal("accepted a signature of something else")
 	})
+}
+
+// spellings are the readings of a path.
+func spellings(path string) []string {
+	if decoded, err := url.PathUnescape(path); err == nil {
+		return []string{path, decoded}
+	}
+	return []string{path}
+}
+
+// signedPairs reads a query the standard way, and with every + as itself if it is kept.
+func signedPairs(rawQuery string, isPlusKept bool) (pairs, signature string, err error) {
+	if isPlusKept {
+		rawQuery = strings.ReplaceAll(rawQuery, "+", "%2B")
+	}
+	last := map[string]string{}
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		if pair == "" {
+			continue
+		}
+		k, v, _ := strings.Cut(pair, "=")
+		dk, err1 := url.QueryUnescape(k)
+		dv, err2 := url.QueryUnescape(v)
+		if err := errors.Join(err1, err2); err != nil {
+			return "", "", err
+		}
+		last[strings.ToLower(dk)] = dv
+	}
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(last)) {
+		if k != "auth_signature" {
+			list = append(list, k+"="+last[k])
+		}
+	}
+	return strings.Join(list, "&"), last["auth_signature"], nil
 }
 
 func BenchmarkVerifyRequest(b *testing.B) {
