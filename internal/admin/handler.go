@@ -65,11 +65,14 @@ type Options struct {
 	Replayed func(clientIP, method, path string)
 
 	ClientIP func(*http.Request) string // after trusted proxies; default its peer
-	Requests limit.Rate                 // of one client address; the zero value does not bound them
-	MaxBody  int64                      // bytes of a request body; default 10 MB
-	Now      func() time.Time           // default time.Now
-	Log      *slog.Logger               // default none
-	Metrics  *Metrics                   // default unregistered
+	// PathPrefix is what operators reach the server below. Requests come without it, and may be
+	// signed with it.
+	PathPrefix string
+	Requests   limit.Rate       // of one client address; the zero value does not bound them
+	MaxBody    int64            // bytes of a request body; default 10 MB
+	Now        func() time.Time // default time.Now
+	Log        *slog.Logger     // default none
+	Metrics    *Metrics         // default unregistered
 }
 
 type handler struct {
@@ -221,7 +224,7 @@ func (h *handler) checkKey(c *call) *failure {
 
 // authenticate checks the signature, and that a request which changes something is new.
 func (h *handler) authenticate(ctx context.Context, c *call, now time.Time) *failure {
-	signed := auth.Request{Method: c.r.Method, Path: c.path, Body: c.body}
+	signed := auth.Request{Method: c.r.Method, Path: c.path, Body: c.body, Prefix: h.o.PathPrefix}
 	if err := auth.VerifyRequest(signed, &c.query, h.o.Secret, now); err != nil {
 		return fail(codeAuth, err.Error())
 	}

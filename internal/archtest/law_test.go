@@ -35,6 +35,7 @@ var ranks = map[string]int{
 	"internal/telemetry":       2,
 	"internal/directory":       2,
 	"internal/http1":           2,
+	"internal/forwarded":       2,
 
 	"internal/channel": 3,
 	"internal/view":    3,

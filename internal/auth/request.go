@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,10 @@ type Request struct {
 	Method string // upper case
 	Path   string // raw, as on the request line, without query string
 	Body   []byte
+
+	// Prefix is what the server is reached below. Some libraries sign it as a part of the path,
+	// others put it before the path that they have signed.
+	Prefix string
 }
 
 // VerifyRequest checks a signed request whose body is known, with VerifyHead and VerifyBody.
@@ -151,6 +156,7 @@ func bodySum(body []byte) [2 * md5.Size]byte {
 // verifySignature takes a signature over the request as it was sent, or as it reads once
 // decoded: libraries sign what they are given, and what sends it for them escapes some of it.
 // The two differ in the path (%7C or |) and in a + of the query, which they may mean as it is.
+// The path may be signed with the prefix before it.
 func verifySignature(r Request, p *Params, secret string) error {
 	given, ok := p.Get("auth_signature")
 	if !ok {
@@ -173,6 +179,11 @@ func isSignedDecoded(r Request, p *Params, secret, given string) bool {
 	paths := []string{r.Path}
 	if decoded, ok := decodedPath(r.Path); ok {
 		paths = append(paths, decoded)
+	}
+	if r.Prefix != "" {
+		for _, path := range slices.Clip(paths) {
+			paths = append(paths, r.Prefix+path)
+		}
 	}
 	for {
 		for _, path := range paths {

@@ -34,6 +34,12 @@ func post() auth.Request {
 	return auth.Request{Method: "POST", Path: "/apps/77/events", Body: []byte(vectorBody)}
 }
 
+// below is r at a server that is reached below prefix.
+func below(r auth.Request, prefix string) auth.Request {
+	r.Prefix = prefix
+	return r
+}
+
 func get() auth.Request { return auth.Request{Method: "GET", Path: "/apps/77/channels"} }
 
 // verify parses and verifies, as the HTTP API does.
@@ -89,6 +95,9 @@ func TestVerifyRequestAccepts(t *testing.T) {
 		{"the MD5 of nothing on GET", get(), getWithMD5},
 		{"a path signed as it is, sent with escapes", terminate("auth0%7Cabc"), signedPath("auth0|abc")},
 		{"a path signed with escapes, sent with escapes", terminate("auth0%7Cabc"), signedPath("auth0%7Cabc")},
+		{"a path signed with the prefix", below(terminate("u"), "/realtime"), base + "&auth_signature=" + sign("POST", "/realtime"+terminate("u").Path, slices.Clone(stamp)...)},
+		{"a path signed without the prefix", below(terminate("u"), "/realtime"), signedPath("u")},
+		{"a path signed decoded and with the prefix", below(terminate("a%7Cb"), "/realtime"), base + "&auth_signature=" + sign("POST", "/realtime"+terminate("a|b").Path, slices.Clone(stamp)...)},
 		{"a path signed and sent as it is", terminate("auth0|abc"), signedPath("auth0|abc")},
 		{"a path in UTF-8, sent with escapes", terminate("%C3%A9%20%2B+"), signedPath("é ++")},
 		{"a path with an escaped percent", terminate("50%25"), signedPath("50%")},
@@ -167,6 +176,7 @@ func TestVerifyRequestRefuses(t *testing.T) {
 		{"a cut signature", get(), vectorGet[:len(vectorGet)-1], auth.ReasonSignature},
 		{"a parameter that was not signed", get(), vectorGet + "&x=1", auth.ReasonSignature},
 		{"a repeated key with another last value", get(), vectorGet + "&info=cache", auth.ReasonSignature},
+		{"a prefix that the server has not", below(get(), "/realtime"), strings.Join(stamp, "&") + "&auth_signature=" + sign("GET", "/other"+get().Path, slices.Clone(stamp)...), auth.ReasonSignature},
 		{"another path", otherPath, vectorGet, auth.ReasonSignature},
 		{"another method", otherMethod, vectorGet, auth.ReasonSignature},
 	}

@@ -68,6 +68,7 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 		URL:            c.URL,
 		IsViewsEnabled: cfg.Views.Enabled,
 		TrustedProxies: cfg.HTTP.TrustedProxies,
+		PathPrefix:     cfg.HTTP.PathPrefix,
 		Listen:         doctor.Listener{Address: h.Listen, IsTLS: h.TLSCertFile != ""},
 		MetricsListen:  doctor.Listener{Address: m.Listen, IsTLS: m.TLSCertFile != ""},
 		MaxConnections: cfg.WebSocket.MaxConnections,

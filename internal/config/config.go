@@ -47,13 +47,19 @@ type HTTP struct {
 	MaxHeader Size `toml:"max_header"`
 	// How long a new connection may take to send its request header.
 	ReadHeaderTimeout Duration `toml:"read_header_timeout"`
+	// How long a connection waits for its next HTTP request. Above the time for which a balancer keeps connections to its servers open, or the balancer uses one that has just been closed.
+	KeepAlive Duration `toml:"keep_alive"`
+	// Path below which everything is served as well, such as "/realtime", for a proxy that passes on a part of a site. It works whether the proxy strips it or not.
+	PathPrefix string `toml:"path_prefix"`
 	// PEM file with the certificate chain. Set together with tls_key_file, it makes the listener speak TLS only. Both files are followed: a renewed certificate needs no restart.
 	TLSCertFile string `toml:"tls_cert_file"`
 	// PEM file with the private key of the certificate.
 	TLSKeyFile string `toml:"tls_key_file"`
 
-	// Proxies before this server, as addresses or networks such as "10.0.0.0/8", or "unix" for whoever connects to a socket. Their X-Forwarded-For, X-Real-IP and X-Forwarded-Proto say where a client is, and whether it speaks TLS.
+	// Proxies before this server, as addresses or networks such as "10.0.0.0/8", or "unix" for every peer of a socket. What they say of a client counts: its address, and by X-Forwarded-Proto or Forwarded whether it speaks TLS.
 	TrustedProxies []string `toml:"trusted_proxies"`
+	// The only header of trusted proxies that tells the address of a client, such as "Forwarded" or "CF-Connecting-IP". Name it if the proxies write another one than X-Forwarded-For, because they pass on what clients write into those. Empty means X-Forwarded-For, without it X-Real-IP, without both Forwarded.
+	ForwardedHeader string `toml:"forwarded_header"`
 	// Web origins whose pages may call the HTTP API, such as "https://shop.example" or "*.example.com". "*" or "any" is all of them; an empty list is none.
 	CORSOrigins []string `toml:"cors_origins"`
 	// HTTP methods that those pages may use. Empty means those that there are.

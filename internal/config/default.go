@@ -14,6 +14,7 @@ func Default() *Config {
 			MaxBody:           10 * MB,
 			MaxHeader:         16 * KB,
 			ReadHeaderTimeout: Duration(10 * time.Second),
+			KeepAlive:         Duration(620 * time.Second),
 		},
 		Metrics: Metrics{Listen: "127.0.0.1:9601"},
 		WebSocket: WebSocket{
@@ -104,7 +105,7 @@ func defaultViews() Views {
 		BudgetWindow:         Duration(time.Minute),
 		RateLimitingEnabled:  true,
 		Rates: Rates{
-			HandshakesPerIP:            perMinute(60, 10),
+			HandshakesPerIP:            perMinute(0, 0),
 			ConnectionsPerSubject:      perMinute(30, 5),
 			ConnectionsPerMeteringKey:  perMinute(100, 20),
 			SubscriptionsPerConnection: perMinute(120, 10),

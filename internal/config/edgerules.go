@@ -14,6 +14,11 @@ func (r *rules) http(h *HTTP) {
 			r.report(fmt.Sprintf("http.trusted_proxies[%d]", i), quote(proxy), `neither an address nor a network such as "10.0.0.0/8", nor "unix"`)
 		}
 	}
+	if h.ForwardedHeader != "" && !isToken(h.ForwardedHeader) {
+		r.report("http.forwarded_header", quote(h.ForwardedHeader), `not the name of a header, such as "X-Forwarded-For"`)
+	}
+	r.aboveZero("http.keep_alive", h.KeepAlive)
+	r.pathPrefix(h.PathPrefix)
 	for _, list := range []struct {
 		key   string
 		names []string
@@ -25,6 +30,26 @@ func (r *rules) http(h *HTTP) {
 		}
 	}
 }
+
+// pathPrefix is the rule of http.path_prefix: segments that need no encoding, because requests are
+// signed with their path as it is sent.
+func (r *rules) pathPrefix(prefix string) {
+	if prefix == "" {
+		return
+	}
+	segments := strings.Split(prefix, "/")
+	ok := segments[0] == "" && len(segments) > 1
+	for _, s := range segments[1:] {
+		ok = ok && s != "" && s != "." && s != ".." && !strings.ContainsFunc(s, func(c rune) bool {
+			return c >= 0x80 || !isAlnum(byte(c)) && !strings.ContainsRune("-._~", c)
+		})
+	}
+	if !ok {
+		r.report("http.path_prefix", quote(prefix), `must be like "/realtime": segments of letters, digits, "-", ".", "_" and "~", without a slash at the end`)
+	}
+}
+
+func isAlnum(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // isToken reports whether s may stand in a list of a header (RFC 9110, 5.6.2).
 func isToken(s string) bool {

@@ -79,7 +79,7 @@ type Views struct {
 
 // Rates is how often clients of live views may do things. Each admits max and burst together within any window; max = 0 means unlimited.
 type Rates struct {
-	// Handshakes from one address.
+	// Handshakes from one address. Unlimited by default: after a restart everybody behind an office's address comes back at once.
 	HandshakesPerIP Rate `toml:"handshakes_per_ip"`
 	// Connections of one subject.
 	ConnectionsPerSubject Rate `toml:"connections_per_subject"`

@@ -42,6 +42,7 @@ type Options struct {
 	App            App
 	IsViewsEnabled bool
 	TrustedProxies []string
+	PathPrefix     string         // http.path_prefix
 	Roots          *x509.CertPool // nil: those of the system
 
 	Listen        Listener // http.listen

@@ -235,6 +235,43 @@ func TestProxiesAreJudgedByWhatComesThrough(t *testing.T) {
 	expect(t, bad, "upgrade", "problem: the Upgrade header does not come through")
 }
 
+func TestAPrefixThatAProxyStripsIsSeen(t *testing.T) {
+	t.Parallel()
+	strip := func(r *http.Request) { r.URL.Path = strings.TrimPrefix(r.URL.Path, "/realtime") }
+	keep := func(*http.Request) {}
+	tests := []struct {
+		name, prefix string
+		proxy        func(*http.Request)
+		want         string // of the front door
+		event        string // of the test event
+	}{
+		{"stripped, and the server does not know it", "", strip, "good: PROXY/realtime leads to a Millrace that is ready\nproblem: the proxy strips /realtime", "problem: "},
+		{"stripped, and the server knows it", "/realtime", strip, "good: PROXY/realtime leads to a Millrace that is ready", "good: "},
+		{"passed on, and the server does not know it", "", keep, "problem: PROXY/realtime/up answers with 404, but no Millrace does", "skipped: "},
+		{"passed on, and the server knows it", "/realtime", keep, "good: PROXY/realtime leads to a Millrace that is ready", "good: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			node := testkit.Start(t, "http.path_prefix="+tt.prefix)
+			proxy := proxyTo(t, node, tt.proxy, nil)
+			findings := doctor.Run(t.Context(), doctor.Options{
+				URL: proxy + "/realtime", App: testApp(), PathPrefix: tt.prefix, Listen: doctor.Listener{Address: node.Addr()},
+			})
+			if got, want := of(findings, "front door"), strings.ReplaceAll(tt.want, "PROXY", proxy); !strings.HasPrefix(got, want) ||
+				!strings.Contains(want, "problem") && strings.Contains(got, "problem") {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			expect(t, findings, "test event", tt.event)
+			for _, f := range findings {
+				if tt.prefix == "" && f.Check == "front door" && f.Status == doctor.Problem && !strings.Contains(f.Fix, `http.path_prefix = "/realtime"`) {
+					t.Errorf("the fix is not named: %+v", f)
+				}
+			}
+		})
+	}
+}
+
 // Balancing between nodes that know nothing of each other loses events, and that is seen.
 func TestAnEventThatReachesAnotherNodeOnlyIsMissed(t *testing.T) {
 	t.Parallel()

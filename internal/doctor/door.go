@@ -34,8 +34,11 @@ func (e *examination) frontDoor(ctx context.Context) {
 	e.doorOpen = health != ""
 	switch {
 	case !e.doorOpen:
-		e.problem(fmt.Sprintf("%s/up answers with %d, but no Millrace does", e.o.URL, answer.StatusCode),
-			"let the proxy pass every path to the server, with the path as it is")
+		fix := "let the proxy pass every path to the server, with the path as it is"
+		if prefix := e.prefix(); prefix != e.o.PathPrefix {
+			fix += fmt.Sprintf("; a server below %s needs http.path_prefix = %q", prefix, prefix)
+		}
+		e.problem(fmt.Sprintf("%s/up answers with %d, but no Millrace does", e.o.URL, answer.StatusCode), fix)
 	case answer.StatusCode != http.StatusOK:
 		e.warn("the server is reached but not ready: "+health, "wait for the restart to end if it drains; otherwise see its log")
 	case health == "DEGRADED":
@@ -44,6 +47,19 @@ func (e *examination) frontDoor(ctx context.Context) {
 	default:
 		e.good(e.o.URL + " leads to a Millrace that is ready")
 	}
+	if prefix := e.prefix(); e.doorOpen && prefix != e.o.PathPrefix && prefix != "" {
+		e.problem("the proxy strips "+prefix+" from the path, but libraries sign requests with it, and the server does not know it",
+			fmt.Sprintf("set http.path_prefix = %q", prefix))
+	}
+}
+
+// prefix is the path of the front door's URL, below which clients connect.
+func (e *examination) prefix() string {
+	u, err := url.Parse(e.o.URL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(u.EscapedPath(), "/")
 }
 
 // ask sends one GET to the front door. The body of the answer is read.

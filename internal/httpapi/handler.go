@@ -58,6 +58,9 @@ type Options struct {
 
 	// Readers says who may read the views of an app without a signature: nil for nobody.
 	Readers func(appID string) token.Authenticator
+	// PathPrefix is what clients reach the server below. Requests come without it, and may be
+	// signed with it.
+	PathPrefix string
 	// ClientIP is where a request comes from, after trusted proxies; default its peer.
 	ClientIP func(*http.Request) string
 	// HasEntity reports whether an app has an entity type; default any.

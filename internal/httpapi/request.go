@@ -103,7 +103,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 	if !ok {
 		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key is missing or no app has it"})
 	}
-	signed := auth.Request{Method: r.Method, Path: c.path, Body: c.bytes()}
+	signed := auth.Request{Method: r.Method, Path: c.path, Body: c.bytes(), Prefix: h.o.PathPrefix}
 	if err := auth.VerifyRequest(signed, &c.query, credential.Secret, now); err != nil {
 		return unauthorized(err)
 	}
@@ -112,7 +112,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 
 // authenticateAdmin lets in whoever signs with the admin key, to any app.
 func (h *handler) authenticateAdmin(c *call, r *http.Request, now time.Time) *failure {
-	signed := auth.Request{Method: r.Method, Path: c.path, Body: c.bytes()}
+	signed := auth.Request{Method: r.Method, Path: c.path, Body: c.bytes(), Prefix: h.o.PathPrefix}
 	if err := auth.VerifyRequest(signed, &c.query, h.o.Admin.Secret, now); err != nil {
 		return unauthorized(err)
 	}

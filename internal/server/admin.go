@@ -31,7 +31,7 @@ func (s *Server) adminFaces(prom prometheus.Registerer) (public, private http.Ha
 		Import:   importApps,
 		Rotated:  s.audit.KeyRotation,
 		Replayed: s.replayed,
-		ClientIP: s.proxies.clientIP,
+		ClientIP: s.proxies.ClientIP, PathPrefix: s.cfg.HTTP.PathPrefix,
 		Requests: rate(s.cfg.Limits.APIRequests),
 		MaxBody:  int64(s.cfg.HTTP.MaxBody),
 		Log:      s.log,

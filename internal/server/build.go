@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/forwarded"
 	"github.com/millrace/millrace/internal/http1"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
@@ -31,8 +32,6 @@ import (
 )
 
 const (
-	// idleTimeout is how long an HTTP connection may wait for its next request.
-	idleTimeout = 75 * time.Second
 	// requestTimeout is how long a client may take to send a request, and to take its answer.
 	requestTimeout = 30 * time.Second
 )
@@ -94,7 +93,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 			return nil, err
 		}
 	}
-	s.proxies = newProxies(cfg.HTTP.TrustedProxies)
+	s.proxies = forwarded.New(forwarded.Options{Trusted: cfg.HTTP.TrustedProxies, Header: cfg.HTTP.ForwardedHeader, Log: s.log})
 	s.channelFace = pushersession.New(pushersession.Options{
 		Registry:        s.sessions,
 		Apps:            s.apps,
@@ -112,8 +111,8 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
 		Filters:         filters(&cfg.Filters),
 		Connects:        rate(cfg.Limits.Connects),
-		ClientIP:        s.proxies.clientIP,
-		IsSecure:        s.proxies.isSecure,
+		ClientIP:        s.proxies.ClientIP,
+		IsSecure:        s.proxies.IsSecure,
 		Draining:        s.Draining,
 		Log:             log,
 	})
@@ -123,7 +122,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 // wireHTTP makes what listens.
 func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	cfg := s.cfg
-	ip := s.proxies.clientIP
+	ip := s.proxies.ClientIP
 	o := httpapi.Options{
 		Apps:     s.apps,
 		Channels: s.channels,
@@ -131,7 +130,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		Webhooks: s.webhooks,
 		Health:   s.health,
 		Admin:    app.Credential{Key: cfg.Admin.Key, Secret: cfg.Admin.Secret.Reveal(), Rights: app.RightsAll},
-		ClientIP: ip,
+		ClientIP: ip, PathPrefix: cfg.HTTP.PathPrefix,
 		Requests: rate(cfg.Limits.APIRequests),
 		CORS:     cors(&cfg.HTTP),
 		Idempotency: httpapi.Idempotency{
@@ -162,11 +161,11 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	faces.page = s.page()
 
 	public, private := s.adminFaces(prom)
-	h := s.httpServer(beside(public, s.route(faces)))
+	h := s.httpServer(belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(faces))))
 	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	s.public = http1.New(h, http1.Options{
 		MaxHead: h.MaxHeaderBytes, HeaderTimeout: h.ReadHeaderTimeout,
-		IdleTimeout: idleTimeout, RequestTimeout: requestTimeout, Log: s.log,
+		IdleTimeout: h.IdleTimeout, RequestTimeout: requestTimeout, Log: s.log,
 	})
 	if cfg.Metrics.Listen != "" {
 		s.operator = s.httpServer(beside(private, operatorHandler(prom, stats)))
@@ -223,7 +222,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		Handler:           h,
 		Protocols:         protocols,
 		ReadHeaderTimeout: s.cfg.HTTP.ReadHeaderTimeout.D(),
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       s.cfg.HTTP.KeepAlive.D(),
 		MaxHeaderBytes:    int(s.cfg.HTTP.MaxHeader),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -287,8 +286,10 @@ func (s *Server) route(f faces) http.Handler {
 		path := r.URL.Path
 		switch {
 		case path == "/app" || strings.HasPrefix(path, "/app/"):
+			s.proxies.NoteHandshake(r)
 			s.channelFace.ServeHTTP(w, r)
 		case f.views != nil && (path == "/views" || strings.HasPrefix(path, "/views/")):
+			s.proxies.NoteHandshake(r)
 			f.views.ServeHTTP(w, r)
 		case f.mint != nil && token.Serves(path) && len(s.minters()) > 0:
 			f.mint.ServeHTTP(w, r)

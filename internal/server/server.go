@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/forwarded"
 	"github.com/millrace/millrace/internal/http1"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
@@ -54,7 +55,7 @@ type Server struct {
 	channels     *channel.Engine
 	webhooks     *webhook.Engine
 	sockets      *socket.Engine
-	proxies      *proxies
+	proxies      *forwarded.Proxies
 	sessions     *session.Registry
 	channelFace  *pushersession.Sessions // /app
 	viewSessions *viewsession.Sessions   // /views; nil when they are turned off

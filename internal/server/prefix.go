@@ -1,0 +1,47 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// belowPrefix lets next serve what is below http.path_prefix as if it were at the root. Paths
+// without the prefix reach next as they are: a proxy may have stripped it, and health checks ask
+// without it.
+func belowPrefix(prefix string, next http.Handler) http.Handler {
+	if prefix == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, ok := cutPrefix(r.URL.Path, prefix)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		below := *r
+		below.URL = new(url.URL)
+		*below.URL = *r.URL
+		below.URL.Path = path
+		below.URL.RawPath, _ = cutPrefix(r.URL.RawPath, prefix)
+		// The prefix needs no encoding, so a path that has it encoded is not signed with it.
+		if target, ok := cutPrefix(r.RequestURI, prefix); ok {
+			below.RequestURI = target
+		}
+		next.ServeHTTP(w, &below)
+	})
+}
+
+// cutPrefix is a path without prefix, and whether it has it as whole segments. What remains
+// begins with a slash.
+func cutPrefix(path, prefix string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, prefix)
+	switch {
+	case !ok:
+		return path, false
+	case rest == "" || rest[0] == '?':
+		return "/" + rest, true
+	default:
+		return rest, rest[0] == '/'
+	}
+}
