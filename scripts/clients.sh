@@ -8,6 +8,10 @@ scripts/need.sh npm "installs the real clients" npm
 if [ -z "${CHROMIUM_BIN:-}" ]; then
 	scripts/need.sh chromium "runs pusher-js and the development page in a browser" chromium
 fi
+for proxy in nginx haproxy caddy; do
+	scripts/need.sh "$proxy" "is a proxy whose configuration in deploy/ is tested" "$proxy"
+done
+scripts/need.sh openssl "makes the certificates of the proxies" openssl
 
 cd test/clients
 if ! cmp -s package-lock.json node_modules/.installed-lock.json; then

@@ -14,6 +14,7 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 	export DEBIAN_FRONTEND=noninteractive
+	export RUNLEVEL=1 # so that no service is started
 	if { apt-get update && apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
 		exit 0
 	fi

@@ -12,14 +12,16 @@ export class Subscriber {
   watched = new Inbox('watchlist events');
 
   // user becomes user_id and user_name at the authorization endpoints, where watchlist is for
-  // signing in.
-  constructor(server, backend, { user = 'nobody', name = user, watchlist = [] } = {}) {
+  // signing in. tls is the port of a proxy that speaks TLS, path what the server is below.
+  constructor(server, backend, { user = 'nobody', name = user, watchlist = [], tls, path } = {}) {
     this.pusher = new PusherJS(server.app.key, {
       cluster: '', // asked for by the library, unused with wsHost
       wsHost: server.host,
       wsPort: server.port,
-      forceTLS: false,
-      enabledTransports: ['ws'],
+      wssPort: tls,
+      wsPath: path,
+      forceTLS: tls !== undefined,
+      enabledTransports: ['ws', 'wss'],
       channelAuthorization: {
         endpoint: `${backend.url}/pusher/auth`,
         transport: 'ajax',
