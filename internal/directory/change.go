@@ -44,7 +44,7 @@ func (d *Directory) Create(ctx context.Context, raw []byte) (Entry, app.Credenti
 }
 
 func (d *Directory) createInTurn(ctx context.Context, raw []byte) (Entry, error) {
-	parsed, err := d.parse("", raw)
+	parsed, err := d.parse(nil, raw)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -147,7 +147,7 @@ func (d *Directory) change(
 // replace stores raw in place of was, unless it means the same.
 func (d *Directory) replace(ctx context.Context, was *storedApp, raw []byte) (Entry, error) {
 	id := was.record.ID
-	parsed, err := d.parse(id, raw)
+	parsed, err := d.parse(was, raw)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -248,16 +248,19 @@ func (d *Directory) storedApp(id string, version uint64) (*storedApp, error) {
 	return a, nil
 }
 
-// parse reads the document of the app id, empty for a new one.
-func (d *Directory) parse(id string, raw []byte) (Parsed, error) {
+// parse reads a document that is to replace was, nil for a new app.
+func (d *Directory) parse(was *storedApp, raw []byte) (Parsed, error) {
 	parsed, problems := d.known.Load().parse(raw)
 	if len(problems) > 0 {
 		return Parsed{}, &Invalid{problems}
 	}
-	if id != "" && parsed.App.ID != id {
-		return Parsed{}, &Invalid{[]Problem{{Path: "id", Value: parsed.App.ID, Message: "an app keeps its id; create another one"}}}
+	var before *app.App
+	if was != nil {
+		if before = was.parsed.App; parsed.App.ID != was.record.ID {
+			return Parsed{}, &Invalid{[]Problem{{Path: "id", Value: parsed.App.ID, Message: "an app keeps its id; create another one"}}}
+		}
 	}
-	if problems := d.o.Admit(parsed); len(problems) > 0 {
+	if problems := append(d.newSecrets(before, parsed.App), d.o.Admit(parsed)...); len(problems) > 0 {
 		return Parsed{}, &Invalid{problems}
 	}
 	return parsed, nil

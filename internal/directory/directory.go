@@ -77,6 +77,10 @@ type Options struct {
 	// replace another one here: what only a running node can tell. What a store has from other
 	// nodes is not asked about. May be nil. It must not call the directory.
 	Admit func(Parsed) []Problem
+	// NewSecret says what stands against a secret that a stored app is about to get; empty: nothing.
+	// Those that it has are not asked about: what was good enough once is served on, with a warning
+	// in the log. May be nil.
+	NewSecret func(secret string) string
 	// Changed is told all apps that were served and all that are, by id, after they are. An app
 	// without a change is the same *app.App in both. Calls do not overlap, and Admit is not
 	// called meanwhile; it must not call the directory.
@@ -148,6 +152,9 @@ func New(file []Parsed, o Options) (*Directory, error) {
 	}
 	if o.Admit == nil {
 		o.Admit = func(Parsed) []Problem { return nil }
+	}
+	if o.NewSecret == nil {
+		o.NewSecret = func(string) string { return "" }
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
@@ -277,16 +284,24 @@ func (d *Directory) know(s *state) {
 	before := d.known.Swap(s)
 	var file, stored, invalid int
 	for _, e := range s.entries {
-		switch {
-		case e.Source == SourceFile:
+		if e.Source == SourceFile {
 			file++
-		case e.App != nil:
+			continue
+		}
+		var was Entry
+		if before != nil {
+			was = before.entryOf(e.ID, SourceStore)
+		}
+		isNews := was.App == nil || was.Version != e.Version
+		if e.App != nil {
 			stored++
-		default:
-			invalid++
-			if before == nil || before.entryOf(e.ID, SourceStore).App != nil || before.entryOf(e.ID, SourceStore).Version != e.Version {
-				d.o.Log.Error("a stored app cannot be served", "app", e.ID, "version", e.Version, "err", &Invalid{e.Problems})
+			if problems := d.newSecrets(nil, e.App); isNews && len(problems) > 0 {
+				d.o.Log.Warn("a stored app is served with a secret that can be guessed; rotate its key", "app", e.ID, "path", problems[0].Path)
 			}
+			continue
+		}
+		if invalid++; isNews {
+			d.o.Log.Error("a stored app cannot be served", "app", e.ID, "version", e.Version, "err", &Invalid{e.Problems})
 		}
 	}
 	d.o.Metrics.count(file, stored, invalid)

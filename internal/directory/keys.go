@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/millrace/millrace/internal/app"
@@ -66,4 +67,27 @@ func (d *Directory) Rotate(ctx context.Context, id string, version uint64) (Entr
 		return doc, nil
 	})
 	return entry, c, err
+}
+
+// newSecrets lists what stands against the secrets of a that was, the same app before, has not; nil
+// is an app without any.
+func (d *Directory) newSecrets(was, a *app.App) []Problem {
+	has := map[string]bool{}
+	if was != nil {
+		has[was.Secret] = true
+		for _, c := range was.Credentials {
+			has[c.Secret] = true
+		}
+	}
+	var problems []Problem
+	judge := func(path, secret string) {
+		if message := d.o.NewSecret(secret); message != "" && !has[secret] {
+			problems = append(problems, Problem{Path: path, Message: message})
+		}
+	}
+	judge("secret", a.Secret)
+	for i, c := range a.Credentials {
+		judge(fmt.Sprintf("keys[%d].secret", i), c.Secret)
+	}
+	return problems
 }
