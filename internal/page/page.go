@@ -45,11 +45,22 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //go:embed static
 var files embed.FS
 
-// Options of the page. All fields but Mutate and Log are required.
+// Options of the page. AppID, Key, Secret and Publish are required.
 type Options struct {
 	AppID  string
 	Key    string
 	Secret string
+
+	// Origins are those of other pages that may ask for signatures. The page answers to their
+	// hosts, besides this machine's.
+	Origins []string
+	// IsExposed: other machines reach the page, by any address. It warns its readers.
+	IsExposed bool
+	// Program is what the commands on the page call; nil: millrace.
+	Program func() string
+	// HasOwnApp: the commands on the page must name the app, which is not that of the program's
+	// defaults.
+	HasOwnApp bool
 
 	// Publish sends one event to one channel; data is a JSON string literal.
 	Publish func(ctx context.Context, channel, event string, data []byte) error
@@ -67,6 +78,9 @@ func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Program == nil {
+		o.Program = func() string { return "millrace" }
+	}
 	p := &page{o: o, market: new(market), index: template.Must(template.ParseFS(files, "static/index.html"))}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.serveIndex)
@@ -78,7 +92,7 @@ func New(o Options) http.Handler {
 	}
 	mux.HandleFunc("/", notFound)
 	// Another site open in the same browser must not be able to sign or publish here.
-	return secure(http.NewCrossOriginProtection().Handler(mux))
+	return secure(guard(&p.o, mux))
 }
 
 // Serves reports whether a path is one of the page's.
@@ -115,9 +129,12 @@ func notFound(w http.ResponseWriter, _ *http.Request) {
 func (p *page) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	var b bytes.Buffer
 	view := struct {
-		AppID, Key, Lobby, Event, Table string
-		HasTable                        bool
-	}{p.o.AppID, p.o.Key, Lobby, Event, TableView, p.o.Mutate != nil}
+		AppID, Key, Lobby, Event, Table, Program string
+		HasTable, HasOwnApp, IsExposed           bool
+	}{
+		AppID: p.o.AppID, Key: p.o.Key, Lobby: Lobby, Event: Event, Table: TableView, Program: shellWord(p.o.Program()),
+		HasTable: p.o.Mutate != nil, HasOwnApp: p.o.HasOwnApp, IsExposed: p.o.IsExposed,
+	}
 	if err := p.index.Execute(&b, view); err != nil {
 		p.o.Log.Error("render development page", "err", err)
 		http.Error(w, "Internal error", http.StatusInternalServerError)
@@ -125,6 +142,17 @@ func (p *page) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(b.Bytes()) // the browser went away: nobody is left to tell
+}
+
+// shellWord is s as one word of a command.
+func shellWord(s string) string {
+	isPlain := func(c rune) bool {
+		return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune("/._-+", c)
+	}
+	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !isPlain(c) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func (p *page) serveFile(w http.ResponseWriter, r *http.Request) {

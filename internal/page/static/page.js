@@ -1,4 +1,5 @@
 import { Client } from './client.js';
+import { command } from './command.js';
 
 const { key, lobby, event: published } = document.documentElement.dataset;
 const $ = (id) => document.getElementById(id);
@@ -219,9 +220,8 @@ async function measure() {
 setInterval(() => { if (!document.hidden) measure(); }, 10000);
 
 function showSnippets() {
-  const url = location.origin;
-  $('cmd-publish').textContent = `millrace publish --url ${url} ${lobby} ${published} '{"text":"Hello from a terminal"}'`;
-  $('cmd-subscribe').textContent = `millrace subscribe --url ${url} --user terminal ${lobby}`;
+  $('cmd-publish').textContent = `${command('publish', ['app', 'key', 'secret'])} ${lobby} ${published} '{"text":"Hello from a terminal"}'`;
+  $('cmd-subscribe').textContent = `${command('subscribe', ['key', 'secret'])} --user terminal ${lobby}`;
   $('cmd-js').textContent = `import Pusher from 'pusher-js';
 
 const pusher = new Pusher('${key}', {

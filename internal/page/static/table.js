@@ -1,6 +1,8 @@
 // A live view in a table: a snapshot, then every change in order. This is all a client of
 // views has to do.
 
+import { command } from './command.js';
+
 const { key, table: view } = document.documentElement.dataset;
 const $ = (id) => document.getElementById(id);
 const rows = new Map(); // key -> entity
@@ -130,7 +132,7 @@ $('trade').addEventListener('click', () => {
   $('trade').setAttribute('aria-pressed', String(trading));
 });
 
-$('cmd-put').textContent = `millrace view patch --url ${location.origin} Quote GOLD '{"name":"Gold","price":99.5,"change":42,"volume":1,"halted":false}'`;
-$('cmd-watch').textContent = `millrace view watch --url ${location.origin} ${view}`;
+$('cmd-put').textContent = `${command('view patch', ['app', 'app-key', 'secret'])} Quote GOLD '{"name":"Gold","price":99.5,"change":42,"volume":1,"halted":false}'`;
+$('cmd-watch').textContent = `${command('view watch', ['app', 'app-key', 'secret'])} ${view}`;
 connect();
 trade();
