@@ -48,7 +48,8 @@ func (f *AdminFlags) client(env *Env) (*adminClient, error) {
 		http: http.Client{Timeout: adminTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}},
 	}
 	if f.Config != "" {
-		cfg, err := config.Load(f.Config, env.Environ, server.Check)
+		// As for development, so that a server that runs with --dev can be asked, too.
+		cfg, err := config.Source{Path: f.Config, Environ: env.Environ, Dev: true}.Load(server.Check)
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ path = %q
 driver = "embedded"
 [admin]
 key = "operator"
-secret = "hush"
+secret = "operator-of-16-bytes"
 `
 
 // A server is killed right after it has acknowledged a change, several times: each change is
@@ -46,7 +46,7 @@ func TestAcknowledgedChangesOutliveAKill(t *testing.T) {
 		apps := func(args ...string) string {
 			t.Helper()
 			var out, errs bytes.Buffer
-			args = append(append([]string{"apps"}, args...), "--url", url, "--admin-key", "operator", "--admin-secret", "hush")
+			args = append(append([]string{"apps"}, args...), "--url", url, "--admin-key", "operator", "--admin-secret", "operator-of-16-bytes")
 			env := &cli.Env{Stdout: &out, Stderr: &errs, Log: slog.New(slog.DiscardHandler)}
 			if code := cli.Main(ctx, args, env); code != 0 {
 				t.Fatalf("millrace %s: %s\n%s", strings.Join(args, " "), &errs, &log)

@@ -11,11 +11,12 @@ import (
 // CheckCmd checks a configuration file.
 type CheckCmd struct {
 	File string `arg:"" help:"Configuration file." type:"path"`
+	Dev  bool   `help:"As serve --dev takes it."`
 }
 
 // Run lists every problem, as serve would, and so it must see the same environment.
 func (c *CheckCmd) Run(_ context.Context, env *Env) error {
-	cfg, err := config.Load(c.File, env.Environ, server.Check, server.CheckFiles)
+	cfg, err := config.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(server.Check, server.CheckFiles)
 	if err != nil {
 		return err
 	}

@@ -42,9 +42,9 @@ func (e *Env) hangups() (asked <-chan os.Signal, stop func()) {
 
 // root is the grammar. Each command has a method Run(context.Context, *Env) error.
 type root struct {
-	Serve     ServeCmd     `cmd:"" help:"Run the server. Without --config it runs a development app on 127.0.0.1:6001."`
+	Serve     ServeCmd     `cmd:"" help:"Run the server. Without --config or an app in the environment it runs a development app on 127.0.0.1:6001."`
 	Check     CheckCmd     `cmd:"" help:"Check a configuration file and list every problem."`
-	Config    ConfigCmd    `cmd:"" help:"Print every configuration key with its default and meaning."`
+	Config    ConfigCmd    `cmd:"" help:"Print a configuration file: every key with its default and meaning, and new credentials."`
 	Publish   PublishCmd   `cmd:"" help:"Publish one event."`
 	Subscribe SubscribeCmd `cmd:"" help:"Print the events of channels as they come."`
 	View      ViewCmd      `cmd:"" help:"Feed live views and show them."`

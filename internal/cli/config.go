@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/config"
 )
 
-// ConfigCmd prints the reference of the configuration.
+// ConfigCmd prints the reference of the configuration, with credentials that are made for it.
 type ConfigCmd struct{}
 
 func (ConfigCmd) Run(_ context.Context, env *Env) error {

@@ -22,6 +22,7 @@ import (
 type DoctorCmd struct {
 	Config string `help:"Configuration of the server. Without it the development app is meant." placeholder:"FILE" type:"path"`
 	URL    string `help:"Where clients connect, through whatever is before the server. Without it, its own listener." placeholder:"URL"`
+	Dev    bool   `help:"The server runs with --dev."`
 	JSON   bool   `name:"json" help:"Print findings as a JSON array."`
 }
 
@@ -45,7 +46,7 @@ func (c *DoctorCmd) Run(ctx context.Context, env *Env) error {
 
 func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 	const check = "configuration"
-	cfg, err := config.Load(c.Config, env.Environ, server.Check)
+	cfg, err := config.Source{Path: c.Config, Environ: env.Environ, Dev: c.Dev}.Load(server.Check)
 	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		findings := make([]doctor.Finding, len(wrong.Problems))
 		for i, p := range wrong.Problems {

@@ -36,7 +36,7 @@ readiness_delay = "1m"
 [[apps]]
 id = "app-id"
 key = "app-key"
-secret = "app-secret"
+secret = "a-secret-of-16-bytes"
 `
 
 func writeFile(t *testing.T, name, text string) string {
@@ -185,18 +185,24 @@ func TestTheServiceManagerIsToldOfReadinessReloadAndEnd(t *testing.T) {
 	}
 }
 
-func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
-	t.Parallel()
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+// managedSocket is a listener as a service manager hands it over, and its address.
+func managedSocket(t *testing.T, ip net.IP) (address string, f *os.File) {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	f, err := l.File()
-	if err != nil {
+	if f, err = l.File(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
+	return l.Addr().String(), f
+}
+
+func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
+	t.Parallel()
+	at, f := managedSocket(t, net.IPv4(127, 0, 0, 1))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var log buffer
@@ -207,8 +213,8 @@ func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said(t, &log, `"msg":"serving","addr":"`+l.Addr().String()+`"`, 1)
-	conn, err := net.Dial("tcp", l.Addr().String())
+	said(t, &log, `"msg":"serving","addr":"`+at+`"`, 1)
+	conn, err := net.Dial("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -15,14 +16,21 @@ import (
 
 // ServeCmd runs the server until it is told to end.
 type ServeCmd struct {
-	Config string `help:"TOML file. Without it a development app runs: see \"millrace config\"." placeholder:"FILE" type:"path"`
+	Config string `help:"TOML file; \"millrace config\" prints one. Without it a development app runs, unless the environment has an app." placeholder:"FILE" type:"path"`
 	Listen string `help:"Address for clients and the HTTP API, instead of the configured one." placeholder:"ADDR"`
+	Dev    bool   `help:"Keep development mode where other machines reach the server, for containers and phones: its page signs for every visitor."`
+
+	inherited net.Listener // of the service manager; nil: there is none
 }
 
 // Run serves until ctx ends. A hangup reads the configuration again.
 func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	asked, stop := env.hangups() // from here on a hangup does not end the process
 	defer stop()
+	var err error
+	if c.inherited, err = inheritedListener(env); err != nil {
+		return err
+	}
 	cfg, err := c.load(env)
 	if err != nil {
 		return err
@@ -31,16 +39,13 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	inherited, err := inheritedListener(env)
-	if err != nil {
-		return err
-	}
 	s, err := server.New(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	if inherited != nil {
-		s.Inherit(inherited)
+	s.CalledAs(env.program())
+	if c.inherited != nil {
+		s.Inherit(c.inherited)
 	}
 	p := &serving{cmd: c, env: env, server: s, log: log, level: level, asked: asked, notify: notifier{env.variable("NOTIFY_SOCKET"), log}}
 	done := make(chan error, 1)
@@ -50,9 +55,9 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	case <-s.Ready():
 	}
-	p.announce()
-	if c.Config == "" && s.Addr().Network() == "tcp" {
-		c.greet(env, cfg, s)
+	p.announce(cfg)
+	if c.Config == "" && cfg.IsDevelopment() && s.Addr().Network() == "tcp" {
+		greet(env, cfg, s.Addr())
 	}
 	return p.wait(ctx, done)
 }
@@ -63,7 +68,11 @@ func (c *ServeCmd) load(env *Env) (*config.Config, error) {
 	if c.Listen != "" {
 		environ = append(slices.Clone(environ), "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
 	}
-	return config.Load(c.Config, environ, server.Check, server.CheckFiles)
+	source := config.Source{Path: c.Config, Environ: environ, Dev: c.Dev}
+	if c.inherited != nil {
+		source.Listener = c.inherited.Addr()
+	}
+	return source.Load(server.Check, server.CheckFiles)
 }
 
 // serving is a server that answers, and whoever is to be told about it.
@@ -77,7 +86,8 @@ type serving struct {
 	notify notifier
 }
 
-func (p *serving) announce() {
+// announce says where the server is, and whom else it is for.
+func (p *serving) announce(cfg *config.Config) {
 	attrs := []any{"addr", p.server.Addr().String(), "version", buildVersion()}
 	if a := p.server.MetricsAddr(); a != nil {
 		attrs = append(attrs, "metrics_addr", a.String())
@@ -86,6 +96,12 @@ func (p *serving) announce() {
 		attrs = append(attrs, "max_descriptors", n)
 	}
 	p.log.Info("serving", attrs...)
+	switch why := cfg.WhyNotDevelopment(); {
+	case why != "":
+		p.log.Info("no development mode", "because", why)
+	case cfg.IsDevelopment() && !cfg.IsLocal():
+		p.log.Warn("development mode where other machines reach it (--dev): every visitor can publish and sign; never in production")
+	}
 	p.notify.send("READY=1")
 }
 
@@ -132,24 +148,39 @@ func (p *serving) reload(ctx context.Context) {
 	p.log.Error("configuration not reloaded; the running one stays", "problems", len(wrong.Problems))
 }
 
-// greet tells somebody who tries things out what to do next.
-func (c *ServeCmd) greet(env *Env, cfg *config.Config, s *server.Server) {
+// greet tells a developer what to do next. A secret that is not public is not
+// printed: what a process prints is kept.
+func greet(env *Env, cfg *config.Config, at net.Addr) {
 	a := &cfg.Apps[0]
-	url := "http://" + s.Addr().String()
+	secret := "as you have set it"
+	flags := fmt.Sprintf(" --key %s --secret \"$MILLRACE_APPS_0_SECRET\"", a.Key)
+	app := " --app " + a.ID
+	if config.IsDevelopmentApp(a) {
+		secret, flags, app = a.Secret.Reveal(), "", ""
+	}
+	url := "http://" + dialable(at)
 	if cfg.HTTP.TLSCertFile != "" {
-		url = "https://" + s.Addr().String()
+		url = "https://" + dialable(at)
 	}
 	fmt.Fprintf(env.Stdout, `
 Millrace runs a development app: id %s, key %s, secret %s
 
   Open %s/ in two tabs, or in two more terminals:
 
-    %[5]s subscribe --url %[4]s my-channel
-    %[5]s publish --url %[4]s my-channel my-event '{"hello":"world"}'
+    %[5]s subscribe --url %[4]s%[6]s my-channel
+    %[5]s publish --url %[4]s%[7]s%[6]s my-channel my-event '{"hello":"world"}'
 
   Ctrl-C ends it.
 
-`, a.ID, a.Key, a.Secret.Reveal(), url, env.program())
+`, a.ID, a.Key, secret, url, env.program(), flags, app)
+}
+
+// dialable is how a program on this machine reaches a listener.
+func dialable(at net.Addr) string {
+	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return at.String()
 }
 
 // configuredLogger is env.Log as the configuration wants it, and how to change its level.

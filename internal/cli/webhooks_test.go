@@ -170,7 +170,7 @@ type process struct {
 func startProcess(ctx context.Context, t *testing.T, file string) *process {
 	t.Helper()
 	p := &process{t: t}
-	p.child = exec.CommandContext(ctx, os.Args[0], "serve", "--config", file)
+	p.child = exec.CommandContext(ctx, os.Args[0], "serve", "--dev", "--config", file)
 	p.child.Env, p.child.Stderr = append(os.Environ(), childVariable+"=1"), &p.log
 	if err := p.child.Start(); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 
 const (
 	defaults = "[app_defaults]\nmax_connections = 5\nmax_event_payload = '20KB'\n"
-	plainApp = "[[apps]]\nid = 'plain'\nkey = 'k1'\nsecret = 's'\n"
-	ownApp   = "[[apps]]\nid = 'own'\nkey = 'k2'\nsecret = 's'\nmax_connections = 0\nmax_event_payload = '10KB'\n"
+	plainApp = "[[apps]]\nid = 'plain'\nkey = 'k1'\nsecret = 'a-secret-of-16-bytes'\n"
+	ownApp   = "[[apps]]\nid = 'own'\nkey = 'k2'\nsecret = 'a-secret-of-16-bytes'\nmax_connections = 0\nmax_event_payload = '10KB'\n"
 )
 
 // pusher-protocol 7.2: event_limits, channel_limits and presence are the fallback for apps.
@@ -46,7 +46,7 @@ func TestWhatAppsLeaveOutStandsInAppDefaults(t *testing.T) {
 			"plain": {0, 200, 20 * config.KB},
 		}},
 		{"an app of the environment alone takes it, too", defaults + plainApp, []string{
-			"MILLRACE_APPS_1_ID=late", "MILLRACE_APPS_1_KEY=k3", "MILLRACE_APPS_1_SECRET=s", "MILLRACE_APPS_1_MAX_EVENT_PAYLOAD=10KB",
+			"MILLRACE_APPS_1_ID=late", "MILLRACE_APPS_1_KEY=k3", "MILLRACE_APPS_1_SECRET=a-secret-of-16-bytes", "MILLRACE_APPS_1_MAX_EVENT_PAYLOAD=10KB",
 		}, map[string]limits{
 			"plain": {5, 200, 20 * config.KB}, "late": {5, 200, 10 * config.KB},
 		}},

@@ -33,6 +33,11 @@ type Config struct {
 	Telemetry   Telemetry   `toml:"telemetry"`
 	AppDefaults AppLimits   `toml:"app_defaults"`
 	Apps        []App       `toml:"apps"`
+
+	dev       bool   // development mode stays, whatever would end it
+	inherited string // where clients are served instead of http.listen; empty: there
+	ended     string // what has ended development mode, without a file
+	hasNoApps bool   // the file says nothing of apps
 }
 
 // HTTP is the listener for clients and for the HTTP API.
@@ -178,8 +183,10 @@ type Log struct {
 
 // Dev is for trying things out, never for production.
 type Dev struct {
-	// Serves a page at / that connects to the first app and signs its subscriptions for whoever opens it.
+	// Serves a page at / that connects to the first app and signs its subscriptions for every visitor. It needs a listener that only this machine reaches, or serve --dev. Well-known and short secrets are allowed then.
 	Page bool `toml:"page"`
+	// Web origins of front-end development servers, such as "http://localhost:5173", whose pages may ask the page for signatures at /auth. Their hosts, and addresses, are the only other names that the page answers to.
+	Origins []string `toml:"origins"`
 }
 
 // Store is where entities, views defined at run time and revoked tokens are kept.
@@ -239,7 +246,7 @@ type App struct {
 	ID string `toml:"id"`
 	// Public key, by which clients name the app. Required, and unique.
 	Key string `toml:"key"`
-	// Signs subscriptions and HTTP API requests. Required; keep it on servers.
+	// Signs subscriptions and HTTP API requests. Required, and at least 16 bytes outside development; keep it on servers.
 	Secret Secret `toml:"secret"`
 	// Turns the app off without forgetting it: connections get 4003, requests 403.
 	Enabled bool `toml:"enabled"`

@@ -159,18 +159,3 @@ func DefaultWebhook() Webhook { return Webhook{Batching: "inherit", Retry: "inhe
 
 // DefaultAppKey is a further key with nothing set.
 func DefaultAppKey() AppKey { return AppKey{Rights: "all"} }
-
-// Development is what runs without a file: one app with well-known credentials, reachable
-// from this machine only, the page, and views that are open to all.
-func Development() *Config {
-	c := Default()
-	c.HTTP.Listen = "127.0.0.1:6001"
-	c.Development.Page = true
-	a := DefaultApp()
-	a.ID, a.Key, a.Secret = "app-id", "app-key", "app-secret"
-	a.ClientEvents, a.SignIn, a.Watchlists = true, true, true
-	a.Views.Auth = "open"
-	c.Views.ReportUnknownViews = true
-	c.Apps = []App{a}
-	return c
-}

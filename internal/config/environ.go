@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -28,7 +29,7 @@ func (b *binder) environment(c *Config, environ []string) {
 		text := ours[name]
 		i := slices.IndexFunc(known, func(v variable) bool { return v.name == name })
 		if i < 0 {
-			b.report(name, "", "unknown environment variable"+didYouMean(name, namesOf(known)))
+			b.report(name, "", unknownVariable(name, len(c.Apps), namesOf(known)))
 			continue
 		}
 		b.give(known[i].path)
@@ -41,15 +42,29 @@ func (b *binder) environment(c *Config, environ []string) {
 func (b *binder) growApps(c *Config, ours map[string]string) {
 	numbers := map[int]bool{}
 	for name := range ours {
-		rest, ok := strings.CutPrefix(name, prefix+"APPS_")
-		digits, _, ok2 := strings.Cut(rest, "_")
-		if n, err := strconv.Atoi(digits); ok && ok2 && err == nil && strconv.Itoa(n) == digits {
+		if n, ok := appOf(name); ok {
 			numbers[n] = true
 		}
 	}
 	for numbers[len(c.Apps)] {
 		c.Apps = append(c.Apps, DefaultApp())
 	}
+}
+
+// appOf is the number of the app that a variable sets something of.
+func appOf(name string) (n int, ok bool) {
+	rest, isApps := strings.CutPrefix(name, prefix+"APPS_")
+	digits, _, hasKey := strings.Cut(rest, "_")
+	n, err := strconv.Atoi(digits)
+	return n, isApps && hasKey && err == nil && strconv.Itoa(n) == digits
+}
+
+// unknownVariable says what is wrong with a variable that sets nothing, with so many apps.
+func unknownVariable(name string, apps int, known []string) string {
+	if n, ok := appOf(name); ok && n > apps {
+		return fmt.Sprintf("there is no app %d; apps are numbered without a gap, and the next one begins with %sAPPS_%d_", n, prefix, apps)
+	}
+	return "unknown environment variable" + didYouMean(name, known)
 }
 
 // variable is an environment variable and the field that it sets.

@@ -1,10 +1,36 @@
 package config
 
-import _ "embed"
+import (
+	"crypto/rand"
+	_ "embed"
+	"encoding/hex"
+	"math/big"
+	"strings"
+)
 
 //go:embed reference.toml
 var reference string
 
 // Reference is every key with its default and its meaning, as a commented file that may be
-// loaded.
-func Reference() string { return reference }
+// loaded. Its credentials are made for each call. The id is a number, which every server library
+// takes.
+func Reference() string {
+	return strings.NewReplacer(
+		`"app-id"`, `"`+randomID()+`"`,
+		`"app-key"`, `"`+random(10)+`"`, `"change-me"`, `"`+random(32)+`"`,
+		`"app-key-2"`, `"`+random(10)+`"`, `"change-me-too"`, `"`+random(32)+`"`,
+	).Replace(reference)
+}
+
+func random(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// randomID has seven digits.
+func randomID() string {
+	const least = 1_000_000
+	n, _ := rand.Int(rand.Reader, big.NewInt(9*least)) // never fails
+	return n.Add(n, big.NewInt(least)).String()
+}

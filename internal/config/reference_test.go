@@ -41,10 +41,11 @@ func TestReferenceLoads(t *testing.T) {
 	t.Parallel()
 	want := config.Default()
 	a := config.DefaultApp()
-	a.ID, a.Key, a.Secret = "app-id", "app-key", "change-me"
+	a.ID, a.Key, a.Secret = "app-id", "app-key", "reference-secret-1"
 	want.Apps = []config.App{a}
 
-	file := exampleFile(describe(t))
+	secrets := strings.NewReplacer(`"change-me"`, `"reference-secret-1"`, `"change-me-too"`, `"reference-secret-2"`)
+	file := secrets.Replace(exampleFile(describe(t)))
 	var all strings.Builder // with every default spelled out, and the examples
 	for line := range strings.Lines(file) {
 		if len(line) > 1 && line[0] == '#' && line[1] != ' ' && line[1] != '\n' {
@@ -67,6 +68,7 @@ func TestReferenceLoads(t *testing.T) {
 	example.Views.PublicKeys = []string{"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
 	example.Projections = []config.Projection{exampleProjection()}
 	example.Keys, example.Webhooks = []config.AppKey{exampleKey()}, []config.Webhook{exampleWebhook()}
+	example.Keys[0].Secret = "reference-secret-2"
 	condition := map[string]any{"field": "status", "op": "eq", "value": "open"}
 	example.Views.Definitions = []map[string]any{{
 		"id": "Auction/top", "source": "Auction/list",
@@ -130,6 +132,9 @@ func describe(t *testing.T) []section {
 	root := reflect.ValueOf(config.Default()).Elem()
 	for i := range root.NumField() {
 		field := root.Type().Field(i)
+		if !field.IsExported() {
+			continue
+		}
 		name := field.Tag.Get("toml")
 		if field.Name == "Apps" {
 			a := config.DefaultApp()

@@ -16,7 +16,7 @@ type Registry struct {
 type Admin struct {
 	// Names the credentials. Empty turns the admin API off.
 	Key string `toml:"key"`
-	// Signs requests. Required with key.
+	// Signs requests. Required with key, and at least 16 bytes outside development.
 	Secret Secret `toml:"secret"`
 	// Serves the admin API on the listener of [metrics] alone, not on that of clients.
 	Private bool `toml:"private"`
@@ -26,7 +26,7 @@ type Admin struct {
 type AppKey struct {
 	// Public key. Required, and unique among the keys of all apps.
 	Key string `toml:"key"`
-	// Its secret. Required.
+	// Its secret. Required, and at least 16 bytes outside development.
 	Secret Secret `toml:"secret"`
 	// all, publish for publishing over HTTP only, or read for reading over HTTP only. Only keys with all rights sign subscriptions and users.
 	Rights string `toml:"rights"`

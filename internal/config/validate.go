@@ -15,7 +15,7 @@ import (
 // Validate lists everything in c that breaks a rule, in the order of the keys.
 func (c *Config) Validate() []Problem {
 	var r rules
-	if path, ok := strings.CutPrefix(c.HTTP.Listen, "unix:"); ok {
+	if path, ok := strings.CutPrefix(c.HTTP.Listen, unixPrefix); ok {
 		r.socket(path, c.HTTP.SocketMode)
 	} else {
 		r.listener("http.listen", c.HTTP.Listen)
@@ -50,6 +50,7 @@ func (c *Config) Validate() []Problem {
 	r.aboveZero("shutdown.grace_period", c.Shutdown.GracePeriod)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
+	r.development(c)
 	r.store(&c.Store)
 	r.registry(c)
 	r.webhooks(&c.Webhooks)
@@ -57,8 +58,12 @@ func (c *Config) Validate() []Problem {
 	r.operations(c)
 	r.appDefaults(c)
 	r.apps(c)
+	r.secrets(c)
 	return r.problems
 }
+
+// unixPrefix begins an address that is a socket at a path.
+const unixPrefix = "unix:"
 
 type rules struct{ problems []Problem }
 
@@ -115,14 +120,16 @@ func (r *rules) oneOf(path, value string, allowed ...string) {
 
 func (r *rules) apps(c *Config) {
 	if len(c.Apps) == 0 && c.Registry.Driver == "none" {
-		r.report("apps", "", "none, so nobody could connect; add [[apps]] with id, key and secret")
+		r.report("apps", "", c.noApp())
 	}
 	ids, keys := map[string]int{}, map[string]int{}
 	for i, a := range c.Apps {
 		at := fmt.Sprintf("apps[%d].", i)
-		r.required(i, "id", a.ID)
-		r.required(i, "key", a.Key)
-		r.required(i, "secret", a.Secret.Reveal())
+		for _, required := range []struct{ key, value string }{{"id", a.ID}, {"key", a.Key}, {"secret", a.Secret.Reveal()}} {
+			if required.value == "" {
+				r.report(at+required.key, "", c.missing(i, required.key))
+			}
+		}
 		r.unique(at+"id", a.ID, i, ids)
 		r.unique(at+"key", a.Key, i, keys)
 		for j, k := range a.Keys {
@@ -167,11 +174,13 @@ func (r *rules) payload(at string, l *AppLimits, maxBody Size) {
 	}
 }
 
-func (r *rules) required(i int, key, value string) {
-	if value == "" {
-		r.report(fmt.Sprintf("apps[%d].%s", i, key), "",
-			fmt.Sprintf("missing (or set %sAPPS_%d_%s)", prefix, i, strings.ToUpper(key)))
+// missing is what to do about an app without id, key or secret.
+func (c *Config) missing(i int, key string) string {
+	variable := fmt.Sprintf("%sAPPS_%d_%s", prefix, i, strings.ToUpper(key))
+	if c.ended != "" {
+		return "missing; set " + variable + ", or give --dev for the development app with what is set"
 	}
+	return "missing (or set " + variable + ")"
 }
 
 func (r *rules) positive(path string, n int) {

@@ -43,7 +43,7 @@ max_event_payload = "10KB"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(file, nil, server.Check, server.CheckFiles)
+	c, err := config.Source{Path: file, Dev: true}.Load(server.Check, server.CheckFiles)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -242,14 +243,18 @@ func refusals(setting string) pushersession.Refusals {
 
 // page is the development page for the first app, nil unless it is turned on.
 func (s *Server) page() http.Handler {
-	if !s.cfg.Development.Page || len(s.cfg.Apps) == 0 {
+	if !s.cfg.IsDevelopment() || len(s.cfg.Apps) == 0 {
 		return nil
 	}
 	first := &s.cfg.Apps[0]
 	o := page.Options{
-		AppID:  first.ID,
-		Key:    first.Key,
-		Secret: first.Secret.Reveal(),
+		AppID:     first.ID,
+		Key:       first.Key,
+		Secret:    first.Secret.Reveal(),
+		Origins:   s.cfg.Development.Origins,
+		IsExposed: !s.cfg.IsLocal(),
+		Program:   func() string { return cmp.Or(s.program, "millrace") },
+		HasOwnApp: !config.IsDevelopmentApp(first),
 		Publish: func(ctx context.Context, name, event string, data []byte) error {
 			a, err := s.apps.ByID(ctx, first.ID)
 			if err != nil {

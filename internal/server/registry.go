@@ -21,7 +21,10 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	if err != nil {
 		return err
 	}
-	o := directory.Options{Parse: s.parser(s.cfg), Admit: s.admitViews, Changed: s.appsChanged, Log: s.log, Metrics: directory.NewMetrics(prom)}
+	o := directory.Options{
+		Parse: s.parser(s.cfg), Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
+		Log: s.log, Metrics: directory.NewMetrics(prom),
+	}
 	if s.cfg.Admin.Key != "" {
 		o.Reserved = []string{s.cfg.Admin.Key}
 	}
@@ -46,6 +49,14 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 		return fmt.Errorf("load apps: %w (see registry.driver)", err)
 	}
 	return nil
+}
+
+// weakSecret says what stands against a secret of a stored app, by the rule for those of the file.
+func (s *Server) weakSecret(secret string) string {
+	if s.cfg.IsDevelopment() {
+		return ""
+	}
+	return config.WeakSecret(config.Secret(secret))
 }
 
 // fileApps are the apps that c configures.

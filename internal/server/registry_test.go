@@ -27,10 +27,10 @@ type registryNode struct {
 	stop func() // ends it and waits
 }
 
+// registryConfig is in development mode, in which secrets may be short.
 func registryConfig(path string) *config.Config {
 	c := config.Development()
 	c.HTTP.Listen, c.Metrics.Listen = "127.0.0.1:0", ""
-	c.Development.Page = false
 	c.Apps = nil
 	c.Store.Path, c.Registry.Driver = path, "embedded"
 	c.Admin.Key, c.Admin.Secret = "operator", "hush"

@@ -42,7 +42,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err error) {
 	if public = s.inherited; public == nil {
 		if public, err = listen(ctx, s.cfg.HTTP.Listen, s.cfg.HTTP.SocketMode); err != nil {
-			return nil, nil, err
+			return nil, nil, choosingAnother("http.listen", err)
 		}
 	}
 	s.addr = public.Addr()
@@ -50,7 +50,7 @@ func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err
 		return &patientListener{Listener: public, log: s.log, failed: s.acceptFailed}, nil, nil
 	}
 	if operator, err = listenTCP(ctx, s.cfg.Metrics.Listen); err != nil {
-		return nil, nil, errors.Join(err, public.Close())
+		return nil, nil, errors.Join(choosingAnother("metrics.listen", err), public.Close())
 	}
 	s.metricsAddr = operator.Addr()
 	return &patientListener{Listener: public, log: s.log, failed: s.acceptFailed}, operator, nil

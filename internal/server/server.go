@@ -90,6 +90,7 @@ type Server struct {
 	reloading sync.Mutex     // held by Reload
 	applied   *config.Config // what New or the last Reload took over; guarded by reloading
 
+	program   string       // as it was called; empty: by its name
 	inherited net.Listener // instead of http.listen; nil: there is none
 
 	addr, metricsAddr net.Addr // written before ready is closed
@@ -117,3 +118,7 @@ func (s *Server) isUnready() bool { return s.unready.Load() }
 // Inherit makes Run serve clients on l, which somebody else has opened, instead of opening
 // http.listen. It is called before Run, if at all, and Run closes l.
 func (s *Server) Inherit(l net.Listener) { s.inherited = l }
+
+// CalledAs tells by which word a shell calls this program, for the commands that the development
+// page shows. It is called before Run, if at all.
+func (s *Server) CalledAs(program string) { s.program = program }

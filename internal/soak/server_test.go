@@ -74,7 +74,7 @@ func startServer(t *testing.T, f *faults, hook string) *server {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{cmd: exec.Command(os.Args[0], "serve", "--config", file)}
+	s := &server{cmd: exec.Command(os.Args[0], "serve", "--dev", "--config", file)}
 	s.http.Timeout = patience
 	s.cmd.Env = append(s.cmd.Environ(), childVariable+"=1")
 	out, err := s.cmd.StderrPipe()

@@ -160,7 +160,7 @@ suite('apps', () => {
   });
 
   test('with quota_close_code = 4100 a client above the quota comes back when there is room', async (t) => {
-    const app = { id: 'small', key: 'small-key', secret: 'small-secret' };
+    const app = { id: 'small', key: 'small-key', secret: 'small-secret-of-16-bytes' };
     const small = await Millrace.configured(`
 [handshake]
 quota_close_code = 4100
@@ -185,7 +185,7 @@ max_connections = 1
 suite('import', () => {
   const soketi = {
     'appManager.array.apps': [{
-      id: 'from-soketi', key: 'soketi-key', secret: 'soketi-secret', maxConnections: 100, enableClientMessages: true,
+      id: 'from-soketi', key: 'soketi-key', secret: 'soketi-secret-of-16-bytes', maxConnections: 100, enableClientMessages: true,
       enabled: true, maxBackendEventsPerSec: -1, maxClientEventsPerSec: 100, maxReadReqPerSec: -1, webhooks: [],
     }],
   };
@@ -194,7 +194,7 @@ suite('import', () => {
       driver: 'memory',
       array: {
         apps: [{
-          id: 'from-sockudo', key: 'sockudo-key', secret: 'sockudo-secret', enabled: true,
+          id: 'from-sockudo', key: 'sockudo-key', secret: 'sockudo-secret-of-16-bytes', enabled: true,
           policy: {
             limits: { max_connections: '100', max_client_events_per_second: 100, max_event_payload_in_kb: 32 },
             features: { enable_client_messages: true, enable_user_authentication: true },

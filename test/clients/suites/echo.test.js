@@ -8,7 +8,7 @@ import { Inbox } from '../support/deadline.js';
 import { Hooks } from '../support/hooks.js';
 import { fresh, World } from '../support/world.js';
 
-const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' };
+const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret-of-16-bytes' };
 
 let hooks;
 let world;

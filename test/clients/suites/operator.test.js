@@ -8,7 +8,7 @@ import { Hooks } from '../support/hooks.js';
 import { credentials, Operator } from '../support/operator.js';
 import { fresh, World } from '../support/world.js';
 
-const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' };
+const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret-of-16-bytes' };
 
 let users; // the endpoint that is told of users
 let channels; // the endpoint that is told of channels, and gives up at once

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { Inbox, within } from '../support/deadline.js';
 import { launch } from '../support/chromium.js';
+import { environment, Millrace } from '../support/millrace.js';
 import { World } from '../support/world.js';
 
 let world;
@@ -69,13 +70,9 @@ class Tab {
   }
 }
 
-// shell runs a command as somebody would paste it, with millrace on the path.
+// shell runs a command as a developer would paste it where the server was started.
 function shell(command) {
-  const bin = fileURLToPath(new URL('../../../bin', import.meta.url));
-  const child = spawn('sh', ['-c', `exec ${command}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
-  });
+  const child = spawn('sh', ['-c', `exec ${command}`], { stdio: ['ignore', 'pipe', 'inherit'], env: environment });
   children.add(child);
   child.lines = new Inbox(command);
   createInterface({ input: child.stdout }).on('line', child.lines.push);
@@ -171,6 +168,32 @@ suite('development page', () => {
     assert.deepEqual(shown.map(([, change]) => change), shown.map(([, change]) => change).toSorted((a, b) => b - a));
     assert.deepEqual(tab.complaints, []);
     await context.close();
+  });
+
+  test('a front-end development server may sign, and no other page', async () => {
+    const pages = createServer((request, response) => response.setHeader('Content-Type', 'text/html').end('<!doctype html>'));
+    await once(pages.listen(0, '127.0.0.1'), 'listening');
+    const origin = `http://localhost:${pages.address().port}`;
+    const server = await Millrace.start({ MILLRACE_DEVELOPMENT_ORIGINS: origin });
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const sign = (url) => page.evaluate(async (to) => {
+      const body = new URLSearchParams({ socket_id: '1.1', channel_name: 'private-x' });
+      const plain = await fetch(to, { method: 'POST', body }).then((r) => r.status, () => 'failed');
+      const headers = { 'X-CSRF-Token': 'x' }; // asks first
+      return [plain, await fetch(to, { method: 'POST', body, headers, credentials: 'include' }).then((r) => r.status, () => 'failed')];
+    }, url);
+    try {
+      await page.goto(origin);
+      assert.deepEqual(await sign(`http://localhost:${server.port}/auth`), [200, 200]);
+      assert.deepEqual(await sign(`http://localhost:${world.server.port}/auth`), ['failed', 'failed']);
+      await page.goto(`http://127.0.0.1:${pages.address().port}`);
+      assert.deepEqual(await sign(`http://localhost:${server.port}/auth`), ['failed', 'failed'], 'the page of another origin');
+    } finally {
+      await context.close();
+      await server.stop();
+      pages.close();
+    }
   });
 
   for (const colorScheme of ['light', 'dark']) {

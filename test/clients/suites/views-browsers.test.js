@@ -153,12 +153,12 @@ suite('pusher-js', () => {
 
   test('a channel feeds a view without a line of code', async (t) => {
     const { Millrace } = await import('../support/millrace.js');
-    const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' };
+    const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret-of-16-bytes' };
     const server = await Millrace.configured(`
 [[apps]]
 id = "shop"
 key = "shop-key"
-secret = "shop-secret"
+secret = "shop-secret-of-16-bytes"
 views.auth = "open"
 
 [[apps.projections]]

@@ -13,7 +13,7 @@ import { Inbox, within } from '../support/deadline.js';
 import { Millrace } from '../support/millrace.js';
 
 const binary = process.env.SERVER_BIN ?? fileURLToPath(new URL('../../../bin/millrace', import.meta.url));
-const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' };
+const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret-of-16-bytes' };
 const run = promisify(execFile);
 
 // secured is a server whose views need a session token, minted by its own endpoint.

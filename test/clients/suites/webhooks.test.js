@@ -8,7 +8,7 @@ import { Millrace } from '../support/millrace.js';
 import { Subscriber } from '../support/subscriber.js';
 import { fresh } from '../support/world.js';
 
-const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' };
+const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret-of-16-bytes' };
 const kinds = [
   'channel_occupied', 'channel_vacated', 'member_added', 'member_removed', 'client_event',
   'cache_miss', 'subscription_count', 'user_online', 'user_offline',

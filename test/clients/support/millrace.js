@@ -46,10 +46,11 @@ export class Millrace {
   log = new Inbox('the log');
   #child = null;
 
-  // start runs a server with the given arguments. Its data lives until the process that
-  // tests ends, so that a server that is started again finds it.
+  // start runs a server with the given arguments, after variables if the first is a table of them.
+  // Its data lives until the process that tests ends, so that a server that is started again finds it.
   static async start(...args) {
     const server = new Millrace();
+    server.environment = typeof args[0] === 'object' ? args.shift() : {};
     server.args = args;
     server.folder = mkdtempSync(join(tmpdir(), 'millrace-'));
     folders.push(server.folder);
@@ -82,7 +83,7 @@ export class Millrace {
     const child = spawn(
       binary,
       ['serve', '--listen', `${host}:${this.port}`, ...this.args],
-      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...environment, MILLRACE_METRICS_LISTEN: `${host}:${this.metricsPort}`, MILLRACE_STORE_PATH: this.folder } },
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...environment, MILLRACE_METRICS_LISTEN: `${host}:${this.metricsPort}`, MILLRACE_STORE_PATH: this.folder, ...this.environment } },
     );
     running.add(child);
     child.once('exit', () => running.delete(child));

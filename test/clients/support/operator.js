@@ -6,7 +6,7 @@ import { serverLibrary } from './backend.js';
 import { binary, environment } from './millrace.js';
 import { patience } from './deadline.js';
 
-export const credentials = { key: 'operator', secret: 'operator-secret' };
+export const credentials = { key: 'operator', secret: 'operator-secret-of-16-bytes' };
 
 export class Operator {
   constructor(server) {
