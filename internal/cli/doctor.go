@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -93,10 +94,14 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 		o.Certificates = append(o.Certificates, doctor.KeyPair{Name: "metrics.tls_cert_file", CertFile: m.TLSCertFile, KeyFile: m.TLSKeyFile})
 	}
 	if path := cfg.Store.Path; cfg.Store.Driver == "embedded" {
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole // what is meant, also to those who read it elsewhere
+		}
 		o.Store = &doctor.Store{
 			Path:      path,
 			Probe:     func(ctx context.Context) error { return embedded.Probe(ctx, path) },
 			IsLocked:  func(err error) bool { return errors.Is(err, embedded.ErrLocked) },
+			IsDamaged: func(err error) bool { return errors.Is(err, embedded.ErrDamaged) },
 			FreeSpace: freeSpace,
 		}
 	}

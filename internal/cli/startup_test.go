@@ -23,8 +23,18 @@ type program struct {
 	out, log buffer
 }
 
-// start runs the program until the test ends, with these variables alone of its own.
+// start runs the program until the test ends.
 func start(t *testing.T, environ, args []string, socket *os.File) *program {
+	t.Helper()
+	p := command(t, environ, args, socket)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// command is the program with these variables alone of its own, in a directory of its own.
+func command(t *testing.T, environ, args []string, socket *os.File) *program {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
@@ -36,9 +46,6 @@ func start(t *testing.T, environ, args []string, socket *os.File) *program {
 	p.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "MILLRACE_") })
 	p.Env = append(append(p.Env, childVariable+"=1", "MILLRACE_METRICS_LISTEN=", "MILLRACE_STORE_DRIVER=memory"), environ...)
 	p.Stdout, p.Stderr, p.Dir = &p.out, &p.log, t.TempDir()
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
 	return p
 }
 
@@ -197,6 +204,30 @@ func TestServeSignsForTheDeveloperAlone(t *testing.T) {
 			p.stops(t)
 		})
 	}
+}
+
+// The default path is relative, and the data of a server that runs, or has run, is good.
+func TestTheDoctorFindsTheDefaultStoreWell(t *testing.T) {
+	t.Parallel()
+	p := start(t, []string{"MILLRACE_STORE_DRIVER=embedded"}, []string{"serve", "--listen", "127.0.0.1:0"}, nil)
+	said(t, &p.log, `"msg":"serving"`, 1)
+	listen := "MILLRACE_HTTP_LISTEN=127.0.0.1:" + portOf.FindStringSubmatch(p.log.String())[1]
+	examine := func(want string) {
+		t.Helper()
+		d := command(t, []string{"MILLRACE_STORE_DRIVER=embedded", listen}, []string{"doctor"}, nil)
+		d.Dir = p.Dir
+		if err := d.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = d.Wait() // the exit code is about everything it has looked at
+		store := regexp.MustCompile(`(?m)^(\w+) +store +(.*)$`).FindAllStringSubmatch(d.out.String(), -1)
+		if len(store) != 2 || store[1][1] != "good" || store[1][2] != want || !strings.HasPrefix(store[0][2], filepath.Join(p.Dir, "millrace-data")) {
+			t.Errorf("got %q, want %s of the whole path in\n%s", store, want, &d.out)
+		}
+	}
+	examine("owned by a running server")
+	p.stops(t)
+	examine("no process owns it")
 }
 
 func TestAPortThatIsTakenIsNamedWithTheKeyThatChoosesAnother(t *testing.T) {

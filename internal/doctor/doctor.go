@@ -73,6 +73,7 @@ type Store struct {
 	Path      string
 	Probe     func(context.Context) error           // tries to own it for a moment
 	IsLocked  func(error) bool                      // whether Probe failed because another process owns it
+	IsDamaged func(error) bool                      // whether Probe failed because what is stored is damaged
 	FreeSpace func(path string) (n uint64, ok bool) // bytes
 }
 

@@ -105,6 +105,7 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 		return &doctor.Store{
 			Path: t.TempDir(), Probe: func(context.Context) error { return err },
 			IsLocked:  func(err error) bool { return err.Error() == "locked" },
+			IsDamaged: func(err error) bool { return err.Error() == "damaged" },
 			FreeSpace: func(string) (uint64, bool) { return free, true },
 		}
 	}

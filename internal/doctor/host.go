@@ -214,6 +214,9 @@ func (e *examination) store(ctx context.Context) {
 	}
 	info, err := os.Stat(s.Path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && e.isServed:
+		e.warn("a Millrace serves the listener, but "+s.Path+" does not exist", elsewhere)
+		return
 	case errors.Is(err, fs.ErrNotExist):
 		e.good(s.Path + " does not exist yet; the server makes it")
 		return
@@ -258,8 +261,7 @@ func (e *examination) lock(ctx context.Context, s *Store) {
 	}
 	switch err := s.Probe(ctx); {
 	case err == nil && e.isServed:
-		e.warn("a Millrace serves the listener, but does not own "+s.Path,
-			"see whether it runs with this configuration: store.path may be relative to another directory")
+		e.warn("a Millrace serves the listener, but does not own "+s.Path, elsewhere)
 	case err == nil:
 		e.good("no process owns it")
 	case s.IsLocked(err) && e.isServed:
@@ -267,7 +269,13 @@ func (e *examination) lock(ctx context.Context, s *Store) {
 	case s.IsLocked(err):
 		e.problem("another process owns "+s.Path+", and no Millrace serves the listener",
 			"stop that process, or give this server a store.path of its own")
+	case s.IsDamaged(err):
+		e.problem(err.Error(), "stop the server and restore the directory from a backup, or move it away to start empty")
 	default:
-		e.problem("not usable: "+err.Error(), "restore it from a copy, or move it away to begin anew")
+		e.problem("not known whether a process owns it: "+err.Error(),
+			"leave the data where it is; see that this user may read and write what is in it, and that its disk is healthy")
 	}
 }
+
+// elsewhere is why a server may keep its data where the doctor does not look.
+const elsewhere = "see whether it runs with this configuration, and from this directory if store.path is relative: an absolute path leaves no doubt"
