@@ -20,7 +20,7 @@ build: ## build bin/millrace, one static binary
 	@CGO_ENABLED=0 go build -trimpath -o bin/millrace ./cmd/millrace
 
 .PHONY: run
-run: build ## run the server on its built-in defaults and show it working
+run: ## build the server, run it on its built-in defaults and show it working
 	@scripts/run.sh
 
 .PHONY: check

@@ -1,11 +1,46 @@
 #!/usr/bin/env bash
-# run.sh: runs bin/millrace on its built-in defaults, sends one event and one entity through it to show
-# that it works, says what to do next, and stays in the foreground until Ctrl-C.
+# run.sh: builds bin/millrace, runs it on its built-in defaults, sends one event and one entity through
+# it to show that it works, says what to do next, and stays in the foreground until Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# It shows the development app: another one, or a registry, would end development mode.
+unset "${!MILLRACE_APPS_@}" "${!MILLRACE_REGISTRY_@}"
 address=${MILLRACE_HTTP_LISTEN:-127.0.0.1:6001}
+metrics=${MILLRACE_METRICS_LISTEN-127.0.0.1:9601}
 url=http://$address
+
+# is_taken ADDRESS: whether a server answers there.
+is_taken() {
+	local host=${1%:*} port=${1##*:}
+	host=${host#[} host=${host%]}
+	[[ $port =~ ^[0-9]+$ ]] && (exec 3<>"/dev/tcp/${host:-127.0.0.1}/$port") 2>/dev/null
+}
+
+# free_port FIRST: the first port from there on at which no server answers.
+free_port() {
+	local port=$1
+	while is_taken "127.0.0.1:$port"; do port=$((port + 1)); done
+	echo "$port"
+}
+
+for taken in "$address" "$metrics"; do
+	if [ -n "$taken" ] && is_taken "$taken"; then
+		port=$(free_port 6002)
+		cat >&2 <<-TEXT
+			make run: a server uses $taken already. Stop it ("ss -ltnp" shows it), or choose other ports, and data of its own:
+
+			  make run MILLRACE_HTTP_LISTEN=127.0.0.1:$port MILLRACE_METRICS_LISTEN=127.0.0.1:$(free_port 9602) MILLRACE_STORE_PATH=./millrace-data-$port
+
+		TEXT
+		exit 1
+	fi
+done
+
+echo "Building bin/millrace; the first time takes a minute or two."
+started=$SECONDS
+make build
+echo "Built in $((SECONDS - started)) s."
 
 greeting=$(mktemp)
 bin/millrace serve --listen "$address" >"$greeting" &

@@ -45,14 +45,15 @@ func TestScripts(t *testing.T) {
 
 func environment(ts *testscript.TestScript) (environ []string) {
 	for _, name := range []string{
-		"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "APPS_0_VIEWS_SIGNING_KEY", "HTTP_LISTEN", "METRICS_LISTEN", "STORE_DRIVER",
+		"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "APPS_0_VIEWS_SIGNING_KEY", "HTTP_LISTEN", "STORE_DRIVER",
 		"STORE_PATH", "REGISTRY_DRIVER", "ADMIN_KEY", "ADMIN_SECRET",
 	} {
 		if v := ts.Getenv("MILLRACE_" + name); v != "" {
 			environ = append(environ, "MILLRACE_"+name+"="+v)
 		}
 	}
-	return environ
+	// Also when it is empty: the default port may be that of another server.
+	return append(environ, "MILLRACE_METRICS_LISTEN="+ts.Getenv("MILLRACE_METRICS_LISTEN"))
 }
 
 // atFile makes arguments that name a file of the script absolute: the process has one
