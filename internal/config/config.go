@@ -48,7 +48,7 @@ type HTTP struct {
 	SocketMode string `toml:"socket_mode"`
 	// Largest body of an HTTP API request; a larger one gets 413.
 	MaxBody Size `toml:"max_body"`
-	// Largest header of any request, handshakes included.
+	// Largest header of any request, handshakes and the line of the request included; a larger one gets 431.
 	MaxHeader Size `toml:"max_header"`
 	// How long a new connection may take to send its request header.
 	ReadHeaderTimeout Duration `toml:"read_header_timeout"`

@@ -126,7 +126,7 @@ func (c *conn) readHead() (string, fate) {
 	isPartial := false
 	for {
 		unread := c.buf.B[c.read:]
-		if i := bytes.Index(unread, endOfHead); i >= 0 && i < c.server.o.MaxHead {
+		if i := bytes.Index(unread, endOfHead); i >= 0 && i+len(endOfHead) <= c.server.o.MaxHead {
 			return string(unread[:i+len(endOfHead)]), goesOn
 		}
 		if len(unread) >= c.server.o.MaxHead || !canBeUsual(unread) {

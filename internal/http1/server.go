@@ -14,7 +14,7 @@ import (
 
 // Options of a server. All are required.
 type Options struct {
-	MaxHead        int           // bytes of the head of a request that net/http accepts
+	MaxHead        int           // most bytes of the head of a request; net/http judges a longer one
 	HeaderTimeout  time.Duration // for the head of a request, once it has begun
 	IdleTimeout    time.Duration // between an answer and the next request
 	RequestTimeout time.Duration // for a body to come, and for an answer to be taken

@@ -165,7 +165,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	h := s.httpServer(belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(faces))))
 	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	s.public = http1.New(h, http1.Options{
-		MaxHead: h.MaxHeaderBytes, HeaderTimeout: h.ReadHeaderTimeout,
+		MaxHead: int(cfg.HTTP.MaxHeader), HeaderTimeout: h.ReadHeaderTimeout,
 		IdleTimeout: h.IdleTimeout, RequestTimeout: requestTimeout, Log: s.log,
 	})
 	if cfg.Metrics.Listen != "" {
@@ -219,14 +219,15 @@ func filters(c *config.Filters) pusher.FilterLimits {
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // the upgrade needs it
-	return &http.Server{
+	server := &http.Server{
 		Handler:           h,
 		Protocols:         protocols,
 		ReadHeaderTimeout: s.cfg.HTTP.ReadHeaderTimeout.D(),
 		IdleTimeout:       s.cfg.HTTP.KeepAlive.D(),
-		MaxHeaderBytes:    int(s.cfg.HTTP.MaxHeader),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	limitHeader(server, s.cfg.HTTP.MaxHeader)
+	return server
 }
 
 // refusals is how a setting of subscription_refusals reads to sessions.

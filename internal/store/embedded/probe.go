@@ -46,10 +46,13 @@ func probeHeader(file string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	b := make([]byte, len(header))
-	switch n, err := io.ReadFull(f, b); {
-	case n == 0 && errors.Is(err, io.EOF): // made, and nothing written yet
+	n, err := io.ReadFull(f, b)
+	if errClose := f.Close(); errClose != nil {
+		return errClose
+	}
+	switch {
+	case errors.Is(err, io.EOF): // made, and nothing written yet
 		return nil
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return err
