@@ -6,22 +6,31 @@ import "github.com/millrace/millrace/internal/protocol"
 // lock.
 const maxTopics = 4096
 
-// Topics returns the names of the topics that s is subscribed to and of which keep is true, as
-// they are at this moment, newest first. Of a subscriber with thousands it returns those of the
-// newest. keep must not block and not call the hub.
+// Topics returns the names of the topics that s is subscribed to and of which keep is true,
+// newest first. A subscriber with more than maxTopics is looked at in several holds of the lock:
+// what it leaves or joins between them may be there or not, and all else is. keep must not block
+// and not call the hub.
 func (s *Subscriber) Topics(keep func(name string) bool) (names []string) {
 	sh := s.shard
 	if sh == nil {
 		return nil
 	}
+	sh.touring.Lock()
+	defer sh.touring.Unlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	left := maxTopics
-	for sub := s.own; sub != nil && left > 0; sub = sub.ownNext {
-		if name := sub.list.topic.Name; keep(name) {
+	sh.toured = s.own
+	for left := maxTopics; sh.toured != nil; left-- {
+		if left == 0 {
+			sh.mu.Unlock()
+			sh.mu.Lock()
+			left = maxTopics
+			continue // the cursor may have moved
+		}
+		if name := sh.toured.list.topic.Name; keep(name) {
 			names = append(names, name)
 		}
-		left--
+		sh.toured = sh.toured.ownNext
 	}
 	return names
 }

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"strconv"
 	"sync"
 	"testing"
 
@@ -81,4 +82,52 @@ func TestWhatTheHubKnowsOfConnections(t *testing.T) {
 		t.Error("what is detached is still known")
 	}
 	h.Subscribers(prices, func(protocol.SocketID, hub.Conn) bool { t.Error("nobody is left"); return true })
+}
+
+// A connection with more topics than are looked at under one hold of the lock is told whole, each
+// once, also while it leaves some and comes back.
+func TestTopicsOfASubscriberAreAllThere(t *testing.T) {
+	t.Parallel()
+	const stays, churns = 9000, 1000
+	h := hub.New(hub.Options{Shards: 1})
+	var s hub.Subscriber
+	var conn deaf
+	h.Attach(&s, &conn, protocol.NewSocketID(), protocol.VariantPusher)
+	subs := make([]hub.Subscription, stays+churns)
+	topic := func(i int) protocol.Topic { return protocol.Topic{App: "1", Name: strconv.Itoa(i)} }
+	for i := range subs {
+		s.Subscribe(&subs[i], topic(i))
+	}
+	var churn sync.WaitGroup
+	stop := make(chan struct{})
+	churn.Go(func() { // ends with stop
+		for {
+			for i := stays; i < len(subs); i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				subs[i].Close()
+				s.Subscribe(&subs[i], topic(i))
+			}
+		}
+	})
+	for range 50 {
+		seen := map[string]int{}
+		for _, name := range s.Topics(func(string) bool { return true }) {
+			seen[name]++
+		}
+		for i := range stays {
+			if n := seen[topic(i).Name]; n != 1 {
+				t.Fatalf("topic %d is there %d times", i, n)
+			}
+		}
+	}
+	close(stop)
+	churn.Wait()
+	if n := len(s.Topics(func(string) bool { return true })); n != len(subs) {
+		t.Errorf("%d topics, want %d", n, len(subs))
+	}
+	s.Detach()
 }

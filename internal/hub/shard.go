@@ -30,6 +30,9 @@ type shard struct {
 
 	asking sync.Mutex    // held by the one walk of Subscribers; taken before mu
 	asked  *Subscription // where that is; guarded by mu, and moved as cursor is
+
+	touring sync.Mutex    // held by the one walk of Topics; taken before mu
+	toured  *Subscription // where that is; guarded by mu, and moved as cursor is
 }
 
 func newShard(h *Hub, index int) *shard {
@@ -91,6 +94,9 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	}
 	if sh.asked == sub {
 		sh.asked = sub.next
+	}
+	if sh.toured == sub {
+		sh.toured = sub.ownNext
 	}
 	if sub.prev == nil {
 		l.head = sub.next

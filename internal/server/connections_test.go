@@ -169,6 +169,31 @@ func TestOperatorsSeeAndCloseConnections(t *testing.T) {
 	}
 }
 
+// A connection of thousands of channels is told whole: how many, which of them come first, the user
+// who signed in before all of them, and that it is in the first.
+func TestAConnectionWithThousandsOfChannelsIsToldExactly(t *testing.T) {
+	t.Parallel()
+	const channels = 5000
+	c := twoApps()
+	c.Apps[0].SignIn = true
+	s, _ := runServer(t, c)
+	p, id := open(t, s, "/app/"+testkit.Key+"?protocol=7")
+	say(t, p, fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, testkit.UserAuth(id, `{"id":"u-9"}`), `{"id":"u-9"}`))
+	for i := range channels {
+		say(t, p, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"c-%04d"}}`, i))
+	}
+	got := shown(t, s, id)
+	shownChannels, _ := got["channels"].([]any)
+	if got["total"] != float64(channels) || got["user_id"] != "u-9" || len(shownChannels) == 0 || shownChannels[0] != "c-0000" {
+		t.Errorf("total %v, user %v, %d channels from %v", got["total"], got["user_id"], len(shownChannels), shownChannels[:1])
+	}
+	for _, query := range []string{"channel=c-0000", "user_id=u-9", "user_id=u-9&channel=c-0000"} {
+		if got := listed(t, s, query); got != id {
+			t.Errorf("%s: got %q, want %s", query, got, id)
+		}
+	}
+}
+
 func TestATraceTellsWhatGoesOverAConnectionAndNoSecret(t *testing.T) {
 	t.Parallel()
 	c := twoApps()
