@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // Run is Main for the running process: SIGINT and SIGTERM ask the command to end, a second
@@ -54,11 +55,27 @@ func process() *Env {
 }
 
 func newLogger(w io.Writer, text bool, level slog.Leveler) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if text {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// readable writes a duration with its unit: JSON would have a number of nanoseconds. No more of its
+// digits are kept than mean something.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindDuration {
+		return a
+	}
+	d := a.Value.Duration()
+	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
+		if d.Abs() >= unit {
+			d = d.Round(unit / 100)
+			break
+		}
+	}
+	return slog.String(a.Key, d.String())
 }
 
 // isTerminal reports whether w is a character device, which is as much as the choice of a

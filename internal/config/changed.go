@@ -30,6 +30,16 @@ func Changed(before, after *Config) []string {
 	return paths
 }
 
+// Forgotten is a problem of a file that says nothing of apps where before had some: it may have been
+// cut off before the first of them, or read while it was being written. A file without apps says so.
+func Forgotten(before, after *Config) []Problem {
+	if !after.hasNoApps || before.hasNoApps || len(after.Apps) >= len(before.Apps) {
+		return nil
+	}
+	return []Problem{{Path: "apps", Message: fmt.Sprintf("the file names none, but %d are served; if it is whole, "+
+		"write apps = [] at its top to remove them all", len(before.Apps)-len(after.Apps))}}
+}
+
 // changedKeys goes down tables; a list, also one of tables, is one key.
 func changedKeys(path string, before, after reflect.Value, paths *[]string) {
 	if before.Type() == reflect.TypeFor[[]App]() {

@@ -20,20 +20,20 @@ import (
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	was := s.applied
+	if was == nil {
+		was = s.cfg
+	}
 	file, err := s.fileApps(cfg)
 	if err != nil {
 		return err
 	}
-	if problems := CheckFiles(cfg); len(problems) > 0 {
+	if problems := append(CheckFiles(cfg), config.Forgotten(was, cfg)...); len(problems) > 0 {
 		return &config.Error{Source: "configuration", Problems: problems}
 	}
 	pairs, err := s.loadPairs(cfg)
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
-	}
-	was := s.applied
-	if was == nil {
-		was = s.cfg
 	}
 	var parse directory.Parse // nil: documents mean what they did
 	if !isReadAlike(was, cfg) {
