@@ -12,19 +12,10 @@ import (
 
 const frontEnd = "http://localhost:5173"
 
-// sign asks for a signature as a browser does: with Host, and with what follows as headers.
+// sign asks for a signature.
 func sign(t *testing.T, h http.Handler, method, host string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	form := url.Values{"socket_id": {"1.1"}, "channel_name": {"private-x"}}.Encode()
-	r := httptest.NewRequestWithContext(t.Context(), method, "/auth", strings.NewReader(form))
-	r.Host = host
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
+	return send(t, h, method, host, "/auth", url.Values{"socket_id": {"1.1"}, "channel_name": {"private-x"}}, header...)
 }
 
 // A site that lets its own name mean this machine (DNS rebinding) is of one origin with what
@@ -72,10 +63,7 @@ func TestOnlyKnownHostsAreAnswered(t *testing.T) {
 				if w := sign(t, h, http.MethodPost, tt.host); w.Code != want {
 					t.Errorf("POST /auth, exposed %t: %d (%s), want %d", isExposed, w.Code, w.Body, want)
 				}
-				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-				r.Host = tt.host
-				w := httptest.NewRecorder()
-				if h.ServeHTTP(w, r); w.Code != want {
+				if w := send(t, h, http.MethodGet, tt.host, "/", nil); w.Code != want {
 					t.Errorf("GET /, exposed %t: %d, want %d", isExposed, w.Code, want)
 				}
 			}

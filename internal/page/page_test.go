@@ -33,7 +33,14 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 
 func post(t *testing.T, h http.Handler, path string, form url.Values, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:6001"+path, strings.NewReader(form.Encode()))
+	return send(t, h, http.MethodPost, "127.0.0.1:6001", path, form, header...)
+}
+
+// send sends a form as a browser does: to a Host, and with what follows as headers.
+func send(t *testing.T, h http.Handler, method, host, path string, form url.Values, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(form.Encode()))
+	r.Host = host
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
