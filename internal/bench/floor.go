@@ -98,8 +98,8 @@ func header(head []byte, name string) []byte {
 }
 
 const (
-	floorAccepted    = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
 	floorRefused     = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+	floorAccepted    = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	floorEstablished = `{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}`
 	floorPong        = `{"event":"pusher:pong"}`
 )

@@ -88,7 +88,7 @@ func (l *liar) publish(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	l.n++
-	fmt.Fprint(w, `{"ok":true}`)
+	fmt.Fprint(w, `{}`)
 }
 
 func (l *liar) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {

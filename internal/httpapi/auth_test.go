@@ -22,7 +22,7 @@ func TestVectorRequest(t *testing.T) { // A01
 		n.expect(n.raw("POST", "/apps/77/events?auth_key=mill-key&auth_timestamp=1700000000&auth_version=1.0"+
 			"&body_md5=941a1d04adeab2764127b1f390bf63a6"+
 			"&auth_signature=b2b7362037828853a33438ad08f8d807bb56f026eb7309a5b0f829ec761455ae",
-			`{"name":"tick","channel":"prices","data":"{\"p\":1}"}`), 200, `{"ok":true}`)
+			`{"name":"tick","channel":"prices","data":"{\"p\":1}"}`), 200, `{}`)
 	})
 }
 

@@ -267,7 +267,7 @@ func eventData(v jsontext.Value, l *app.Limits) ([]byte, *failure) {
 	}
 	if most := l.MaxEventPayload; most > 0 && len(v) > most {
 		if size := v.Size(); size > most {
-			return nil, fail(codeTooLarge, fmt.Sprintf("Event data is %d bytes, more than %d", size, most))
+			return nil, fail(codeTooLarge, fmt.Sprintf("The data content of this event is %d bytes, more than %d", size, most))
 		}
 	}
 	if v.Kind() == jsontext.String {

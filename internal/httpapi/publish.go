@@ -84,7 +84,7 @@ func (h *handler) publishInputs(ctx context.Context, c *call, now time.Time) *fa
 	}
 	p.inputs = inputs
 	if l.MaxBatchSize > 0 && len(inputs) > l.MaxBatchSize {
-		return fail(codeLimit, fmt.Sprintf("The batch holds more than %d events", l.MaxBatchSize))
+		return fail(codeLimit, fmt.Sprintf("Batch too large: it holds more than %d events", l.MaxBatchSize))
 	}
 	var held claims
 	defer held.release(ctx)
@@ -117,7 +117,7 @@ func (h *handler) answerBatch(c *call) {
 		asked = asked || e.hasInfo
 	}
 	if !asked {
-		c.out = append(c.out, '{', '}')
+		c.out = append(c.out, usualAnswer...)
 		return
 	}
 	c.out = append(c.out, `{"batch":[`...)

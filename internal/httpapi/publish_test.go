@@ -40,37 +40,37 @@ func TestPublish(t *testing.T) {
 		want       string
 		frames     []string
 	}{
-		{"A08: several channels", `{"name":"e","channels":["a","other"],"data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"one channel", `{"name":"e","channel":"a","data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"channels win over channel", `{"name":"e","channel":"a","channels":["b"],"data":"1"}`, 200, `{"ok":true}`, []string{event("b", `"1"`)}},
-		{"null fields count as absent", `{"name":"e","channel":"a","channels":null,"socket_id":null,"info":null,"data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"unknown fields are ignored", `{"tags":{"x":[1,{}]},"name":"e","channel":"a","data":"1","delta":true}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"the last of repeated keys counts", `{"name":"x","name":"e","channel":"b","data":"0","channel":"a","data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"keys are told by what they mean", `{"n\u0061me":"e","\u0063hannel":"a","data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"keys differ by case", `{"name":"e","channel":"a","data":"1","Data":"2","CHANNEL":"b"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"names with escapes", `{"name":"\u0065","channel":"\u0061","data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"space everywhere", " {\n\t\"name\" : \"e\" , \"channel\" : \"a\" , \"data\" : \"1\" }\r\n", 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"data keeps its spelling", `{"name":"e","channel":"a","data":"\u00e9\/{\"p\": 1}é"}`, 200, `{"ok":true}`, []string{event("a", `"\u00e9\/{\"p\": 1}é"`)}},
-		{"A10: a socket id of nobody", `{"name":"e","channel":"a","data":"1","socket_id":"1.2"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
+		{"A08: several channels", `{"name":"e","channels":["a","other"],"data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"one channel", `{"name":"e","channel":"a","data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"channels win over channel", `{"name":"e","channel":"a","channels":["b"],"data":"1"}`, 200, `{}`, []string{event("b", `"1"`)}},
+		{"null fields count as absent", `{"name":"e","channel":"a","channels":null,"socket_id":null,"info":null,"data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"unknown fields are ignored", `{"tags":{"x":[1,{}]},"name":"e","channel":"a","data":"1","delta":true}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"the last of repeated keys counts", `{"name":"x","name":"e","channel":"b","data":"0","channel":"a","data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"keys are told by what they mean", `{"n\u0061me":"e","\u0063hannel":"a","data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"keys differ by case", `{"name":"e","channel":"a","data":"1","Data":"2","CHANNEL":"b"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"names with escapes", `{"name":"\u0065","channel":"\u0061","data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"space everywhere", " {\n\t\"name\" : \"e\" , \"channel\" : \"a\" , \"data\" : \"1\" }\r\n", 200, `{}`, []string{event("a", `"1"`)}},
+		{"data keeps its spelling", `{"name":"e","channel":"a","data":"\u00e9\/{\"p\": 1}é"}`, 200, `{}`, []string{event("a", `"\u00e9\/{\"p\": 1}é"`)}},
+		{"A10: a socket id of nobody", `{"name":"e","channel":"a","data":"1","socket_id":"1.2"}`, 200, `{}`, []string{event("a", `"1"`)}},
 		{"A10: a socket id of another form", `{"name":"e","channel":"a","data":"1","socket_id":"abc"}`, 400, " invalid_input", nil},
 		{"a socket id that is no string", `{"name":"e","channel":"a","data":"1","socket_id":1.2}`, 400, " invalid_input", nil},
 		{"A11: no name", `{"channel":"a","data":"1"}`, 400, " invalid_input", nil},
 		{"A11: an empty name", `{"name":"","channel":"a","data":"1"}`, 400, " invalid_input", nil},
 		{"a name that is no string", `{"name":1,"channel":"a","data":"1"}`, 400, " invalid_input", nil},
 		{"A11: a name of 201 bytes", `{"name":` + text(201) + `,"channel":"zzz","data":"1"}`, 400, " limit_exceeded", nil},
-		{"a name of 200 bytes", `{"name":` + text(200) + `,"channel":"zzz","data":"1"}`, 200, `{"ok":true}`, nil},
+		{"a name of 200 bytes", `{"name":` + text(200) + `,"channel":"zzz","data":"1"}`, 200, `{}`, nil},
 		{"A11: a reserved name", `{"name":"pusher:x","channel":"a","data":"1"}`, 400, " invalid_input", nil},
 		{"an internal name", `{"name":"pusher_internal:x","channel":"a","data":"1"}`, 400, " invalid_input", nil},
-		{"a client event's name is legal", `{"name":"client-x","channel":"zzz","data":"1"}`, 200, `{"ok":true}`, nil},
+		{"a client event's name is legal", `{"name":"client-x","channel":"zzz","data":"1"}`, 200, `{}`, nil},
 		{"A12: no data", `{"name":"e","channel":"a"}`, 400, " invalid_input", nil},
-		{"A13: data of 10240 bytes", `{"name":"e","channel":"a","data":` + text(10240) + `}`, 200, `{"ok":true}`, []string{event("a", text(10240))}},
+		{"A13: data of 10240 bytes", `{"name":"e","channel":"a","data":` + text(10240) + `}`, 200, `{}`, []string{event("a", text(10240))}},
 		{"A13: data of 10241 bytes", `{"name":"e","channel":"a","data":` + text(10241) + `}`, 413, " payload_too_large", nil},
-		{"escapes count as what they mean", `{"name":"e","channel":"zzz","data":"` + strings.Repeat(`\u0041`, 10240) + `"}`, 200, `{"ok":true}`, nil},
+		{"escapes count as what they mean", `{"name":"e","channel":"zzz","data":"` + strings.Repeat(`\u0041`, 10240) + `"}`, 200, `{}`, nil},
 		{"two-byte letters count as two", `{"name":"e","channel":"a","data":"` + strings.Repeat(`\u00e9`, 5121) + `"}`, 413, " payload_too_large", nil},
-		{"A14: data as an object", `{"name":"e","channel":"a","data":{ "p" : [1, 2.50] , "s":"a \"b\" \\" }}`, 200, `{"ok":true}`, []string{event("a", `"{\"p\":[1,2.50],\"s\":\"a \\\"b\\\" \\\\\"}"`)}},
-		{"data as a number", `{"name":"e","channel":"a","data": 1.50 }`, 200, `{"ok":true}`, []string{event("a", `"1.50"`)}},
-		{"data as null", `{"name":"e","channel":"a","data":null}`, 200, `{"ok":true}`, []string{event("a", `"null"`)}},
-		{"A15: 100 channels", `{"name":"e","channels":` + names(100) + `,"data":"1"}`, 200, `{"ok":true}`, nil},
+		{"A14: data as an object", `{"name":"e","channel":"a","data":{ "p" : [1, 2.50] , "s":"a \"b\" \\" }}`, 200, `{}`, []string{event("a", `"{\"p\":[1,2.50],\"s\":\"a \\\"b\\\" \\\\\"}"`)}},
+		{"data as a number", `{"name":"e","channel":"a","data": 1.50 }`, 200, `{}`, []string{event("a", `"1.50"`)}},
+		{"data as null", `{"name":"e","channel":"a","data":null}`, 200, `{}`, []string{event("a", `"null"`)}},
+		{"A15: 100 channels", `{"name":"e","channels":` + names(100) + `,"data":"1"}`, 200, `{}`, nil},
 		{"A15: 101 channels", `{"name":"e","channels":` + names(101) + `,"data":"1"}`, 400, " limit_exceeded", nil},
 		{"A15: no channels in spite of a channel", `{"name":"e","channels":[],"channel":"a","data":"1"}`, 400, " missing_channel_info", nil},
 		{"neither channel nor channels", `{"name":"e","data":"1"}`, 400, " missing_channel_info", nil},
@@ -79,8 +79,8 @@ func TestPublish(t *testing.T) {
 		{"A16: one bad channel name", `{"name":"e","channels":["a","bad name"],"data":"1"}`, 400, " invalid_input", nil},
 		{"an empty channel name", `{"name":"e","channel":"","data":"1"}`, 400, " invalid_input", nil},
 		{"a channel name that is too long", `{"name":"e","channel":` + text(201) + `,"data":"1"}`, 400, " limit_exceeded", nil},
-		{"A17: a repeated channel", `{"name":"e","channels":["a","a","\u0061"],"data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
-		{"repeated channels among many", `{"name":"e","channels":` + strings.Replace(names(50), "]", `,"a","c7","a","c40"]`, 1) + `,"data":"1"}`, 200, `{"ok":true}`, []string{event("a", `"1"`)}},
+		{"A17: a repeated channel", `{"name":"e","channels":["a","a","\u0061"],"data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
+		{"repeated channels among many", `{"name":"e","channels":` + strings.Replace(names(50), "]", `,"a","c7","a","c40"]`, 1) + `,"data":"1"}`, 200, `{}`, []string{event("a", `"1"`)}},
 		{
 			"A18: info", `{"name":"e","channels":["a","presence-p","zzz"],"data":"1","info":"user_count,subscription_count"}`,
 			200, `{"channels":{"a":{"subscription_count":1},"presence-p":{"subscription_count":1,"user_count":1},"zzz":{"subscription_count":0}}}`,
@@ -88,7 +88,7 @@ func TestPublish(t *testing.T) {
 		},
 		{"info that applies to nothing", `{"name":"e","channel":"zzz","data":"1","info":"user_count"}`, 200, `{"channels":{"zzz":{}}}`, nil},
 		{"info that means nothing", `{"name":"e","channel":"zzz","data":"1","info":"nonsense"}`, 200, `{"channels":{"zzz":{}}}`, nil},
-		{"empty info", `{"name":"e","channel":"zzz","data":"1","info":""}`, 200, `{"ok":true}`, nil},
+		{"empty info", `{"name":"e","channel":"zzz","data":"1","info":""}`, 200, `{}`, nil},
 		{"info that is no string", `{"name":"e","channel":"a","data":"1","info":[]}`, 400, " invalid_input", nil},
 		{"a user channel", `{"name":"e","channel":"#server-to-user-u\"9","data":"1","info":"subscription_count"}`, 200, `{"channels":{"#server-to-user-u\"9":{}}}`, nil},
 		{"A22: a body that is no JSON", `{"name":`, 400, " invalid_input", nil},
@@ -112,6 +112,34 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// The suites of official libraries look for these words in what they are refused with.
+func TestWordsThatLibrariesLookFor(t *testing.T) {
+	t.Parallel()
+	long := `{"name":"e","channel":"a","data":"` + strings.Repeat("a", 11<<10) + `"}`
+	for _, tt := range []struct {
+		name, route, body string
+		status            int
+		want              string
+	}{
+		{"too much data", "events", long, 413, "The data content of this event is 11264 bytes, more than 10240"},
+		{"too much data in a batch", "batch_events", `{"batch":[` + long + `]}`, 413, "batch[0]: The data content of this event is 11264 bytes"},
+		{
+			"too many events", "batch_events", `{"batch":[` + strings.Repeat(tick+",", 10) + tick + `]}`, 400,
+			"Batch too large: it holds more than 10 events",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inNode(t, nil, func(n *node) {
+				w := n.do("POST", "/apps/77/"+tt.route, tt.body)
+				if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.want) {
+					t.Errorf("got %d %s, want %d with %q", w.Code, w.Body, tt.status, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestErrorBody(t *testing.T) { // A22
 	t.Parallel()
 	inNode(t, nil, func(n *node) {
@@ -127,7 +155,7 @@ func TestSocketIDIsExcluded(t *testing.T) { // A09
 	t.Parallel()
 	inNode(t, nil, func(n *node) {
 		a, b := n.connect("a", "b"), n.connect("a", "b")
-		n.expect(n.publish(`{"name":"e","channels":["a","b"],"data":"1","socket_id":"`+a.ID().String()+`"}`), 200, `{"ok":true}`)
+		n.expect(n.publish(`{"name":"e","channels":["a","b"],"data":"1","socket_id":"`+a.ID().String()+`"}`), 200, `{}`)
 		a.expect()
 		b.expect(event("a", `"1"`), event("b", `"1"`))
 	})
@@ -192,14 +220,14 @@ func TestPublishLimit(t *testing.T) { // A45
 		}
 		a.expect()
 		n.expect(n.publish(`{"name":"e","channel":"a","data":""}x`), 400, " invalid_input") // costs nothing
-		n.expect(n.publish(`{"name":"e","channels":["a","a","b","c","d"],"data":"1"}`), 200, `{"ok":true}`)
+		n.expect(n.publish(`{"name":"e","channels":["a","a","b","c","d"],"data":"1"}`), 200, `{}`)
 		n.expect(n.batch(`{"batch":[{"name":"e","channel":"a","data":"2"},{"name":"e","channel":"a","data":"3"}]}`), 429, " rate_limited")
-		n.expect(n.publish(`{"name":"e","channel":"a","data":"4"}`), 200, `{"ok":true}`)
+		n.expect(n.publish(`{"name":"e","channel":"a","data":"4"}`), 200, `{}`)
 		n.expect(n.publish(`not json`), 429, " rate_limited") // refused before it is read
 		n.expect(n.do("GET", "/apps/77/channels", ""), 200, `{"channels":{"a":{}}}`)
 		a.expect(event("a", `"1"`), event("a", `"4"`))
 		<-time.After(time.Second)
-		n.expect(n.publish(`{"name":"e","channel":"a","data":"5"}`), 200, `{"ok":true}`)
+		n.expect(n.publish(`{"name":"e","channel":"a","data":"5"}`), 200, `{}`)
 	})
 }
 
@@ -209,7 +237,7 @@ func TestReadLimit(t *testing.T) {
 	inNode(t, change, func(n *node) {
 		n.expect(n.do("GET", "/apps/77/channels", ""), 200, `{"channels":{}}`)
 		n.expect(n.do("GET", "/apps/77/channels/a", ""), 429, " rate_limited")
-		n.expect(n.publish(tick), 200, `{"ok":true}`)
+		n.expect(n.publish(tick), 200, `{}`)
 		<-time.After(time.Second)
 		n.expect(n.do("GET", "/apps/77/channels/a", ""), 200, `{"occupied":false}`)
 	})
@@ -270,7 +298,7 @@ func TestPublishFailures(t *testing.T) {
 func TestTargetsGetTheirOwnCopies(t *testing.T) {
 	t.Parallel()
 	inNode(t, nil, func(n *node) {
-		n.expect(n.publish(`{"name":"e","channel":"cache-c","data":"first"}`), 200, `{"ok":true}`)
+		n.expect(n.publish(`{"name":"e","channel":"cache-c","data":"first"}`), 200, `{}`)
 		for range 50 { // buffers are used again
 			n.publish(`{"name":"e","channel":"cache-d","data":"other"}`)
 		}

@@ -18,6 +18,6 @@ func (h *handler) terminate(c *call) *failure {
 	if h.o.Users != nil {
 		h.o.Users.Terminate(c.app, c.target.name)
 	}
-	c.out = append(c.out, `{"ok":true}`...)
+	c.out = append(c.out, usualAnswer...)
 	return nil
 }

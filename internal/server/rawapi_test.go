@@ -59,7 +59,7 @@ func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 		tick      = `{"name":"tick","channel":"prices","data":"1"}`
 		json      = "\nContent-Type: application/json"
 		text      = "\nContent-Type: text/plain; charset=utf-8"
-		done      = "HTTP/1.1 200 OK\nContent-Length: 11" + json + "\n\n" + `{"ok":true}`
+		done      = "HTTP/1.1 200 OK\nContent-Length: 2" + json + "\n\n{}"
 		empty     = "HTTP/1.1 200 OK\nContent-Length: 18" + json + "\n\n" + `{"occupied":false}`
 		nowhere   = "HTTP/1.1 404 Not Found\nContent-Length: 13" + text + "\n\n404 NOT FOUND"
 		onlyGet   = "HTTP/1.1 405 Method Not Allowed\nContent-Length: 93\nAllow: GET" + json + "\n\n"
