@@ -24,9 +24,20 @@ type Buffer struct {
 	refs atomic.Int32
 }
 
+// class is that of the smallest buffers with room for n bytes.
+func class(n int) int { return max(bits.Len(uint(max(n, 1)-1)), minClass) }
+
+// Room is how many bytes a buffer has room for that is asked for n.
+func Room(n int) int {
+	if c := class(n); c <= maxClass {
+		return 1 << c
+	}
+	return n
+}
+
 // Get lends an empty buffer with room for at least n bytes and one owner.
 func Get(n int) *Buffer {
-	c := max(bits.Len(uint(max(n, 1)-1)), minClass)
+	c := class(n)
 	if c > maxClass {
 		b := &Buffer{B: make([]byte, 0, n)}
 		b.refs.Store(1)
