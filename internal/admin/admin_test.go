@@ -230,7 +230,7 @@ func TestRefusals(t *testing.T) {
 		{"no such path", "GET", "/admin/nothing", "", 404, ""},
 		{"a path that is not clean", "GET", "/admin//apps", "", 404, ""},
 		{"no such app", "PATCH", "/admin/apps/b", "{}", 404, "no such app"},
-		{"another method", "PUT", "/admin/apps/a", "", 405, "GET, PATCH, DELETE"},
+		{"another method", "PUT", "/admin/apps/a", "", 405, "GET, HEAD, PATCH, DELETE"},
 		{"an app of the file", "PATCH", "/admin/apps/file", "{}", 409, "configuration file"},
 		{"the key of an app of the file", "POST", "/admin/apps/file/rotate", "", 409, "configuration file"},
 		{"an id that is taken", "POST", "/admin/apps", `{"id":"a"}`, 409, "already"},
@@ -350,7 +350,7 @@ func TestNothingChangesWhileTheMemoryOfRequestsFails(t *testing.T) {
 	}
 }
 
-// untouched is a body that nobody may read.
+// untouched is a body that must not be read.
 type untouched struct{ t *testing.T }
 
 func (u untouched) Read([]byte) (int, error) {
@@ -358,23 +358,51 @@ func (u untouched) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestNothingIsReadOfWhoDoesNotKnowTheKey(t *testing.T) {
+func TestOnlyTheOperatorsBodiesAreRead(t *testing.T) {
 	t.Parallel()
-	a := start(t, nil)
-	for target, want := range map[string]int{"/admin/apps": 401, "/admin/import?auth_key=kf": 401, "/admin/import?auth_key=%zz": 401} {
+	bodies := limit.NewBudget(1 << 20)
+	a := start(t, func(o *admin.Options) { o.Bodies = bodies })
+	for target, want := range map[string]int{
+		"/admin/apps": 401, "/admin/import?auth_key=kf": 401, "/admin/import?auth_key=%zz": 401, "/admin/apps?auth_key=" + operator: 401,
+	} {
 		r := httptest.NewRequest("POST", target, untouched{t})
 		if w := a.serve(r); w.Code != want {
 			t.Errorf("%s: %d %s", target, w.Code, w.Body)
 		}
 	}
-	r := httptest.NewRequest("POST", "/admin/apps?auth_key="+operator, untouched{t})
-	if r.ContentLength = 1 << 40; a.serve(r).Code != 413 {
-		t.Error("a body that says that it is too large")
+	send := func(body io.Reader, length int64, coding string) *httptest.ResponseRecorder {
+		r := a.request("POST", "/admin/apps", "")
+		r.Body, r.ContentLength = io.NopCloser(body), length
+		r.Header.Set("Content-Encoding", coding)
+		return a.serve(r)
 	}
-	endless := httptest.NewRequest("POST", "/admin/apps?auth_key="+operator, io.LimitReader(zeros{}, 1<<40))
-	if w := a.serve(endless); w.Code != 413 {
+	if w := send(untouched{t}, 1<<40, ""); w.Code != 413 {
+		t.Errorf("a body that says that it is too large: %d %s", w.Code, w.Body)
+	}
+	if w := send(io.LimitReader(zeros{}, 1<<40), -1, ""); w.Code != 413 {
 		t.Errorf("a body that does not say so: %d %s", w.Code, w.Body)
 	}
+	if w := send(untouched{t}, 100, "gzip"); w.Code != 415 || !strings.Contains(w.Body.String(), "without Content-Encoding") {
+		t.Errorf("a body that is coded: %d %s", w.Code, w.Body)
+	}
+	if bodies.Used() != 0 {
+		t.Errorf("%d bytes are never given back", bodies.Used())
+	}
+}
+
+func TestNoRoomForABody(t *testing.T) {
+	t.Parallel()
+	bodies := limit.NewBudget(100)
+	bodies.TryAcquire(100)
+	a := start(t, func(o *admin.Options) { o.Bodies = bodies })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it waits no longer
+	if w := a.serve(a.request("POST", "/admin/apps", `{"id":"a"}`).WithContext(ctx)); w.Code != 503 || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("%d %s, headers: %v", w.Code, w.Body, w.Header())
+	}
+	bodies.Release(100)
+	a.do("POST", "/admin/apps", `{"id":"a"}`, 201)
+	a.do("HEAD", "/admin/apps/a", "", 200)
 }
 
 // zeros has no end.

@@ -22,6 +22,7 @@ const (
 	codeConflict     code = "conflict"
 	codePrecondition code = "precondition_failed"
 	codeTooLarge     code = "payload_too_large"
+	codeEncoding     code = "unsupported_encoding"
 	codeRate         code = "rate_limited"
 	codeUnavailable  code = "service_unavailable"
 	codeInternal     code = "internal_error"
@@ -43,6 +44,8 @@ func (c code) status() int {
 		return http.StatusPreconditionFailed
 	case codeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case codeEncoding:
+		return http.StatusUnsupportedMediaType
 	case codeRate:
 		return http.StatusTooManyRequests
 	case codeUnavailable:

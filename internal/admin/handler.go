@@ -24,6 +24,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/coding"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/limit"
 )
@@ -46,6 +47,7 @@ var _ Apps = (*directory.Directory)(nil)
 const (
 	defaultMaxBody = 10 << 20
 	bodyTimeout    = 30 * time.Second
+	bodyWait       = time.Second // for room for a body
 )
 
 // Options of a handler. Apps, Key and Secret are required; other zero fields mean the default.
@@ -70,6 +72,7 @@ type Options struct {
 	PathPrefix string
 	Requests   limit.Rate       // of one client address; the zero value does not bound them
 	MaxBody    int64            // bytes of a request body; default 10 MB
+	Bodies     *limit.Budget    // of the bytes of all bodies; default none
 	Now        func() time.Time // default time.Now
 	Log        *slog.Logger     // default none
 	Metrics    *Metrics         // default unregistered
@@ -127,10 +130,12 @@ type call struct {
 	query  auth.Params
 	body   []byte
 	ip     string
+
+	reserved int64 // bytes of the budget of all bodies
 }
 
 // ServeHTTP applies the checks in the order of the HTTP API (pusher-protocol 5.1): the
-// client's limit, route, method, body size, signature, then what the route wants.
+// client's limit, route, method, signature, body, then what the route wants.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: w, r: r, path: rawPath(r), ip: h.o.ClientIP(r)}
 	f := h.serve(r.Context(), c)
@@ -155,18 +160,17 @@ func (h *handler) serve(ctx context.Context, c *call) *failure {
 		f.allow = t.methods()
 		return f
 	}
-	if c.r.ContentLength > h.o.MaxBody {
-		c.w.Header().Set("Connection", "close")
-		return h.tooLarge()
-	}
-	if f := h.checkKey(c); f != nil {
+	if f := h.authenticate(c, now); f != nil {
 		return f
 	}
-	if f := h.readBody(c); f != nil {
+	defer func() { h.o.Bodies.Release(c.reserved) }()
+	if f := h.readBody(ctx, c); f != nil {
 		return f
 	}
-	if f := h.authenticate(ctx, c, now); f != nil {
-		return f
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		if f := h.claim(ctx, c); f != nil {
+			return f
+		}
 	}
 	return h.dispatch(ctx, c)
 }
@@ -189,11 +193,39 @@ func (h *handler) admit(c *call, now time.Time) *failure {
 	return fail(codeRate, "Too many requests from this address; try again in "+reset+" s")
 }
 
-// readBody reads the whole body, or fails as soon as it is too large.
-func (h *handler) readBody(c *call) *failure {
-	if c.r.Body == nil {
-		return nil
+// readBody reads the whole body, or fails as soon as it is too large, and compares it with what
+// was signed of it.
+func (h *handler) readBody(ctx context.Context, c *call) *failure {
+	if c.r.ContentLength != 0 && c.r.Body != nil {
+		if f := h.takeBody(ctx, c); f != nil {
+			return f
+		}
 	}
+	if err := auth.VerifyBody(c.body, &c.query); err != nil {
+		return fail(codeAuth, err.Error())
+	}
+	return nil
+}
+
+func (h *handler) takeBody(ctx context.Context, c *call) *failure {
+	if name := coding.Of(c.r.Header); name != "" {
+		c.w.Header().Set("Accept-Encoding", coding.Plain)
+		return fail(codeEncoding, coding.Advice(name))
+	}
+	room := c.r.ContentLength
+	switch {
+	case room > h.o.MaxBody:
+		c.w.Header().Set("Connection", "close")
+		return h.tooLarge()
+	case room < 0:
+		room = h.o.MaxBody
+	}
+	limited, cancel := context.WithTimeout(ctx, bodyWait)
+	defer cancel()
+	if !h.o.Bodies.Acquire(limited, room) {
+		return fail(codeUnavailable, "The server is reading too many bodies at this moment; nothing was changed. Try again")
+	}
+	c.reserved = room
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // or the listener has one
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, h.o.MaxBody+1))
 	switch {
@@ -210,28 +242,20 @@ func (h *handler) tooLarge() *failure {
 	return fail(codeTooLarge, "The body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes")
 }
 
-// checkKey refuses before the body is read who does not even know the operator's key, so that
-// nobody else makes the server keep megabytes.
-func (h *handler) checkKey(c *call) *failure {
+// authenticate checks the signature before the body is read, of which the MD5 is signed, so
+// that nobody but the operator makes the server keep megabytes.
+func (h *handler) authenticate(c *call, now time.Time) *failure {
 	if err := auth.ParseQuery(&c.query, c.r.URL.RawQuery); err != nil {
 		return fail(codeAuth, err.Error())
 	}
 	if c.query.Key() != h.o.Key {
 		return fail(codeAuth, "auth_key is missing or not that of the operator")
 	}
-	return nil
-}
-
-// authenticate checks the signature, and that a request which changes something is new.
-func (h *handler) authenticate(ctx context.Context, c *call, now time.Time) *failure {
-	signed := auth.Request{Method: c.r.Method, Path: c.path, Body: c.body, Prefix: h.o.PathPrefix}
-	if err := auth.VerifyRequest(signed, &c.query, h.o.Secret, now); err != nil {
+	signed := auth.Request{Method: c.r.Method, Path: c.path, Prefix: h.o.PathPrefix}
+	if err := auth.VerifyHead(signed, &c.query, h.o.Secret, now); err != nil {
 		return fail(codeAuth, err.Error())
 	}
-	if c.r.Method == http.MethodGet {
-		return nil
-	}
-	return h.claim(ctx, c)
+	return nil
 }
 
 // claim refuses a request that has been heeded already, or of which nobody can tell.

@@ -42,8 +42,12 @@ type methodRoute struct {
 	route  route
 }
 
-// choose takes the route of a method; false if the path has none.
+// choose takes the route of a method; false if the path has none. HEAD is GET without a body of
+// the answer.
 func (t *target) choose(method string) bool {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
 	i := slices.IndexFunc(t.routes, func(m methodRoute) bool { return m.method == method })
 	if i >= 0 {
 		t.route = t.routes[i].route
@@ -58,6 +62,9 @@ func (t *target) methods() string {
 	var names []string
 	for _, m := range t.routes {
 		names = append(names, m.method)
+		if m.method == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -12,6 +12,7 @@ var ranks = map[string]int{
 	"internal/keyed":     0,
 	"internal/spelling":  0,
 	"internal/rawio":     0,
+	"internal/coding":    0,
 
 	"internal/protocol": 1,
 	"internal/app":      1,

@@ -3,11 +3,14 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/millrace/millrace/internal/coding"
 )
 
 // headers writes answers. Its header values are made once and shared by all of them.
 type headers struct {
 	json, text, retryAfter  []string
+	plain                   []string // codings of a body that is taken
 	viewExposed, revalidate []string // of the routes of views
 
 	maxRequests string // of one client
@@ -19,6 +22,7 @@ func newHeaders(o *Options) headers {
 		json:       []string{"application/json"},
 		text:       []string{"text/plain; charset=utf-8"},
 		retryAfter: []string{"1"},
+		plain:      []string{coding.Plain},
 
 		viewExposed: []string{"ETag, " + positionHeader},
 		revalidate:  []string{"private, no-cache"},
@@ -42,6 +46,9 @@ func (hs *headers) answer(w http.ResponseWriter, c *call) {
 func (hs *headers) refuse(w http.ResponseWriter, c *call, f *failure) {
 	if f.allow != "" {
 		w.Header()["Allow"] = []string{f.allow}
+	}
+	if f.code == codeEncoding {
+		w.Header()["Accept-Encoding"] = hs.plain
 	}
 	if f.code.retries() {
 		w.Header()["Retry-After"] = hs.retryAfter

@@ -166,7 +166,7 @@ func TestOneConnection(t *testing.T) {
 		n.expect(n.do("DELETE", connections+"1.2", ""), 404, " not_found")
 		n.expect(n.do("DELETE", connections+"x", ""), 400, " invalid_input")
 		n.expect(n.do("GET", connections+"1.2", ""), 404, " not_found")
-		for path, allow := range map[string]string{"": "GET", "/1.1": "GET, DELETE", "/1.1/trace": "POST"} {
+		for path, allow := range map[string]string{"": "GET, HEAD", "/1.1": "GET, HEAD, DELETE", "/1.1/trace": "POST"} {
 			w := n.do("PUT", "/apps/77/connections"+path, "")
 			n.expect(w, 405, " method_not_allowed")
 			if got := w.Header().Get("Allow"); got != allow {

@@ -21,6 +21,7 @@ const (
 	codeInvalid      code = "invalid_input"
 	codeLimit        code = "limit_exceeded"
 	codeTooLarge     code = "payload_too_large"
+	codeEncoding     code = "unsupported_encoding"
 	codeRate         code = "rate_limited"
 	codeBackpressure code = "backpressure"
 	codeUnavailable  code = "service_unavailable"
@@ -42,6 +43,8 @@ func (c code) status() int {
 		return http.StatusConflict
 	case codeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case codeEncoding:
+		return http.StatusUnsupportedMediaType
 	case codeRate:
 		return http.StatusTooManyRequests
 	case codeBackpressure, codeUnavailable:

@@ -80,7 +80,8 @@ type Options struct {
 	Stats http.Handler
 
 	MaxBody  int64            // bytes of a request body; default 10 MB
-	MaxWait  time.Duration    // for room in the fan-out, before 503; default 1 s
+	Bodies   *limit.Budget    // of the bytes of all bodies; default none
+	MaxWait  time.Duration    // for room in the fan-out, or for a body, before 503; default 1 s
 	Draining func() bool      // whether shutdown has begun; default never
 	Now      func() time.Time // default time.Now
 	Log      *slog.Logger     // default none
@@ -173,8 +174,8 @@ func rawPath(r *http.Request) string {
 	return r.URL.EscapedPath()
 }
 
-// serveApps applies the checks in the order of pusher-protocol 5.1: the client's limit,
-// route, method, body size, authentication, limits of the app, then what the route wants.
+// serveApps applies the checks in this order (pusher-protocol 5.1): the client's limit, route,
+// method, authentication, limits of the app, body, then what the route wants.
 func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest string) {
 	start := h.o.Now()
 	isAllowed := h.headers.cors.allow(w, r)
@@ -194,6 +195,13 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest s
 	c := h.calls.Get().(*call)
 	t.route = t.route.with(r.Method)
 	c.target, c.path, c.header, c.keys = t, path, w.Header(), r.Header["X-Idempotency-Key"]
+	h.respond(w, c, r, start)
+	c.reset()
+	h.calls.Put(c)
+}
+
+func (h *handler) respond(w http.ResponseWriter, c *call, r *http.Request, start time.Time) {
+	defer h.freeBody(c) // what is reserved for it is given back whatever happens
 	f := h.serve(c, r, start)
 	if f != nil {
 		h.headers.refuse(w, c, f)
@@ -201,9 +209,7 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest s
 	} else {
 		h.headers.answer(w, c)
 	}
-	h.o.Metrics.observe(t.route, f, h.o.Now().Sub(start))
-	c.reset()
-	h.calls.Put(c)
+	h.o.Metrics.observe(c.target.route, f, h.o.Now().Sub(start))
 }
 
 // has reports whether the engine that answers r was given.
@@ -233,6 +239,8 @@ type call struct {
 	keys   []string // X-Idempotency-Key
 	app    *app.App
 
+	reserved int64 // bytes of the budget of all bodies
+
 	reader  *token.Principal // who reads without a signature; else nil
 	publish publish
 
@@ -248,10 +256,6 @@ func (c *call) reset() {
 	c.target, c.path, c.app, c.reader, c.header, c.keys, c.isUnchanged = target{}, "", nil, nil, nil, nil, false
 	c.query.Reset()
 	c.publish.reset()
-	if c.body != nil {
-		c.body.Release()
-		c.body = nil
-	}
 	if cap(c.out) > maxKeptOut {
 		c.out = nil
 	}
@@ -261,17 +265,19 @@ func (c *call) reset() {
 // serve answers into c.out, or fails.
 func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 	route := c.target.route
-	if r.Method != route.method() {
+	if !route.takes(r.Method) {
 		return failMethod(route.methods())
-	}
-	if f := h.readBody(c, r); f != nil {
-		return f
 	}
 	if f := h.authenticate(c, r, now); f != nil {
 		return f
 	}
 	if f := h.limits.check(c.app, route.publishes(), now); f != nil {
 		return f
+	}
+	if c.reader == nil { // a token signs no body, and no route that takes one has any
+		if f := h.readBody(c, r); f != nil {
+			return f
+		}
 	}
 	switch route {
 	case routeEvents:

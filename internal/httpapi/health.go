@@ -18,12 +18,12 @@ const (
 	HealthError
 )
 
-// serveHealth answers /live, /up and /up/{app_id} (pusher-protocol 5.10), and 404 to
-// every other path. These are not signed.
+// serveHealth answers /live, /up and /up/{app_id} (pusher-protocol 5.10), / as /up for balancers
+// that ask for no other path, and 404 to every other path. These are not signed.
 func (h *handler) serveHealth(w http.ResponseWriter, r *http.Request, path string) {
 	t, isApp := strings.CutPrefix(path, "/up/")
 	isApp = isApp && t != "" && !strings.Contains(t, "/")
-	if path != "/live" && path != "/up" && !isApp {
+	if path != "/live" && path != "/up" && path != "/" && !isApp {
 		h.headers.notFound(w)
 		return
 	}

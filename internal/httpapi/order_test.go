@@ -28,10 +28,11 @@ func TestTheFirstFailedCheckDecides(t *testing.T) {
 	}{
 		{"the limit of the address, before the route", "POST", func() string { return "/apps/77/nothing" }, large, true, 1, 429, `{"error":"Too Many Requests","message":"More than 1 requests from this address; try again in 60 s"}`},
 		{"the route, before the method", "DELETE", func() string { return "/apps/77/nothing" }, large, true, 0, 404, "404 NOT FOUND"},
-		{"the method, before the size of the body", "PUT", func() string { return "/apps/77/events" }, large, true, 0, 405, " method_not_allowed"},
-		{"the size of the body, before the signature", "POST", func() string { return "/apps/77/events" }, large, true, 0, 413, " payload_too_large"},
-		{"the signature, before the limit of the app", "POST", func() string { return "/apps/77/events" }, bad, true, 0, 401, " auth_failed"},
-		{"the limit of the app, before the JSON", "POST", func() string { return signed(bad) }, bad, true, 0, 429, " rate_limited"},
+		{"the method, before the signature", "PUT", func() string { return "/apps/77/events" }, large, true, 0, 405, " method_not_allowed"},
+		{"the signature, before the limit of the app", "POST", func() string { return "/apps/77/events" }, large, true, 0, 401, " auth_failed"},
+		{"the limit of the app, before the size of the body", "POST", func() string { return signed(large) }, large, true, 0, 429, " rate_limited"},
+		{"the size of the body, before its MD5", "POST", func() string { return signed(bad) }, large, false, 0, 413, " payload_too_large"},
+		{"the MD5, before the JSON", "POST", func() string { return signed("") }, bad, false, 0, 401, " auth_failed"},
 		{"the JSON", "POST", func() string { return signed(bad) }, bad, false, 0, 400, " invalid_input"},
 		{"the key, before the event", "POST", func() string { return signed(with(`""`)) }, with(`""`), false, 0, 400, " invalid_input"},
 	}

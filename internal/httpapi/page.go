@@ -26,15 +26,15 @@ func (c *call) pageSize() (int, *failure) {
 	return int(n), nil
 }
 
-// flag is a parameter that is true or false, which it is without it.
+// flag is a parameter that is true or false, in words or as 1 or 0; false without it.
 func (c *call) flag(name string) (bool, *failure) {
-	switch text, ok := c.query.Get(name); {
-	case !ok, text == "false":
+	switch text, _ := c.query.Get(name); text {
+	case "", "false", "0":
 		return false, nil
-	case text == "true":
+	case "true", "1":
 		return true, nil
 	default:
-		return false, invalid(name + " must be true or false")
+		return false, invalid(name + " must be true or false, or 1 or 0")
 	}
 }
 

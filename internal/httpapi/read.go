@@ -79,13 +79,18 @@ func (h *handler) appendCache(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-// listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher-protocol 5.7).
+// listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher-protocol 5.7), with
+// with_user_info=1 with what each has told about itself.
 func (h *handler) listUsers(c *call) *failure {
 	if f := checkName(c.target.name, &c.app.Limits); f != nil {
 		return f
 	}
 	if !channel.KindOf(c.target.name).HasMembers() {
 		return invalid("Users are listed for presence channels only")
+	}
+	hasInfo, f := c.flag("with_user_info")
+	if f != nil {
+		return f
 	}
 	c.out = append(c.out, `{"users":[`...)
 	for i, m := range h.o.Channels.Members(c.app, c.target.name) {
@@ -94,6 +99,10 @@ func (h *handler) listUsers(c *call) *failure {
 		}
 		c.out = append(c.out, `{"id":`...)
 		c.out = jsontext.AppendString(c.out, m.UserID)
+		if hasInfo {
+			c.out = append(c.out, `,"user_info":`...)
+			c.out = append(c.out, m.Info...)
+		}
 		c.out = append(c.out, '}')
 	}
 	c.out = append(c.out, ']', '}')

@@ -40,6 +40,9 @@ func TestReads(t *testing.T) {
 		{"a name that is not allowed", "/channels/bad%20name", 400, " invalid_input"},
 		{"a name with an escaped slash", "/channels/a%2Fusers", 400, " invalid_input"},
 		{"A31, A32: users", "/channels/presence-q/users", 200, `{"users":[{"id":"u\"1"}]}`},
+		{"users with what they have told", "/channels/presence-q/users?with_user_info=1", 200, `{"users":[{"id":"u\"1","user_info":{}}]}`},
+		{"users without it", "/channels/presence-q/users?with_user_info=0", 200, `{"users":[{"id":"u\"1"}]}`},
+		{"users with something else", "/channels/presence-q/users?with_user_info=2", 400, " invalid_input"},
 		{"users of an empty channel", "/channels/presence-z/users", 200, `{"users":[]}`},
 		{"A31: users of another kind", "/channels/p1/users", 400, " invalid_input"},
 		{"users of a name that is not allowed", "/channels/presence-%20/users", 400, " invalid_input"},
@@ -103,7 +106,7 @@ func TestUnknownPaths(t *testing.T) { // A33
 	t.Parallel()
 	inNode(t, nil, func(n *node) {
 		for _, path := range []string{
-			"/", "/nothing", "/apps", "/apps/", "/apps/77", "/apps/77/", "/apps//events", "/apps/77/event", "/apps/77/events/",
+			"/nothing", "/apps", "/apps/", "/apps/77", "/apps/77/", "/apps//events", "/apps/77/event", "/apps/77/events/",
 			"/apps/77/events/x", "/apps/77/channels/", "/apps/77/channels/a/", "/apps/77/channels/a/b", "/apps/77/channels/a/users/",
 			"/apps/77/channels//users", "/apps/77/users/u", "/apps/77/users//terminate_connections", "/apps/77/batch_events/",
 			"//apps/77/events", "/up/", "/up/77/", "/live/", "/liveness", "/upside",
@@ -122,14 +125,13 @@ func TestMethods(t *testing.T) { // A34
 	inNode(t, nil, func(n *node) {
 		for path, allowed := range map[string]string{
 			"/apps/77/events": "POST", "/apps/77/batch_events": "POST", "/apps/77/users/u/terminate_connections": "POST",
-			"/apps/77/channels": "GET", "/apps/77/channels/a": "GET", "/apps/77/channels/presence-a/users": "GET",
+			"/apps/77/channels": "GET, HEAD", "/apps/77/channels/a": "GET, HEAD", "/apps/77/channels/presence-a/users": "GET, HEAD",
 		} {
 			for _, method := range []string{"GET", "POST", "DELETE", "PUT", "HEAD"} {
-				if method == allowed {
-					continue
-				}
 				w := n.raw(method, path, "")
-				if w.Code != 405 || w.Header().Get("Allow") != allowed {
+				if strings.Contains(allowed, method) {
+					n.expect(w, 401, " auth_failed")
+				} else if w.Code != 405 || w.Header().Get("Allow") != allowed {
 					t.Errorf("%s %s: got %d, Allow %q; want 405, %s", method, path, w.Code, w.Header().Get("Allow"), allowed)
 				}
 			}
@@ -177,6 +179,8 @@ func TestHealth(t *testing.T) { // A42, A43
 		{"the process lives", nil, "/live", 200, ""},
 		{"it lives while draining", draining, "/live", 200, ""},
 		{"the node is up", nil, "/up", 200, "OK"},
+		{"the node is up, for those who know no path", nil, "/", 200, "OK"},
+		{"it is draining, for them", draining, "/", 503, "DRAINING"},
 		{"an app is up", nil, "/up/77", 200, "OK"},
 		{"an app with an escaped id is up", nil, "/up/%377", 200, "OK"},
 		{"an unknown app", nil, "/up/none", 404, "NOT_FOUND"},
@@ -229,18 +233,22 @@ func TestBodySize(t *testing.T) { // A23
 		return answer.StatusCode, string(text)
 	}
 	hide := func(r io.Reader) io.Reader { return struct{ io.Reader }{r} } // its length, so it goes in chunks
-
 	large := strings.Repeat("x", 11<<20)
-	for name, body := range map[string]io.Reader{"announced": strings.NewReader(large), "in chunks": hide(strings.NewReader(large))} {
-		if status, text := send(body, "/apps/77/events"); status != 413 || !strings.Contains(text, "payload_too_large") {
-			t.Errorf("11 MB %s: got %d %s, want 413", name, status, text)
-		}
-	}
 	fits := `{"name":"e","channel":"a","data":"1","x":"` + strings.Repeat("x", 9<<20) + `"}`
-	target := signedTarget("POST", "/apps/77/events", fits, "mill-key", time.Now())
-	for name, body := range map[string]io.Reader{"announced": strings.NewReader(fits), "in chunks": hide(strings.NewReader(fits))} {
-		if status, text := send(body, target); status != 200 {
-			t.Errorf("9 MB %s: got %d %s, want 200", name, status, text)
+	signed := func(body string) string { return signedTarget("POST", "/apps/77/events", body, "mill-key", time.Now()) }
+	for _, tt := range []struct {
+		name, target, body string
+		status             int
+	}{
+		{"11 MB without a signature", "/apps/77/events", large, 401},
+		{"11 MB", signed(large), large, 413},
+		{"9 MB", signed(fits), fits, 200},
+	} {
+		if status, text := send(strings.NewReader(tt.body), tt.target); status != tt.status {
+			t.Errorf("%s, announced: got %d %s, want %d", tt.name, status, text, tt.status)
+		}
+		if status, text := send(hide(strings.NewReader(tt.body)), tt.target); status != tt.status {
+			t.Errorf("%s in chunks: got %d %s, want %d", tt.name, status, text, tt.status)
 		}
 	}
 }

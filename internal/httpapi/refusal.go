@@ -16,6 +16,9 @@ const (
 	causeAddress     cause = "address_limit"      // requests of one address
 	causeAppRequests cause = "app_request_limit"  // of one app
 	causeAppEvents   cause = "app_event_limit"    // published to one app
+	causeBodies      cause = "bodies"             // that are read at this moment are too many
+	causeClaims      cause = "idempotency_keys"   // that are remembered are too many
+	causeShare       cause = "app_keys"           // of idempotency, of one app
 	causeRoute       cause = "route"              // the path means nothing
 	causeDisabled    cause = "app_disabled"       // the key is good
 	causeRights      cause = "rights"             // of the key do not suffice
@@ -39,7 +42,7 @@ func newSamples() map[code]*limit.Sampler {
 	samples := map[code]*limit.Sampler{}
 	for _, c := range []code{
 		codeAuth, codeForbidden, codeNotFound, codeMethod, codeConflict, codeNoChannel, codeInvalid, codeLimit,
-		codeTooLarge, codeRate, codeBackpressure, codeUnavailable, codeInternal,
+		codeTooLarge, codeEncoding, codeRate, codeBackpressure, codeUnavailable, codeInternal,
 	} {
 		samples[c] = new(limit.Sampler)
 	}

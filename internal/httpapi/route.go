@@ -57,6 +57,12 @@ func (r route) method() string {
 	}
 }
 
+// takes reports whether r has a method. HEAD is GET without a body of the answer.
+func (r route) takes(method string) bool {
+	own := r.method()
+	return method == own || method == http.MethodHead && own == http.MethodGet
+}
+
 // publishes reports whether r spends the app's events per second instead of its requests.
 func (r route) publishes() bool {
 	return r == routeEvents || r == routeBatch || r == routeMutations
@@ -94,11 +100,13 @@ func (r route) with(method string) route {
 
 // methods are those that the path of r has, for Allow.
 func (r route) methods() string {
-	switch r {
-	case routeViews:
-		return "GET, POST"
-	case routeView, routeConnection:
-		return "GET, DELETE"
+	switch {
+	case r == routeViews:
+		return "GET, HEAD, POST"
+	case r == routeView, r == routeConnection:
+		return "GET, HEAD, DELETE"
+	case r.method() == http.MethodGet:
+		return "GET, HEAD"
 	default:
 		return r.method()
 	}

@@ -181,7 +181,7 @@ func TestMethodsOfViews(t *testing.T) {
 	t.Parallel()
 	inNode(t, nil, func(n *node) {
 		for path, allowed := range map[string]string{
-			"mutations": "POST", "views": "GET, POST", "views/A/list": "GET, DELETE", "sessions/revoke": "POST",
+			"mutations": "POST", "views": "GET, HEAD, POST", "views/A/list": "GET, HEAD, DELETE", "sessions/revoke": "POST",
 		} {
 			for _, method := range []string{"GET", "POST", "DELETE", "PUT", "HEAD"} {
 				w := n.raw(method, "/apps/77/"+path, "")

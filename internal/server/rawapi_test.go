@@ -41,9 +41,10 @@ func exchange(t *testing.T, c net.Conn, r *bufio.Reader, method, request string)
 }
 
 // signedPath is a path and query with the parameters of pusher-protocol 5.2.
-func signedPath(t *testing.T, method, path, body string) string {
+func signedPath(t *testing.T, method, target, body string) string {
 	t.Helper()
-	query, err := testkit.SignedQuery(method, path, "", body, time.Now())
+	path, query, _ := strings.Cut(target, "?")
+	query, err := testkit.SignedQuery(method, path, query, body, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,14 +57,17 @@ func signedPath(t *testing.T, method, path, body string) string {
 func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 	t.Parallel()
 	const (
-		tick      = `{"name":"tick","channel":"prices","data":"1"}`
-		json      = "\nContent-Type: application/json"
-		text      = "\nContent-Type: text/plain; charset=utf-8"
-		done      = "HTTP/1.1 200 OK\nContent-Length: 2" + json + "\n\n{}"
-		empty     = "HTTP/1.1 200 OK\nContent-Length: 18" + json + "\n\n" + `{"occupied":false}`
-		nowhere   = "HTTP/1.1 404 Not Found\nContent-Length: 13" + text + "\n\n404 NOT FOUND"
-		onlyGet   = "HTTP/1.1 405 Method Not Allowed\nContent-Length: 93\nAllow: GET" + json + "\n\n"
-		useGet    = `{"error":"This method is not allowed here; use GET","code":"method_not_allowed","status":405}`
+		tick     = `{"name":"tick","channel":"prices","data":"1"}`
+		json     = "\nContent-Type: application/json"
+		text     = "\nContent-Type: text/plain; charset=utf-8"
+		done     = "HTTP/1.1 200 OK\nContent-Length: 2" + json + "\n\n{}"
+		empty    = "HTTP/1.1 200 OK\nContent-Length: 18" + json + "\n\n" + `{"occupied":false}`
+		nowhere  = "HTTP/1.1 404 Not Found\nContent-Length: 13" + text + "\n\n404 NOT FOUND"
+		onlyPost = "HTTP/1.1 405 Method Not Allowed\nContent-Length: 94\nAllow: POST" + json + "\n\n"
+		onlyGet  = "HTTP/1.1 405 Method Not Allowed\nContent-Length: 99\nAllow: GET, HEAD" + json + "\n\n" +
+			`{"error":"This method is not allowed here; use GET, HEAD","code":"method_not_allowed","status":405}`
+		coded = "HTTP/1.1 415 Unsupported Media Type\nContent-Length: 124\nAccept-Encoding: identity" + json + "\n\n" +
+			`{"error":"The body is coded as gzip; send it as it is, without Content-Encoding","code":"unsupported_encoding","status":415}`
 		length    = "Content-Length: 45\r\n"
 		preflight = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n"
 	)
@@ -85,6 +89,9 @@ func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 			"a GET with a body", "GET", signed("GET", "/apps/77/channels", ""), "Content-Length: 2\r\n", "{}",
 			"HTTP/1.1 401 Unauthorized\nContent-Length: 107" + json + "\n\n" + `{"error":"body_md5 is missing; it is required for a request with a body","code":"auth_failed","status":401}`,
 		},
+		{"the MD5 of nothing on a GET", "GET", signed("GET", "/apps/77/channels/none?body_md5=d41d8cd98f00b204e9800998ecf8427e", ""), "", "", empty},
+		{"a path that is signed as it is and sent with escapes", "POST", strings.Replace(
+			signed("POST", "/apps/77/users/auth0|abc/terminate_connections", ""), "|", "%7C", 1), "Content-Length: 0\r\n", "", done},
 		{"an escaped path is signed as it is sent", "GET", signed("GET", "/apps/77/channels/%61%2cb", ""), "", "", empty},
 		{"the absolute form, too", "GET", "http://any.example" + signed("GET", "/apps/77/channels/%61%2cb", ""), "", "", empty},
 		{
@@ -98,8 +105,10 @@ func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 		{"an escaped slash before the app", "GET", signed("GET", "/apps%2F77/channels", ""), "", "", nowhere},
 		{"A33: an unknown path", "POST", "/nothing", "Content-Length: 0\r\n", "", nowhere},
 		{"numbers are not for everybody", "GET", "/stats", "", "", nowhere},
-		{"A34: HEAD", "HEAD", signed("HEAD", "/apps/77/channels", ""), "", "", onlyGet},
-		{"a method in lower case is another", "get", signed("get", "/apps/77/channels", ""), "", "", onlyGet + useGet},
+		{"HEAD is a GET without its body", "HEAD", signed("HEAD", "/apps/77/channels/none", ""), "", "", strings.TrimSuffix(empty, `{"occupied":false}`)},
+		{"A34: HEAD where there is no GET", "HEAD", signed("HEAD", "/apps/77/events", ""), "", "", onlyPost},
+		{"a method in lower case is another", "get", signed("get", "/apps/77/channels", ""), "", "", onlyGet},
+		{"a body that is coded", "POST", publish(), length + "Content-Encoding: gzip\r\n", tick, coded},
 		{
 			"A44: a preflight", "OPTIONS", "/apps/77/events", "Origin: https://a.example\r\n" + preflight, "",
 			"HTTP/1.1 204 No Content\nAccess-Control-Allow-Headers: Authorization, Content-Type, X-Requested-With, Accept\n" +
@@ -107,6 +116,7 @@ func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 		},
 		{"OPTIONS of the server", "OPTIONS", "*", "", "", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"},
 		{"A42: health", "GET", "/up", "", "", "HTTP/1.1 200 OK\nContent-Length: 2" + text + "\nX-Health-Check: OK\n\n" + "OK"},
+		{"health for those who know no path", "GET", "/", "", "", "HTTP/1.1 200 OK\nContent-Length: 2" + text + "\nX-Health-Check: OK\n\n" + "OK"},
 		{"HEAD of health", "HEAD", "/up/77", "", "", "HTTP/1.1 200 OK\nContent-Length: 2" + text + "\nX-Health-Check: OK\n\n"},
 		{"A42: an unknown app", "GET", "/up/none", "", "", "HTTP/1.1 404 Not Found\nContent-Length: 9" + text + "\nX-Health-Check: NOT_FOUND\n\n" + "NOT_FOUND"},
 		{"A42: the process", "GET", "/live", "", "", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"},

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/coding"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -22,7 +25,8 @@ import (
 // all of them. Both are open to every origin, since the API key is what counts. It
 // implements http.Handler; strip any prefix before it.
 type Endpoint struct {
-	o EndpointOptions
+	o      EndpointOptions
+	bodies *limit.Budget // the bytes of bodies that are being read
 }
 
 // EndpointOptions of an Endpoint.
@@ -53,6 +57,8 @@ const (
 	keySetPath   = "/.well-known/jwks.json"
 
 	maxMintBody = 64 << 10
+	maxBodies   = 64 * maxMintBody // of all requests at one moment, apart from those of other APIs: anybody may have a publishable key
+	bodyWait    = time.Second      // for room for a body
 )
 
 // Most tokens per minute of one key, address and origin, whatever is configured.
@@ -75,7 +81,7 @@ func NewEndpoint(o EndpointOptions) *Endpoint {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	return &Endpoint{o: o}
+	return &Endpoint{o: o, bodies: limit.NewBudget(maxBodies)}
 }
 
 func remoteIP(r *http.Request) string {
@@ -178,6 +184,22 @@ func (e *Endpoint) tryMint(w http.ResponseWriter, r *http.Request, event *MintEv
 	if issue := m.admit(key, event); issue != nil {
 		return Minted{}, issue
 	}
+	if name := coding.Of(r.Header); name != "" {
+		w.Header().Set("Accept-Encoding", coding.Plain)
+		issue := protocol.IssueMintRequest.Withf("%s", coding.Advice(name)) // a copy
+		issue.Status = http.StatusUnsupportedMediaType
+		return Minted{}, issue
+	}
+	room := int64(maxMintBody)
+	if 0 <= r.ContentLength && r.ContentLength < room {
+		room = r.ContentLength
+	}
+	limited, cancel := context.WithTimeout(r.Context(), bodyWait)
+	defer cancel()
+	if !e.bodies.Acquire(limited, room) {
+		return Minted{}, protocol.IssueRateLimit.Withf("Too many requests for tokens are being read at this moment").After(bodyWait)
+	}
+	defer e.bodies.Release(room)
 	request, issue := m.readRequest(http.MaxBytesReader(w, r.Body, maxMintBody), key, event.Origin)
 	if issue != nil {
 		return Minted{}, issue

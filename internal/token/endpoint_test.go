@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -348,4 +350,48 @@ func TestMintedTokensVerify(t *testing.T) {
 
 func minters(list ...*token.Minter) func() []*token.Minter {
 	return func() []*token.Minter { return list }
+}
+
+func TestMintWantsBodiesAsTheyAre(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/ws/sessions", strings.NewReader("\x1f\x8b"))
+	r.Header.Set("Authorization", "Bearer a4_sk_x")
+	r.Header.Set("Content-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	endpoint(t, nil).ServeHTTP(w, r)
+	if w.Code != http.StatusUnsupportedMediaType || w.Header().Get("Accept-Encoding") != "identity" ||
+		!strings.Contains(w.Body.String(), "without Content-Encoding") {
+		t.Errorf("answer %d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
+// Bodies that do not come hold up later requests, and not for ever.
+func TestMintReadsSoManyBodiesAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := endpoint(t, nil)
+		post := func(body io.Reader) int {
+			r := httptest.NewRequest(http.MethodPost, "/ws/sessions", body)
+			r.Header.Set("Authorization", "Bearer a4_sk_x")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w.Code
+		}
+		slow, stop := io.Pipe()
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() { post(slow) })
+		}
+		synctest.Wait()
+		const body = `{"websocket_url":"ws://d.example"}`
+		start := time.Now()
+		if got := post(strings.NewReader(body)); got != http.StatusTooManyRequests || time.Since(start) != time.Second {
+			t.Errorf("answer %d after %v, want 429 after a second", got, time.Since(start))
+		}
+		_ = stop.Close()
+		wg.Wait()
+		if got := post(strings.NewReader(body)); got != http.StatusOK {
+			t.Errorf("answer %d once there is room, want 200", got)
+		}
+	})
 }
