@@ -48,6 +48,8 @@ type HTTP struct {
 	SocketMode string `toml:"socket_mode"`
 	// Largest body of an HTTP API request; a larger one gets 413.
 	MaxBody Size `toml:"max_body"`
+	// Most memory for the bodies of all API requests that are under way; a request that finds no room within a second gets 503. One body of max_body always fits. Above zero.
+	MaxBodyMemory Size `toml:"max_body_memory"`
 	// Largest header of any request, handshakes and the line of the request included; a larger one gets 431.
 	MaxHeader Size `toml:"max_header"`
 	// How long a new connection may take to send its request header.
@@ -137,6 +139,8 @@ type Idempotency struct {
 	MaxKeys int `toml:"max_keys"`
 	// Most memory for keys and answers; without room for another one, publishes with a key get 503. Above zero.
 	MaxMemory Size `toml:"max_memory"`
+	// Most of it for the keys and answers of one app, so that one app cannot take the room of all others. Above zero.
+	MaxMemoryPerApp Size `toml:"max_memory_per_app"`
 }
 
 // Filters is which events of a channel a subscription gets, where a client asks for some of them by name.

@@ -12,6 +12,7 @@ func Default() *Config {
 			CORSCredentials:   true,
 			SocketMode:        "0660",
 			MaxBody:           10 * MB,
+			MaxBodyMemory:     64 * MB,
 			MaxHeader:         16 * KB,
 			ReadHeaderTimeout: Duration(10 * time.Second),
 			KeepAlive:         Duration(620 * time.Second),
@@ -29,6 +30,7 @@ func Default() *Config {
 		Limits:    Limits{APIRequests: Rate{Window: Duration(time.Minute)}, Connects: Rate{Window: Duration(time.Minute)}},
 		Idempotency: Idempotency{
 			Enabled: true, TTL: Duration(120 * time.Second), MaxKeyLength: 128, MaxKeys: 1_000_000, MaxMemory: 256 * MB,
+			MaxMemoryPerApp: 128 * MB,
 		},
 		Filters: Filters{Enabled: true, MaxEvents: 50, MaxEventNameLength: 200},
 		Cleanup: Cleanup{

@@ -66,4 +66,5 @@ func (r *rules) limits(l *Limits, i *Idempotency) {
 	r.positive("idempotency.max_key_length", i.MaxKeyLength)
 	r.positive("idempotency.max_keys", i.MaxKeys)
 	r.aboveZero("idempotency.max_memory", i.MaxMemory)
+	r.aboveZero("idempotency.max_memory_per_app", i.MaxMemoryPerApp)
 }

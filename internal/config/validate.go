@@ -21,6 +21,7 @@ func (c *Config) Validate() []Problem {
 		r.listener("http.listen", c.HTTP.Listen)
 	}
 	r.aboveZero("http.max_body", c.HTTP.MaxBody)
+	r.aboveZero("http.max_body_memory", c.HTTP.MaxBodyMemory)
 	r.atLeast("http.max_header", c.HTTP.MaxHeader, KB)
 	r.aboveZero("http.read_header_timeout", c.HTTP.ReadHeaderTimeout)
 	r.keyPair("http.", c.HTTP.TLSCertFile, c.HTTP.TLSKeyFile)

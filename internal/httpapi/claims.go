@@ -17,12 +17,18 @@ type Claims interface {
 	//
 	// The ttl is how long the answer is kept, and, where a holder can vanish without a trace,
 	// how long his claim holds.
-	Claim(ctx context.Context, key string, ttl time.Duration) (c Claim, kept []byte, err error)
+	Claim(ctx context.Context, key ClaimKey, ttl time.Duration) (c Claim, kept []byte, err error)
 }
+
+// ClaimKey names what is carried out once, within an app.
+type ClaimKey struct{ App, Name string }
+
+func (k ClaimKey) size() int64 { return int64(len(k.App) + len(k.Name)) }
 
 // Claim is the right to carry out one key. Exactly one of its methods is called, once.
 type Claim interface {
-	// Keep remembers the answer, of which it makes a copy.
+	// Keep remembers the answer, of which it makes a copy. Without room for it, the answer that
+	// nearly all publishes get is remembered in its place: carrying the key out again is worse.
 	Keep(ctx context.Context, answer []byte) error
 	// Release gives up: the next one who comes with the key carries it out.
 	Release(ctx context.Context)
@@ -32,6 +38,7 @@ type Claim interface {
 var (
 	ErrClaimHeld  = errors.New("httpapi: the key is being carried out by somebody else")
 	ErrClaimsFull = errors.New("httpapi: no room for another key")
+	ErrShareFull  = errors.New("httpapi: no room for another key of this app")
 )
 
 // claimCost is what a remembered key takes besides its text and answer, in bytes.
@@ -40,18 +47,25 @@ const claimCost = 256
 // usualAnswer is the one that nearly all publishes get; it is kept once.
 const usualAnswer = `{}`
 
+// ClaimLimits bound what is remembered. Zero fields mean the default.
+type ClaimLimits struct {
+	Keys        int   // default a million
+	Bytes       int64 // of keys and answers; default 256 MB
+	BytesPerApp int64 // of them, those of one app; default Bytes
+}
+
 // MemoryClaims are the claims of one node. An answer is never forgotten before its time:
 // without room for another key, Claim refuses, because a publish that is not remembered may
 // happen twice.
 type MemoryClaims struct {
-	maxKeys  int    // immutable
-	maxBytes int64  // immutable
-	usual    []byte // usualAnswer; immutable
+	limits ClaimLimits // immutable
+	usual  []byte      // usualAnswer; immutable
 
 	mu     sync.Mutex
-	claims map[string]*claim // guarded by mu
-	bytes  int64             // guarded by mu
-	kept   keptClaims        // guarded by mu
+	claims map[ClaimKey]*claim // guarded by mu
+	bytes  int64               // guarded by mu
+	shares map[string]int64    // what of bytes each app has, by id; guarded by mu
+	kept   keptClaims          // guarded by mu
 }
 
 var _ Claims = (*MemoryClaims)(nil)
@@ -59,7 +73,7 @@ var _ Claims = (*MemoryClaims)(nil)
 // claim is a key that is being carried out, or has been.
 type claim struct {
 	owner *MemoryClaims
-	key   string
+	key   ClaimKey
 	ttl   time.Duration
 
 	// Guarded by owner.mu.
@@ -69,19 +83,24 @@ type claim struct {
 	answer []byte // immutable
 }
 
-// NewMemoryClaims makes room for so many keys and bytes: a million and 256 MB if zero.
-func NewMemoryClaims(maxKeys int, maxBytes int64) *MemoryClaims {
-	if maxKeys <= 0 {
-		maxKeys = 1_000_000
+// NewMemoryClaims makes room for what l says.
+func NewMemoryClaims(l ClaimLimits) *MemoryClaims {
+	if l.Keys <= 0 {
+		l.Keys = 1_000_000
 	}
-	if maxBytes <= 0 {
-		maxBytes = 256 << 20
+	if l.Bytes <= 0 {
+		l.Bytes = 256 << 20
 	}
-	return &MemoryClaims{maxKeys: maxKeys, maxBytes: maxBytes, usual: []byte(usualAnswer), claims: make(map[string]*claim)}
+	if l.BytesPerApp <= 0 {
+		l.BytesPerApp = l.Bytes
+	}
+	return &MemoryClaims{
+		limits: l, usual: []byte(usualAnswer), claims: make(map[ClaimKey]*claim), shares: make(map[string]int64),
+	}
 }
 
 // Claim implements Claims.
-func (m *MemoryClaims) Claim(ctx context.Context, key string, ttl time.Duration) (Claim, []byte, error) {
+func (m *MemoryClaims) Claim(ctx context.Context, key ClaimKey, ttl time.Duration) (Claim, []byte, error) {
 	for {
 		c, kept, done, err := m.claim(key, ttl)
 		if err != nil {
@@ -102,7 +121,7 @@ func (m *MemoryClaims) Claim(ctx context.Context, key string, ttl time.Duration)
 }
 
 // claim makes a claim, finds what is kept, or returns a channel to wait on.
-func (m *MemoryClaims) claim(key string, ttl time.Duration) (_ *claim, kept []byte, done <-chan struct{}, err error) {
+func (m *MemoryClaims) claim(key ClaimKey, ttl time.Duration) (_ *claim, kept []byte, done <-chan struct{}, err error) {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,16 +140,36 @@ func (m *MemoryClaims) claim(key string, ttl time.Duration) (_ *claim, kept []by
 		heap.Remove(&m.kept, c.index)
 		m.dropLocked(c)
 	}
-	size := int64(len(key)) + claimCost
-	if len(m.claims) >= m.maxKeys || m.bytes+size > m.maxBytes {
-		if m.forgetLocked(now, len(m.kept)); len(m.claims) >= m.maxKeys || m.bytes+size > m.maxBytes {
-			return nil, nil, nil, ErrClaimsFull
+	size := key.size() + claimCost
+	if m.roomLocked(key.App, 1, size) != nil {
+		m.forgetLocked(now, len(m.kept))
+		if err := m.roomLocked(key.App, 1, size); err != nil {
+			return nil, nil, nil, err
 		}
 	}
 	c = &claim{owner: m, key: key, ttl: ttl, index: -1}
 	m.claims[key] = c
-	m.bytes += size
+	m.countLocked(key.App, size)
 	return c, nil, nil, nil
+}
+
+// roomLocked reports why there is no room for so many more keys and bytes of an app.
+func (m *MemoryClaims) roomLocked(appID string, keys int, bytes int64) error {
+	switch {
+	case len(m.claims)+keys > m.limits.Keys, m.bytes+bytes > m.limits.Bytes:
+		return ErrClaimsFull
+	case m.shares[appID]+bytes > m.limits.BytesPerApp:
+		return ErrShareFull
+	default:
+		return nil
+	}
+}
+
+func (m *MemoryClaims) countLocked(appID string, bytes int64) {
+	m.bytes += bytes
+	if m.shares[appID] += bytes; m.shares[appID] == 0 {
+		delete(m.shares, appID)
+	}
 }
 
 // Len is how many keys are remembered or being carried out, and what they take in bytes.
@@ -149,8 +188,11 @@ func (c *claim) Keep(_ context.Context, answer []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.roomLocked(c.key.App, 0, int64(len(kept))) != nil {
+		kept = m.usual
+	}
 	c.answer, c.ends = kept, time.Now().Add(c.ttl)
-	m.bytes += int64(len(kept))
+	m.countLocked(c.key.App, int64(len(kept)))
 	heap.Push(&m.kept, c)
 	c.wakeLocked()
 	return nil
@@ -183,7 +225,7 @@ func (m *MemoryClaims) forgetLocked(now time.Time, most int) {
 
 func (m *MemoryClaims) dropLocked(c *claim) {
 	delete(m.claims, c.key)
-	m.bytes -= int64(len(c.key)+len(c.answer)) + claimCost
+	m.countLocked(c.key.App, -c.key.size()-int64(len(c.answer))-claimCost)
 }
 
 // keptClaims is a heap: the first is the one whose time is over first.

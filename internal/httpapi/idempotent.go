@@ -33,7 +33,7 @@ func (i *Idempotency) setDefaults() {
 		i.MaxKey = maxIdempotencyKey
 	}
 	if i.Claims == nil {
-		i.Claims = NewMemoryClaims(0, 0)
+		i.Claims = NewMemoryClaims(ClaimLimits{})
 	}
 }
 
@@ -49,7 +49,7 @@ func (h *handler) eventKey(c *call, v jsontext.Value) (string, *failure) {
 	if v.Kind() != jsontext.String {
 		return "", invalid("idempotency_key must be a string")
 	}
-	return h.claimName(c.app, "event", v.Text())
+	return h.claimName("event", v.Text())
 }
 
 // headerKey is the name under which a request of a kind is claimed, empty without a key.
@@ -57,15 +57,15 @@ func (h *handler) headerKey(c *call, kind string) (string, *failure) {
 	if len(c.keys) == 0 || !h.o.Idempotency.isFor(c.app) {
 		return "", nil
 	}
-	return h.claimName(c.app, kind, c.keys[0])
+	return h.claimName(kind, c.keys[0])
 }
 
-// claimName keeps apart apps, whose ids hold no control characters, and kinds.
-func (h *handler) claimName(a *app.App, kind, key string) (string, *failure) {
+// claimName keeps the kinds of an app apart.
+func (h *handler) claimName(kind, key string) (string, *failure) {
 	if most := h.o.Idempotency.MaxKey; key == "" || len(key) > most {
 		return "", invalid(fmt.Sprintf("The idempotency key must have 1 to %d bytes", most))
 	}
-	return a.ID + "\x00" + kind + "\x00" + key, nil
+	return kind + "\x00" + key, nil
 }
 
 // once does what is to be done under a name, or answers what was answered before. If it
@@ -96,7 +96,7 @@ func (h *handler) claim(ctx context.Context, a *app.App, name string) (Claim, []
 	if ttl <= 0 {
 		ttl = h.o.Idempotency.TTL
 	}
-	claim, kept, err := h.o.Idempotency.Claims.Claim(ctx, name, ttl)
+	claim, kept, err := h.o.Idempotency.Claims.Claim(ctx, ClaimKey{a.ID, name}, ttl)
 	switch {
 	case err == nil && claim != nil:
 		h.o.Metrics.claims.WithLabelValues("first").Inc()
@@ -109,7 +109,10 @@ func (h *handler) claim(ctx context.Context, a *app.App, name string) (Claim, []
 		return nil, nil, fail(codeBackpressure, "A request with the same idempotency key is still running; try again")
 	case errors.Is(err, ErrClaimsFull):
 		h.o.Metrics.claims.WithLabelValues("full").Inc()
-		return nil, nil, fail(codeBackpressure, "Too many idempotency keys are remembered; try again")
+		return nil, nil, fail(codeBackpressure, "Too many idempotency keys are remembered; try again").because(causeClaims)
+	case errors.Is(err, ErrShareFull):
+		h.o.Metrics.claims.WithLabelValues("app_full").Inc()
+		return nil, nil, fail(codeBackpressure, "Too many idempotency keys of this app are remembered; try again").because(causeShare)
 	}
 	h.o.Metrics.claims.WithLabelValues("failed").Inc()
 	h.o.Log.Error("idempotency key not claimed", "app", a.ID, "err", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,9 @@ func TestIdempotencyKeys(t *testing.T) {
 		}, []step{
 			{events, "h", plain, 200, `{}`, 1}, {events, "h", plain, 200, `{}`, 0},
 		}},
-		{"no room for a key", func(_ *app.App, o *httpapi.Options) { o.Idempotency.Claims = httpapi.NewMemoryClaims(1, 0) }, []step{
+		{"no room for a key", func(_ *app.App, o *httpapi.Options) {
+			o.Idempotency.Claims = httpapi.NewMemoryClaims(httpapi.ClaimLimits{Keys: 1})
+		}, []step{
 			{events, "h", plain, 200, `{}`, 1}, {events, "i", plain, 503, " backpressure", 0}, {events, "h", plain, 200, `{}`, 0},
 		}},
 		{"claims cannot be asked", func(_ *app.App, o *httpapi.Options) { o.Idempotency.Claims = noClaims{} }, []step{
@@ -140,17 +143,80 @@ func TestIdempotencyKeys(t *testing.T) {
 
 type noClaims struct{}
 
-func (noClaims) Claim(context.Context, string, time.Duration) (httpapi.Claim, []byte, error) {
+func (noClaims) Claim(context.Context, httpapi.ClaimKey, time.Duration) (httpapi.Claim, []byte, error) {
 	return nil, nil, errors.New("down")
 }
 
 func TestUnauthenticatedRequestsClaimNothing(t *testing.T) {
 	t.Parallel()
-	claims := httpapi.NewMemoryClaims(0, 0)
+	claims := httpapi.NewMemoryClaims(httpapi.ClaimLimits{})
 	n := newNode(t, func(_ *app.App, o *httpapi.Options) { o.Idempotency.Claims = claims })
 	n.expect(n.raw("POST", "/apps/77/events?auth_key=mill-key", with(`"k"`)), 401, " auth_failed")
 	if keys, _ := claims.Len(); keys != 0 {
 		t.Errorf("%d keys are claimed", keys)
+	}
+}
+
+// The keys of one app take no more than its share, and leave room for those of others.
+func TestAppsHaveSharesOfTheRoomForKeys(t *testing.T) {
+	t.Parallel()
+	claims := httpapi.NewMemoryClaims(httpapi.ClaimLimits{Bytes: 10_000, BytesPerApp: 2_000})
+	synctest.Test(t, func(t *testing.T) {
+		claim := func(appID string, i int) error {
+			c, _, err := claims.Claim(t.Context(), httpapi.ClaimKey{App: appID, Name: strconv.Itoa(i)}, time.Second)
+			if c != nil {
+				_ = c.Keep(t.Context(), []byte(`{}`))
+			}
+			return err
+		}
+		fill := func(appID string) (keys int, err error) {
+			for err == nil {
+				keys++
+				err = claim(appID, keys)
+			}
+			return keys - 1, err
+		}
+		keys, err := fill("greedy")
+		if !errors.Is(err, httpapi.ErrShareFull) || keys < 5 {
+			t.Errorf("%d keys of one app, then %v", keys, err)
+		}
+		if _, size := claims.Len(); size > 2_000 {
+			t.Errorf("one app holds %d bytes", size)
+		}
+		others := 0
+		for ; ; others++ {
+			if _, err := fill("other-" + strconv.Itoa(others)); errors.Is(err, httpapi.ErrClaimsFull) {
+				break
+			}
+		}
+		if _, size := claims.Len(); others < 3 || size > 10_000 {
+			t.Errorf("%d other apps, %d bytes", others, size)
+		}
+		time.Sleep(time.Second)
+		if keys, err = fill("greedy"); !errors.Is(err, httpapi.ErrShareFull) || keys < 5 {
+			t.Errorf("afterwards %d keys, then %v", keys, err)
+		}
+	})
+}
+
+// An answer that there is no room for is not kept, but its key is.
+func TestAnAnswerWithoutRoomIsNotCarriedOutAgain(t *testing.T) {
+	t.Parallel()
+	claims := httpapi.NewMemoryClaims(httpapi.ClaimLimits{Bytes: 1000})
+	key := httpapi.ClaimKey{App: "77", Name: "k"}
+	c, _, err := claims.Claim(t.Context(), key, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Keep(t.Context(), make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	again, kept, err := claims.Claim(t.Context(), key, time.Minute)
+	if again != nil || string(kept) != `{}` || err != nil {
+		t.Errorf("the second gets %v, %d bytes, %v; want the usual answer", again, len(kept), err)
+	}
+	if _, size := claims.Len(); size > 1000 {
+		t.Errorf("%d bytes are kept", size)
 	}
 }
 

@@ -30,7 +30,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"code", "reason"}),
 		claims: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_httpapi_idempotency_keys_total",
-			Help: "Idempotency keys of publishes by outcome: first, repeated, busy, full or failed.",
+			Help: "Idempotency keys of publishes by outcome: first, repeated, busy, full (no room), app_full (no room for one more of the app) or failed.",
 		}, []string{"outcome"}),
 	}
 	seconds := auto.NewHistogramVec(prometheus.HistogramOpts{

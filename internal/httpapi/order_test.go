@@ -56,7 +56,7 @@ func TestTheFirstFailedCheckDecides(t *testing.T) {
 
 func TestKeysOfAppsAreApart(t *testing.T) { // pusher-protocol 5.9
 	t.Parallel()
-	claims := httpapi.NewMemoryClaims(0, 0)
+	claims := httpapi.NewMemoryClaims(httpapi.ClaimLimits{})
 	inNode(t, func(_ *app.App, o *httpapi.Options) { o.Idempotency.Claims = claims }, func(n *node) {
 		for i, as := range []struct{ app, key string }{{"77", "mill-key"}, {"78", "other-key"}, {"77", "mill-key"}, {"78", "other-key"}} {
 			target := signedTarget("POST", "/apps/"+as.app+"/events", with(`"k"`), as.key, time.Now())

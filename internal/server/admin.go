@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/internal/admin"
 	"github.com/millrace/millrace/internal/audit"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/postgres"
 )
@@ -19,7 +20,7 @@ var (
 
 // adminFaces is the admin API, on the listener that serves it; both are nil when it is turned
 // off.
-func (s *Server) adminFaces(prom prometheus.Registerer) (public, private http.Handler) {
+func (s *Server) adminFaces(prom prometheus.Registerer, bodies *limit.Budget) (public, private http.Handler) {
 	c := &s.cfg.Admin
 	if c.Key == "" {
 		return nil, nil
@@ -34,6 +35,7 @@ func (s *Server) adminFaces(prom prometheus.Registerer) (public, private http.Ha
 		ClientIP: s.proxies.ClientIP, PathPrefix: s.cfg.HTTP.PathPrefix,
 		Requests: rate(s.cfg.Limits.APIRequests),
 		MaxBody:  int64(s.cfg.HTTP.MaxBody),
+		Bodies:   bodies,
 		Log:      s.log,
 		Metrics:  admin.NewMetrics(prom),
 	}

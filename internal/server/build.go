@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
@@ -22,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/http1"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/protocol"
@@ -123,7 +125,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 // wireHTTP makes what listens.
 func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	cfg := s.cfg
-	ip := s.proxies.ClientIP
+	ip, bodies := s.proxies.ClientIP, bodies(&cfg.HTTP)
 	o := httpapi.Options{
 		Apps:     s.apps,
 		Channels: s.channels,
@@ -136,9 +138,12 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		CORS:     cors(&cfg.HTTP),
 		Idempotency: httpapi.Idempotency{
 			Off: !cfg.Idempotency.Enabled, TTL: cfg.Idempotency.TTL.D(), MaxKey: cfg.Idempotency.MaxKeyLength,
-			Claims: httpapi.NewMemoryClaims(cfg.Idempotency.MaxKeys, int64(cfg.Idempotency.MaxMemory)),
+			Claims: httpapi.NewMemoryClaims(httpapi.ClaimLimits{
+				Keys: cfg.Idempotency.MaxKeys, Bytes: int64(cfg.Idempotency.MaxMemory), BytesPerApp: int64(cfg.Idempotency.MaxMemoryPerApp),
+			}),
 		},
 		MaxBody:  int64(cfg.HTTP.MaxBody),
+		Bodies:   bodies,
 		Draining: s.isUnready,
 		Log:      s.log,
 		Metrics:  httpapi.NewMetrics(prom),
@@ -161,7 +166,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	faces.api = s.telemetry.Middleware(httpapi.New(o))
 	faces.page = s.page()
 
-	public, private := s.adminFaces(prom)
+	public, private := s.adminFaces(prom, bodies)
 	h := s.httpServer(belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(faces))))
 	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	s.public = http1.New(h, http1.Options{
@@ -172,6 +177,11 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		s.operator = s.httpServer(beside(private, operatorHandler(prom, stats)))
 	}
 	return s.wireTLS(h)
+}
+
+// bodies is the room for the bodies of all requests: at least for one as large as may be.
+func bodies(c *config.HTTP) *limit.Budget {
+	return limit.NewBudget(max(int64(c.MaxBodyMemory), int64(bufpool.Room(int(c.MaxBody)+1))))
 }
 
 // Bounds of an outgoing queue (pusher-protocol 7.7).
