@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,7 @@ var ErrNotFound = errors.New("app: not found")
 // of settings is a new App.
 type App struct {
 	ID      string
+	Aliases []string // other ids that name it, wherever a request names an app by its id
 	Key     string
 	Secret  string
 	Enabled bool
@@ -66,6 +68,9 @@ type Features struct {
 	Watchlists        bool   // tell who watches a user when it goes online and offline
 }
 
+// HasID reports whether id names a: as its id or as an alias.
+func (a *App) HasID(id string) bool { return a.ID == id || slices.Contains(a.Aliases, id) }
+
 // AuthorizeWithin is how long a connection may stay without a sign-in and without a signed
 // subscription; zero is for ever (pusher-protocol 4.2).
 func (a *App) AuthorizeWithin() time.Duration {
@@ -103,7 +108,8 @@ func (s Switch) Or(inherited bool) bool {
 
 // Registry finds apps. Implementations are safe for concurrent use.
 type Registry interface {
-	// ByKey finds an app by any of its keys, ByID by its id. ErrNotFound when there is none.
+	// ByKey finds an app by any of its keys, ByID by its id or an alias. ErrNotFound when there is
+	// none.
 	ByKey(ctx context.Context, key string) (*App, error)
 	ByID(ctx context.Context, id string) (*App, error)
 }

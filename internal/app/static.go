@@ -19,15 +19,15 @@ type Static struct {
 
 // tables is immutable.
 type tables struct {
-	byKey, byID map[string]*App
+	byKey, byID, byAlias map[string]*App
 }
 
 var _ Registry = (*Static)(nil)
 
 // NewStatic registers apps. The error joins everything wrong with them: what Validate
-// finds, and keys or ids that two apps share.
+// finds, and keys, ids or aliases that two apps share.
 func NewStatic(apps []*App) (*Static, error) {
-	t := &tables{byKey: make(map[string]*App, len(apps)), byID: make(map[string]*App, len(apps))}
+	t := &tables{byKey: make(map[string]*App, len(apps)), byID: make(map[string]*App, len(apps)), byAlias: map[string]*App{}}
 	var errs []error
 	for i, a := range apps {
 		for _, p := range Validate(a) {
@@ -42,6 +42,14 @@ func NewStatic(apps []*App) (*Static, error) {
 				errs = append(errs, fmt.Errorf("app %d (%q): Key: %q is taken", i, a.ID, key))
 			}
 			t.byKey[key] = a
+		}
+	}
+	for i, a := range apps {
+		for _, alias := range a.Aliases {
+			if t.byID[alias] != nil || t.byAlias[alias] != nil {
+				errs = append(errs, fmt.Errorf("app %d (%q): Aliases: %q is taken", i, a.ID, alias))
+			}
+			t.byAlias[alias] = a
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -68,6 +76,9 @@ func (s *Static) Swap(next *Static) (gone []string) {
 			for key := range a.keys() {
 				is.byKey[key] = a
 			}
+			for _, alias := range a.Aliases {
+				is.byAlias[alias] = a
+			}
 		}
 	}
 	s.tables.Store(is)
@@ -79,9 +90,13 @@ func (s *Static) ByKey(_ context.Context, key string) (*App, error) {
 	return find(s.tables.Load().byKey, key)
 }
 
-// ByID finds an app by its id.
+// ByID finds an app by its id or an alias.
 func (s *Static) ByID(_ context.Context, id string) (*App, error) {
-	return find(s.tables.Load().byID, id)
+	t := s.tables.Load()
+	if a, ok := t.byID[id]; ok {
+		return a, nil
+	}
+	return find(t.byAlias, id)
 }
 
 // All is every app there is, sorted by id.

@@ -15,6 +15,36 @@ func valid(id, key string) *app.App {
 	return &app.App{ID: id, Key: key, Secret: "s", Enabled: true, Limits: app.DefaultLimits()}
 }
 
+func also(a *app.App, aliases ...string) *app.App {
+	a.Aliases = aliases
+	return a
+}
+
+func TestStaticFindsByAlias(t *testing.T) {
+	t.Parallel()
+	one := also(valid("one", "k1"), "1", "uno")
+	s, err := app.NewStatic([]*app.App{one, valid("two", "k2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"one", "1", "uno"} {
+		if got, err := s.ByID(t.Context(), id); got != one || err != nil || !one.HasID(id) {
+			t.Errorf("ByID(%s) = %v, %v", id, got, err)
+		}
+	}
+	if s.Len() != 2 || len(s.All()) != 2 {
+		t.Errorf("%d apps, %d listed; want 2: an alias is no app", s.Len(), len(s.All()))
+	}
+	next, err := app.NewStatic([]*app.App{also(valid("one", "k1"), "1", "uno"), valid("two", "k3")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Swap(next)
+	if got, _ := s.ByID(t.Context(), "1"); got != one {
+		t.Error("an app that is the same is another one by its alias")
+	}
+}
+
 func TestStaticFinds(t *testing.T) {
 	t.Parallel()
 	one, two := valid("1", "k1"), valid("2", "k2")
@@ -48,6 +78,9 @@ func TestStaticRefuses(t *testing.T) {
 	}{
 		{"two apps with one id", []*app.App{valid("1", "k1"), valid("1", "k2")}, `app 1 ("1"): ID: another app has it`},
 		{"two apps with one key", []*app.App{valid("1", "k1"), valid("2", "k1")}, `app 1 ("2"): Key: "k1" is taken`},
+		{"an alias that is an id", []*app.App{also(valid("1", "k1"), "2"), valid("2", "k2")}, `app 0 ("1"): Aliases: "2" is taken`},
+		{"an alias of two apps", []*app.App{also(valid("1", "k1"), "x"), also(valid("2", "k2"), "x")}, `app 1 ("2"): Aliases: "x" is taken`},
+		{"an empty alias", []*app.App{also(valid("1", "k1"), "")}, `app 0 ("1"): Aliases: one is empty`},
 		{"an app that is not valid", []*app.App{{ID: "1", Key: "k", Limits: app.DefaultLimits()}}, `app 0 ("1"): Secret: missing`},
 	}
 	for _, tt := range tests {

@@ -21,6 +21,9 @@ func Validate(a *App) []Problem {
 	report(a.Secret == "", "Secret", "missing")
 	report(hasControl(a.ID), "ID", "holds a control character")
 	report(hasControl(a.Key), "Key", "holds a control character")
+	for _, alias := range a.Aliases {
+		report(alias == "" || hasControl(alias), "Aliases", "one is empty or holds a control character")
+	}
 	for _, c := range a.Credentials {
 		report(c.Key == "" || hasControl(c.Key), "Credentials", "a key is missing or holds a control character")
 		report(c.Secret == "", "Credentials", "a secret is missing")

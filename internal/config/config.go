@@ -248,6 +248,8 @@ type Telemetry struct {
 type App struct {
 	// Names the app in the paths of the HTTP API. Required, and unique.
 	ID string `toml:"id"`
+	// Other ids that name the app in paths, such as a number for libraries that take no other. Unique among the ids and aliases of all apps.
+	Aliases []string `toml:"aliases"`
 	// Public key, by which clients name the app. Required, and unique.
 	Key string `toml:"key"`
 	// Signs subscriptions and HTTP API requests. Required, and at least 16 bytes outside development; keep it on servers.

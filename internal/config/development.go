@@ -20,6 +20,7 @@ func Development() *Config {
 	c.Development.Page = true
 	a := DefaultApp()
 	a.ID, a.Key, a.Secret = "app-id", "app-key", "app-secret"
+	a.Aliases = []string{"1"} // some server libraries take numbers only
 	a.ClientEvents, a.SignIn, a.Watchlists = true, true, true
 	a.Views.Auth = "open"
 	c.Views.ReportUnknownViews = true

@@ -63,6 +63,13 @@ func (r *rules) document(a *App) {
 			r.report(required.key, "", "missing")
 		}
 	}
+	names := map[string]bool{a.ID: true}
+	for i, alias := range a.Aliases {
+		if names[alias] {
+			r.report(fmt.Sprintf("aliases[%d]", i), quote(alias), "names the app already")
+		}
+		names[alias] = true
+	}
 	r.revealed("secret", a.Secret)
 	unique("key", a.Key)
 	for i := range a.Keys {

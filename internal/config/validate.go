@@ -132,6 +132,9 @@ func (r *rules) apps(c *Config) {
 			}
 		}
 		r.unique(at+"id", a.ID, i, ids)
+		for j, alias := range a.Aliases {
+			r.unique(fmt.Sprintf("%saliases[%d]", at, j), alias, i, ids)
+		}
 		r.unique(at+"key", a.Key, i, keys)
 		for j, k := range a.Keys {
 			r.appKey(fmt.Sprintf("%skeys[%d].", at, j), &k, i, keys)

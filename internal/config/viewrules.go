@@ -18,7 +18,7 @@ func (r *rules) store(s *Store) {
 
 func (r *rules) views(c *Config) {
 	v := &c.Views
-	isApp := func(a App) bool { return a.ID == v.DefaultApp }
+	isApp := func(a App) bool { return a.ID == v.DefaultApp || slices.Contains(a.Aliases, v.DefaultApp) }
 	if v.DefaultApp != "" && !slices.ContainsFunc(c.Apps, isApp) {
 		r.report("views.default_app", quote(v.DefaultApp), "no app has this id")
 	}

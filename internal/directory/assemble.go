@@ -9,17 +9,19 @@ import (
 	"github.com/millrace/millrace/internal/app"
 )
 
-// assemble puts the apps of the file and of the store together. Ids and keys of the file, and
-// reserved keys, go before those of the store.
+// assemble puts the apps of the file and of the store together. Ids, aliases and keys of the
+// file, and reserved keys, go before those of the store; ids of the store before aliases there.
 func assemble(parse Parse, file []Parsed, stored map[string]*storedApp, reserved []string) *state {
 	s := &state{parse: parse, file: file, stored: stored}
-	t := taken{ids: map[string]bool{}, keys: map[string]string{}}
-	for _, key := range reserved {
-		t.keys[key] = "the server itself has this key"
-	}
+	t := newTaken(reserved)
 	for _, p := range file {
 		t.take(p.App, SourceFile)
 		s.entries = append(s.entries, Entry{ID: p.App.ID, Source: SourceFile, App: p.App, Shown: p.Shown, parsed: p})
+	}
+	for id, a := range stored {
+		if _, isTaken := t.ids[id]; !isTaken && a.parsed.App != nil {
+			t.ids[id] = holder{id, SourceStore}
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(stored)) {
 		a := stored[id]
@@ -59,16 +61,40 @@ func (s *state) static() (*app.Static, error) {
 	return app.NewStatic(list)
 }
 
-// taken is which ids and keys are not free, and of keys why.
+// taken is which ids, aliases and keys are not free, and why.
 type taken struct {
-	ids  map[string]bool
+	ids  map[string]holder
 	keys map[string]string
+}
+
+// holder is the app that has an id or an alias.
+type holder struct {
+	id     string
+	source Source
+}
+
+func newTaken(reserved []string) taken {
+	t := taken{ids: map[string]holder{}, keys: map[string]string{}}
+	for _, key := range reserved {
+		t.keys[key] = "the server itself has this key"
+	}
+	return t
 }
 
 func (t *taken) problems(a *app.App) []Problem {
 	var found []Problem
-	if t.ids[a.ID] {
+	switch h, isTaken := t.ids[a.ID]; {
+	case isTaken && h.id != a.ID:
+		found = append(found, Problem{Path: "id", Value: a.ID, Message: fmt.Sprintf("the app %q has this alias", h.id)})
+	case isTaken && h.source == SourceFile:
 		found = append(found, Problem{Path: "id", Message: "the configuration file has an app with this id; remove one of them"})
+	}
+	for i, alias := range a.Aliases {
+		if h, isTaken := t.ids[alias]; isTaken && h.id != a.ID {
+			found = append(found, Problem{
+				Path: fmt.Sprintf("aliases[%d]", i), Value: alias, Message: fmt.Sprintf("the app %q has this id or alias", h.id),
+			})
+		}
 	}
 	for i, key := range keysOf(a) {
 		if why, ok := t.keys[key]; ok {
@@ -80,8 +106,10 @@ func (t *taken) problems(a *app.App) []Problem {
 
 func (t *taken) take(a *app.App, source Source) {
 	why := fmt.Sprintf("the app %q has this key", a.ID)
+	for _, id := range append([]string{a.ID}, a.Aliases...) {
+		t.ids[id] = holder{a.ID, source}
+	}
 	if source == SourceFile {
-		t.ids[a.ID] = true
 		why = fmt.Sprintf("the app %q of the configuration file has this key", a.ID)
 	}
 	for _, key := range keysOf(a) {
@@ -91,10 +119,7 @@ func (t *taken) take(a *app.App, source Source) {
 
 // takenBesides is what is not free for the app id, or for a new one.
 func (d *Directory) takenBesides(s *state, id string) taken {
-	t := taken{ids: map[string]bool{}, keys: map[string]string{}}
-	for _, key := range d.o.Reserved {
-		t.keys[key] = "the server itself has this key"
-	}
+	t := newTaken(d.o.Reserved)
 	for _, e := range s.entries {
 		if e.App != nil && (e.ID != id || e.Source == SourceFile) {
 			t.take(e.App, e.Source)

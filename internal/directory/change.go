@@ -92,6 +92,7 @@ func (d *Directory) Delete(ctx context.Context, id string, version uint64) error
 
 func (d *Directory) deleteInTurn(ctx context.Context, id string, version uint64) error {
 	for range maxTries {
+		id = d.idOf(id)
 		was, err := d.current(ctx, id, version)
 		if err != nil {
 			return err
@@ -120,7 +121,7 @@ func (d *Directory) change(
 ) (Entry, error) {
 	return d.inTurn(ctx, action, func(ctx context.Context) (Entry, error) {
 		for range maxTries {
-			was, err := d.current(ctx, id, version)
+			was, err := d.current(ctx, d.idOf(id), version)
 			if err != nil {
 				return Entry{}, err
 			}

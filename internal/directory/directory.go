@@ -187,12 +187,27 @@ func (d *Directory) List() []Entry { return d.known.Load().entries }
 
 // Get finds an app by its id, the one of the file if a stored one has the same.
 func (d *Directory) Get(id string) (Entry, error) {
+	id = d.idOf(id)
 	for _, e := range d.known.Load().entries {
 		if e.ID == id {
 			return e, nil
 		}
 	}
 	return Entry{}, app.ErrNotFound
+}
+
+// idOf is the id of the app that an id or an alias names.
+func (d *Directory) idOf(name string) string {
+	s := d.known.Load()
+	if s.has(name) {
+		return name
+	}
+	for _, e := range s.entries {
+		if e.App != nil && e.App.HasID(name) {
+			return e.ID
+		}
+	}
+	return name
 }
 
 // HasStore reports whether apps can be created.

@@ -88,6 +88,50 @@ func TestAppsLiveThroughTheirChanges(t *testing.T) {
 	}
 }
 
+// An alias names its app wherever an id does, and is no other app's id or alias.
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	d := open(t, temporary(t), file(t, `{"id":"file","key":"kf","secret":"s","aliases":["1"]}`), nil)
+	refused := func(document, path string) {
+		t.Helper()
+		_, _, err := d.Create(t.Context(), []byte(document))
+		if invalid, ok := errors.AsType[*directory.Invalid](err); !ok || invalid.Problems[0].Path != path {
+			t.Errorf("%s: got %v, want a problem of %s", document, err, path)
+		}
+	}
+	create(t, d, `{"id":"a","key":"ka","secret":"s","aliases":["2","3"]}`)
+	create(t, d, `{"id":"b","key":"kb","secret":"s"}`)
+	refused(`{"id":"1"}`, "id")
+	refused(`{"id":"2"}`, "id")
+	refused(`{"id":"c","aliases":["9","file"]}`, "aliases[1]")
+	refused(`{"id":"c","aliases":["1"]}`, "aliases[0]")
+	refused(`{"id":"c","aliases":["b"]}`, "aliases[0]")
+	if _, err := d.Change(t.Context(), "b", directory.AnyVersion, []byte(`{"aliases":["a"]}`)); err == nil {
+		t.Error("an app took the id of another one")
+	}
+	if e, err := d.Get("3"); e.ID != "a" || err != nil {
+		t.Errorf("got %q by an alias, %v", e.ID, err)
+	}
+	if _, err := d.Change(t.Context(), "1", directory.AnyVersion, []byte(`{}`)); !errors.Is(err, directory.ErrReadOnly) {
+		t.Errorf("an app of the file, by its alias: %v", err)
+	}
+	if e, err := d.Change(t.Context(), "2", directory.AnyVersion, []byte(`{"aliases":["2","4"]}`)); err != nil || e.ID != "a" || !e.App.HasID("4") {
+		t.Errorf("changed %q by an alias, %v", e.ID, err)
+	}
+	if _, err := d.Get("3"); !errors.Is(err, app.ErrNotFound) {
+		t.Errorf("an alias that is gone: %v", err)
+	}
+	// The file goes before the store, and an id before an alias, whatever their order is.
+	err := d.SetFile(t.Context(), file(t, `{"id":"z","key":"kz","secret":"s","aliases":["a"]}`), nil)
+	if _, ok := errors.AsType[*directory.Invalid](err); !ok {
+		t.Error("an alias of the file takes the id of a stored app that is served")
+	}
+	if err := d.Delete(t.Context(), "4", directory.AnyVersion); err != nil {
+		t.Error(err)
+	}
+	serves(t, d, "ka", "")
+}
+
 func ids(apps []directory.Parsed) string {
 	var list []string
 	for _, a := range apps {

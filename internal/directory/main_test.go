@@ -24,6 +24,7 @@ type doc struct {
 	Key     string   `json:"key"`
 	Secret  string   `json:"secret,omitempty"`
 	Enabled *bool    `json:"enabled,omitempty"`
+	Aliases []string `json:"aliases,omitempty"`
 	Max     int      `json:"max_connections,omitempty"`
 	Keys    []docKey `json:"keys,omitempty"`
 }
@@ -41,7 +42,7 @@ func parse(document []byte) (directory.Parsed, []directory.Problem) {
 	if err := d.Decode(&c); err != nil {
 		return directory.Parsed{}, []directory.Problem{{Path: "document", Message: err.Error()}}
 	}
-	a := &app.App{ID: c.ID, Key: c.Key, Secret: c.Secret, Enabled: c.Enabled == nil || *c.Enabled, Limits: app.DefaultLimits()}
+	a := &app.App{ID: c.ID, Key: c.Key, Secret: c.Secret, Enabled: c.Enabled == nil || *c.Enabled, Aliases: c.Aliases, Limits: app.DefaultLimits()}
 	a.Limits.MaxConnections = c.Max
 	keys := []string{c.Key}
 	var problems []directory.Problem

@@ -32,7 +32,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key is missing or no app has it"})
 	case err != nil:
 		return h.failLookup(err)
-	case a.ID != c.target.appID:
+	case !a.HasID(c.target.appID):
 		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key belongs to another app than the path"})
 	}
 	credential, ok := a.Credential(key)

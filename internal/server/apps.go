@@ -50,6 +50,7 @@ func checkOrigins(at string, entries []string) []config.Problem {
 func convert(c *config.App, origins app.Origins) *app.App {
 	return &app.App{
 		ID:      c.ID,
+		Aliases: c.Aliases,
 		Key:     c.Key,
 		Secret:  c.Secret.Reveal(),
 		Enabled: c.Enabled,
