@@ -87,7 +87,7 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 	case protocol.MessageCacheMiss:
 		dst = append(dst, headCacheMiss...)
 		dst = jsontext.AppendString(dst, m.Channel)
-		return append(dst, `,"data":"{}"}`...)
+		return append(dst, '}')
 	case protocol.MessageError:
 		return appendError(dst, m)
 	case protocol.MessageSignedIn:

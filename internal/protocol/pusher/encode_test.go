@@ -78,7 +78,7 @@ func TestAppendMessage(t *testing.T) {
 		{
 			"cache miss",
 			protocol.Message{Kind: protocol.MessageCacheMiss, Channel: "cache-fx"},
-			`{"event":"pusher:cache_miss","channel":"cache-fx","data":"{}"}`,
+			`{"event":"pusher:cache_miss","channel":"cache-fx"}`,
 		},
 		{
 			"an error is an object",
