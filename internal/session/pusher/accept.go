@@ -75,6 +75,7 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 		return nil, protocol.ErrPathUnknown
 	}
 	if err := checkProtocol(r.URL.Query().Get("protocol"), ss.o.StrictProtocol); err != nil {
+		ss.hint(r, err)
 		return nil, err
 	}
 	a, err := ss.o.Apps.ByKey(r.Context(), key)
@@ -127,10 +128,7 @@ func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key 
 
 // refused accounts for a refusal. a is nil when the app is not known.
 func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
-	refusal := session.Refusal{Code: code, Why: why, ClientIP: r.RemoteAddr}
-	if ss.o.ClientIP != nil {
-		refusal.ClientIP = ss.o.ClientIP(r)
-	}
+	refusal := session.Refusal{Code: code, Why: why, ClientIP: ss.clientIP(r)}
 	if a != nil {
 		refusal.AppID = a.ID
 	}
@@ -171,6 +169,23 @@ func appKey(path string) (key string, ok bool) {
 	}
 	key, err := url.PathUnescape(segment)
 	return key, err == nil
+}
+
+// clientIP is where a request comes from, as far as the sessions are told.
+func (ss *Sessions) clientIP(r *http.Request) string {
+	if ss.o.ClientIP != nil {
+		return ss.o.ClientIP(r)
+	}
+	return r.RemoteAddr
+}
+
+// hint says once per process what an operator can do for clients that tell no protocol version,
+// as some that are not by Pusher do.
+func (ss *Sessions) hint(r *http.Request, err *protocol.Error) {
+	if err == protocol.ErrProtocolMissing && ss.hinted.CompareAndSwap(false, true) {
+		ss.o.Log.Warn("client without the parameter protocol refused; handshake.strict_protocol = false admits such clients",
+			"code", err.Code, "ip", ss.clientIP(r))
+	}
 }
 
 // maxQuotedVersion bounds how much of a client's text an error message repeats.

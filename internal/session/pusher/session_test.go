@@ -150,6 +150,26 @@ func (s *stack) connect(t *testing.T) *testkit.Peer {
 	return p
 }
 
+// Operators are told once how to admit clients that name no protocol version, and not of others.
+func TestHintForClientsWithoutAVersion(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, nil, nil)
+	for _, query := range []string{"?protocol=99", "", "?client=x", ""} {
+		p, err := testkit.DialPeer(s.addr, "/app/"+testkit.Key+query, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Next(patience); err != nil {
+			t.Fatal(err)
+		}
+		p.Cut()
+	}
+	s.stop()
+	if got := strings.Count(s.log.String(), "handshake.strict_protocol = false"); got != 1 {
+		t.Errorf("%d hints, want one:\n%s", got, s.log)
+	}
+}
+
 func wantText(t *testing.T, p *testkit.Peer, want string) {
 	t.Helper()
 	f, err := p.Next(patience)

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
@@ -74,6 +75,7 @@ type Sessions struct {
 
 	signed  signed
 	proxied proxied
+	hinted  atomic.Bool // what hint says has been said
 
 	mu     sync.Mutex
 	scopes map[string]*scope // by key; guarded by mu
