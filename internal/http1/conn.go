@@ -227,7 +227,7 @@ func (c *conn) answerRequest(size int) fate {
 	}
 	c.answer.closes = h.isLast
 	defer c.answer.reset()
-	c.server.next.Handler.ServeHTTP(&c.answer, r)
+	c.server.handler.ServeHTTP(&c.answer, r)
 	if c.isHijacked {
 		return goesToHandler
 	}

@@ -106,7 +106,7 @@ func startPair(tb testing.TB) pair {
 	start(tb, p.here, echo, options())
 	s := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(p.plain) }) // ends with Close
+	serving.Go(func() { _ = ServeByNetHTTP(s, p.plain) }) // ends with Close
 	tb.Cleanup(func() {
 		_ = s.Close()
 		serving.Wait()

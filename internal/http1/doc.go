@@ -11,6 +11,8 @@
 // stays), the context does not end when the client goes away, only when the server is closed,
 // and an answer leaves when the handler returns.
 //
+// A request that says twice how long its body is ends its connection, over TLS, too.
+//
 // The package must never know what a path means.
 //
 // Goroutines: Serve owns one per connection, and that of net/http's Serve, and joins them.

@@ -46,9 +46,10 @@ func (h *handover) Close() error {
 // Addr implements net.Listener.
 func (h *handover) Addr() net.Addr { return h.at }
 
-// replay is a connection of which something has been read before.
+// replay is a connection of which something may have been read before.
 type replay struct {
 	net.Conn
+	lines
 	unread []byte
 }
 
@@ -57,9 +58,12 @@ var errUnread = errors.New("http1: the connection has bytes that its socket has 
 // Read implements net.Conn.
 func (r *replay) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 {
-		return r.Conn.Read(p)
+		n, err := r.Conn.Read(p)
+		r.see(p[:n])
+		return n, err
 	}
 	n := copy(p, r.unread)
+	r.see(p[:n])
 	if r.unread = r.unread[n:]; len(r.unread) == 0 {
 		r.unread = nil
 	}

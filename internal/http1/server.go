@@ -24,6 +24,7 @@ type Options struct {
 // Server serves one listener.
 type Server struct {
 	o       Options
+	handler http.Handler
 	next    *http.Server    // for what is unusual
 	ctx     context.Context //nolint:containedctx // that of every request; ends with Close
 	cancel  context.CancelFunc
@@ -41,8 +42,9 @@ type Server struct {
 }
 
 // New makes a server that answers with the handler of next, and by next itself where it must.
+// next belongs to it from then on.
 func New(next *http.Server, o Options) *Server {
-	s := &Server{o: o, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s := &Server{o: o, handler: next.Handler, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{}}
 	s.o.MaxHead = min(o.MaxHead, maxHead)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(s.ctx)
@@ -54,8 +56,9 @@ func New(next *http.Server, o Options) *Server {
 // called once.
 func (s *Server) Serve(l net.Listener) error {
 	if s.next.TLSConfig != nil {
-		return s.next.ServeTLS(l, "", "")
+		return ServeByNetHTTP(s.next, l)
 	}
+	guard(s.next)
 	s.mu.Lock()
 	s.listener, s.over.at = l, l.Addr()
 	s.mu.Unlock()

@@ -75,7 +75,7 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 	plain := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	plainAt := loopback(t)
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = plain.Serve(plainAt) }) // ends with Close
+	serving.Go(func() { _ = ServeByNetHTTP(plain, plainAt) }) // ends with Close
 	t.Cleanup(func() {
 		_ = plain.Close()
 		serving.Wait()

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/millrace/millrace/internal/http1"
 )
 
 // Run serves until ctx ends, then drains (drain.go) and returns when every goroutine has
@@ -58,10 +60,7 @@ func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err
 
 // serve runs the operators' HTTP server, over TLS if it has a certificate.
 func serve(h *http.Server, l net.Listener) error {
-	if h.TLSConfig != nil {
-		return served(l, h.ServeTLS(l, "", ""))
-	}
-	return served(l, h.Serve(l))
+	return served(l, http1.ServeByNetHTTP(h, l))
 }
 
 // served is what serving a listener ended with; to be shut down is no failure.
