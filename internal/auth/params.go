@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"slices"
 	"strings"
 )
 
@@ -63,9 +62,8 @@ func (p *Params) parse(rawQuery string, isPlusKept bool) error {
 			p.Reset()
 			return errEscape
 		}
-		p.list = append(p.list, param{strings.ToLower(key), value})
+		p.insert(param{strings.ToLower(key), value})
 	}
-	slices.SortStableFunc(p.list, func(a, b param) int { return strings.Compare(a.key, b.key) })
 	p.keepLast()
 	return nil
 }
@@ -74,6 +72,17 @@ func (p *Params) parse(rawQuery string, isPlusKept bool) error {
 func (p *Params) Reset() {
 	clear(p.list)
 	p.list, p.plus = p.array[:0], ""
+}
+
+// insert keeps the order of keys, and of equal keys that in which they came: there are few, and
+// libraries send them in order, but for the signature.
+func (p *Params) insert(next param) {
+	i := len(p.list)
+	p.list = append(p.list, next)
+	for ; i > 0 && p.list[i-1].key > next.key; i-- {
+		p.list[i] = p.list[i-1]
+	}
+	p.list[i] = next
 }
 
 // keepLast drops every pair that is followed by one of the same key.

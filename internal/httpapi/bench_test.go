@@ -61,8 +61,8 @@ func TestPublishAllocs(t *testing.T) {
 		}
 	})
 	// The event's name, channel and data, its context, and what the engine makes of it.
-	if allocs > 6 {
-		t.Errorf("%v allocations per publish, want at most 6", allocs)
+	if allocs > 5 {
+		t.Errorf("%v allocations per publish, want at most 5", allocs)
 	}
 }
 

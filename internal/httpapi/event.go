@@ -22,21 +22,21 @@ type input struct {
 // readInput takes the fields of an event from an object. It leaves judging them to
 // publish.add.
 func readInput(event jsontext.Value) (in input) {
-	for key, v := range event.Members() {
-		switch key {
-		case "name":
+	for key, v := range event.Entries() {
+		switch {
+		case key.Means("name"):
 			in.name = v
-		case "data":
+		case key.Means("data"):
 			in.data = v
-		case "channel":
+		case key.Means("channel"):
 			in.channel = v
-		case "channels":
+		case key.Means("channels"):
 			in.channels = v
-		case "socket_id":
+		case key.Means("socket_id"):
 			in.socketID = v
-		case "info":
+		case key.Means("info"):
 			in.info = v
-		case "idempotency_key":
+		case key.Means("idempotency_key"):
 			in.key = v
 		}
 	}
@@ -63,8 +63,8 @@ func parseBatch(ins []input, body []byte, most int) ([]input, *failure) {
 		return nil, f
 	}
 	var batch jsontext.Value
-	for key, v := range v.Members() {
-		if key == "batch" {
+	for key, v := range v.Entries() {
+		if key.Means("batch") {
 			batch = v
 		}
 	}
