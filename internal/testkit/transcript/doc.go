@@ -23,6 +23,9 @@
 //	= header X-Error-Code: token-missing a header of it; "= no header NAME" for none
 //	publish prices tick {"p":1}          a signed publish that must be answered with 200
 //	header NAME: VALUE                   of the next connection or plain request
+//	sign GET\n/apps/77/channels\nauth_k  what a library signs; {{signature}} is the signature
+//	raw GET /apps/77/channels?auth HTTP/1.1  a request byte by byte ...
+//	| Host: millrace                     ... which goes on like this; "|" alone ends its head
 //	stop                                 what SIGTERM does; "exit" waits for the end
 //	restart                              stop, then a node on the same store
 //	wait 1s                              for limits that are made of time
@@ -51,7 +54,7 @@
 // string that holds JSON: 'x' is sent escaped and compared by meaning. {{a}} is the socket
 // id of connection a, {{auth a CHANNEL}} a signature for it, {{AUTH a CHANNEL}} the same in
 // capitals, {{auth-by KEY SECRET a CHANNEL}} one by another key and {{user-auth-by KEY SECRET a
-// USER_DATA}} one for a sign-in, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
+// USER_DATA}} one for a sign-in, {{now}} the time in seconds, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
 // {{fill 9}} nine letters, {{any}} matches some text, {{any-number}} any above zero and
 // {{socket-id}} any socket id.
 //

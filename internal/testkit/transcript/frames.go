@@ -208,6 +208,8 @@ func (r *runner) value(name string) (string, error) {
 	switch verb {
 	case "dir":
 		return r.dir, nil
+	case "now":
+		return r.now(), nil
 	case "answer":
 		return r.answered(rest)
 	case "any", "any-number", "socket-id":

@@ -48,6 +48,11 @@ func parse(path, text string) (*script, error) {
 				return nil, fmt.Errorf("%s:%d: want config NAME = VALUE, before anything else", path, i+1)
 			}
 			c.settings = append(c.settings, strings.TrimSpace(name)+"="+strings.TrimSpace(value))
+		case verb == "|":
+			if len(c.steps) == 0 || c.steps[len(c.steps)-1].verb != "raw" {
+				return nil, fmt.Errorf("%s:%d: only a raw request goes on in a second line", path, i+1)
+			}
+			c.steps[len(c.steps)-1].rest += "\r\n" + rest
 		case c == &common && (strings.HasPrefix(verb, "<") || verb == "="):
 			return nil, fmt.Errorf("%s:%d: nothing can be expected before the first case", path, i+1)
 		default:

@@ -83,6 +83,7 @@ func runCase(t *testing.T, s *script, c testCase, rewrite bool) {
 		for _, c := range r.conns {
 			c.peer.Cut()
 		}
+		r.wire.close()
 	}()
 	for _, st := range c.steps {
 		err := r.do(t.Context(), st.verb, st.rest)
@@ -112,6 +113,7 @@ type runner struct {
 	names     map[string]string // what {{NAME}} stands for
 	header    http.Header       // of the next connection or plain request
 	answer    *testkit.Response
+	wire      *wire // nil before the first raw request, and after the server has closed it
 	iteration int
 	fences    int
 }
@@ -157,6 +159,10 @@ func (r *runner) do(ctx context.Context, verb, rest string) error {
 		return r.leave(ctx, verb, rest)
 	case "http", "plain":
 		return r.request(ctx, verb, rest)
+	case "sign":
+		return r.sign(rest)
+	case "raw":
+		return r.raw(rest)
 	case "=":
 		return r.response(rest)
 	case "publish":
