@@ -43,7 +43,7 @@ race: ## the Go tests under the race detector
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TESTTIME) ./...
 
 .PHONY: e2e
-e2e: build ## pusher-js, pusher and laravel-echo, in Node and in Chromium, against bin/millrace
+e2e: build ## pusher-js, laravel-echo and the Node and Go server libraries, in Node and in Chromium, against bin/millrace
 	@scripts/clients.sh
 
 .PHONY: fuzz

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clients.sh [FILE...]: the real clients against bin/millrace, all suites or the named ones.
+# clients.sh [FILE...]: the real clients and server libraries against bin/millrace, all suites or the named ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,9 @@ for proxy in nginx haproxy caddy; do
 	scripts/need.sh "$proxy" "is a proxy whose configuration in deploy/ is tested" "$proxy"
 done
 scripts/need.sh openssl "makes the certificates of the proxies" openssl
+
+# The official Go server library is a module of its own, so that the server does not depend on it.
+CGO_ENABLED=0 go -C test/libraries/go build -trimpath -o "$PWD/bin/library-go" .
 
 cd test/clients
 if ! cmp -s package-lock.json node_modules/.installed-lock.json; then

@@ -16,4 +16,7 @@ if [ ! -x "$tool" ]; then
 fi
 if [ $# -gt 0 ]; then
 	"$tool" "$@"
+	if [ "$*" = run ]; then # a module of its own
+		(cd test/libraries/go && "../../../$tool" run)
+	fi
 fi

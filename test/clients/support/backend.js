@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import PusherServer from 'pusher';
 
 const require = createRequire(import.meta.url);
-const masterKey = Buffer.alloc(32, 'millrace test master key').toString('base64');
+export const masterKey = Buffer.alloc(32, 'millrace test master key').toString('base64');
 
 const files = {
   '/': [new URL('./browser.html', import.meta.url), 'text/html; charset=utf-8'],
@@ -34,9 +34,11 @@ export class Backend {
   numbers = new Set(); // users whose ids are signed as numbers
   channelData = {}; // by channel: what is signed with it and passed on to the server
 
-  static async start(server) {
+  // start runs a backend that signs with the Node library, or with another signer.
+  static async start(server, { signer } = {}) {
     const backend = new Backend();
     backend.pusher = serverLibrary(server);
+    backend.signer = signer;
     backend.stranger = serverLibrary(server, { secret: 'not-the-secret' });
     backend.http = createServer((request, response) => backend.#handle(request, response));
     backend.http.listen(0, '127.0.0.1');
@@ -53,11 +55,11 @@ export class Backend {
   async #handle(request, response) {
     const { pathname } = new URL(request.url, this.url);
     if (request.method === 'POST' && pathname === '/pusher/auth') {
-      this.#authorize(new URLSearchParams(await text(request)), response);
+      await this.#authorize(new URLSearchParams(await text(request)), response);
       return;
     }
     if (request.method === 'POST' && pathname === '/pusher/user-auth') {
-      this.#authenticate(new URLSearchParams(await text(request)), response);
+      await this.#authenticate(new URLSearchParams(await text(request)), response);
       return;
     }
     const file = files[pathname];
@@ -69,18 +71,18 @@ export class Backend {
   }
 
   // Users whose id says "forged" are signed with a wrong secret.
-  #authenticate(form, response) {
+  async #authenticate(form, response) {
     const id = form.get('user_id');
     const user = { id, user_info: { name: form.get('user_name') ?? id } };
     const watchlist = form.get('watchlist');
     if (watchlist) user.watchlist = watchlist.split(',');
-    const signer = id.includes('forged') ? this.stranger : this.pusher;
-    const answer = signer.authenticateUser(form.get('socket_id'), user);
+    const signer = id.includes('forged') ? this.stranger : this.signer ?? this.pusher;
+    const answer = await signer.authenticateUser(form.get('socket_id'), user);
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   }
 
   // Channels whose name says "forged" are signed with a wrong secret, "forbidden" ones not at all.
-  #authorize(form, response) {
+  async #authorize(form, response) {
     const channel = form.get('channel_name');
     if (channel.includes('forbidden')) {
       response.writeHead(403, { 'content-type': 'text/plain' }).end('Forbidden');
@@ -90,8 +92,8 @@ export class Backend {
     const member = channel.startsWith('presence-') && !this.withoutMember.has(channel)
       ? { user_id: this.numbers.has(id) ? Number(id) : id, user_info: { name: form.get('user_name') ?? id } }
       : undefined;
-    const signer = channel.includes('forged') ? this.stranger : this.pusher;
-    const answer = signer.authorizeChannel(form.get('socket_id'), channel, member ?? this.channelData[channel]);
+    const signer = channel.includes('forged') ? this.stranger : this.signer ?? this.pusher;
+    const answer = await signer.authorizeChannel(form.get('socket_id'), channel, member ?? this.channelData[channel]);
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   }
 }

@@ -31,7 +31,8 @@ export class Hooks {
     const rawBody = Buffer.concat(chunks).toString();
     const webhook = this.library.webhook({ headers: request.headers, rawBody });
     const isValid = webhook.isValid();
-    this.requests.push({ headers: request.headers, rawBody, isValid, time: webhook.getTime() });
+    const { headers, rawHeaders } = request;
+    this.requests.push({ headers, rawHeaders, rawBody, isValid, time: webhook.getTime() });
     if (isValid && !this.failure) webhook.getEvents().forEach(this.events.push);
     response.writeHead(this.failure || (isValid ? 200 : 401)).end();
   }
