@@ -17,6 +17,7 @@ suite('publishing', () => {
     const channels = await Promise.all(names.map((name) => client.join(name)));
     const response = await world.pusher.trigger(names, 'item', { n: 1 });
     assert.equal(response.status, 200);
+    assert.deepEqual(await response.json(), {});
     const received = await Promise.all(channels.map((channel) => channel.event('item')));
     assert.deepEqual(received.map(({ data }) => data), [{ n: 1 }, { n: 1 }, { n: 1 }]);
   });

@@ -66,6 +66,19 @@ suite('users', () => {
     await other.userEvents.find(({ event }) => event === 'still-here', 'still-here');
   });
 
+  // The library signs the path as it is given, and the URL parser encodes it afterwards.
+  for (const start of ['auth0|', 'a b+', 'é"<>^`{}', '%', '#', '?', '=&']) {
+    test(`a user whose id begins with ${start} gets its events and is terminated`, async () => {
+      const id = fresh(start);
+      const client = await signedIn(id);
+      await world.pusher.sendToUser(id, 'offer', { price: 7 });
+      await client.userEvents.find(({ event }) => event === 'offer', 'offer');
+      const named = /[%#?]/.test(id) ? encodeURIComponent(id) : id;
+      assert.deepEqual(await (await world.pusher.terminateUserConnections(named)).json(), {});
+      await client.closedFor(4009);
+    });
+  }
+
   test('a signed-in user joins a presence channel as itself, without channel_data', async () => {
     const id = fresh('u-');
     const client = await world.client({ user: id, name: 'Ida' });
