@@ -21,5 +21,6 @@
 // does when its queue is full is the connection's affair. A subscription made by Follow is
 // not delivered to while its connection is congested: it lags, notes in bounded memory what
 // it misses, and its owner starts over from there. Inboxes are bounded through [Hub.Reserve]:
-// when fan-out is behind, publishers wait, then are refused.
+// when fan-out is behind, publishers wait, then are refused. [Hub.Flush] waits until what was
+// received has been handed to the connections, for an owner that is about to close them.
 package hub

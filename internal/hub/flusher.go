@@ -26,10 +26,12 @@ const (
 // All fields are owned by the flusher's goroutine; in steady state it allocates nothing.
 type flusher struct {
 	shard   *shard
-	entries []entry // entries[0] is not used, so that 0 means none
-	free    int32   // chain of unused entries
-	groups  []group // one for each list for which something waits
-	spare   []item  // the next empty inbox
+	entries []entry         // entries[0] is not used, so that 0 means none
+	free    int32           // chain of unused entries
+	groups  []group         // one for each list for which something waits
+	spare   []item          // the next empty inbox
+	marks   []chan struct{} // of Flush, to be passed
+	marked  int             // groups that are not there yet
 
 	// Of the round.
 	number     uint64 // counts rounds
@@ -56,6 +58,7 @@ type entry struct {
 type group struct {
 	list        *list
 	first, last int32 // chain of entries
+	mark        int32 // the entry up to which marks are waited for; 0: none
 
 	// Of the round.
 	n        int32 // subscriptions
@@ -93,7 +96,7 @@ func (f *flusher) drain(isLast bool) {
 //
 //millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
 func (f *flusher) take(isLast bool) {
-	items := f.shard.inbox.take(f.spare, isLast)
+	items, marks := f.shard.inbox.take(f.spare, len(f.marks) == 0, isLast)
 	for _, it := range items {
 		e := f.newEntry(it.pub)
 		if it.list.group == 0 {
@@ -107,6 +110,7 @@ func (f *flusher) take(isLast bool) {
 	}
 	clear(items)
 	f.spare = reuse(items)
+	f.markGroups(marks)
 }
 
 func (f *flusher) newEntry(p *protocol.Publication) int32 {
@@ -205,6 +209,10 @@ func (f *flusher) finishGroup(g *group) {
 	for range g.frames {
 		e := g.first
 		g.first = f.entries[e].next
+		if e == g.mark {
+			g.mark = 0
+			f.marked--
+		}
 		f.entries[e] = entry{next: f.free}
 		f.free = e
 	}
@@ -246,6 +254,7 @@ func (f *flusher) finish() {
 		m.suppressed.Add(float64(f.suppressed))
 	}
 	f.frames, f.suppressed, f.writes, f.encodings = 0, 0, 0, 0
+	f.passMarks()
 }
 
 // reuse is s, emptied, unless a burst has made it too large to keep.

@@ -17,8 +17,9 @@ type inbox struct {
 	signal chan struct{} // one slot, filled when something waits
 
 	mu       sync.Mutex
-	items    []item // guarded by mu
-	isClosed bool   // guarded by mu; nobody will take again
+	items    []item          // guarded by mu
+	marks    []chan struct{} // of Flush, behind items; guarded by mu
+	isClosed bool            // guarded by mu; set once the last flush has taken everything
 }
 
 // put appends it, or reports false when the inbox is closed.
@@ -42,13 +43,15 @@ func (in *inbox) put(it item) bool {
 	return true
 }
 
-// take returns all that waits and leaves the empty spare in its place. The last take closes
-// the inbox.
-func (in *inbox) take(spare []item, isLast bool) []item {
+// take returns all that waits and leaves the empty spare in its place. The marks come along if
+// the caller has passed those it took before. The last take closes the inbox.
+func (in *inbox) take(spare []item, withMarks, isLast bool) (items []item, marks []chan struct{}) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	items := in.items
-	in.items = spare
+	items, in.items = in.items, spare
+	if withMarks {
+		marks, in.marks = in.marks, nil
+	}
 	in.isClosed = in.isClosed || isLast
-	return items
+	return items, marks
 }
