@@ -231,11 +231,12 @@ func (c *conn) answerRequest(size int) fate {
 	if c.isHijacked {
 		return goesToHandler
 	}
-	if c.body.left > maxUnread || c.body.err != nil || c.server.isDraining.Load() {
+	isLast := c.server.isRetiring.Load() && int64(len(c.buf.B)-c.read) <= c.body.left // no other request has come
+	if c.body.left > maxUnread || c.body.err != nil || isLast {
 		c.answer.closes = true
 	}
 	if !c.answer.finish() {
-		if c.body.left > 0 && c.answer.err == nil {
+		if (c.body.left > 0 || isLast) && c.answer.err == nil {
 			c.linger()
 		}
 		return ends

@@ -33,7 +33,8 @@ type Server struct {
 	date    atomic.Pointer[date]
 	running sync.WaitGroup // the connections; Serve joins them
 
-	isDraining atomic.Bool
+	isRetiring atomic.Bool   // every connection ends with the answer to what has come
+	isDraining atomic.Bool   // isRetiring, and those that wait for a request have ended
 	isIdle     chan struct{} // closed when no connection is left after draining
 
 	mu       sync.Mutex
@@ -44,7 +45,10 @@ type Server struct {
 // New makes a server that answers with the handler of next, and by next itself where it must.
 // next belongs to it from then on.
 func New(next *http.Server, o Options) *Server {
-	s := &Server{o: o, handler: next.Handler, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s := &Server{
+		o: o, handler: next.Handler, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{},
+	}
+	next.Handler = http.HandlerFunc(s.answerByNetHTTP)
 	s.o.MaxHead = min(o.MaxHead, maxHead)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(s.ctx)
@@ -138,6 +142,18 @@ func (s *Server) handOver(c *conn, unused []byte) {
 	s.over.give(&replay{Conn: c.nc, unread: bytes.Clone(unused)})
 }
 
+// answerByNetHTTP is the handler of what net/http serves.
+func (s *Server) answerByNetHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.isRetiring.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// Retire makes clients go elsewhere with their next request: an answer behind which no other
+// request waits ends its connection. Who has not been answered yet is, and new clients too.
+func (s *Server) Retire() { s.isRetiring.Store(true) }
+
 // Shutdown lets nobody in any more, waits for the requests under way, and closes their
 // connections. When ctx ends before, it returns its error, and Close does the rest.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -176,6 +192,7 @@ func (s *Server) resume(c *conn) {
 func (s *Server) drain(each func(*conn)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.isRetiring.Store(true)
 	s.isDraining.Store(true)
 	for c := range s.conns {
 		each(c)
