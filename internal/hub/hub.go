@@ -158,5 +158,8 @@ func (h *Hub) Receive(p *protocol.Publication) {
 	stripe.mu.RUnlock()
 }
 
+// Waiting is the number of bytes of publications that wait for flushers.
+func (h *Hub) Waiting() int64 { return h.room.used.Load() }
+
 // Connections is the number of attached connections.
 func (h *Hub) Connections() int { return int(h.connections.Load()) }

@@ -45,7 +45,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if problems := Check(cfg); len(problems) > 0 {
 		return nil, &config.Error{Source: "configuration", Problems: problems}
 	}
-	s := &Server{cfg: cfg, log: log, ready: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, ready: make(chan struct{}), gate: newGate()}
 	prom := metrics.NewRegistry()
 	s.acceptFailed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_server_accept_failures_total",
@@ -157,6 +157,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		o.Readers, o.HasEntity = s.authenticator, s.hasEntity
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
+	o.Channels = gatedChannels{o.Channels, s.gate}
 	s.publisher = o.Channels
 	o.Connections = s.connections()
 	stats := s.stats(o.Channels, o.Views)
@@ -281,7 +282,7 @@ func (s *Server) page() http.Handler {
 			if err := s.views.Reserve(ctx, b); err != nil {
 				return err
 			}
-			_, err := s.entities.Apply(ctx, b)
+			_, err := s.mutator().Apply(ctx, b)
 			return err
 		}
 	}

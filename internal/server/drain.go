@@ -31,9 +31,10 @@ func (s *Server) turnAway(failed <-chan error) error {
 	}
 }
 
-// drain ends the node in the order of pusher-protocol 7.9 within the grace period: first
-// nobody new is admitted, then connections are told to reconnect elsewhere, spread over time;
-// then what is under way ends, and at last the engines, each after those that still feed it.
+// drain ends the node in the order of pusher-protocol 7.9 within the grace period: first no
+// connection and no publish is admitted any more, and what was published reaches the
+// connections; then these are told to reconnect elsewhere, spread over time; then what is under
+// way ends, and at last the engines, each after those that still feed it.
 func (s *Server) drain(ctx context.Context, p *parts) {
 	s.unready.Store(true)
 	s.draining.Store(true)
@@ -44,7 +45,12 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 
 	n := s.sessions.Len()
 	s.log.Info("draining", "connections", n, "grace_period", grace.String())
-	s.sessions.Drain(ctx, grace/2)
+	s.public.Retire()
+	if s.inherited != nil {
+		s.listener.release()
+	}
+	s.endPublishing(ctx, grace/2)
+	s.sessions.Drain(ctx, remaining(ctx)/2)
 	s.awaitHandshakes(ctx)
 
 	s.endRequests(ctx, grace/4)
@@ -73,6 +79,31 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 		s.report("close store", s.store.Close())
 	}
 	s.log.Info("stopped")
+}
+
+// endPublishing refuses what is published from now on, and returns when all that publishers were
+// told has been published is with the connections: what each is told next comes after it. Events
+// of other sources, such as the notices about those who leave, still go to those who are there.
+func (s *Server) endPublishing(ctx context.Context, longest time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	err := s.gate.close(ctx)
+	if err == nil {
+		err = s.hub.Flush(ctx)
+	}
+	if err != nil {
+		s.log.Error("connections are closed although events that were acknowledged still wait for them; raise shutdown.grace_period",
+			"waited", longest.String(), "waiting_bytes", s.hub.Waiting(), "err", err)
+	}
+}
+
+// remaining is the time until the deadline of ctx.
+func remaining(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline), 0)
 }
 
 // endRequests waits for those under way, but leaves so much time for what comes after them, the

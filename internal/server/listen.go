@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -57,10 +58,39 @@ type patientListener struct {
 	log    *slog.Logger
 	failed prometheus.Counter
 	last   atomic.Int64 // Unix nanoseconds of the last word about it
+
+	isReleased atomic.Bool
+	closed     chan struct{}
+	close      func() // closes closed, once
+}
+
+func newPatientListener(l net.Listener, log *slog.Logger, failed prometheus.Counter) *patientListener {
+	closed := make(chan struct{})
+	return &patientListener{
+		Listener: l, log: log, failed: failed, closed: closed, close: sync.OnceFunc(func() { close(closed) }),
+	}
+}
+
+// release leaves whoever connects from now on to the next process that has the same socket: they
+// wait in its queue. To those who serve l it looks as if nobody came.
+func (l *patientListener) release() {
+	l.isReleased.Store(true)
+	_ = l.Listener.Close() // it is closed at the end anyway
+}
+
+func (l *patientListener) Close() error {
+	l.close()
+	if l.isReleased.Load() {
+		return nil
+	}
+	return l.Listener.Close()
 }
 
 func (l *patientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
+	if err != nil && l.isReleased.Load() {
+		<-l.closed
+	}
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return conn, err
 	}

@@ -48,14 +48,15 @@ func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err
 		}
 	}
 	s.addr = public.Addr()
+	s.listener = newPatientListener(public, s.log, s.acceptFailed)
 	if s.operator == nil {
-		return &patientListener{Listener: public, log: s.log, failed: s.acceptFailed}, nil, nil
+		return s.listener, nil, nil
 	}
 	if operator, err = listenTCP(ctx, s.cfg.Metrics.Listen); err != nil {
 		return nil, nil, errors.Join(choosingAnother("metrics.listen", err), public.Close())
 	}
 	s.metricsAddr = operator.Addr()
-	return &patientListener{Listener: public, log: s.log, failed: s.acceptFailed}, operator, nil
+	return s.listener, operator, nil
 }
 
 // serve runs the operators' HTTP server, over TLS if it has a certificate.

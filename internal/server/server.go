@@ -83,6 +83,7 @@ type Server struct {
 	// Followed; nil without TLS.
 	publicCert, operatorCert *certificate
 
+	gate     *gate         // of whatever publishers are answered for
 	unready  atomic.Bool   // balancers are to turn away
 	draining atomic.Bool   // nobody new is admitted
 	ready    chan struct{} // closed when the addresses are known and served
@@ -90,8 +91,9 @@ type Server struct {
 	reloading sync.Mutex     // held by Reload
 	applied   *config.Config // what New or the last Reload took over; guarded by reloading
 
-	program   string       // as it was called; empty: by its name
-	inherited net.Listener // instead of http.listen; nil: there is none
+	program   string           // as it was called; empty: by its name
+	inherited net.Listener     // instead of http.listen; nil: there is none
+	listener  *patientListener // of clients; written before ready is closed
 
 	addr, metricsAddr net.Addr // written before ready is closed
 }

@@ -21,10 +21,11 @@ func (t traced) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) 
 	return seq, err
 }
 
-// mutator is what the API gives mutations to.
+// mutator is what publishers' mutations are given to.
 func (s *Server) mutator() httpapi.Entities {
+	gated := gatedEntities{s.entities, s.gate}
 	if s.telemetry == nil {
-		return s.entities
+		return gated
 	}
-	return traced{s.entities, s.telemetry}
+	return traced{gated, s.telemetry}
 }

@@ -55,7 +55,24 @@ func RestartAll[S Session](r *Registry, all []S, tell func(S)) {
 	}
 	if !r.restarts.isRunning {
 		r.restarts.isRunning = true
-		r.restarts.running.Go(func() { r.restarts.run(r.ctx) }) // ends when nobody waits, or with ctx
+		r.restarts.running.Go(func() { r.restarts.run(r.ctx, r.flush) }) // ends when nobody waits, or with ctx
+	}
+}
+
+// flushPatience is how long those who are to be told to come back are waited for when fan-out is
+// behind.
+const flushPatience = 5 * time.Second
+
+// flush returns when what was published has been handed to the connections, so that whatever a
+// client is told next comes after it.
+func (r *Registry) flush(ctx context.Context) {
+	if r.o.Hub == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	if err := r.o.Hub.Flush(ctx); err != nil && r.ctx.Err() == nil {
+		r.o.Log.Warn("connections are told to come back although events still wait for them", "err", err)
 	}
 }
 
@@ -70,13 +87,20 @@ type restarts struct {
 	isOver    bool // the registry drains, and tells everybody itself
 }
 
-func (q *restarts) run(ctx context.Context) {
-	pace(ctx, q.batches, restartPause, func(tell func()) { tell() })
+func (q *restarts) run(ctx context.Context, flush func(context.Context)) {
+	pace(ctx, q.batches(ctx, flush), restartPause, func(tell func()) { tell() })
 }
 
-// batches yields all that waits, in no particular order, until there is nothing.
-func (q *restarts) batches(yield func([]func()) bool) {
-	for some := q.take(); len(some) > 0 && yield(some); some = q.take() {
+// batches yields all that waits, in no particular order, until there is nothing: each batch after
+// what was published before has been handed to its connections.
+func (q *restarts) batches(ctx context.Context, flush func(context.Context)) iter.Seq[[]func()] {
+	return func(yield func([]func()) bool) {
+		for some := q.take(); len(some) > 0; some = q.take() {
+			flush(ctx)
+			if !yield(some) {
+				return
+			}
+		}
 	}
 }
 

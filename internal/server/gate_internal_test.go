@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestTheGateClosesWhenTheLastHasLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		if !g.enter() || !g.enter() {
+			t.Fatal("an open gate lets nobody in")
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- g.close(t.Context()) }() // ends when both have left
+		synctest.Wait()
+		if g.enter() {
+			t.Error("a closed gate lets somebody in")
+		}
+		g.leave()
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Errorf("close did not wait for the second: %v", err)
+		default:
+		}
+		g.leave()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if err := g.close(t.Context()); err != nil {
+			t.Errorf("the second close: %v", err)
+		}
+	})
+}
+
+func TestTheGateDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		g.enter()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := g.close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the end of the context", err)
+		}
+	})
+}
+
+// Whoever was let in had left before close returned.
+func TestNobodyIsInsideAClosedGate(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		g := newGate()
+		var published atomic.Int64
+		var publishers sync.WaitGroup
+		for range 4 {
+			publishers.Go(func() { // ends with the gate
+				for g.enter() {
+					published.Add(1)
+					g.leave()
+				}
+			})
+		}
+		if err := g.close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := published.Load()
+		publishers.Wait()
+		if after := published.Load(); after != before {
+			t.Fatalf("%d passed a closed gate", after-before)
+		}
+	}
+}
