@@ -54,6 +54,10 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 soak: ## random clients against one server for SOAKTIME (5m), and what must be true of it
 	go test -count=1 -timeout=0 -v ./internal/soak -soak.for=$(SOAKTIME)
 
+.PHONY: endings
+endings: ## end twenty servers by SIGTERM under full load: nothing acknowledged may be lost
+	go test -count=1 -v ./internal/cli -run Outlives -cli.endings=20
+
 .PHONY: bench
 bench: build ## measure every claim beside the floor and write docs/performance.md (quiet machine)
 	bin/millrace bench report --commit "$$(git describe --always --dirty)"

@@ -20,18 +20,19 @@ type guardPlan struct {
 	warmup   time.Duration
 	duration time.Duration
 	events   int // of webhooks, per round
+	endings  int // servers that are ended under load
 }
 
 func newGuardPlan(isQuick bool) guardPlan {
 	if isQuick {
-		return guardPlan{idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000}
+		return guardPlan{idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000, endings: 3}
 	}
-	return guardPlan{idle: 15_000, settle: 10 * time.Second, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000}
+	return guardPlan{idle: 15_000, settle: 10 * time.Second, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000, endings: 20}
 }
 
 // guards measures what protects the server costs, and what it does for operators.
 func (r *reporter) guards(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.storm} {
+	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.storm, r.endings} {
 		if err := step(ctx); err != nil {
 			return err
 		}

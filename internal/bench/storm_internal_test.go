@@ -59,7 +59,8 @@ func TestStormFigures(t *testing.T) {
 		fault  string
 	}{
 		{"all is well", func(*Storm) {}, []bool{true, true, true}, ""},
-		{"those who stay wait too long", func(s *Storm) { s.During.P99 = 3100 }, []bool{false, true, true}, ""},
+		{"those who stay wait as long as at the floor", func(s *Storm) { s.During.P99 = 3000 }, []bool{true, true, true}, ""},
+		{"those who stay wait longer than at the floor", func(s *Storm) { s.During.P99 = 3100 }, []bool{false, true, true}, ""},
 		{"nothing was delivered meanwhile", func(s *Storm) { s.During = Latency{} }, []bool{false, true, true}, ""},
 		{"one was not told", func(s *Storm) { s.Removed-- }, []bool{true, false, true}, "1 members are gone and nobody was told"},
 		{"one was told twice", func(s *Storm) { s.Doubled++ }, []bool{true, false, true}, "said to be gone twice"},
@@ -77,7 +78,8 @@ func TestStormFigures(t *testing.T) {
 			storm.Webhooks = &StormHooks{Expected: 151, Came: 151, Gone: 151}
 			tt.change(&storm)
 			result := &Result{Storm: &storm}
-			for i, f := range stormFigures(&storm, &Storm{IsBeside: true}, 1) {
+			beside := Storm{IsBeside: true, During: Latency{Count: 500, P99: 3000}}
+			for i, f := range stormFigures(&storm, &beside, 1) {
 				if f.IsMet != tt.isMet[i] {
 					t.Errorf("%s: met is %v, want %v", f.What, f.IsMet, tt.isMet[i])
 				}

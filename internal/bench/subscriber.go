@@ -37,7 +37,9 @@ type subscriber struct {
 	pending int          // subscriptions, and the sign-in, that are not confirmed
 	ready   chan<- error // told once: subscribed to all, or why not; then nil
 	isLive  bool         // it was told that all went well
-	initial snapshotSize // with views
+
+	isToldToReturn bool         // the server has told that it ends; while swarm.isEnding
+	initial        snapshotSize // with views
 }
 
 // newSubscriber makes the handler of connection i.
@@ -101,6 +103,10 @@ func (s *subscriber) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 	case "pusher:ping":
 		c.Send(pong)
 	case "pusher:error", "pusher:subscription_error":
+		if s.swarm.isEnding.Load() {
+			s.isToldToReturn = s.isToldToReturn || isFarewell(payload)
+			return
+		}
 		s.fail(fmt.Errorf("%s %s", name, gjson.GetBytes(payload, "data").String()))
 	}
 }
@@ -171,7 +177,7 @@ func (s *subscriber) Closed(_ *socket.Conn, reason socket.CloseReason) {
 		return
 	}
 	s.swarm.live.Add(-1)
-	if !s.swarm.isClosing.Load() {
+	if !s.swarm.isClosing.Load() && !s.swarm.isEnding.Load() {
 		s.swarm.dropped.Add(1)
 		s.swarm.complaints.add(fmt.Errorf("connection ended: %s", reason))
 	}

@@ -32,6 +32,7 @@ type swarm struct {
 	live       atomic.Int64 // connections that are subscribed
 	dropped    atomic.Int64 // connections that ended by themselves after that
 	isClosing  atomic.Bool
+	isEnding   atomic.Bool // the server is told to end: errors and lost connections are no complaints
 	complaints complaints
 
 	mu    sync.Mutex

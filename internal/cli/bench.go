@@ -22,6 +22,7 @@ type BenchCmd struct {
 	Views    benchViews        `cmd:"" help:"Measure the promised numbers of live views alone, and print them."`
 	Guards   benchGuards       `cmd:"" help:"Measure the promised numbers of users, limits, webhooks and storms alone, and print them."`
 	Storm    benchStorm        `cmd:"" help:"Measure what others notice when many connections are cut at once, and print it."`
+	Ending   benchEnding       `cmd:"" help:"End servers by SIGTERM while publishers publish as fast as they can, and print what was lost."`
 	Crowd    CrowdCmd          `cmd:"" hidden:"" help:"Be a crowd of connections, to be killed."`
 	Floor    FloorCmd          `cmd:"" hidden:"" help:"Be the floor: a bare loop with one write per delivery."`
 	Engine   EngineCmd         `cmd:"" hidden:"" help:"Be an engine of live views that does what standard input says."`
@@ -234,6 +235,14 @@ type benchStorm struct{ benchPart }
 // Run measures and prints, and fails if an effect was lost, doubled or left over.
 func (c *benchStorm) Run(ctx context.Context, env *Env) error {
 	return c.run(ctx, env, bench.MakeStormReport)
+}
+
+// benchEnding is the part of the report about servers that end under load.
+type benchEnding struct{ benchPart }
+
+// Run measures and prints, and fails if a round was not clean.
+func (c *benchEnding) Run(ctx context.Context, env *Env) error {
+	return c.run(ctx, env, bench.MakeEndingReport)
 }
 
 // CrowdCmd is the process that a storm kills.
