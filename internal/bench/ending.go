@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -189,8 +188,12 @@ func (e *ending) compare(result *Ending) {
 // isFarewell reports whether a pusher:error tells that the server ends, and not that this client
 // was too slow.
 func isFarewell(payload []byte) bool {
-	text := gjson.GetBytes(payload, "data.message").Str
-	return strings.HasPrefix(text, protocol.ErrShutdown.Message)
+	switch gjson.GetBytes(payload, "data.message").Str {
+	case protocol.ErrShutdown.Message, protocol.ErrReconnect.Message:
+		return true
+	default:
+		return false
+	}
 }
 
 // endings ends servers under full load.

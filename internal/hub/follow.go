@@ -89,6 +89,7 @@ func (sub *Subscription) lagLocked() {
 	m := sub.subscriber.shard.hub.metrics
 	m.lags.Inc()
 	m.lagging.Inc()
+	sub.subscriber.lagging++
 	sub.state = lagging
 }
 

@@ -141,6 +141,9 @@ func TestALagLastsUntilClose(t *testing.T) {
 		changes(h, "a", 2, 3)
 		synctest.Wait()
 		expectLag(t, &sub, lag(1, 3))
+		if !p.IsLagging() {
+			t.Error("the connection is said to have all that it should")
+		}
 		if len(p.asks) != 1 {
 			t.Errorf("asked %d times, want once: who lags is not asked", len(p.asks))
 		}
@@ -155,6 +158,9 @@ func TestALagLastsUntilClose(t *testing.T) {
 		p.expect(t)
 
 		sub.Close()
+		if p.IsLagging() {
+			t.Error("the connection is said to lag without a subscription")
+		}
 		follow(3)
 		changes(h, "a", 3, 4)
 		synctest.Wait()

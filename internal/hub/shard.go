@@ -88,6 +88,7 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	l, s := sub.list, sub.subscriber
 	if sub.state == lagging {
 		sh.hub.metrics.lagging.Dec()
+		s.lagging--
 	}
 	if sh.cursor == sub {
 		sh.cursor = sub.next

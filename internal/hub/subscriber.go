@@ -17,6 +17,7 @@ type Subscriber struct {
 	// Guarded by the shard's mu.
 	isDetached bool
 	isExcepted bool          // named by a publication of this round: look closer
+	lagging    uint32        // subscriptions that lag
 	own        *Subscription // its open subscriptions, newest first
 	collected  int32         // index+1 of the first of what this round collected for it
 	filters    uint32        // bytes of the filters of its subscriptions, also of those it shares
@@ -65,6 +66,17 @@ func (s *Subscriber) Detach() {
 		delete(sh.ids, s.id)
 		sh.hub.connections.Add(-1)
 	}
+}
+
+// IsLagging reports whether a subscription made by Follow lags: then its connection has not been
+// given all that was received.
+func (s *Subscriber) IsLagging() bool {
+	if s.shard == nil {
+		return false
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	return s.lagging > 0
 }
 
 // ID is the id given to Attach.

@@ -55,7 +55,8 @@ var (
 	ErrNodeFull          = &Error{Code: 4100, Message: "The server is at its connection limit; try again later"}
 	ErrBackend           = &Error{Code: 4100, Message: "The server cannot look up the app right now; try again later"}
 	ErrSlowConsumer      = &Error{Code: 4100, Message: "The connection reads too slowly; its queue is full"}
-	ErrShutdown          = &Error{Code: 4200, Message: "The server is shutting down; reconnect"}
+	ErrShutdown          = &Error{Code: 4100, Message: "The server is shutting down; try again in a moment"}
+	ErrReconnect         = &Error{Code: 4200, Message: "The server is shutting down; reconnect"}
 	ErrPongTimeout       = &Error{Code: 4201, Message: "No answer to a ping in time"}
 	ErrMalformed         = &Error{Code: 4300, Message: "The frame is not a JSON object with an event name"}
 	ErrFilter            = &Error{Code: 4300, Message: "The filter of the subscription is refused"}

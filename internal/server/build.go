@@ -117,6 +117,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		ClientIP:        s.proxies.ClientIP,
 		IsSecure:        s.proxies.IsSecure,
 		Draining:        s.Draining,
+		HandsOver:       func() bool { return s.inherited != nil },
 		Log:             log,
 	})
 	return s, s.wireHTTP(prom)

@@ -335,7 +335,7 @@ func TestShutdownTellsEverybodyWithinTheGracePeriod(t *testing.T) {
 	began := time.Now()
 	node.Stop()
 	for _, p := range peers {
-		for _, want := range []string{`"code":4200`, "\x10\x68"} { // 4200 in a close frame
+		for _, want := range []string{`"code":4100`, "\x10\x04"} { // 4100 in a close frame
 			f, err := p.Next(patience)
 			if err != nil || !strings.Contains(string(f.Payload), want) {
 				t.Fatalf("got %q, %v", f.Payload, err)

@@ -9,6 +9,11 @@ import (
 // that is cut before may lose it.
 const handshakePatience = 2 * time.Second
 
+// tellWithin is how long it may take to tell all connections to come back. It is less than the
+// second after which the first of them do: who comes back while the port is about to close waits
+// much longer for the next attempt.
+const tellWithin = 500 * time.Millisecond
+
 // exportPatience is how long the last traces and metrics may take.
 const exportPatience = 3 * time.Second
 
@@ -50,7 +55,7 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 		s.listener.release()
 	}
 	s.endPublishing(ctx, grace/2)
-	s.sessions.Drain(ctx, remaining(ctx)/2)
+	s.sessions.Drain(ctx, min(tellWithin, remaining(ctx)/2))
 	s.awaitHandshakes(ctx)
 
 	s.endRequests(ctx, grace/4)

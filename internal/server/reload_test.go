@@ -202,8 +202,8 @@ func TestReadinessFallsBeforeConnectionsAreClosed(t *testing.T) {
 	late.Subscribe(t, "prices")
 	open.Subscribe(t, "prices")
 	for _, p := range []*testkit.Peer{open, late} {
-		if got := closeCode(t, p); got != 4200 {
-			t.Errorf("closed with %d, want 4200", got)
+		if got := closeCode(t, p); got != 4100 {
+			t.Errorf("closed with %d, want 4100", got)
 		}
 	}
 	if took := time.Since(began); took < 3*time.Second {

@@ -1,11 +1,14 @@
 package session_test
 
 import (
+	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/session"
 )
 
@@ -83,5 +86,33 @@ func TestCloseAllReturnsWhenAllAreClosed(t *testing.T) {
 			t.Errorf("%d were closed within %v", n, d)
 		}
 		r.Drain(t.Context(), 0)
+	})
+}
+
+// Who is told to come back has had what was published before.
+func TestRestartAllWaitsForWhatWasPublished(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Options{})
+		r := session.New(session.Options{Log: slog.New(slog.DiscardHandler), Hub: h})
+		all := crowdOf(r, 10)
+		session.RestartAll(r, all, (*leaver).Restart)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := told(all); n > 0 {
+			t.Errorf("%d were told while events wait for them", n)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- h.Run(ctx) }() // ends with stop
+		synctest.Wait()
+		if n := told(all); n != len(all) {
+			t.Errorf("%d were told after that, want %d", n, len(all))
+		}
+		r.Drain(t.Context(), 0)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }

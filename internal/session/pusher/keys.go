@@ -177,7 +177,7 @@ func (ss *Sessions) CloseKeys(appID string, keys []string) {
 // others or which may not sign any more. It does not wait for that: clients come back, one after the
 // other, and ask for all signatures anew.
 func (ss *Sessions) RestartKeys(appID string, keys []string) {
-	session.RestartAll(ss.face.Registry, ss.ofKeys(appID, keys), (*Session).Restart)
+	session.RestartAll(ss.face.Registry, ss.ofKeys(appID, keys), (*Session).readmit)
 }
 
 // ofKeys are the sessions that were opened by one of the keys, or hold something signed with one.

@@ -111,8 +111,23 @@ func (s *Session) guarded(leave func() error) (err error) {
 
 func (s *Session) leaveChannels() error { return s.o.Channels.Leave(&s.channels) }
 
-// Restart tells the client that the server is going down.
-func (s *Session) Restart() { s.conn.Close(s.restart) }
+// Restart tells the client that the server is going down. A client that comes back at once and
+// finds the port closed waits much longer before its next attempt than one that comes back in a
+// moment (docs/ops.md), so it is told to come back at once only where the port stays open. What a
+// client that was too slow for its views has missed was not sent: it is told that it was too slow.
+func (s *Session) Restart() {
+	switch {
+	case s.channels.IsLagging():
+		s.conn.Close(s.endpoint.SlowConsumer)
+	case s.o.HandsOver != nil && s.o.HandsOver():
+		s.conn.Close(s.restart)
+	default:
+		s.conn.Close(s.leave)
+	}
+}
+
+// readmit lets the client ask for everything anew.
+func (s *Session) readmit() { s.conn.Close(s.restart) }
 
 // Reply sends m to this connection alone.
 func (s *Session) Reply(m *protocol.Message) {

@@ -260,11 +260,21 @@ func TestDrainClosesEverybodyWhateverTheSpread(t *testing.T) {
 				t.Errorf("%d are left", n)
 			}
 			for _, p := range peers {
-				wantText(t, p, `{"event":"pusher:error","data":{"code":4200,"message":"The server is shutting down; reconnect"}}`)
-				wantClose(t, p, 4200)
+				wantText(t, p, `{"event":"pusher:error","data":{"code":4100,"message":"The server is shutting down; try again in a moment"}}`)
+				wantClose(t, p, 4100)
 			}
 		})
 	}
+}
+
+func TestWhereAnotherProcessTakesOverThePortClientsComeBackAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, func(o *face.Options) { o.HandsOver = func() bool { return true } }, nil)
+	p := s.connect(t)
+	s.draining.Store(true)
+	s.sessions.Drain(t.Context(), 0)
+	wantText(t, p, `{"event":"pusher:error","data":{"code":4200,"message":"The server is shutting down; reconnect"}}`)
+	wantClose(t, p, 4200)
 }
 
 func TestRequestsThatAreNoUpgrade(t *testing.T) {

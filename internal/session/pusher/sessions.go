@@ -58,7 +58,10 @@ type Options struct {
 	IsSecure func(*http.Request) bool   // over TLS; may be nil: where this server speaks it
 
 	Draining func() bool // whether shutdown has begun
-	Log      *slog.Logger
+	// HandsOver reports whether another process takes over the socket that clients connect to, so
+	// that they find it open at any time; may be nil: it does not.
+	HandsOver func() bool
+	Log       *slog.Logger
 }
 
 // Sessions accepts connections. Safe for concurrent use.
@@ -71,7 +74,8 @@ type Sessions struct {
 	connects *limit.Fixed[netip.Addr] // nil: unlimited
 	ping     []byte
 	pong     []byte
-	restart  socket.Farewell
+	restart  socket.Farewell // come back at once
+	leave    socket.Farewell // come back in a moment
 
 	signed  signed
 	proxied proxied
@@ -103,7 +107,8 @@ func New(o Options) *Sessions {
 		scopes:   make(map[string]*scope),
 	}
 	ss.endpoint.SlowConsumer = ss.farewell(protocol.ErrSlowConsumer)
-	ss.restart = ss.farewell(protocol.ErrShutdown)
+	ss.restart = ss.farewell(protocol.ErrReconnect)
+	ss.leave = ss.farewell(protocol.ErrShutdown)
 	return ss
 }
 

@@ -55,12 +55,12 @@ suite('restart', { concurrency: true }, () => {
     await survive(world, await populate(world), () => world.server.kill());
   });
 
-  test('SIGTERM: clients are told 4200, reconnect, subscribe again and receive', async (t) => {
+  test('SIGTERM: clients are told 4100, reconnect, subscribe again and receive', async (t) => {
     const world = await World.start();
     t.after(() => world.stop());
     const people = await populate(world);
     const code = await survive(world, people, () => world.server.stop());
     assert.equal(code, 0, 'a requested end is a success');
-    await people.ida.errors.find((e) => (e?.error?.data ?? e?.data)?.code === 4200, 'error 4200');
+    await people.ida.errors.find((e) => (e?.error?.data ?? e?.data)?.code === 4100, 'error 4100');
   });
 });
