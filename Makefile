@@ -58,6 +58,11 @@ soak: ## random clients against one server for SOAKTIME (5m), and what must be t
 endings: ## end twenty servers by SIGTERM under full load: nothing acknowledged may be lost
 	go test -count=1 -v ./internal/cli -run Outlives -cli.endings=20
 
+.PHONY: restarts
+restarts: build ## measure how long pusher-js is away when its server restarts, by close code and socket
+	@scripts/need.sh perl "holds the socket of a server that is restarted" perl-base
+	cd test/clients && node measure/reconnect.js && node measure/restart.js
+
 .PHONY: bench
 bench: build ## measure every claim beside the floor and write docs/performance.md (quiet machine)
 	bin/millrace bench report --commit "$$(git describe --always --dirty)"

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 scripts/need.sh node "runs the real clients" nodejs
 scripts/need.sh npm "installs the real clients" npm
+scripts/need.sh perl "holds the socket of a server that is restarted" perl-base
 if [ -z "${CHROMIUM_BIN:-}" ]; then
 	scripts/need.sh chromium "runs pusher-js and the development page in a browser" chromium
 fi

@@ -59,6 +59,7 @@ type patientListener struct {
 	failed prometheus.Counter
 	last   atomic.Int64 // Unix nanoseconds of the last word about it
 
+	probes     bool // connections have keep-alive probes, unless Accept turns them off; see listenTCP
 	isReleased atomic.Bool
 	closed     chan struct{}
 	close      func() // closes closed, once
@@ -90,6 +91,9 @@ func (l *patientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil && l.isReleased.Load() {
 		<-l.closed
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && l.probes {
+		_ = tcp.SetKeepAlive(false) // fails with the connection
 	}
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return conn, err

@@ -49,6 +49,7 @@ func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err
 	}
 	s.addr = public.Addr()
 	s.listener = newPatientListener(public, s.log, s.acceptFailed)
+	s.listener.probes = s.inherited != nil
 	if s.operator == nil {
 		return s.listener, nil, nil
 	}

@@ -2,9 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { Handover } from '../support/handover.js';
+import { Subscriber } from '../support/subscriber.js';
 import { fresh, World } from '../support/world.js';
 
-// After a refused attempt pusher-js waits 15 s for the next one.
+// After an attempt that met a closed port pusher-js waits 15 s for the next one.
+const wait = 15_000;
 const reconnect = 120_000;
 
 // population is one client with a channel of each kind, and a neighbour in the presence channel.
@@ -59,8 +62,25 @@ suite('restart', { concurrency: true }, () => {
     const world = await World.start();
     t.after(() => world.stop());
     const people = await populate(world);
+    const from = performance.now();
     const code = await survive(world, people, () => world.server.stop());
     assert.equal(code, 0, 'a requested end is a success');
+    t.diagnostic(`back and served within ${Math.round(performance.now() - from)} ms`);
     await people.ida.errors.find((e) => (e?.error?.data ?? e?.data)?.code === 4100, 'error 4100');
+  });
+
+  test('a socket that is handed over: clients are told 4200 and wait at the socket for the next process', async (t) => {
+    const server = await Handover.start();
+    t.after(() => server.stop());
+    const client = await Subscriber.connect(server, { url: '' });
+    t.after(() => client.close());
+    const channel = await client.join(fresh('news-'));
+    const [states, events] = [client.states.items.length, channel.inbox.items.length];
+    const from = performance.now();
+    server.restart();
+    await client.connected({ from: states, ms: reconnect });
+    await channel.subscribed({ from: events });
+    assert.ok(performance.now() - from < wait, 'it has not met a closed port');
+    await client.errors.find((e) => (e?.error?.data ?? e?.data)?.code === 4200, 'error 4200');
   });
 });
