@@ -98,8 +98,8 @@ var only = map[string]rule{
 		"system calls belong to the connection engine; bench measures processes and runs the bare loop; cli reads the clock that systemd asks for",
 	},
 	"syscall": {
-		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server", "internal/http1", "internal/rawio"},
-		"as golang.org/x/sys; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on",
+		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server", "internal/http1", "internal/rawio", "internal/store/embedded"},
+		"as golang.org/x/sys; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on; store/embedded tells a full disk by its error",
 	},
 	"unsafe": {
 		[]string{"internal/rawio", "internal/websocket", "internal/jsontext"},

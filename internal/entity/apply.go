@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/limit"
 )
 
 // maxSpare is how many types of a group find a ledger that has room already.
@@ -18,6 +20,7 @@ type applier struct {
 	clock    clock
 	merger   merger
 	receipts receipts
+	unstored limit.Sampler // of lines about groups that were not stored
 
 	spare []ledger // up to maxSpare
 
@@ -61,8 +64,10 @@ func (a *applier) applyGroup(ctx context.Context) {
 	}
 	a.o.Metrics.group.Observe(float64(mutations))
 	if err := a.store(ctx, now); err != nil {
-		a.o.Log.Error("mutations not stored", "mutations", mutations, "err", err)
-		a.undoGroup(fmt.Errorf("entity: commit: %w", err))
+		if skipped, ok := a.unstored.Pass(now); ok {
+			a.o.Log.Error("mutations refused: they cannot be stored", "mutations", mutations, "more_since_last", skipped, "err", err)
+		}
+		a.undoGroup(fmt.Errorf("%w: entity: commit: %w", ErrNotStored, err))
 		a.reached = reached
 	} else {
 		a.install()

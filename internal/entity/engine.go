@@ -114,7 +114,7 @@ func (e *Engine) Types(app string) []*Type { return e.types.of(app) }
 // Its cursor is that of its changes or, when it changed nothing, that of the last change
 // before it.
 //
-// Errors: *Error, ErrBackpressure, ErrClosed, the store's: then nothing was changed. Or ctx's:
+// Errors: *Error, ErrBackpressure, ErrClosed, ErrNotStored with the store's: then nothing was changed. Or ctx's:
 // then nothing was changed, unless the applier had the batch already. Apply keeps Append of
 // the mutations and nothing else of b.
 func (e *Engine) Apply(ctx context.Context, b *Batch) (Seq, error) {

@@ -1,8 +1,10 @@
 package entity_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -271,6 +273,33 @@ func TestAFailedCommitChangesNothing(t *testing.T) {
 	if c := heard.last(t); c.Number != 10 || c.Old != before { // 5 to 9 are gone for good
 		t.Errorf("the change after it: %+v", c)
 	}
+}
+
+// However many mutations a broken store refuses, the log has one line a second about them.
+func TestRefusedMutationsAreLoggedBySample(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := newShelf()
+		e := entity.New(entity.Options{Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		stop := run(t, e, idle{})
+		s.fail(errDisk)
+		for second := range 3 {
+			for range 100 {
+				if _, err := e.Apply(t.Context(), batch(upsert("a", `{}`))); !errors.Is(err, entity.ErrNotStored) || !errors.Is(err, errDisk) {
+					t.Fatalf("got %v, want ErrNotStored and why", err)
+				}
+			}
+			if got := strings.Count(log.String(), "the disk is full"); got != second+1 {
+				t.Errorf("%d lines within %d s:\n%s", got, second, &log)
+			}
+			time.Sleep(time.Second)
+		}
+		if !strings.Contains(log.String(), "more_since_last=99") {
+			t.Errorf("it does not say how many there were:\n%s", &log)
+		}
+		stop()
+	})
 }
 
 func TestBackpressureAndWithdrawal(t *testing.T) {

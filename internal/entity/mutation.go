@@ -9,6 +9,7 @@ import (
 // Errors of Apply.
 var (
 	ErrClosed       = errors.New("entity: the engine has ended")
+	ErrNotStored    = errors.New("entity: the mutations cannot be stored") // beside the store's error, which the engine has logged
 	ErrBackpressure = errors.New("entity: too many mutations wait; try again later")
 )
 

@@ -68,6 +68,8 @@ func (h *handler) failApply(ctx context.Context, c *call, err error) *failure {
 		return fail(codeBackpressure, "The server is behind with its mutations; try again")
 	case errors.Is(err, entity.ErrClosed):
 		return fail(codeUnavailable, "The server is shutting down; try again")
+	case errors.Is(err, entity.ErrNotStored):
+		return fail(codeUnavailable, "The mutations cannot be stored right now; try again").because(causeUnstored)
 	case ctx.Err() != nil:
 		return fail(codeBackpressure, "The server is behind with its mutations; try again") // the client gave up waiting and reads no answer
 	}

@@ -189,6 +189,7 @@ func TestMutationsThatCannotBeApplied(t *testing.T) {
 	for err, code := range map[error]string{
 		entity.ErrBackpressure: " backpressure", hub.ErrBackpressure: " backpressure",
 		entity.ErrClosed: " service_unavailable", errors.New("disk on fire"): " service_unavailable",
+		entity.ErrNotStored: " service_unavailable",
 	} {
 		inNode(t, func(_ *app.App, o *httpapi.Options) { o.Entities = refusing{err} }, func(n *node) {
 			w := n.do("POST", "/apps/77/mutations", `{"mutations":[{"entity":"A","key":"a","data":{}}]}`)

@@ -154,6 +154,8 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 		return fail(codeBackpressure, "The server is behind with its deliveries; try again")
 	case errors.Is(err, entity.ErrBackpressure): // of events that change entities
 		return fail(codeBackpressure, "The server is behind with its mutations; try again")
+	case errors.Is(err, entity.ErrNotStored): // of events that change entities
+		return fail(codeUnavailable, "The event changes entities that cannot be stored right now; try again").because(causeUnstored)
 	case errors.Is(err, bus.ErrClosed), errors.Is(err, entity.ErrClosed):
 		return fail(codeUnavailable, "The server is shutting down; try again")
 	case ctx.Err() != nil:

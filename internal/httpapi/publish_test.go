@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
 )
@@ -271,6 +272,7 @@ func TestPublishFailures(t *testing.T) {
 	}{
 		{"no room in time", nil, 503, " backpressure", "1"},
 		{"the bus has ended", fmt.Errorf("x: %w", bus.ErrClosed), 503, " service_unavailable", "1"},
+		{"entities cannot be stored", fmt.Errorf("%w: secret detail", entity.ErrNotStored), 503, " service_unavailable", "1"},
 		{"anything else", errors.New("secret detail"), 500, " internal_error", ""},
 	}
 	for _, tt := range tests {

@@ -28,6 +28,7 @@ const (
 	causeClosed      cause = "webhooks_closed"    // the node is ending
 	causeStore       cause = "webhook_store"      // cannot be asked
 	causeConnections cause = "connections_lookup" // cannot be asked
+	causeUnstored    cause = "store"              // of entities refuses
 )
 
 // because names what f's code leaves open.

@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -64,11 +63,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if s.sockets, err = socket.New(socket.Options{Log: log, Metrics: socket.NewMetrics(prom)}); err != nil {
 		return nil, fmt.Errorf("connection engine: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
+	defer func() { err = s.closeAfter(err) }()
 	if err := s.wireOperations(ctx, prom); err != nil {
 		return nil, err
 	}
@@ -101,7 +96,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		Registry:        s.sessions,
 		Apps:            s.apps,
 		Channels:        s.channels,
-		Views:           s.views,
+		Views:           s.shownViews(),
 		Hub:             s.hub,
 		Sockets:         s.sockets,
 		Codec:           channelCodec,
@@ -117,7 +112,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		ClientIP:        s.proxies.ClientIP,
 		IsSecure:        s.proxies.IsSecure,
 		Draining:        s.Draining,
-		HandsOver:       func() bool { return s.inherited != nil },
+		HandsOver:       s.handsOver,
 		Log:             log,
 	})
 	return s, s.wireHTTP(prom)
@@ -303,7 +298,9 @@ func (s *Server) route(f faces) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		switch {
-		case path == "/app" || strings.HasPrefix(path, "/app/"):
+		case s.hasNoRoom && (needsStore(path) || isViewsAnywhere && isUpgrade(r) && !isChannels(path)):
+			s.refuseWithoutStore(w, r)
+		case isChannels(path):
 			s.proxies.NoteHandshake(r)
 			s.channelFace.ServeHTTP(w, r)
 		case f.views != nil && (path == "/views" || strings.HasPrefix(path, "/views/")):
@@ -320,6 +317,8 @@ func (s *Server) route(f faces) http.Handler {
 		}
 	})
 }
+
+func isChannels(path string) bool { return path == "/app" || strings.HasPrefix(path, "/app/") }
 
 func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 

@@ -32,8 +32,11 @@ type vital struct {
 
 // watchStores is called once the stores are open.
 func (s *Server) watchStores(prom prometheus.Registerer) {
-	if s.store != nil {
+	switch {
+	case s.store != nil:
 		s.vitals = append(s.vitals, &vital{name: "embedded", ask: s.store.Health, log: s.log})
+	case s.hasNoRoom:
+		s.vitals = append(s.vitals, &vital{name: "embedded", ask: s.lookForRoom(), log: s.log})
 	}
 	if s.postgres != nil {
 		s.vitals = append(s.vitals, &vital{name: "postgres", ask: s.postgres.Health, log: s.log})

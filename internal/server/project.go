@@ -25,7 +25,7 @@ func rules(a *config.App) []projection.Rule {
 
 // project is the channel engine with projections before it.
 func (s *Server) project(prom prometheus.Registerer) httpapi.Channels {
-	return projection.New(s.rulesOf, s.entities, projection.Options{
+	return projection.New(s.rulesOf, s.entityStore(), projection.Options{
 		Reserve: s.views.Reserve, MaxBatch: s.cfg.Views.MaxBatch, Log: s.log, Metrics: projection.NewMetrics(prom),
 	}).Wrap(s.channels)
 }

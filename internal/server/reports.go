@@ -24,7 +24,7 @@ func (s *Server) wireOperations(ctx context.Context, prom *prometheus.Registry) 
 	s.mints = limit.NewWindows[string](0)
 	if c := &s.cfg.Store; c.Driver == "embedded" {
 		o := embedded.Options{Path: c.Path, Log: s.log, Metrics: embedded.NewMetrics(prom)}
-		if s.store, err = embedded.Open(ctx, o); err != nil {
+		if err := s.openStore(ctx, o); err != nil {
 			return err
 		}
 	}

@@ -104,6 +104,14 @@ func (s *Server) startParts() *parts {
 	return p
 }
 
+// closeAfter closes what New has opened when it fails.
+func (s *Server) closeAfter(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, s.Close())
+}
+
 // Close gives back what New has opened, when Run is not called or cannot start: engines free
 // their descriptors at the end of their own Run.
 func (s *Server) Close() error {

@@ -69,6 +69,8 @@ type Server struct {
 	defined     map[string][]*query.Definition // that are declared, by app; guarded by the turn of directory
 
 	store     *embedded.Store      // nil: nothing is kept
+	hasNoRoom bool                 // store is nil because the disk was full at the start
+	unserved  limit.Sampler        // of lines about requests that are refused for that
 	telemetry *telemetry.Telemetry // nil: not exported
 	meter     *meter.Meter         // nil: not counted
 	audit     *audit.Log           // nil: not written
@@ -116,6 +118,9 @@ func (s *Server) Draining() bool { return s.draining.Load() }
 // isUnready reports whether balancers should send clients elsewhere: from the first moment
 // of the shutdown on.
 func (s *Server) isUnready() bool { return s.unready.Load() }
+
+// handsOver reports whether the socket of clients outlives the process.
+func (s *Server) handsOver() bool { return s.inherited != nil }
 
 // Inherit makes Run serve clients on l, which somebody else has opened, instead of opening
 // http.listen. It is called before Run, if at all, and Run closes l.

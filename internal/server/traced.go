@@ -23,7 +23,7 @@ func (t traced) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) 
 
 // mutator is what publishers' mutations are given to.
 func (s *Server) mutator() httpapi.Entities {
-	gated := gatedEntities{s.entities, s.gate}
+	gated := gatedEntities{s.entityStore(), s.gate}
 	if s.telemetry == nil {
 		return gated
 	}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -13,6 +14,10 @@ var (
 	ErrLocked = errors.New("another process is using this data folder")
 	// ErrDamaged: the file is not a database, or no longer a sound one.
 	ErrDamaged = errors.New("the database file is damaged")
+	// ErrFull: there is no room on the disk.
+	ErrFull = errors.New("the disk is full")
+	// ErrMoved: the files that are open are not in the folder any more.
+	ErrMoved = errors.New("the data folder was removed or replaced while Millrace runs")
 	// ErrTooNew: a newer version of Millrace has written the file.
 	ErrTooNew = errors.New("the database file was written by a newer version of Millrace")
 )
@@ -21,13 +26,14 @@ var (
 func (s *Store) explain(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return err
+		return full(err)
+	}
+	if wantsRoom(e) {
+		return fmt.Errorf("%s: %w (%w); make room on the disk", s.file, ErrFull, err)
 	}
 	switch e.Code() & 0xff { // the rest tells variants apart
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%s: %w (%w); restore it from a backup, or move it away, with the -wal and -shm files beside it, to start empty", s.file, ErrDamaged, err)
-	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%s: %w; make room on the disk", s.file, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
 		return fmt.Errorf("%s: %w; check who owns the folder and that it can be written", s.file, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
@@ -35,4 +41,23 @@ func (s *Store) explain(err error) error {
 	default:
 		return err
 	}
+}
+
+// wantsRoom reports whether e says that the disk is full: not all steps of opening a database say
+// so in the same words.
+func wantsRoom(e *sqlite.Error) bool {
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE:
+		return true
+	default:
+		return false
+	}
+}
+
+// full adds ErrFull to an error of the system that means it.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
 }

@@ -24,7 +24,8 @@ func acquire(ctx context.Context, folder string) (*lock, error) {
 	if err := touch(file); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dataSource(file, url.Values{"_pragma": {"busy_timeout(0)"}}))
+	// With its journal in memory it writes nothing, so that a full disk does not keep it from opening.
+	db, err := sql.Open("sqlite", dataSource(file, url.Values{"_pragma": {"busy_timeout(0)", "journal_mode(memory)"}}))
 	if err != nil {
 		return nil, err
 	}
@@ -33,9 +34,13 @@ func acquire(ctx context.Context, folder string) (*lock, error) {
 	if _, err = db.ExecContext(ctx, "BEGIN EXCLUSIVE"); err == nil {
 		return l, nil
 	}
-	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_BUSY {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	switch {
+	case ok && e.Code()&0xff == sqlite3.SQLITE_BUSY:
 		err = fmt.Errorf("%w; stop it, or give this one a folder of its own", ErrLocked)
-	} else {
+	case ok && wantsRoom(e):
+		err = fmt.Errorf("lock %s: %w (%w); make room on the disk", file, ErrFull, err)
+	default:
 		err = fmt.Errorf("lock %s: %w", file, err)
 	}
 	return nil, errors.Join(err, l.release())

@@ -32,6 +32,7 @@ type Store struct {
 	o    Options
 	file string
 	lock *lock
+	kept []identity // the files that are open; immutable after Open
 
 	writer     *sql.DB // one connection: whoever has it is the only one who writes
 	reader     *sql.DB // reads, and writes the WAL back
@@ -75,14 +76,14 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
+		return full(err)
 	}
 	if s.lock, err = acquire(ctx, folder); err != nil {
 		return err
 	}
 	s.file = filepath.Join(folder, fileName)
 	if err := touch(s.file); err != nil {
-		return err
+		return full(err)
 	}
 	if s.writer, err = connect(s.file, 1); err != nil {
 		return err
@@ -96,7 +97,19 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.statements.prepare(ctx, s.writer); err != nil {
 		return s.explain(err)
 	}
+	if s.kept, err = identify(s.file, s.file+"-wal", filepath.Join(folder, lockName)); err != nil {
+		return err
+	}
 	return s.explain(s.measureLog(ctx))
+}
+
+// Prepare does what must be written before the store is read, so that a full disk shows here
+// (ErrFull), and not in the middle of a start.
+func (s *Store) Prepare(ctx context.Context) error {
+	if err := s.Health(ctx); err != nil {
+		return err
+	}
+	return s.fail("fold the log", s.askFold(ctx))
 }
 
 // touch makes an empty file that only its owner may read. SQLite gives the files beside it the
@@ -164,8 +177,13 @@ func (s *Store) release() error {
 	return err
 }
 
-// write runs fn in a transaction of its own. what says for whom, should it fail.
+// write runs fn in a transaction of its own. what says for whom, should it fail. While the open
+// files are not those in the folder it fails with ErrMoved: what is written would be gone with the
+// process.
 func (s *Store) write(ctx context.Context, what string, fn func(tx *sql.Tx) error) error {
+	if err := s.look(); err != nil {
+		return s.fail(what, err)
+	}
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return s.fail(what, err)
