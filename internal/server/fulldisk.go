@@ -42,7 +42,9 @@ func readyStore(ctx context.Context, o embedded.Options) (*embedded.Store, error
 	return store, nil
 }
 
-var errRestart = errors.New("there is room for the store again; restart Millrace to serve views")
+const roomAgain = "there is room for the store again; restart Millrace to serve views"
+
+var errRestart = errors.New(roomAgain)
 
 // lookForRoom is the health of a store that could not be opened. It says once that it can be.
 func (s *Server) lookForRoom() func(context.Context) error {
@@ -52,7 +54,7 @@ func (s *Server) lookForRoom() func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		once.Do(func() { s.log.WarnContext(ctx, errRestart.Error(), "path", s.cfg.Store.Path) })
+		once.Do(func() { s.log.WarnContext(ctx, roomAgain, "path", s.cfg.Store.Path) })
 		return errors.Join(errRestart, store.Close()) //nolint:contextcheck // it closes whatever has ended ctx
 	}
 }

@@ -26,13 +26,13 @@ func TestConnectionsOfASocketThatWasHandedOverAreNotProbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	second, err := net.FileListener(f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := newPatientListener(second, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	l.probes = true
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
