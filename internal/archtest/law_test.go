@@ -13,6 +13,7 @@ var ranks = map[string]int{
 	"internal/spelling":  0,
 	"internal/rawio":     0,
 	"internal/coding":    0,
+	"internal/glob":      0,
 
 	"internal/protocol": 1,
 	"internal/app":      1,

@@ -1,6 +1,10 @@
 package projection
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/millrace/millrace/internal/glob"
+)
 
 // pattern is a name in which each * stands for any text, also for none.
 type pattern string
@@ -23,31 +27,9 @@ func (p pattern) match(name string) (first string, ok bool) {
 		return first, ok
 	}
 	for i := range len(name) + 1 {
-		if glob(rest, name[i:]) {
+		if glob.Match(rest, name[i:]) {
 			return name[:i], true
 		}
 	}
 	return "", false
-}
-
-// glob reports whether name is one of the pattern's. Each part between stars is taken where
-// it first comes, which leaves the most to the next.
-func glob(pattern, name string) bool {
-	head, rest, hasStar := strings.Cut(pattern, "*")
-	if !hasStar {
-		return name == head
-	}
-	name, ok := strings.CutPrefix(name, head)
-	if !ok {
-		return false
-	}
-	parts := strings.Split(rest, "*")
-	for _, part := range parts[:len(parts)-1] {
-		_, after, found := strings.Cut(name, part)
-		if !found {
-			return false
-		}
-		name = after
-	}
-	return strings.HasSuffix(name, parts[len(parts)-1])
 }
