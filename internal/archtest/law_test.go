@@ -15,6 +15,7 @@ var ranks = map[string]int{
 	"internal/coding":    0,
 	"internal/glob":      0,
 
+	"internal/access":   1,
 	"internal/protocol": 1,
 	"internal/app":      1,
 	"internal/config":   1,
@@ -40,6 +41,7 @@ var ranks = map[string]int{
 	"internal/forwarded":       2,
 
 	"internal/channel": 3,
+	"internal/reader":  3,
 	"internal/view":    3,
 	"internal/webhook": 3,
 

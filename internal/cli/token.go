@@ -59,6 +59,7 @@ type TokenMintCmd struct {
 	Class      string        `name:"key-class" help:"secret or publishable." default:"secret" enum:"secret,publishable"`
 	Origin     string        `help:"Web origin that the token is bound to." placeholder:"ORIGIN"`
 	ClientIP   string        `name:"client-ip" help:"Address that the token is bound to." placeholder:"ADDR"`
+	Views      []string      `help:"Views that it may read besides the public ones: ids, in which * stands for any text. By default all that tokens may." placeholder:"VIEW"`
 
 	MaxConnections   int64 `help:"Connections of the subject; below zero: the server's default." default:"10"`
 	MaxSubscriptions int64 `help:"Subscriptions of a connection." default:"100"`
@@ -81,7 +82,7 @@ func (c *TokenMintCmd) Run(_ context.Context, env *Env) error {
 	}
 	minted, err := minter.Mint(token.MintRequest{
 		Subject: c.Sub, MeteringKey: c.Metering, KeyClass: c.Class, Scope: c.Scope,
-		Origin: c.Origin, ClientIP: c.ClientIP, TTL: c.TTL,
+		Origin: c.Origin, ClientIP: c.ClientIP, TTL: c.TTL, Views: c.Views,
 		Limits: &token.Limits{
 			MaxConnections: c.MaxConnections, MaxSubscriptions: c.MaxSubscriptions, MaxSnapshotRows: c.MaxSnapshotRows,
 			MaxMessagesPerMinute: c.MaxMessages, MaxBytesPerMinute: c.MaxBytes,
@@ -161,8 +162,9 @@ func (c *TokenVerifyCmd) Run(ctx context.Context, env *Env) error {
 		Origin      string           `json:"origin,omitempty"`
 		ClientIP    string           `json:"client_ip,omitempty"`
 		Plan        string           `json:"plan,omitempty"`
+		Views       []string         `json:"views,omitzero"`
 		Limits      map[string]int64 `json:"limits"`
-	}{p.Subject, p.ID, p.Expires, p.Scope, p.KeyClass, p.MeteringKey, p.DeploymentID, p.Origin, p.ClientIP, p.Plan, grantedLimits(p.Limits)})
+	}{p.Subject, p.ID, p.Expires, p.Scope, p.KeyClass, p.MeteringKey, p.DeploymentID, p.Origin, p.ClientIP, p.Plan, p.Views, grantedLimits(p.Limits)})
 }
 
 func (c *TokenVerifyCmd) verifier() (token.Authenticator, error) {

@@ -294,9 +294,9 @@ func (c *ViewListCmd) Run(ctx context.Context, env *Env) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VIEW\tMODE\tSOURCE\tROWS\tSUBSCRIPTIONS")
+	fmt.Fprintln(w, "VIEW\tMODE\tACCESS\tSOURCE\tROWS\tSUBSCRIPTIONS")
 	for _, v := range views {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\n", v.ID, v.Mode, v.Source, v.Rows, v.Subscriptions)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\n", v.ID, v.Mode, v.Access, v.Source, v.Rows, v.Subscriptions)
 	}
 	return w.Flush()
 }

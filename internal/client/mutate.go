@@ -43,6 +43,7 @@ func (c *Client) Mutate(ctx context.Context, mutations []Mutation) (seq string, 
 type ViewInfo struct {
 	ID            string          `json:"id"`
 	Mode          string          `json:"mode"`
+	Access        string          `json:"access"` // public, token or server
 	Source        string          `json:"source,omitempty"`
 	Definition    json.RawMessage `json:"definition,omitempty"` // of a derived view
 	Rows          int             `json:"rows"`

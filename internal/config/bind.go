@@ -96,6 +96,8 @@ func (b *binder) list(path string, v reflect.Value, raw any) {
 			*p = DefaultWebhook()
 		case *AppKey:
 			*p = DefaultAppKey()
+		case *ViewAccess:
+			*p = ViewAccess{}
 		case *map[string]any: // of a language that another package reads
 			*p = table
 			continue

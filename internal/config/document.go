@@ -171,6 +171,8 @@ func (w *documentWriter) value(v reflect.Value) {
 		w.table(v, reflect.ValueOf(DefaultWebhook()))
 	case AppViews:
 		w.table(v, reflect.ValueOf(DefaultApp().Views))
+	case ViewAccess:
+		w.table(v, reflect.ValueOf(ViewAccess{}))
 	case Projection:
 		w.table(v, reflect.ValueOf(DefaultProjection()))
 	case map[string]any: // a definition, of a language that another package reads

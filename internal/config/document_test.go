@@ -35,7 +35,7 @@ func fullApp() config.App {
 	v := &a.Views
 	v.Auth, v.StaticTokens, v.TokenTTL = "static", []config.Secret{"shop:peek"}, config.Duration(2*time.Minute)
 	v.SigningKey, v.SecretKeys, v.PublishableKeys = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", []config.Secret{"sk"}, []config.Secret{"pk"}
-	v.Entities = []string{"Lot"}
+	v.Entities, v.Access = []string{"Lot"}, []config.ViewAccess{{Views: "Lot/*", Access: "public"}}
 	v.Definitions = []map[string]any{{
 		"id": "top", "source": "Lot/list", "limit": int64(3), "fields": []any{"a"},
 		"filter": map[string]any{"field": "a", "op": "lt", "value": 1.5},
@@ -52,7 +52,7 @@ const fullDocument = `{"id":"77","key":"mill-key","secret":"mill-<secret>","enab
 	`"keys":[{"key":"k2","secret":"s2","rights":"publish"},{"key":"k3","secret":"s3"}],` +
 	`"webhooks":[{"url":"https://backend.example/","event_types":["channel_occupied"],"headers":["X-Token: hush"],"max_elapsed":"1m"}],` +
 	`"views":{"auth":"static","static_tokens":["shop:peek"],"signing_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","secret_keys":["sk"],` +
-	`"publishable_keys":["pk"],"token_ttl":"2m","entities":["Lot"],` +
+	`"publishable_keys":["pk"],"token_ttl":"2m","entities":["Lot"],"access":[{"views":"Lot/*","access":"public"}],` +
 	`"definitions":[{"fields":["a"],"filter":{"field":"a","op":"lt","value":1.5},"id":"top","limit":3,"source":"Lot/list"}]},` +
 	`"projections":[{"channels":"lot-*","entity":"Lot","key":"$1","append":["bids"]}]}`
 
@@ -162,7 +162,7 @@ func TestParseAppListsEveryProblem(t *testing.T) {
 			"rules of views and projections", `{` + base + `,"views":{"auth":"maybe","entities":["a/b"],"definitions":[1]},"projections":[{"channels":"a"}]}`,
 			[]string{
 				`views.definitions[0]: must be an object`,
-				`views.auth = "maybe": must be one of session, static, open, none`,
+				`views.auth = "maybe": must be one of session, static, open, off`,
 				`views.entities[0] = "a/b": must be a name without a slash`,
 				`projections[0].entity: missing`, `projections[0].key: missing`,
 			},

@@ -66,12 +66,13 @@ func TestReferenceLoads(t *testing.T) {
 	check("as it is", file)
 	example := &want.Apps[0]
 	example.Views.PublicKeys = []string{"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
+	example.Views.Access = []config.ViewAccess{{Views: "Auction/*", Access: "token"}}
 	example.Projections = []config.Projection{exampleProjection()}
 	example.Keys, example.Webhooks = []config.AppKey{exampleKey()}, []config.Webhook{exampleWebhook()}
 	example.Keys[0].Secret = "reference-secret-2"
 	condition := map[string]any{"field": "status", "op": "eq", "value": "open"}
 	example.Views.Definitions = []map[string]any{{
-		"id": "Auction/top", "source": "Auction/list",
+		"id": "Auction/top", "source": "Auction/list", "access": "token",
 		"filter": map[string]any{"and": []any{condition}},
 		"sort":   []any{map[string]any{"field": "bid.amount", "order": "desc"}},
 		"limit":  int64(3), "fields": []any{"title", "bid"},
@@ -118,6 +119,7 @@ func definitionKeys() []key {
 	return []key{
 		{name: "id", value: `"Auction/top"`, doc: "Names the view. Required.", required: true},
 		{name: "source", value: `"Auction/list"`, doc: "The list of an entity type, or another derived view. Required.", required: true},
+		{name: "access", value: `"token"`, doc: "Who may read it without the app's signature, apart from who may read its source: public is for every client, token for those that connect with a token, server for none."},
 		{name: "filter", value: `{ and = [{ field = "status", op = "eq", value = "open" }] }`, doc: "Which entities it has: and, or, not over conditions, each a dotted path, one of eq, ne, gt, gte, lt, lte, in, exists, and a value."},
 		{name: "sort", value: `[{ field = "bid.amount", order = "desc" }]`, doc: "In which order, by one or more dotted paths."},
 		{name: "limit", value: `3`, doc: "How many of them a client gets that does not say."},
@@ -175,6 +177,10 @@ func (d *describer) section(s section, env string, v reflect.Value) {
 		case []config.Projection:
 			example := section{name: s.name + "." + name, isList: true, isExample: true}
 			d.section(example, below+"_0_", reflect.ValueOf(exampleProjection()))
+			continue
+		case []config.ViewAccess:
+			example := config.ViewAccess{Views: "Auction/*", Access: "token"}
+			d.section(section{name: s.name + "." + name, isList: true, isExample: true}, below+"_0_", reflect.ValueOf(example))
 			continue
 		case []config.AppKey:
 			d.section(section{name: s.name + "." + name, isList: true, isExample: true}, below+"_0_", reflect.ValueOf(exampleKey()))

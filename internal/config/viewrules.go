@@ -92,7 +92,14 @@ func (r *rules) operations(c *Config) {
 const minTokenTTL = time.Minute
 
 func (r *rules) appViews(at string, v *AppViews) {
-	r.oneOf(at+"auth", v.Auth, "session", "static", "open", "none")
+	if v.Auth == "none" { // it meant no client, where many read it as no authentication
+		r.report(at+"auth", quote(v.Auth), `is "off" now; write "off" to let no client connect to views, or "open" to let every client`)
+	} else {
+		r.oneOf(at+"auth", v.Auth, "session", "static", "open", "off")
+	}
+	for i := range v.Access {
+		r.viewAccess(fmt.Sprintf("%saccess[%d].", at, i), &v.Access[i])
+	}
 	if v.Auth == "static" && len(v.StaticTokens) == 0 {
 		r.report(at+"static_tokens", "", `missing; auth = "static" needs at least one`)
 	}
@@ -123,6 +130,30 @@ func (r *rules) appViews(at string, v *AppViews) {
 	}
 }
 
+func (r *rules) viewAccess(at string, a *ViewAccess) {
+	switch {
+	case a.Views == "":
+		r.report(at+"views", "", `missing; name base views, such as "Auction/*"`)
+	case !mayBeBase(a.Views):
+		r.report(at+"views", quote(a.Views), `no base view is named so: their ids end in /list, /state or /append; derived views say access in their definition`)
+	}
+	if a.Access == "" {
+		r.report(at+"access", "", "missing; write public, token or server")
+		return
+	}
+	r.oneOf(at+"access", a.Access, "public", "token", "server")
+}
+
+// mayBeBase reports whether a pattern names a base view of any type. What follows its last star must
+// be the end of such an id.
+func mayBeBase(pattern string) bool {
+	star := strings.LastIndexByte(pattern, '*')
+	return slices.ContainsFunc([]string{"/list", "/state", "/append"}, func(suffix string) bool {
+		end := pattern[star+1:]
+		return strings.HasSuffix(end, suffix) && len(pattern) > len(suffix) || star >= 0 && strings.HasSuffix(suffix, end)
+	})
+}
+
 func (r *rules) sessionKeys(at string, v *AppViews) {
 	for i, key := range v.PublicKeys {
 		if !isKey(key) {
@@ -136,7 +167,7 @@ func (r *rules) sessionKeys(at string, v *AppViews) {
 	hasKeys := len(v.PublicKeys) > 0 || v.JWKSURL != "" || v.SigningKey != ""
 	isUsed := len(v.Entities) > 0 || len(v.Definitions) > 0
 	if v.Auth == "session" && isUsed && !hasKeys {
-		r.report(at+"public_keys", "", `missing; session tokens need public_keys, jwks_url or signing_key (or choose another auth, such as "none")`)
+		r.report(at+"public_keys", "", `missing; session tokens need public_keys, jwks_url or signing_key (or choose another auth, such as "off")`)
 	}
 }
 

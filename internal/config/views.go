@@ -50,7 +50,7 @@ type Views struct {
 	MaxQueueMessages int `toml:"max_queue_messages"`
 	// Bytes that wait for a slow reader from which on it gets no single changes but, once it has caught up, their outcome.
 	CongestedQueue Size `toml:"congested_queue"`
-	// Tells a client when it subscribes to a view that does not exist. Otherwise it is told nothing.
+	// Tells a client that has and needs no token when it subscribes to a view that does not exist. Otherwise it is told nothing. Others are always told.
 	ReportUnknownViews bool `toml:"report_unknown_views"`
 
 	// Most connections from one address.
@@ -102,7 +102,7 @@ type Rate struct {
 
 // AppViews is who may see the live views of an app, and which there are.
 type AppViews struct {
-	// Who may connect: session asks for a signed session token, static for one of static_tokens, open lets everybody in, none nobody. None of them concerns Pusher clients and signed requests.
+	// Who may connect: session asks for a signed session token, static for one of static_tokens, open lets every client in, off no client. None of them concerns Pusher clients and signed requests.
 	Auth string `toml:"auth"`
 	// With auth = "static": "label:token", or the token alone. The label is the metering key.
 	StaticTokens []Secret `toml:"static_tokens"`
@@ -138,8 +138,18 @@ type AppViews struct {
 
 	// The entity types there are, such as ["Auction"]. Empty allows any.
 	Entities []string `toml:"entities"`
+	// Who may read base views, each a table [[apps.views.access]].
+	Access []ViewAccess `toml:"access"`
 	// Derived views, each a table [[apps.views.definitions]].
 	Definitions []map[string]any `toml:"definitions"`
+}
+
+// ViewAccess is who may read base views, which are "X/list", "X/state" and "X/append" of each entity type X, without the app's signature. The first table that names a view counts. Views that none names are for the app's own server alone with auth = "session", else for every client that may connect. Derived views say it themselves, in their access.
+type ViewAccess struct {
+	// Base views: an id in which each * stands for any text, such as "Auction/*" or "*/list". Required.
+	Views string `toml:"views"`
+	// public is for every client, token for those that connect with a token, server for none. Required.
+	Access string `toml:"access"`
 }
 
 // Projection is a rule that turns events published to channels into mutations of entities, so that publishers feed views without a line of code.

@@ -40,6 +40,9 @@ auth = "static"
 static_tokens = ["phone:s3cret:x", "bare"]
 signing_key = "`+testSeed+`"
 publishable_keys = ["pk_1"]
+[[apps.views.access]]
+views = "Auction/*"
+access = "token"
 [[apps.views.definitions]]
 id = "Auction/top"
 limit = 3
@@ -68,6 +71,7 @@ append = ["history"]
 	a.Views.StaticTokens = []config.Secret{"phone:s3cret:x", "bare"}
 	a.Views.SigningKey = testSeed
 	a.Views.PublishableKeys, a.Views.SecretKeys = []config.Secret{"pk_1"}, []config.Secret{"a", "b"}
+	a.Views.Access = []config.ViewAccess{{Views: "Auction/*", Access: "token"}}
 	a.Views.Definitions = []map[string]any{{
 		"id": "Auction/top", "limit": int64(3),
 		"filter": map[string]any{"not": map[string]any{"field": "a", "op": "exists"}},
@@ -133,7 +137,7 @@ func TestSessionTokensNeedKeysWhereViewsAreDeclared(t *testing.T) {
 	for more, good := range map[string]bool{
 		"":                                     false,
 		"auth = 'open'":                        true,
-		"auth = 'none'":                        true,
+		"auth = 'off'":                         true,
 		"jwks_url = 'https://a.example/k'":     true,
 		"signing_key = '" + testSeed + "'":     true,
 		"public_keys = ['" + testPublic + "']": true,
@@ -144,5 +148,74 @@ func TestSessionTokensNeedKeysWhereViewsAreDeclared(t *testing.T) {
 	}
 	if _, err := load(t, oneApp); err != nil {
 		t.Errorf("an app without views: %v", err)
+	}
+}
+
+func TestAccessOfBaseViews(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{
+		`views = "Auction/*"` + "\n" + `access = "token"`:    "",
+		`views = "*"` + "\n" + `access = "public"`:           "",
+		`views = "*/list"` + "\n" + `access = "server"`:      "",
+		`views = "Auction/list"` + "\n" + `access = "token"`: "",
+		`views = "Auct*/l*t"` + "\n" + `access = "token"`:    "",
+		`views = "/list"` + "\n" + `access = "token"`:        "no base view is named so",
+		`views = "Auction/top"` + "\n" + `access = "token"`:  "no base view is named so",
+		`views = "*top"` + "\n" + `access = "token"`:         "no base view is named so",
+		`access = "token"`:                       "views: missing",
+		`views = "*"`:                            "access: missing; write public, token or server",
+		`views = "*"` + "\n" + `access = "none"`: "must be one of public, token, server",
+	} {
+		_, err := load(t, oneApp+"[[apps.views.access]]\n"+rule)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", rule, err, want)
+		}
+	}
+}
+
+func TestTheWordThatWasForOffIsRefusedWithTheNewOne(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, oneApp+"[apps.views]\nauth = 'none'\n")
+	if err == nil || !strings.Contains(err.Error(), `apps[0].views.auth = "none": is "off" now; write "off"`) || strings.Contains(err.Error(), "must be one of") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUpgradeApp(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]string{
+		`{"id":"a","views":{"auth":"none","definitions":[{"filter":{"field":"x","op":"eq","value":null}}]},"n":1.0}`: `{"id":"a","n":1.0,"views":{"auth":"off","definitions":[{"filter":{"field":"x","op":"eq","value":null}}]}}`,
+		`{"views": {"auth": "open"}}`: `{"views": {"auth": "open"}}`,
+		`{"auth":"none"}`:             `{"auth":"none"}`,
+		`{"views":7}`:                 `{"views":7}`,
+		`no JSON`:                     `no JSON`,
+	} {
+		if got := string(config.UpgradeApp([]byte(document))); got != want {
+			t.Errorf("%s: got %s, want %s", document, got, want)
+		}
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	const signing = oneApp + "[apps.views]\nsigning_key = '" + testSeed + "'\n"
+	for text, want := range map[string][]string{
+		oneApp:                               nil,
+		oneApp + "views.auth = 'open'\n":     nil,
+		signing:                              {"apps[0].views.access"},
+		signing + "publishable_keys = ['p']": {"apps[0].views.mint_origins", "apps[0].views.access"},
+		signing + "publishable_keys = ['p']\nmint_origins = ['https://shop.example']\n[[apps.views.access]]\nviews = '*'\naccess = 'server'\n": nil,
+	} {
+		c, err := load(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range c.Advice() {
+			got = append(got, p.Path)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
 	}
 }

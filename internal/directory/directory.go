@@ -71,6 +71,9 @@ type Options struct {
 	Parse Parse // until SetFile brings another one
 	// Store keeps apps; nil: there are those of the file alone.
 	Store app.Store
+	// Upgrade makes a document that an earlier version has stored one of this version; may be nil.
+	// Stored ones are left as they are until the app changes.
+	Upgrade func(document []byte) []byte
 	// Reserved are keys that no app may have.
 	Reserved []string
 	// Admit says what stands against a good document, or app of the file, that is about to

@@ -98,13 +98,15 @@ func (d *Directory) reloadInTurn(ctx context.Context) error {
 	was := d.known.Load()
 	stored, isChanged := map[string]*storedApp{}, false
 	err := d.o.Store.LoadApps(ctx, func(r app.Record) error {
+		if r.Document = bytes.Clone(r.Document); d.o.Upgrade != nil {
+			r.Document = d.o.Upgrade(r.Document)
+		}
 		before := was.stored[r.ID]
 		if before != nil && before.record.Version == r.Version && bytes.Equal(before.record.Document, r.Document) {
 			stored[r.ID] = before
 			return nil
 		}
 		isChanged = true
-		r.Document = bytes.Clone(r.Document)
 		stored[r.ID] = read(r, was.parse)
 		return nil
 	})

@@ -77,10 +77,31 @@ func (s *cors) allow(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// preflight answers OPTIONS after allow.
-func (s *cors) preflight(w http.ResponseWriter, r route, allowed bool) {
+// narrow keeps pages of origins that an app does not admit from reading its views, as it keeps them
+// from connecting to these, and reports whether the app names the origins that it admits.
+func (h *handler) narrow(w http.ResponseWriter, r *http.Request, appID string, isAllowed *bool) bool {
+	a, err := h.o.Apps.ByID(r.Context(), appID)
+	if err != nil || a.AllowedOrigins.AllowsAll() {
+		return false
+	}
+	header, origin := w.Header(), r.Header["Origin"]
+	header["Vary"] = h.headers.cors.vary
+	switch {
+	case len(origin) == 0 || !*isAllowed:
+	case a.AllowedOrigins.Allows(origin[0]):
+		header["Access-Control-Allow-Origin"] = origin[:1:1]
+	default:
+		delete(header, "Access-Control-Allow-Origin")
+		delete(header, "Access-Control-Allow-Credentials")
+		*isAllowed = false
+	}
+	return true
+}
+
+// preflight answers OPTIONS after allow; isNarrowed says that the app has a say in it, too.
+func (s *cors) preflight(w http.ResponseWriter, r route, allowed, isNarrowed bool) {
 	header := w.Header()
-	if s.isForAll && !s.isOff {
+	if s.isForAll && !s.isOff && !isNarrowed {
 		header["Access-Control-Allow-Origin"] = s.any
 		allowed = true
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -56,13 +57,17 @@ type Options struct {
 	// Admin signs requests to every app, with all rights; without a key nobody does.
 	Admin app.Credential
 
-	// Readers says who may read the views of an app without a signature: nil for nobody.
-	Readers func(appID string) token.Authenticator
+	// Readers says who may read which views of an app without a signature; nil: no client.
+	Readers      *reader.Rules
+	ReaderLimits ReaderLimits
 	// PathPrefix is what clients reach the server below. Requests come without it, and may be
 	// signed with it.
 	PathPrefix string
 	// ClientIP is where a request comes from, after trusted proxies; default its peer.
 	ClientIP func(*http.Request) string
+	// IsSecure reports whether a request came over TLS, to this server or a trusted proxy; default
+	// to this server.
+	IsSecure func(*http.Request) bool
 	// HasEntity reports whether an app has an entity type; default any.
 	HasEntity func(appID, name string) bool
 
@@ -93,8 +98,9 @@ type handler struct {
 	o       Options
 	limits  limits
 	clients *limit.Fixed[netip.Addr] // nil: unlimited
-	samples map[code]*limit.Sampler  // of refusals; immutable
-	calls   sync.Pool                // of *call
+	readers readers
+	samples map[code]*limit.Sampler // of refusals; immutable
+	calls   sync.Pool               // of *call
 	headers headers
 }
 
@@ -115,6 +121,9 @@ func New(o Options) http.Handler {
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = peer
+	}
+	if o.IsSecure == nil {
+		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	if o.HasEntity == nil {
 		o.HasEntity = func(string, string) bool { return true }
@@ -138,6 +147,7 @@ func New(o Options) http.Handler {
 	return &handler{
 		o:       o,
 		clients: limit.NewFixed[netip.Addr](o.Requests, 0),
+		readers: newReaders(),
 		calls:   sync.Pool{New: func() any { return new(call) }},
 		headers: newHeaders(&o),
 		samples: newSamples(),
@@ -188,8 +198,9 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest s
 		h.headers.notFound(w)
 		return
 	}
+	isNarrowed := t.route.readsViews() && isUnsigned(r) && h.narrow(w, r, t.appID, &isAllowed)
 	if r.Method == http.MethodOptions {
-		h.headers.cors.preflight(w, t.route, isAllowed)
+		h.headers.cors.preflight(w, t.route, isAllowed, isNarrowed)
 		return
 	}
 	c := h.calls.Get().(*call)
@@ -241,8 +252,9 @@ type call struct {
 
 	reserved int64 // bytes of the budget of all bodies
 
-	reader  *token.Principal // who reads without a signature; else nil
-	publish publish
+	reader   *token.Principal // who reads without a signature; else nil
+	readerID string           // what its budgets are kept under
+	publish  publish
 
 	header      http.Header // of the answer
 	out         []byte      // its body
@@ -253,7 +265,8 @@ const maxKeptOut = 64 << 10
 
 // reset forgets the request, so that nothing of it is kept alive by the pool.
 func (c *call) reset() {
-	c.target, c.path, c.app, c.reader, c.header, c.keys, c.isUnchanged = target{}, "", nil, nil, nil, nil, false
+	c.target, c.path, c.app, c.header, c.keys, c.isUnchanged = target{}, "", nil, nil, nil, false
+	c.reader, c.readerID = nil, ""
 	c.query.Reset()
 	c.publish.reset()
 	if cap(c.out) > maxKeptOut {
@@ -293,11 +306,11 @@ func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 	case routeMutations:
 		return h.mutate(r.Context(), c, now)
 	case routeViews:
-		return h.listViews(c)
+		return h.listViews(c, now)
 	case routeDefine:
 		return h.defineView(r.Context(), c)
 	case routeView:
-		return h.showView(c, r)
+		return h.showView(c, r, now)
 	case routeRemove:
 		return h.removeView(r.Context(), c)
 	case routeRevoke:

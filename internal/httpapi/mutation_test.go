@@ -143,7 +143,7 @@ func TestMutationsThatAreWrong(t *testing.T) {
 
 func TestMutationsAreSigned(t *testing.T) {
 	t.Parallel()
-	open := func(_ *app.App, o *httpapi.Options) { o.Readers = openReaders }
+	open := func(_ *app.App, o *httpapi.Options) { o.Readers = tokenRules(openReaders) }
 	inNode(t, open, func(n *node) {
 		const body = `{"mutations":[{"entity":"A","key":"a","data":{}}]}`
 		n.expect(n.raw("POST", "/apps/77/mutations", body), 401, " auth_failed")

@@ -102,7 +102,7 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 				o.options(h)
 				withKeys(a, h)
 				a.Limits.MaxBackendEventsPerSecond = 1
-				h.Readers = tokenReaders(t)
+				h.Readers = tokenRules(tokenReaders(t))
 			})
 			n.raw(tt.method, tt.target, tt.body)
 			want := map[string]any{

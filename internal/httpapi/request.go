@@ -22,7 +22,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 	key := c.query.Key()
 	switch {
 	case key == "" && c.target.route.readsViews() && h.o.Readers != nil:
-		return h.authenticateReader(c, r)
+		return h.authenticateReader(c, r, now)
 	case key == h.o.Admin.Key && key != "":
 		return h.authenticateAdmin(c, r, now)
 	}

@@ -9,18 +9,21 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/view"
 )
 
 // Views is what the API asks of the view engine; see [view.Engine].
 type Views interface {
 	Views(app string) []view.Info
-	Read(app string, r *protocol.ViewRequest, maxRows int) (*view.Result, *protocol.Issue)
+	Read(app string, r *protocol.ViewRequest, l view.Limits) (*view.Result, *protocol.Issue)
 	Define(ctx context.Context, app string, d *query.Definition, isStored bool) error
 	Remove(ctx context.Context, app, id string) error
 	// Reserve waits until there is room for what b will publish.
@@ -32,17 +35,33 @@ var _ Views = (*view.Engine)(nil)
 // positionHeader tells where a subscription goes on without a gap.
 const positionHeader = "X-Millrace-Position"
 
-// listViews is GET /apps/{app_id}/views.
-func (h *handler) listViews(c *call) *failure {
+// listViews is GET /apps/{app_id}/views. A reader without a signature sees the views that it may
+// read, and what they are made of where it may read that, too.
+func (h *handler) listViews(c *call, now time.Time) *failure {
+	all := h.o.Views.Views(c.app.ID)
+	levels := make(map[string]access.Level, len(all))
+	for _, v := range all {
+		levels[v.ID] = h.levelOf(c, &v)
+	}
 	c.out = append(c.out, `{"views":[`...)
-	for i, v := range h.o.Views.Views(c.app.ID) {
-		if i > 0 {
+	before := len(c.out)
+	for _, v := range all {
+		level := levels[v.ID]
+		if !c.clearance(v.ID).May(level) {
+			continue
+		}
+		if len(c.out) > before {
 			c.out = append(c.out, ',')
+		}
+		if v.Source != "" && !c.clearance(v.Source).May(max(levels[v.Source], h.baseLevel(c, v.Source))) {
+			v.Source, v.Definition = "", nil
 		}
 		c.out = append(c.out, `{"id":`...)
 		c.out = jsontext.AppendString(c.out, v.ID)
 		c.out = append(c.out, `,"mode":`...)
 		c.out = jsontext.AppendString(c.out, string(v.Mode))
+		c.out = append(c.out, `,"access":`...)
+		c.out = jsontext.AppendString(c.out, level.String())
 		if v.Source != "" {
 			c.out = append(c.out, `,"source":`...)
 			c.out = jsontext.AppendString(c.out, v.Source)
@@ -58,7 +77,24 @@ func (h *handler) listViews(c *call) *failure {
 		c.out = append(c.out, '}')
 	}
 	c.out = append(c.out, ']', '}')
-	return nil
+	return h.spendBytes(c, now)
+}
+
+// levelOf is who may read a view.
+func (h *handler) levelOf(c *call, v *view.Info) access.Level {
+	return max(v.Access, h.baseLevel(c, v.ID))
+}
+
+// baseLevel is who may read a base view, zero for another one.
+func (h *handler) baseLevel(c *call, id string) access.Level {
+	switch {
+	case !access.IsBase(id):
+		return 0
+	case h.o.Readers == nil:
+		return access.Server
+	default:
+		return h.o.Readers.Level(c.app.ID, id, 0)
+	}
 }
 
 // defineView is POST /apps/{app_id}/views. It answers with the definition as it is kept.
@@ -97,14 +133,19 @@ func (h *handler) failView(c *call, err error) *failure {
 
 // showView is GET /apps/{app_id}/views/{view}, for first paint: the rows, and the position
 // from which a subscription goes on.
-func (h *handler) showView(c *call, r *http.Request) *failure {
+func (h *handler) showView(c *call, r *http.Request, now time.Time) *failure {
 	request, f := c.viewRequest()
 	if f != nil {
 		return f
 	}
-	result, issue := h.o.Views.Read(c.app.ID, request, h.maxRows(c))
+	if c.reader != nil {
+		if f := h.admitRead(c, request); f != nil {
+			return f
+		}
+	}
+	result, issue := h.o.Views.Read(c.app.ID, request, view.Limits{MaxRows: h.maxRows(c), Clearance: c.clearance(request.View)})
 	if issue != nil {
-		return h.failRead(c, issue)
+		return h.failRead(c, request, issue)
 	}
 	position := result.Position.String()
 	c.header[positionHeader] = []string{position}
@@ -121,20 +162,28 @@ func (h *handler) showView(c *call, r *http.Request) *failure {
 	c.out = append(c.out, `,"position":`...)
 	c.out = jsontext.AppendString(c.out, position)
 	c.out = append(c.out, '}')
-	return nil
+	return h.spendBytes(c, now)
 }
 
-// maxRows is how many rows c may be answered with.
+// maxRows is how many rows c may be answered with, at least one: see admitRead.
 func (h *handler) maxRows(c *call) int {
-	if c.reader != nil && c.reader.Limits.MaxSnapshotRows >= 0 {
-		return int(min(c.reader.Limits.MaxSnapshotRows, int64(h.o.MaxRows)))
+	if c.reader == nil {
+		return h.o.MaxRows
+	}
+	if most := granted(c.reader.Limits.MaxSnapshotRows, int64(h.o.ReaderLimits.MaxSnapshotRows)); most > 0 {
+		return int(min(most, int64(h.o.MaxRows)))
 	}
 	return h.o.MaxRows
 }
 
-func (h *handler) failRead(c *call, issue *protocol.Issue) *failure {
+func (h *handler) failRead(c *call, r *protocol.ViewRequest, issue *protocol.Issue) *failure {
+	isUnknown := view.IsUnknownView(issue)
+	if isUnknown && c.reader != nil {
+		issue = reader.Unknown(c.reader, r.View, r.Key, issue)
+		isUnknown = view.IsUnknownView(issue)
+	}
 	switch {
-	case view.IsUnknownView(issue):
+	case isUnknown:
 		return fail(codeNotFound, fmt.Sprintf("There is no view %q", c.target.name))
 	case issue.Code == protocol.IssueSnapshotLimit.Code:
 		return fail(codeLimit, fmt.Sprintf(

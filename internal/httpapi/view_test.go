@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -141,8 +143,8 @@ func TestListAndDefineViews(t *testing.T) {
 	t.Parallel()
 	filled(t, nil, func(n *node, _ []string) {
 		w := n.do("GET", "/apps/77/views", "")
-		want := `{"views":[{"id":"A/append","mode":"append","rows":3,"subscriptions":0},{"id":"A/list","mode":"list","rows":3,"subscriptions":0},` +
-			`{"id":"A/state","mode":"state","rows":3,"subscriptions":0},{"id":"A/top","mode":"list","source":"A/list","definition":`
+		want := `{"views":[{"id":"A/append","mode":"append","access":"server","rows":3,"subscriptions":0},{"id":"A/list","mode":"list","access":"server","rows":3,"subscriptions":0},` +
+			`{"id":"A/state","mode":"state","access":"server","rows":3,"subscriptions":0},{"id":"A/top","mode":"list","access":"token","source":"A/list","definition":`
 		if !strings.HasPrefix(w.Body.String(), want) || !strings.HasSuffix(w.Body.String(), `,"rows":3,"subscriptions":0}]}`) {
 			t.Errorf("got %s", w.Body)
 		}
@@ -202,17 +204,23 @@ func TestMethodsOfViews(t *testing.T) {
 	})
 }
 
+// tokenRules let those who are admitted read base views, too.
+func tokenRules(authenticator func(string) token.Authenticator) *reader.Rules {
+	rules := access.NewRules(nil, access.Token)
+	return &reader.Rules{Authenticator: authenticator, Base: func(string) *access.Rules { return rules }}
+}
+
 func openReaders(string) token.Authenticator { return token.NewOpen() }
 
 func TestReadersWithoutSignature(t *testing.T) {
 	t.Parallel()
 	static := func(_ *app.App, o *httpapi.Options) {
-		o.Readers = func(appID string) token.Authenticator {
+		o.Readers = tokenRules(func(appID string) token.Authenticator {
 			if appID != "77" && appID != "79" {
 				return nil
 			}
 			return token.NewStatic([]token.StaticToken{{Token: "s3cret"}}, "")
-		}
+		})
 	}
 	filled(t, static, func(n *node, _ []string) {
 		ask := func(target, bearer string) *httptest.ResponseRecorder {
@@ -257,7 +265,7 @@ func TestSessions(t *testing.T) {
 	}
 	var n *node // Readers is asked when there is one
 	session := func(_ *app.App, o *httpapi.Options) {
-		o.Readers = func(string) token.Authenticator {
+		o.Readers = tokenRules(func(string) token.Authenticator {
 			ring, err := token.NewRing(nil, token.Key{Public: key.Public()})
 			if err != nil {
 				t.Error(err)
@@ -267,7 +275,7 @@ func TestSessions(t *testing.T) {
 				t.Error(err)
 			}
 			return a
-		}
+		})
 	}
 	filled(t, session, func(node *node, _ []string) {
 		n = node

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -13,6 +14,7 @@ type Definition struct {
 	ID        string
 	Source    string        // "X/list", or the id of another derived view
 	Mode      protocol.Mode // list or state; an aggregate's is state
+	Access    access.Level  // who may read it, apart from who may read the source; zero: access.Token
 	Filter    *Filter       // nil: everything
 	Sort      []Sort        // empty: latest change first
 	Limit     *int          // window of subscribers that ask for none; nil: nothing is said
@@ -78,6 +80,9 @@ func (d *Definition) AppendJSON(dst []byte) []byte {
 	dst = appendMember(dst, '{', "id", d.ID)
 	dst = appendMember(dst, ',', "source", d.Source)
 	dst = appendMember(dst, ',', "mode", string(d.Mode))
+	if d.Access != 0 && d.Access != access.Token {
+		dst = appendMember(dst, ',', "access", d.Access.String())
+	}
 	if d.Filter != nil {
 		dst = append(dst, `,"filter":`...)
 		dst = d.Filter.appendJSON(dst)

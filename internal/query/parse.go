@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -75,7 +76,7 @@ type parser struct {
 }
 
 func (p *parser) definition(v jsontext.Value) *Definition {
-	m := p.members("", v, "id", "source", "mode", "filter", "sort", "limit", "cap", "keys", "fields", "aggregate")
+	m := p.members("", v, "id", "source", "mode", "access", "filter", "sort", "limit", "cap", "keys", "fields", "aggregate")
 	if m == nil {
 		return nil
 	}
@@ -83,6 +84,7 @@ func (p *parser) definition(v jsontext.Value) *Definition {
 	d := &Definition{
 		ID:        p.id("id", m["id"]),
 		Source:    p.id("source", m["source"]),
+		Access:    p.access(m["access"]),
 		Sort:      p.sort(m["sort"]),
 		Limit:     p.limit(m["limit"]),
 		IsCapped:  p.truth("cap", m["cap"]),
@@ -139,6 +141,19 @@ func (p *parser) mode(m members) protocol.Mode {
 		p.failValue("mode", v, "an aggregate is one row; use state, or leave it out")
 	}
 	return mode
+}
+
+// access is access.Token unless said otherwise. What means nothing is for the server alone.
+func (p *parser) access(v jsontext.Value) access.Level {
+	if v == nil {
+		return access.Token
+	}
+	level, ok := access.Parse(v.Text())
+	if !ok {
+		p.failValue("access", v, "unknown; use "+access.Names)
+		return access.Server
+	}
+	return level
 }
 
 // exclusions: one row has no order, no window, and the members that it was given.

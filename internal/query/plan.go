@@ -3,6 +3,7 @@ package query
 import (
 	"slices"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -47,6 +48,9 @@ func (p *Plan) ID() string { return p.definition.ID }
 
 // Source is the id of the view that the entities come from.
 func (p *Plan) Source() string { return p.definition.Source }
+
+// Access is who may read the view.
+func (p *Plan) Access() access.Level { return p.definition.Access }
 
 // Mode is what frames of the view carry.
 func (p *Plan) Mode() protocol.Mode { return p.definition.Mode }

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/projection"
 	"github.com/millrace/millrace/internal/query"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
 )
@@ -27,6 +29,7 @@ type appViews struct {
 	rules       *projection.Rules   // nil: nothing is projected
 	entities    []string            // empty: any
 	definitions []*query.Definition // besides those of the API
+	base        *access.Rules       // who may read base views
 
 	admission config.AppViews // what auth was made of
 }
@@ -60,7 +63,7 @@ func (s *Server) viewTools() *viewTools {
 
 // views makes what live views need of an app.
 func (t *viewTools) views(c *config.App) (*appViews, error) {
-	v := &appViews{entities: c.Views.Entities, admission: admission(&c.Views)}
+	v := &appViews{entities: c.Views.Entities, admission: admission(&c.Views), base: baseRules(&c.Views)}
 	var err error
 	if v.auth, v.minter, err = t.appAuth(c); err != nil {
 		return nil, err
@@ -70,6 +73,21 @@ func (t *viewTools) views(c *config.App) (*appViews, error) {
 	}
 	v.rules, err = projection.Compile(rules(c))
 	return v, err
+}
+
+// baseRules are who may read base views. With session tokens, which are given to the app's own users,
+// it is the server alone unless said otherwise.
+func baseRules(c *config.AppViews) *access.Rules {
+	fallback := access.Token
+	if c.Auth == "session" {
+		fallback = access.Server
+	}
+	list := make([]access.Rule, len(c.Access))
+	for i, rule := range c.Access {
+		level, _ := access.Parse(rule.Access) // the rules of package config know no other words
+		list[i] = access.Rule{Views: rule.Views, Level: level}
+	}
+	return access.NewRules(list, fallback)
 }
 
 // admission is what of c decides who is admitted.
@@ -84,6 +102,18 @@ func admission(c *config.AppViews) config.AppViews {
 // authenticator is nil for an app that admits nobody.
 func (s *Server) authenticator(appID string) token.Authenticator {
 	return s.viewTable.Load().apps[appID].auth
+}
+
+// readers is who may read views without a signature.
+func (s *Server) readers() *reader.Rules {
+	return &reader.Rules{Authenticator: s.authenticator, Base: s.baseRulesOf, HasPublic: s.views.HasPublic}
+}
+
+func (s *Server) baseRulesOf(appID string) *access.Rules {
+	if v := s.viewTable.Load().apps[appID]; v.appViews != nil {
+		return v.base
+	}
+	return nil
 }
 
 func (s *Server) rulesOf(appID string) *projection.Rules {

@@ -130,6 +130,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		Health:   s.health,
 		Admin:    app.Credential{Key: cfg.Admin.Key, Secret: cfg.Admin.Secret.Reveal(), Rights: app.RightsAll},
 		ClientIP: ip, PathPrefix: cfg.HTTP.PathPrefix,
+		IsSecure: s.proxies.IsSecure,
 		Requests: rate(cfg.Limits.APIRequests),
 		CORS:     cors(&cfg.HTTP),
 		Idempotency: httpapi.Idempotency{
@@ -150,7 +151,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		faces.views, faces.mint = s.viewSessions, s.mintFace(ip)
 		o.Channels = s.project(prom)
 		o.Entities, o.Views, o.Sessions = s.mutator(), s.views, s.revocations
-		o.Readers, o.HasEntity = s.authenticator, s.hasEntity
+		o.Readers, o.ReaderLimits, o.HasEntity = s.readers(), readerLimits(&cfg.Views), s.hasEntity
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
 	o.Channels = gatedChannels{o.Channels, s.gate}

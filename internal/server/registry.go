@@ -22,7 +22,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 		return err
 	}
 	o := directory.Options{
-		Parse: s.parser(s.cfg), Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
+		Parse: s.parser(s.cfg), Upgrade: config.UpgradeApp, Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
 		Log: s.log, Metrics: directory.NewMetrics(prom),
 	}
 	if s.cfg.Admin.Key != "" {

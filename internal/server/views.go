@@ -11,9 +11,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/audit"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/query"
@@ -33,7 +35,7 @@ func (s *Server) makeViews(prom prometheus.Registerer) {
 	}
 	definitions := view.Options{
 		DefaultWindow: c.DefaultWindow, FirstBatch: c.SnapshotBatchFirst, NextBatch: c.SnapshotBatchNext,
-		MaxBatchBytes: int(c.SnapshotBatchBytes), Log: s.log, Metrics: view.NewMetrics(prom),
+		MaxBatchBytes: int(c.SnapshotBatchBytes), Restrict: s.restrict, Log: s.log, Metrics: view.NewMetrics(prom),
 	}
 	revocations := token.RevocationOptions{Metrics: s.tokens}
 	if s.store != nil { // or the interfaces would hold a nil pointer
@@ -76,15 +78,15 @@ func parseDefinitions(a *config.App) ([]*query.Definition, error) {
 func (s *Server) viewFace(ip func(*http.Request) string) *viewsession.Sessions {
 	c := &s.cfg.Views
 	face := viewsession.New(viewsession.Options{
-		Registry:      s.sessions,
-		Apps:          s.apps,
-		Views:         s.views,
-		Hub:           s.hub,
-		Sockets:       s.sockets,
-		Codec:         viewCodec(c),
-		Authenticator: s.authenticator,
-		IsRevoked:     s.revocations.Has,
-		ClientIP:      ip,
+		Registry:  s.sessions,
+		Apps:      s.apps,
+		Views:     s.views,
+		Hub:       s.hub,
+		Sockets:   s.sockets,
+		Codec:     viewCodec(c),
+		Readers:   s.readers(),
+		IsRevoked: s.revocations.Has,
+		ClientIP:  ip,
 		Endpoint: socket.Endpoint{
 			MaxMessage: int(c.MaxMessage), MaxQueueFrames: c.MaxQueueMessages,
 			MaxQueueBytes: int(c.MaxQueue), CongestedBytes: int(c.CongestedQueue),
@@ -101,6 +103,24 @@ func (s *Server) viewFace(ip func(*http.Request) string) *viewsession.Sessions {
 	})
 	s.revocations.Watch(face.Revoked)
 	return face
+}
+
+// restrict ends connections of views that may not watch one any more.
+func (s *Server) restrict(appID, name string, level access.Level) {
+	if s.viewSessions != nil { // else no client can be connected yet
+		s.viewSessions.Restrict(appID, name, level)
+	}
+}
+
+// readerLimits are those of connections, for who reads over HTTP.
+func readerLimits(c *config.Views) httpapi.ReaderLimits {
+	return httpapi.ReaderLimits{
+		MaxSubscriptions: c.DefaultMaxSubscriptions,
+		MaxSnapshotRows:  c.DefaultMaxSnapshotRows,
+		MaxMessages:      c.DefaultMaxMessagesPerMinute,
+		MaxBytes:         int64(c.DefaultMaxBytesPerMinute),
+		BudgetWindow:     c.BudgetWindow.D(),
+	}
 }
 
 // handshakeTimeout is how long a key set may take to be fetched for a handshake.

@@ -25,8 +25,9 @@ import (
 // that is many times slower than a desk's, under the race detector and with others beside it.
 const Patience = 90 * time.Second
 
-// base is the configuration of a node: the shared test app with default settings. Its secrets stand
-// for those of the specification's vectors, which are shorter than an operator's may be.
+// base is the configuration of a node: the shared test app with default settings, but base views
+// for all tokens, as live-views 11 has it. Its secrets stand for those of the specification's
+// vectors, which are shorter than an operator's may be.
 const base = `
 [http]
 listen = "127.0.0.1:0"
@@ -50,6 +51,10 @@ secret = "` + longer + `next-secret"
 key = "publish-key"
 secret = "` + longer + `publish-secret"
 rights = "publish"
+
+[[apps.views.access]]
+views = "*"
+access = "token"
 `
 
 const longer = "sixteen-bytes-and-more-"

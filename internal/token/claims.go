@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -58,6 +59,7 @@ type claims struct {
 
 	deployment, origin, clientIP, plan *string
 	limits                             Limits
+	views                              access.Views
 }
 
 // readClaims checks that all required claims are there and that all known ones have the
@@ -83,6 +85,7 @@ func readClaims(payload string) (*claims, *protocol.Issue) {
 		clientIP:    r.optionalText("client_ip"),
 		plan:        r.optionalText("plan"),
 		limits:      r.limits("limits"),
+		views:       r.views("views"),
 	}
 	if r.wrong == "" && c.keyClass != ClassSecret && c.keyClass != ClassPublishable {
 		r.wrong = "key_class"
@@ -197,6 +200,30 @@ func (o *object) count(name string, bits int) int64 {
 		o.fail(name)
 	}
 	return int64(min(n, math.MaxInt64))
+}
+
+// views is an optional list of views, nil if absent. Its order and what is in it twice mean
+// nothing.
+func (o *object) views(name string) access.Views {
+	if !o.has(name) {
+		return nil
+	}
+	views := access.Views{}
+	if o.members[name].Kind() != jsontext.Array {
+		o.fail(name)
+		return views
+	}
+	for v := range o.members[name].Elements() {
+		if v.Kind() != jsontext.String {
+			o.fail(name)
+			return views
+		}
+		views = append(views, v.Text())
+	}
+	if views.Check() != "" {
+		o.fail(name)
+	}
+	return views
 }
 
 func (o *object) limits(name string) Limits {

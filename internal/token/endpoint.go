@@ -257,7 +257,7 @@ func (m *Minter) readRequest(body io.Reader, key apiKey, origin string) (MintReq
 	}
 	address := o.text("websocket_url")
 	deployment, scope, bound := o.optionalText("deployment_id"), o.optionalText("scope"), o.optionalText("origin")
-	ttl := o.count("ttl_seconds", 64)
+	ttl, views := o.count("ttl_seconds", 64), o.views("views")
 	if o.wrong != "" || ttl == 0 {
 		if o.wrong == "" {
 			o.wrong = "ttl_seconds"
@@ -276,6 +276,7 @@ func (m *Minter) readRequest(body io.Reader, key apiKey, origin string) (MintReq
 		Scope:       orEmpty(scope),
 		Origin:      orEmpty(bound),
 		TTL:         key.ttl(ttl, m.o.TTL),
+		Views:       views,
 	}
 	if r.Origin == "" {
 		r.Origin = origin

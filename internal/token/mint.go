@@ -11,6 +11,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/internal/access"
 )
 
 // Lifetimes of minted tokens (live-views 1.12).
@@ -144,6 +146,7 @@ type MintRequest struct {
 	Plan        string
 	TTL         time.Duration // zero: MinterOptions.TTL
 	Limits      *Limits       // nil: MinterOptions.Limits
+	Views       access.Views  // which views it may read besides the public ones; nil: all that tokens may
 }
 
 // Minted is a token and what revocation needs to know of it.
@@ -169,6 +172,7 @@ type mintedClaims struct {
 	Origin       string       `json:"origin,omitempty"`
 	ClientIP     string       `json:"client_ip,omitempty"`
 	Plan         string       `json:"plan,omitempty"`
+	Views        access.Views `json:"views,omitzero"`
 	Limits       mintedLimits `json:"limits"`
 }
 
@@ -192,6 +196,9 @@ func (m *Minter) Mint(r MintRequest) (Minted, error) {
 	if r.KeyClass != ClassSecret && r.KeyClass != ClassPublishable {
 		return Minted{}, fmt.Errorf("token: mint: class %q is neither %s nor %s", r.KeyClass, ClassSecret, ClassPublishable)
 	}
+	if problem := r.Views.Check(); problem != "" {
+		return Minted{}, errors.New("token: mint: the list of views " + problem)
+	}
 	now := m.o.Now().Unix()
 	c := mintedClaims{
 		Issuer:       m.o.Issuer,
@@ -208,6 +215,7 @@ func (m *Minter) Mint(r MintRequest) (Minted, error) {
 		Origin:       r.Origin,
 		ClientIP:     r.ClientIP,
 		Plan:         r.Plan,
+		Views:        r.Views,
 		Limits:       r.Limits.claim(),
 	}
 	text, err := m.sign(&c)

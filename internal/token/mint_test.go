@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -16,7 +17,7 @@ func TestMint(t *testing.T) {
 	m := newMinter(t, nil)
 	defaults := token.DefaultLimits()
 	none, nothing := token.NoLimits(), token.Limits{MaxConnections: 0, MaxSubscriptions: -1, MaxSnapshotRows: -1, MaxMessagesPerMinute: -1, MaxBytesPerMinute: -1}
-	base := token.Principal{Subject: "u", Issuer: "iss-t", KeyClass: "secret", MeteringKey: "meter:u", DeploymentID: "aud-t", Scope: "read", Expires: clock().Add(5 * time.Minute), Limits: defaults}
+	base := token.Principal{Subject: "u", Issuer: "iss-t", KeyClass: "secret", MeteringKey: "meter:u", DeploymentID: "aud-t", Scope: "read", Expires: clock().Add(5 * time.Minute), Limits: defaults, Clearance: access.Token}
 	tests := []struct {
 		name    string
 		request token.MintRequest
@@ -31,6 +32,8 @@ func TestMint(t *testing.T) {
 				p.Origin, p.ClientIP, p.Expires, p.Limits = "https://a.example", "192.0.2.1", clock().Add(24*time.Hour), none
 			},
 		},
+		{"some views", token.MintRequest{Subject: "u", Views: access.Views{"Lot/*"}}, func(p *token.Principal) { p.Views = access.Views{"Lot/*"} }},
+		{"no views are not all views", token.MintRequest{Subject: "u", Views: access.Views{}}, func(p *token.Principal) { p.Views = access.Views{} }},
 		{"a limit of zero stays one", token.MintRequest{Subject: "u", Limits: &nothing}, func(p *token.Principal) { p.Limits = nothing }},
 	}
 	for _, tt := range tests {
@@ -65,6 +68,8 @@ func TestMintRefuses(t *testing.T) {
 		"a life below 1 s": {Subject: "u", TTL: time.Millisecond},
 		"a life below 0":   {Subject: "u", TTL: -time.Hour},
 		"a class":          {Subject: "u", KeyClass: "root"},
+		"a view":           {Subject: "u", Views: access.Views{"a", ""}},
+		"too many views":   {Subject: "u", Views: make(access.Views, access.MaxViews+1)},
 	} {
 		if minted, err := m.Mint(r); err == nil {
 			t.Errorf("%s: got %+v", name, minted)

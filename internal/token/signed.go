@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -82,6 +83,9 @@ func (s *signed) Authenticate(ctx context.Context, c Credentials) (*Principal, *
 func (s *signed) Refresh(ctx context.Context, old *Principal, c Credentials) (*Principal, *protocol.Issue) {
 	if !old.Expires.IsZero() && !s.o.Now().Before(old.Expires) {
 		return nil, protocol.IssueTokenExpired.Withf("The session has expired; connect again")
+	}
+	if old.IsAnonymous() {
+		return nil, protocol.IssueTokenAudience.Withf("This connection has no token to replace; connect again with the new one")
 	}
 	p, issue := s.Authenticate(ctx, c)
 	if issue != nil {
@@ -198,6 +202,8 @@ func (c *claims) principal() *Principal {
 		ID:           c.id,
 		Expires:      time.Unix(min(c.expires, lastSecond), 0).UTC(),
 		Limits:       c.limits,
+		Clearance:    access.Token,
+		Views:        c.views,
 	}
 }
 

@@ -3,6 +3,7 @@ package token_test
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -76,6 +78,11 @@ func TestSignedHandshake(t *testing.T) {
 		{"a limit below zero", valid(object{"limits": object{"max_connections": -1}}), "token-invalid-format"},
 		{"a limit beyond 32 bits", valid(object{"limits": object{"max_connections": int64(1) << 32}}), "token-invalid-format"},
 		{"the limit of 64 bits", valid(object{"limits": object{"max_bytes_per_minute": uint64(math.MaxUint64)}}), ""},
+		{"no views", valid(object{"views": []string{}}), ""},
+		{"views are one text", valid(object{"views": "top"}), "token-invalid-format"},
+		{"a view is a number", valid(object{"views": []any{"top", 1}}), "token-invalid-format"},
+		{"a view without a name", valid(object{"views": []string{""}}), "token-invalid-format"},
+		{"too many views", valid(object{"views": slices.Repeat([]string{"v"}, access.MaxViews+1)}), "token-invalid-format"},
 		{"an unknown limit", valid(object{"limits": object{"x": -1}}), ""},
 		{"claims that are not UTF-8", forge(key(1), h, strings.Replace(string(mustJSON(c)), "user", "us\xffer", 1)), "token-invalid-format"},
 	}
@@ -107,6 +114,7 @@ func TestPrincipalIsWhatTheTokenSays(t *testing.T) {
 	text := valid(object{
 		"deployment_id": "auctions", "origin": "https://shop.example", "client_ip": "192.0.2.1", "plan": "pro",
 		"limits": object{"max_connections": 0, "max_snapshot_rows": 7, "max_bytes_per_minute": int64(1) << 40},
+		"views":  []string{"top", "Auction/*"},
 	})
 	got, issue := serverS(t, nil).Authenticate(t.Context(), bearer(text))
 	if issue != nil {
@@ -115,7 +123,8 @@ func TestPrincipalIsWhatTheTokenSays(t *testing.T) {
 	want := &token.Principal{
 		Subject: "user:17", Issuer: "iss-t", KeyClass: "publishable", MeteringKey: "team-4", DeploymentID: "auctions", Scope: "read", Plan: "pro",
 		Origin: "https://shop.example", ClientIP: "192.0.2.1", ID: "id-1", Expires: clock().Add(300 * time.Second),
-		Limits: token.Limits{MaxConnections: 0, MaxSubscriptions: -1, MaxSnapshotRows: 7, MaxMessagesPerMinute: -1, MaxBytesPerMinute: 1 << 40},
+		Limits:    token.Limits{MaxConnections: 0, MaxSubscriptions: -1, MaxSnapshotRows: 7, MaxMessagesPerMinute: -1, MaxBytesPerMinute: 1 << 40},
+		Clearance: access.Token, Views: access.Views{"top", "Auction/*"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("principal (-want +got):\n%s", diff)

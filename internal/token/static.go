@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -80,6 +81,7 @@ func (s *static) Authenticate(_ context.Context, c Credentials) (*Principal, *pr
 		Origin:      c.Origin,
 		ID:          uuid.NewString(),
 		Limits:      NoLimits(),
+		Clearance:   access.Token,
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -23,10 +24,13 @@ func TestOpenLetsEverybodyIn(t *testing.T) {
 	}
 	got.ID = ""
 	want := &token.Principal{
-		Subject: "anonymous", Issuer: "allow-all", KeyClass: "secret", MeteringKey: "dev", Scope: "read write", Limits: token.NoLimits(),
+		Subject: "anonymous", Issuer: "allow-all", KeyClass: "secret", MeteringKey: "dev", Scope: "read write", Limits: token.NoLimits(), Clearance: access.Token,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("principal (-want +got):\n%s", diff)
+	}
+	if token.NewOpen() == token.NewOpen() {
+		t.Error("new rules are not told from the former ones")
 	}
 	if names := a.QueryNames(); len(names) != 0 {
 		t.Errorf("takes tokens from %v", names)

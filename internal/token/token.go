@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -35,6 +38,41 @@ type Principal struct {
 
 	Expires time.Time // zero: never
 	Limits  Limits
+
+	// Clearance is which views are open to it, Views which of these besides the public ones; nil:
+	// all of them.
+	Clearance access.Level
+	Views     access.Views
+}
+
+// visitorIssuer and openIssuer are the issuers of those who have no token, where none is needed
+// for public views, and for any (live-views 1.3).
+const (
+	visitorIssuer = "no-token"
+	openIssuer    = "allow-all"
+)
+
+// Visitor makes the principal of a client without a token, where there are public views.
+func Visitor() *Principal {
+	return &Principal{
+		Subject:     "anonymous",
+		Issuer:      visitorIssuer,
+		KeyClass:    ClassPublishable,
+		MeteringKey: "public",
+		Scope:       "read",
+		ID:          uuid.NewString(),
+		Limits:      NoLimits(),
+		Clearance:   access.Public,
+	}
+}
+
+// IsVisitor reports whether p has no token where one is needed for all but public views.
+func (p *Principal) IsVisitor() bool { return p.Clearance < access.Token }
+
+// IsAnonymous reports whether p stands for all clients without a token: what is counted for it is
+// counted for all of them.
+func (p *Principal) IsAnonymous() bool {
+	return (p.Issuer == openIssuer || p.Issuer == visitorIssuer) && p.Expires.IsZero()
 }
 
 // Credentials are what a handshake or a refresh brings. Those of a refresh have the new

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/millrace/millrace/internal/hub"
@@ -51,6 +52,18 @@ func (c *Connection) Subscriptions() int { return c.subs.Len() }
 
 // Has reports whether c is subscribed to a view with exactly this key, or without one.
 func (c *Connection) Has(view string, key *string) bool { return c.subs.Get(newID(view, key)) != nil }
+
+// Subscribed are the views and keys that c is subscribed to. The loop may end the subscription that
+// it is at, and no other.
+func (c *Connection) Subscribed() iter.Seq2[string, *string] {
+	return func(yield func(string, *string) bool) {
+		for _, s := range slices.Collect(c.subs.All()) {
+			if !yield(s.id.view, s.request.Key) {
+				return
+			}
+		}
+	}
+}
 
 // Usage calls fn with what was sent live of each view since the last call. After Leave it
 // tells the rest.

@@ -76,6 +76,10 @@ func (e *Engine) install(app string, plan *query.Plan, source *node, isStored bo
 		n.isStored = n.isStored || isStored
 		return
 	}
+	if was, is := n.access(), plan.Access(); was != 0 && is > was {
+		n.level.Store(uint32(is)) // no reader below it begins to read from now on
+		e.options.Restrict(app, n.id, is)
+	}
 	e.change(n, r, func() { n.setLocked(plan, source, r, isStored) })
 	if isNew {
 		e.metrics.definitions.Inc()
@@ -167,6 +171,7 @@ func (n *node) appendFamily(dst []*node) []*node {
 func (n *node) setLocked(plan *query.Plan, source *node, r *root, isStored bool) {
 	n.unlinkLocked()
 	n.plan, n.source, n.isStored = plan, source, isStored
+	n.level.Store(uint32(plan.Access()))
 	if source == nil {
 		r.nodes = append(r.nodes, n)
 	} else {

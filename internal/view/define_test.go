@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/view"
@@ -253,7 +254,7 @@ func TestViews(t *testing.T) {
 			{ID: "Auction/append", Mode: protocol.ModeAppend, Rows: 2},
 			{ID: "Auction/list", Mode: protocol.ModeList, Rows: 2, Subscriptions: 2},
 			{ID: "Auction/state", Mode: protocol.ModeState, Rows: 2},
-			{ID: "Auction/top", Mode: protocol.ModeList, Source: "Auction/list", Definition: []byte(definition), Rows: 2, Subscriptions: 1},
+			{ID: "Auction/top", Mode: protocol.ModeList, Source: "Auction/list", Definition: []byte(definition), Rows: 2, Subscriptions: 1, Access: access.Token},
 		}
 		if diff := cmp.Diff(want, n.Views(app)); diff != "" {
 			t.Errorf("views differ (-want +got):\n%s", diff)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
@@ -34,14 +35,18 @@ func unknownView(view string) *protocol.Issue { return ErrUnknownView.Withf("Unk
 
 // Options of an Engine. Zero fields mean the default.
 type Options struct {
-	Store         Store        // of definitions made at run time; may be nil
-	DefaultWindow int          // take of a sorted view when nobody says; default 100
-	FirstBatch    int          // entities in the first snapshot frame; default 50
-	NextBatch     int          // in the following ones; default 100
-	MaxBatchBytes int          // a snapshot frame is closed early when its rows are this large; default 256 KiB
-	MaxMissed     int          // changes of a window that are remembered for those who lag; default 1024
-	Log           *slog.Logger // default none
-	Metrics       *Metrics     // default unregistered
+	Store         Store // of definitions made at run time; may be nil
+	DefaultWindow int   // take of a sorted view when nobody says; default 100
+	FirstBatch    int   // entities in the first snapshot frame; default 50
+	NextBatch     int   // in the following ones; default 100
+	MaxBatchBytes int   // a snapshot frame is closed early when its rows are this large; default 256 KiB
+	MaxMissed     int   // changes of a window that are remembered for those who lag; default 1024
+	// Restrict ends, before it returns, the connections of an app whose clearance for a view is
+	// below a level: they may be watching it, and it is about to change, for others only. It is
+	// called with no lock held and must not define views. Default: no client is connected.
+	Restrict func(app, view string, level access.Level)
+	Log      *slog.Logger // default none
+	Metrics  *Metrics     // default unregistered
 }
 
 func (o *Options) setDefaults() {
@@ -58,6 +63,9 @@ func (o *Options) setDefaults() {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if o.Restrict == nil {
+		o.Restrict = func(_, _ string, _ access.Level) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -164,6 +172,31 @@ func (e *Engine) nodes(app string) []*node {
 	}
 	slices.SortFunc(all, func(a, b *node) int { return strings.Compare(a.id, b.id) })
 	return all
+}
+
+// Level is who may read a derived view, zero if there is none.
+func (e *Engine) Level(app, id string) access.Level {
+	n := e.find(app, id)
+	if n == nil {
+		return 0
+	}
+	return n.access()
+}
+
+// HasPublic reports whether a derived view of app is for all clients.
+func (e *Engine) HasPublic(app string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	c := e.apps[app]
+	if c == nil {
+		return false
+	}
+	for _, n := range c.nodes {
+		if n.access() == access.Public {
+			return true
+		}
+	}
+	return false
 }
 
 // root returns what the engine keeps for t, nil when that is nothing yet.

@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/entity"
@@ -91,6 +92,11 @@ func newNode(t testing.TB, s setup) *node {
 	}
 	n.Open(app)
 	return n
+}
+
+// Read reads as the app's own server does.
+func (n *node) Read(app string, r *protocol.ViewRequest, rows int) (*view.Result, *protocol.Issue) {
+	return n.Engine.Read(app, r, view.Limits{MaxRows: rows, Clearance: access.Server})
 }
 
 func (n *node) define(definition string) {
@@ -438,7 +444,7 @@ func request(text string) *protocol.ViewRequest {
 func (c *conn) subscribe(text string) string { return c.subscribeWithin(text, 0) }
 
 func (c *conn) subscribeWithin(text string, rows int) string {
-	issue := c.n.Subscribe(&c.Connection, request(text), view.Limits{MaxRows: rows})
+	issue := c.n.Subscribe(&c.Connection, request(text), view.Limits{MaxRows: rows, Clearance: access.Server})
 	switch {
 	case issue == nil:
 		return ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/ordered"
 	"github.com/millrace/millrace/internal/protocol"
@@ -27,6 +28,10 @@ type node struct {
 	engine  *Engine              // immutable
 	app, id string               // immutable
 	root    atomic.Pointer[root] // changes only with both roots' types locked
+
+	// level is an access.Level: who may read the view, of a vacant one whom it was for last. It
+	// is set with Engine.defining, and lowered with the type locked besides.
+	level atomic.Uint32
 
 	// Guarded by the lock of root's type; what Define sets, also by Engine.defining.
 	plan     *query.Plan // nil: vacant
@@ -67,6 +72,14 @@ func newNode(e *Engine, app, id string, r *root) *node {
 	n := &node{engine: e, app: app, id: id, members: ordered.New(compareMembers)}
 	n.root.Store(r)
 	return n
+}
+
+// access is who may read n, zero before it was ever defined.
+func (n *node) access() access.Level { return access.Level(n.level.Load()) }
+
+// isHiddenLocked reports whether there is no such view for a reader.
+func (n *node) isHiddenLocked(clearance access.Level) bool {
+	return n.isVacantLocked() || !clearance.May(n.access())
 }
 
 // lock locks the type that n belongs to.

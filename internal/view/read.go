@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
@@ -17,6 +18,7 @@ type Info struct {
 	Source              string // of a derived view
 	Definition          []byte // canonical JSON; nil for base views
 	Rows, Subscriptions int
+	Access              access.Level // of a derived view; zero for base views, which the app's rules are for
 }
 
 // Views returns the views of an app by id: those of every known type, and derived ones.
@@ -47,7 +49,7 @@ func (n *node) info() (Info, bool) {
 		return Info{}, false
 	}
 	info := Info{
-		ID: n.id, Mode: n.modeLocked(), Source: n.plan.Source(),
+		ID: n.id, Mode: n.modeLocked(), Source: n.plan.Source(), Access: n.access(),
 		Definition: n.plan.Definition().AppendJSON(nil), Rows: n.lenLocked(),
 	}
 	for _, w := range n.windows {
@@ -69,17 +71,17 @@ type Result struct {
 }
 
 // Read reads what a subscription with the same request would get as its snapshot, whatever
-// NoSnapshot says. More than maxRows, if that is above zero, is IssueSnapshotLimit; the other
+// NoSnapshot says. More than MaxRows, if that is above zero, is IssueSnapshotLimit; the other
 // issue is ErrUnknownView.
-func (e *Engine) Read(app string, r *protocol.ViewRequest, maxRows int) (*Result, *protocol.Issue) {
+func (e *Engine) Read(app string, r *protocol.ViewRequest, l Limits) (*Result, *protocol.Issue) {
 	s := subscription{id: newID(r.View, r.Key), request: *r}
-	m := e.resolve(app, r, &s)
+	m := e.resolve(app, r, &s, l.Clearance)
 	if m == nil {
 		return nil, unknownView(r.View)
 	}
 	res := &Result{View: m.View, Mode: m.Mode, SortPath: m.SortPath, SortDesc: m.SortDesc}
 	t := s.rlock()
-	rows, shape, issue := e.readLocked(res, &s, maxRows)
+	rows, shape, issue := e.readLocked(res, &s, l)
 	t.RUnlock()
 	if issue != nil {
 		return nil, issue
@@ -91,11 +93,15 @@ func (e *Engine) Read(app string, r *protocol.ViewRequest, maxRows int) (*Result
 	return res, nil
 }
 
-func (e *Engine) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
+func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.Version, *query.Plan, *protocol.Issue) {
+	maxRows := l.MaxRows
 	if maxRows <= 0 {
 		maxRows = math.MaxInt
 	}
 	if s.node != nil {
+		if s.node.isHiddenLocked(l.Clearance) {
+			return nil, nil, unknownView(s.id.view)
+		}
 		return s.node.readLocked(res, s, maxRows)
 	}
 	t := s.root.typ
@@ -119,9 +125,6 @@ func tooManyRows(rows, limit int) *protocol.Issue {
 }
 
 func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
-	if n.isVacantLocked() {
-		return nil, nil, unknownView(n.id)
-	}
 	res.Position, _ = n.root.Load().typ.LastLocked()
 	res.Total = n.lenLocked()
 	low, high := n.boundsLocked(partOf(&s.request))

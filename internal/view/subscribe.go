@@ -4,14 +4,18 @@ import (
 	"context"
 	"math"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// Limits of one subscribe.
+// Limits of one subscribe or read.
 type Limits struct {
 	MaxRows int // of the snapshot; zero or less: none
+	// Clearance of the reader. A derived view above it is one that there is not. Base views are
+	// for the caller to judge: their ids say which they are.
+	Clearance access.Level
 }
 
 // subscription is a connection's place in a view. It is owned by whoever asks something for
@@ -72,14 +76,15 @@ func (s *subscription) entityKey() *string {
 // also not the one that this should have replaced. protocol.IssueInternal: likewise.
 func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *protocol.Issue {
 	s := &subscription{id: newID(r.View, r.Key)}
-	if m := e.resolve(c.app, r, s); m != nil {
+	if m := e.resolve(c.app, r, s, l.Clearance); m != nil {
 		return e.start(c, s, r, l, m)
 	}
 	return unknownView(r.View)
 }
 
-// resolve finds what s is about and returns the answer that it exists, nil if it does not.
-func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription) *protocol.ViewMessage {
+// resolve finds what s is about and returns the answer that it exists, nil if it does not, or not
+// for this reader.
+func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription, clearance access.Level) *protocol.ViewMessage {
 	m := &protocol.ViewMessage{View: r.View}
 	if root, base, ok := e.findBase(app, r.View); ok {
 		s.root, s.base = root, base
@@ -94,7 +99,7 @@ func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription) *
 	}
 	t := s.node.rlock()
 	defer t.RUnlock()
-	if s.node.isVacantLocked() {
+	if s.node.isHiddenLocked(clearance) {
 		return nil
 	}
 	m.Mode = s.node.modeLocked()
@@ -171,8 +176,8 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 
 // beginLocked counts s in its feed and prepares what is to be sent.
 func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.Issue) {
-	if s.node != nil && s.node.isVacantLocked() {
-		return nil, unknownView(s.id.view) // removed this moment
+	if s.node != nil && s.node.isHiddenLocked(l.Clearance) {
+		return nil, unknownView(s.id.view) // removed, or closed to this reader, this moment
 	}
 	var st stream
 	var rows int

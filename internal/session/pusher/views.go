@@ -3,6 +3,7 @@ package pusher
 import (
 	"strings"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/view"
@@ -75,7 +76,8 @@ func (s *Session) subscribeView(cmd *protocol.Command) *protocol.Error {
 		s.more().views = v
 	}
 	s.unsubscribeView(cmd.Channel)
-	i := s.o.Views.Subscribe(&v.Connection, r, view.Limits{MaxRows: s.o.MaxSnapshotRows})
+	// The app's server has signed the channel, and so it may be any view.
+	i := s.o.Views.Subscribe(&v.Connection, r, view.Limits{MaxRows: s.o.MaxSnapshotRows, Clearance: access.Server})
 	if i == nil {
 		v.watched[cmd.Channel] = watched{id, r.Key}
 	}

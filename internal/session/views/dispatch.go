@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/views"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
 )
@@ -55,10 +56,19 @@ func (s *Session) subscribe(r *protocol.ViewRequest, now time.Time) {
 		s.issue(i)
 		return
 	}
+	p := g.principal
+	if i := s.o.Readers.Refusal(s.app.ID, p, r.View, r.Key); i != nil {
+		s.issue(i)
+		return
+	}
 	had := s.out.subscribing(&s.views, r)
-	i := s.o.Views.Subscribe(&s.views, r, view.Limits{MaxRows: g.maxSnapshotRows})
+	i := s.o.Views.Subscribe(&s.views, r, view.Limits{MaxRows: g.maxSnapshotRows, Clearance: reader.Clearance(p, r.View)})
 	s.out.subscribed(&s.views, r, had)
-	if i != nil && (s.o.ReportUnknownViews || !view.IsUnknownView(i)) {
+	if view.IsUnknownView(i) {
+		i = reader.Unknown(p, r.View, r.Key, i)
+	}
+	isSilent := view.IsUnknownView(i) && p.IsAnonymous() && !s.o.ReportUnknownViews
+	if i != nil && !isSilent {
 		s.issue(i)
 	}
 }
@@ -86,7 +96,8 @@ func (s *Session) refusal(g *grant, r *protocol.ViewRequest, now time.Time) *pro
 }
 
 // refresh replaces what the session is allowed by what a new token allows (live-views 1.9).
-// Counters go on, and subscriptions stay even where the new limits are lower. The turn
+// Counters go on, and subscriptions stay even where the new limits are lower, unless the new token
+// may not read the view. The turn
 // waits for the authenticator, and nobody else does.
 func (s *Session) refresh(text string) {
 	old := s.grant().principal
@@ -104,5 +115,19 @@ func (s *Session) refresh(text string) {
 	s.out.grant.Store(s.o.Limits.grant(p))
 	s.Reply(&protocol.Message{Kind: protocol.MessageAuthRefreshed, Expires: p.Expires.Unix()})
 	s.checkRevoked()
+	s.endForbidden(p)
 	s.setTimer(s.face.Now())
+}
+
+// endForbidden ends subscriptions to views that the present token may not read, and says so.
+func (s *Session) endForbidden(p *token.Principal) {
+	for name, key := range s.views.Subscribed() {
+		if s.o.Readers.May(s.app.ID, p, name, s.o.Views.Level(s.app.ID, name)) {
+			continue
+		}
+		if s.o.Views.Unsubscribe(&s.views, name, key) {
+			s.out.unsubscribed(name)
+		}
+		s.issue(reader.Forbidden(p, name, key))
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/audit"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/token"
@@ -18,21 +19,23 @@ import (
 // handshake is one upgrade request on its way to become a session.
 type handshake struct {
 	*Sessions
-	r           *http.Request
-	app         *app.App
-	auth        token.Authenticator
-	credentials token.Credentials
-	source      audit.Source
-	grant       *grant
-	places      limit.Reservation[string]
+	r       *http.Request
+	app     *app.App
+	auth    token.Authenticator
+	request reader.Request
+	source  audit.Source
+	grant   *grant
+	places  limit.Reservation[string]
 }
 
 func (ss *Sessions) newHandshake(r *http.Request, a *app.App) *handshake {
 	h := &handshake{Sessions: ss, r: r, app: a}
 	origin := strings.Clone(r.Header.Get("Origin")) // kept as long as the session; the rest of the request is not
-	h.credentials = token.Credentials{Origin: origin, ClientIP: ss.o.ClientIP(r)}
+	h.request = reader.Request{
+		Authorization: r.Header.Get("Authorization"), RawQuery: r.URL.RawQuery, Origin: origin, ClientIP: ss.o.ClientIP(r),
+	}
 	h.source = audit.Source{
-		ClientIP: h.credentials.ClientIP, Origin: h.credentials.Origin,
+		ClientIP: h.request.ClientIP, Origin: h.request.Origin,
 		UserAgent: r.UserAgent(), Path: r.URL.Path,
 	}
 	return h
@@ -41,10 +44,6 @@ func (ss *Sessions) newHandshake(r *http.Request, a *app.App) *handshake {
 // admit decides in the order of live-views 2; the first failure wins. Without an issue the
 // connection counts everywhere until dismiss.
 func (h *handshake) admit(ctx context.Context) *protocol.Issue {
-	if !h.app.AllowedOrigins.Allows(h.credentials.Origin) {
-		h.o.Audit.OriginValidationFailed(h.source, "", h.credentials.Origin)
-		return protocol.IssueOriginNotAllowed
-	}
 	if issue := h.authenticate(ctx); issue != nil {
 		return issue
 	}
@@ -72,22 +71,21 @@ func issueOf(r *limit.Refusal) *protocol.Issue {
 
 // authenticate finds out who is asking.
 func (h *handshake) authenticate(ctx context.Context) *protocol.Issue {
-	if h.auth = h.o.Authenticator(h.app.ID); h.auth == nil {
-		return protocol.IssueAppDisabled.Withf("This app admits no connections to live views")
-	}
-	c := &h.credentials
-	c.Token, c.HasToken = token.FromRequest(h.r.Header.Get("Authorization"), h.r.URL.RawQuery, h.auth.QueryNames())
 	ctx, cancel := context.WithTimeout(ctx, h.o.HandshakeTimeout)
 	defer cancel()
-	p, issue := h.auth.Authenticate(ctx, *c)
+	admitted, issue := h.o.Readers.Admit(ctx, h.app, h.request)
+	if issue == protocol.IssueOriginNotAllowed {
+		h.o.Audit.OriginValidationFailed(h.source, "", h.request.Origin)
+		return issue
+	}
 	if issue == nil {
-		h.source = identified(h.source, p)
+		h.source = identified(h.source, admitted.Principal)
 	}
 	auditAttempt(h.o.Audit, h.source, issue)
 	if issue != nil {
 		return issue
 	}
-	h.grant = h.o.Limits.grant(p)
+	h.auth, h.grant = admitted.Authenticator, h.o.Limits.grant(admitted.Principal)
 	return nil
 }
 
@@ -115,9 +113,9 @@ func auditAttempt(l *audit.Log, s audit.Source, issue *protocol.Issue) {
 // addresses of one IPv6 site count as one (pusher-protocol 7.3).
 func (h *handshake) reserve() *limit.Refusal {
 	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.face.Now()
-	ip := limit.Address(h.credentials.ClientIP).String()
+	ip := limit.Address(h.request.ClientIP).String()
 	of := func(name string) string { return h.app.ID + "\x00" + name }
-	hasIdentity := !isAnonymous(p)
+	hasIdentity := !p.IsAnonymous()
 	r := &h.places
 	r.Pass("handshakes_per_ip", c.handshakes, ip, now, l.HandshakesPerIP)
 	if hasIdentity {
@@ -144,7 +142,7 @@ func (h *handshake) dismiss() {
 // welcome makes conn a session.
 func (h *handshake) welcome(conn *socket.Conn) {
 	s := &Session{Sessions: h.Sessions, app: h.app, auth: h.auth, conn: conn, places: h.places}
-	s.origin, s.clientIP = h.credentials.Origin, h.credentials.ClientIP
+	s.origin, s.clientIP = h.request.Origin, h.request.ClientIP
 	s.out.init(h.Sessions, conn, h.grant)
 	for !h.o.Hub.Attach(&s.subscriber, &s.out, protocol.NewSocketID(), protocol.VariantViews) {
 	}

@@ -74,9 +74,3 @@ func (l *Limits) budgetWindow() time.Duration {
 	}
 	return l.BudgetWindow
 }
-
-// openIssuer is the issuer of those whom the open authenticator admits (live-views 1.3).
-const openIssuer = "allow-all"
-
-// isAnonymous reports whether p is everybody: what is counted for him is counted for all.
-func isAnonymous(p *token.Principal) bool { return p.Issuer == openIssuer && p.Expires.IsZero() }

@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/entity"
@@ -29,6 +30,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	codec "github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/query"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/session/views"
 	"github.com/millrace/millrace/internal/socket"
@@ -103,6 +105,9 @@ type settings struct {
 	app      *app.App
 	sessions token.SignedOptions
 	hub      hub.Options
+
+	Authenticator func(appID string) token.Authenticator
+	base          *access.Rules
 }
 
 // newStack makes server A of live-views 11.
@@ -117,7 +122,6 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 	all := settings{
 		Options: views.Options{
 			Sockets: sockets, Codec: codec.Codec{},
-			Authenticator:    func(string) token.Authenticator { return token.NewOpen() },
 			IsRevoked:        s.revocations.Has,
 			Endpoint:         socket.Endpoint{MaxMessage: 64 << 10, MaxQueueFrames: 10_000, MaxQueueBytes: 4 << 20, CongestedBytes: 64 << 10},
 			IdleTimeout:      300 * time.Second,
@@ -130,15 +134,25 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 		sessions: token.SignedOptions{App: testkit.AppID, Issuer: issuer, Audience: audience, Keys: ring(t), Revocations: s.revocations},
 		hub:      hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantViews: codec.Codec{}}},
 	}
+	open := token.NewOpen()
+	all.Authenticator = func(string) token.Authenticator { return open }
+	all.base = access.NewRules(nil, access.Token)
 	if change != nil {
 		change(&all)
+	}
+	all.Readers = &reader.Rules{
+		Authenticator: all.Authenticator,
+		Base:          func(string) *access.Rules { return all.base },
+		HasPublic:     func(appID string) bool { return s.views.HasPublic(appID) },
 	}
 	if all.Apps, err = app.NewStatic([]*app.App{all.app}); err != nil {
 		t.Fatal(err)
 	}
 	h := hub.New(all.hub)
 	s.entities = entity.New(entity.Options{Log: log})
-	s.views = view.New(s.entities, h, bus.NewLocal(h, nil), view.Options{Log: log})
+	s.views = view.New(s.entities, h, bus.NewLocal(h, nil), view.Options{
+		Log: log, Restrict: func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) },
+	})
 	s.registry = session.New(all.registry)
 	all.Registry, all.Hub, all.Views = s.registry, h, s.views
 	s.sessions = views.New(all.Options)

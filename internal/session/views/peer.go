@@ -46,7 +46,7 @@ func (s *Session) Joined() (userID string, ids []string) {
 		}
 	}
 	slices.Sort(ids)
-	if p := s.grant().principal; !isAnonymous(p) {
+	if p := s.grant().principal; !p.IsAnonymous() {
 		userID = p.Subject
 	}
 	return userID, slices.Compact(ids)
@@ -83,4 +83,4 @@ func (s *Session) checkAuthenticator() {
 }
 
 // isAdmitted reports whether the rules by which s was admitted are the present ones.
-func (s *Session) isAdmitted() bool { return s.o.Authenticator(s.app.ID) == s.auth }
+func (s *Session) isAdmitted() bool { return s.o.Readers.Authenticator(s.app.ID) == s.auth }

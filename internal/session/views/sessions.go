@@ -26,9 +26,9 @@ import (
 	"github.com/millrace/millrace/internal/meter"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/views"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
-	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
 )
 
@@ -41,9 +41,10 @@ type Options struct {
 	Sockets  *socket.Engine
 	Codec    protocol.Codec
 
-	// Authenticator decides who connections of an app are, at the moment; nil: it admits none.
-	// They can be compared, and whoever replaces one by another also calls Sessions.Readmit.
-	Authenticator func(appID string) token.Authenticator
+	// Readers decides who connections of an app are and what they may watch, at the moment. Its
+	// authenticators can be compared. A caller that replaces one by another, which a change of the
+	// rules for base views also takes, calls Sessions.Readmit.
+	Readers *reader.Rules
 	// IsRevoked may be nil. Whoever revokes a token also calls Sessions.Revoked.
 	IsRevoked func(appID, tokenID string) bool
 	// ClientIP is where a request comes from, after trusted proxies. It may be nil: the peer.
@@ -56,7 +57,7 @@ type Options struct {
 	Limits             Limits        // may be zero: none
 	IdleTimeout        time.Duration // of a client that sends nothing at all
 	HandshakeTimeout   time.Duration // for the authenticator, also of a refresh
-	ReportUnknownViews bool          // live-views 3.7
+	ReportUnknownViews bool          // live-views 3.7, also to those who have no token and need none
 
 	Draining func() bool // whether shutdown has begun
 	Log      *slog.Logger

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Advice lists what is allowed in c and seldom meant, in the order of the keys: nothing that keeps a
+// server from starting.
+func (c *Config) Advice() []Problem {
+	var r rules
+	for i := range c.Apps {
+		r.adviseViews(fmt.Sprintf("apps[%d].views.", i), &c.Apps[i].Views)
+	}
+	return r.problems
+}
+
+func (r *rules) adviseViews(at string, v *AppViews) {
+	if v.Auth != "session" {
+		return
+	}
+	if len(v.PublishableKeys) > 0 && len(v.MintOrigins) == 0 {
+		r.report(at+"mint_origins", "", `empty, so every web page may mint tokens with a key of publishable_keys, and read whatever tokens may; name the origins of your own pages, such as ["https://shop.example"]`)
+	}
+	if hasKeys := len(v.PublicKeys) > 0 || v.JWKSURL != "" || v.SigningKey != ""; hasKeys && len(v.Access) == 0 {
+		r.report(at+"access", "", `none, so tokens read derived views only, and no "X/list", "X/state" or "X/append"; if they are to, write [[apps.views.access]] with views = "*" and access = "token", or better name the types: views = "Auction/*"`)
+	}
+}
+
+// UpgradeApp makes an app document that an earlier version has stored one of this version.
+func UpgradeApp(document []byte) []byte {
+	var table, views map[string]json.RawMessage
+	if json.Unmarshal(document, &table) != nil || json.Unmarshal(table["views"], &views) != nil || string(views["auth"]) != `"none"` {
+		return document // also one that is none, of which others say what is wrong
+	}
+	views["auth"] = json.RawMessage(`"off"`)
+	var w documentWriter
+	w.json(views)
+	table["views"] = bytes.Clone(w.out.Bytes())
+	w.out.Reset()
+	w.json(table)
+	return w.out.Bytes()
+}

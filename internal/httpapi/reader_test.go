@@ -1,0 +1,120 @@
+package httpapi_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/token"
+)
+
+func origins(t *testing.T, entries ...string) app.Origins {
+	t.Helper()
+	o, err := app.ParseOrigins(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// What browsers are told about views is what the app says, within what the server says.
+func TestCORSOfViewsIsTheApps(t *testing.T) {
+	t.Parallel()
+	const shop, other = "https://shop.example", "https://b.example"
+	everyone := httpapi.CORS{}
+	credentials := httpapi.CORS{Origins: origins(t, shop, other), Credentials: true}
+	for _, tt := range []struct {
+		name         string
+		cors         httpapi.CORS
+		apps         []string
+		method       string
+		target       string
+		origin, want string
+	}{
+		{"an app for all pages", everyone, nil, "GET", "/apps/77/views/A/top", other, "*"},
+		{"a page of the app", everyone, []string{shop}, "GET", "/apps/77/views/A/top", shop, shop},
+		{"another page", everyone, []string{shop}, "GET", "/apps/77/views/A/top", other, ""},
+		{"another page, asking before", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top", other, ""},
+		{"a page of the app, asking before", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top", shop, shop},
+		{"the list of views", everyone, []string{shop}, "OPTIONS", "/apps/77/views", other, ""},
+		{"a page that the server does not name", httpapi.CORS{Origins: origins(t, other)}, []string{shop}, "OPTIONS", "/apps/77/views/A/top", shop, ""},
+		{"a page that only the server names", credentials, []string{shop}, "OPTIONS", "/apps/77/views/A/top", other, ""},
+		{"no page of the server", httpapi.CORS{Off: true}, []string{shop}, "OPTIONS", "/apps/77/views/A/top", shop, ""},
+		{"what is signed is the server's", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top?auth_key=x", other, "*"},
+		{"what is no view is the server's", everyone, []string{shop}, "OPTIONS", "/apps/77/channels", other, "*"},
+	} {
+		filled(t, func(a *app.App, o *httpapi.Options) {
+			o.CORS, o.Readers, a.AllowedOrigins = tt.cors, tokenRules(openReaders), origins(t, tt.apps...)
+		}, func(n *node, _ []string) {
+			r := httptest.NewRequest(tt.method, tt.target, nil)
+			r.Header.Set("Origin", tt.origin)
+			w := httptest.NewRecorder()
+			n.api.ServeHTTP(w, r)
+			h := w.Header()
+			if got := h.Get("Access-Control-Allow-Origin"); got != tt.want {
+				t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", tt.name, got, tt.want)
+			}
+			if tt.want == "" && (h.Get("Access-Control-Allow-Methods") != "" || h.Get("Access-Control-Allow-Credentials") != "") {
+				t.Errorf("%s: headers %v", tt.name, h)
+			}
+			if len(tt.apps) > 0 && tt.want != "*" && !tt.cors.Off && h.Get("Vary") != "Origin" {
+				t.Errorf("%s: Vary %q", tt.name, h.Get("Vary"))
+			}
+		})
+	}
+}
+
+// Browsers name no origin when a page reads from where it came from.
+func TestReadsFromThePagesOwnOrigin(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, site, host string
+		status           int
+	}{
+		{"a page of the app", "same-origin", "shop.example", 200},
+		{"another page, such as one whose name was bound again", "same-origin", "b.example", 403},
+		{"a page elsewhere that hides its origin", "cross-site", "shop.example", 403},
+		{"no browser", "", "shop.example", 403},
+	} {
+		filled(t, func(a *app.App, o *httpapi.Options) {
+			o.Readers, a.AllowedOrigins = tokenRules(openReaders), origins(t, "http://shop.example")
+		}, func(n *node, _ []string) {
+			r := httptest.NewRequest("GET", "/apps/77/views/A/top", nil)
+			r.Host = tt.host
+			if tt.site != "" {
+				r.Header.Set("Sec-Fetch-Site", tt.site)
+			}
+			w := httptest.NewRecorder()
+			n.api.ServeHTTP(w, r)
+			if w.Code != tt.status {
+				t.Errorf("%s: %d %s, want %d", tt.name, w.Code, w.Body, tt.status)
+			}
+		})
+	}
+}
+
+// Whether a reader has an answer already is told to those only who may have it.
+func TestETagsAreForReaders(t *testing.T) {
+	t.Parallel()
+	static := token.NewStatic([]token.StaticToken{{Token: "s3cret"}}, "")
+	filled(t, func(_ *app.App, o *httpapi.Options) {
+		o.Readers = tokenRules(func(string) token.Authenticator { return static })
+		o.Readers.Base = nil
+	}, func(n *node, _ []string) {
+		tag := n.do("GET", "/apps/77/views/A/list", "").Header().Get("ETag")
+		ask := func(target string) int {
+			r := httptest.NewRequest("GET", target, nil)
+			r.Header.Set("If-None-Match", tag)
+			w := httptest.NewRecorder()
+			n.api.ServeHTTP(w, r)
+			return w.Code
+		}
+		if code := ask("/apps/77/views/A/list"); code != 401 {
+			t.Errorf("without a token: %d", code)
+		}
+		if code := ask("/apps/77/views/A/list?token=s3cret"); code != 403 {
+			t.Errorf("with a token: %d", code)
+		}
+	})
+}
