@@ -14,7 +14,8 @@ type CheckCmd struct {
 	Dev  bool   `help:"As serve --dev takes it."`
 }
 
-// Run lists every problem, as serve would, and so it must see the same environment.
+// Run lists every problem, as serve would, and so it must see the same environment. What is seldom
+// meant is told, too, and fails nothing.
 func (c *CheckCmd) Run(_ context.Context, env *Env) error {
 	cfg, err := config.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(server.Check, server.CheckFiles)
 	if err != nil {
@@ -24,6 +25,13 @@ func (c *CheckCmd) Run(_ context.Context, env *Env) error {
 	if len(cfg.Apps) == 1 {
 		noun = "app"
 	}
-	_, err = fmt.Fprintf(env.Stdout, "%s: good, %d %s\n", c.File, len(cfg.Apps), noun)
-	return err
+	if _, err = fmt.Fprintf(env.Stdout, "%s: good, %d %s\n", c.File, len(cfg.Apps), noun); err != nil {
+		return err
+	}
+	for _, advice := range cfg.Advice() {
+		if _, err := fmt.Fprintf(env.Stdout, "warning: %s\n", advice); err != nil {
+			return err
+		}
+	}
+	return nil
 }

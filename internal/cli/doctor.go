@@ -59,8 +59,12 @@ func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 	if err != nil {
 		return []doctor.Finding{{Check: check, Status: doctor.Problem, Text: err.Error(), Fix: "give --config with a file that this user may read"}}
 	}
-	found := doctor.Finding{Check: check, Status: doctor.Good, Text: fmt.Sprintf("no problem; apps: %d", len(cfg.Apps))}
-	return append([]doctor.Finding{found}, doctor.Run(ctx, c.options(cfg))...)
+	findings := []doctor.Finding{{Check: check, Status: doctor.Good, Text: fmt.Sprintf("no problem; apps: %d", len(cfg.Apps))}}
+	for _, p := range cfg.Advice() {
+		what, fix, _ := strings.Cut(p.Message, "; ")
+		findings = append(findings, doctor.Finding{Check: check, Status: doctor.Warning, Text: p.Path + ": " + what, Fix: fix})
+	}
+	return append(findings, doctor.Run(ctx, c.options(cfg))...)
 }
 
 // options is what the doctor must know of cfg.
