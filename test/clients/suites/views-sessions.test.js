@@ -33,6 +33,10 @@ audience = "auctions"
 public_keys = ["${verifying}"]
 signing_key = "${signing}"
 publishable_keys = ["pk-demo"]
+
+[[apps.views.access]]
+views = "*"
+access = "token"
 `, app);
   server.signingKey = signing;
   return server;
