@@ -259,7 +259,7 @@ type App struct {
 	// Web origins that may connect, such as "https://shop.example", "shop.example" or "*.example.com". Empty allows all.
 	AllowedOrigins []string `toml:"allowed_origins"`
 
-	// Refuses connections that are not encrypted, with 4000. Behind a trusted proxy its X-Forwarded-Proto counts.
+	// Refuses connections that are not encrypted, with 4000, and with 403 those to views and reads of views without a signature. Behind a trusted proxy its X-Forwarded-Proto counts.
 	RequireTLS bool `toml:"require_tls"`
 	// Lets clients send client- events to private and presence channels.
 	ClientEvents bool `toml:"client_events"`

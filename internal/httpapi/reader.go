@@ -53,6 +53,7 @@ func (h *handler) authenticateReader(c *call, r *http.Request, now time.Time) *f
 	ip := h.o.ClientIP(r)
 	admitted, issue := h.o.Readers.Admit(r.Context(), a, reader.Request{
 		Authorization: r.Header.Get("Authorization"), RawQuery: r.URL.RawQuery, Origin: h.originOf(r), ClientIP: ip,
+		IsSecure: h.o.IsSecure(r),
 	})
 	if issue != nil {
 		return failIssue(issue)

@@ -34,6 +34,7 @@ type Request struct {
 	Authorization, RawQuery string // where the token may be
 	Origin                  string // of the page; empty: none
 	ClientIP                string // after trusted proxies
+	IsSecure                bool   // over TLS, to this server or a trusted proxy
 }
 
 // Admission is who was admitted, and by what.
@@ -46,6 +47,9 @@ type Admission struct {
 func (r *Rules) Admit(ctx context.Context, a *app.App, q Request) (Admission, *protocol.Issue) {
 	if !a.AllowedOrigins.Allows(q.Origin) {
 		return Admission{}, protocol.IssueOriginNotAllowed
+	}
+	if a.Features.RequireTLS && !q.IsSecure {
+		return Admission{}, protocol.IssueAppDisabled.Withf("This app admits encrypted connections only; use wss or https")
 	}
 	auth := r.Authenticator(a.ID)
 	if auth == nil {

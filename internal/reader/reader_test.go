@@ -33,6 +33,7 @@ func TestAdmit(t *testing.T) {
 		auth      token.Authenticator
 		base      *access.Rules
 		hasPublic bool
+		needsTLS  bool
 		request   reader.Request
 		want      string
 		clearance access.Level
@@ -45,6 +46,8 @@ func TestAdmit(t *testing.T) {
 		{name: "an empty token, a public view", auth: static, hasPublic: true, request: reader.Request{RawQuery: "token="}, want: "invalid-static-token"},
 		{name: "everybody", auth: token.NewOpen(), clearance: access.Token},
 		{name: "off, whatever is public", hasPublic: true, base: public, want: "deployment-access-denied"},
+		{name: "in the clear where TLS is asked for", needsTLS: true, auth: token.NewOpen(), want: "deployment-access-denied"},
+		{name: "over TLS", needsTLS: true, auth: token.NewOpen(), request: reader.Request{IsSecure: true}, clearance: access.Token},
 		{name: "a good origin", origins: origins, auth: static, request: reader.Request{RawQuery: "token=s3", Origin: "https://shop.example"}, clearance: access.Token},
 		{name: "another origin", origins: origins, auth: static, request: reader.Request{RawQuery: "token=s3", Origin: "https://b.example"}, want: "origin-not-allowed"},
 		{name: "no origin where one is asked for", origins: origins, auth: token.NewOpen(), want: "origin-not-allowed"},
@@ -54,7 +57,7 @@ func TestAdmit(t *testing.T) {
 			Base:          func(string) *access.Rules { return tt.base },
 			HasPublic:     func(string) bool { return tt.hasPublic },
 		}
-		got, issue := r.Admit(context.Background(), &app.App{ID: "a", AllowedOrigins: tt.origins}, tt.request)
+		got, issue := r.Admit(context.Background(), &app.App{ID: "a", AllowedOrigins: tt.origins, Features: app.Features{RequireTLS: tt.needsTLS}}, tt.request)
 		if code(issue) != tt.want {
 			t.Errorf("%s: %v, want %q", tt.name, issue, tt.want)
 			continue

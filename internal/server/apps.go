@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,13 @@ func Check(c *config.Config) []config.Problem {
 		problems = append(problems, checkApp(at, &c.Apps[i])...)
 	}
 	return problems
+}
+
+// advise tells the operator what is allowed in cfg and seldom meant.
+func advise(cfg *config.Config, log *slog.Logger) {
+	for _, p := range cfg.Advice() {
+		log.Warn("configuration is seldom meant so", "key", p.Path, "advice", p.Message)
+	}
 }
 
 // checkApp is Check of one app, wherever it is kept.

@@ -21,6 +21,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	if err != nil {
 		return err
 	}
+	advise(s.cfg, s.log)
 	o := directory.Options{
 		Parse: s.parser(s.cfg), Upgrade: config.UpgradeApp, Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
 		Log: s.log, Metrics: directory.NewMetrics(prom),

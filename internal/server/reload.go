@@ -46,6 +46,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		c.use(p)
 	}
 	s.applied = cfg
+	advise(cfg, s.log)
 
 	changed := slices.DeleteFunc(config.Changed(was, cfg), func(key string) bool { return !s.isLive(cfg, key) })
 	s.log.InfoContext(ctx, "configuration reloaded", "changed", changed)

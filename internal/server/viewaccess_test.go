@@ -125,3 +125,24 @@ func TestStoredAppsWithTheFormerWordForOffAreServed(t *testing.T) {
 	}
 	n.admin("PATCH", "/admin/apps/shop", `{"max_connections":5}`, 200)
 }
+
+// Operators who upgrade read the log, if nothing else.
+func TestWhatIsSeldomMeantIsInTheLog(t *testing.T) {
+	t.Parallel()
+	with := func(access ...config.ViewAccess) *config.Config {
+		return withViews(func(a *config.App) {
+			a.Views.Auth, a.Views.StaticTokens, a.Views.SigningKey, a.Views.Access = "session", nil, seed, access
+		})
+	}
+	s, log := runServer(t, with(config.ViewAccess{Views: "*", Access: "server"}))
+	const key = "key=apps[1].views.access"
+	if strings.Contains(log.String(), key) {
+		t.Errorf("log: %s", log)
+	}
+	if err := s.Reload(t.Context(), with()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), key) {
+		t.Errorf("log: %s", log)
+	}
+}

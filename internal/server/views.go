@@ -87,6 +87,7 @@ func (s *Server) viewFace(ip func(*http.Request) string) *viewsession.Sessions {
 		Readers:   s.readers(),
 		IsRevoked: s.revocations.Has,
 		ClientIP:  ip,
+		IsSecure:  s.proxies.IsSecure,
 		Endpoint: socket.Endpoint{
 			MaxMessage: int(c.MaxMessage), MaxQueueFrames: c.MaxQueueMessages,
 			MaxQueueBytes: int(c.MaxQueue), CongestedBytes: int(c.CongestedQueue),

@@ -33,6 +33,7 @@ func (ss *Sessions) newHandshake(r *http.Request, a *app.App) *handshake {
 	origin := strings.Clone(r.Header.Get("Origin")) // kept as long as the session; the rest of the request is not
 	h.request = reader.Request{
 		Authorization: r.Header.Get("Authorization"), RawQuery: r.URL.RawQuery, Origin: origin, ClientIP: ss.o.ClientIP(r),
+		IsSecure: ss.o.IsSecure(r),
 	}
 	h.source = audit.Source{
 		ClientIP: h.request.ClientIP, Origin: h.request.Origin,

@@ -49,6 +49,9 @@ type Options struct {
 	IsRevoked func(appID, tokenID string) bool
 	// ClientIP is where a request comes from, after trusted proxies. It may be nil: the peer.
 	ClientIP func(*http.Request) string
+	// IsSecure reports whether a request came over TLS, to this server or a trusted proxy. It may be
+	// nil: to this server.
+	IsSecure func(*http.Request) bool
 
 	// Endpoint bounds messages and queues; New fills in the farewell to slow consumers.
 	Endpoint socket.Endpoint
@@ -88,6 +91,9 @@ type counters struct {
 func New(o Options) *Sessions {
 	if o.ClientIP == nil {
 		o.ClientIP = peerIP
+	}
+	if o.IsSecure == nil {
+		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	if o.IsRevoked == nil {
 		o.IsRevoked = func(string, string) bool { return false }
