@@ -3,12 +3,17 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/store/embedded"
+	"github.com/millrace/millrace/internal/testkit"
 )
 
 // wantDenied expects that a view is refused on a connection.
@@ -144,5 +149,89 @@ func TestWhatIsSeldomMeantIsInTheLog(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), key) {
 		t.Errorf("log: %s", log)
+	}
+}
+
+// A view that is public and narrow by turns, and wide and the server's own, shows visitors nothing of
+// what it is when it is not for them, however they come at it.
+func TestNothingLeaksWhileAViewChangesItsAccess(t *testing.T) {
+	t.Parallel()
+	c := withViews(func(a *config.App) {
+		a.Views.Definitions = []map[string]any{{"id": "news", "source": "Lot/list", "access": "public", "fields": []any{"n"}}}
+	})
+	c.Views.RateLimitingEnabled = false
+	s, _ := runServer(t, c)
+	n := &registryNode{Server: s, t: t}
+	do := func(path, body string) { n.signed("POST", "/apps/other"+path, body, "other-key", "other-secret", 200) }
+	const narrow, wide = `{"id":"v","source":"Lot/list","access":"public","fields":["n"]}`, `{"id":"v","source":"Lot/list","access":"server"}`
+	do("/mutations", `{"mutations":[{"entity":"Lot","key":"a","data":{"n":1,"hidden":2}}]}`)
+	do("/views", narrow)
+
+	stop := make(chan struct{})
+	isOver := func() bool {
+		select {
+		case <-stop:
+			return true
+		default:
+			return false
+		}
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { // ends with stop
+			for !isOver() {
+				visitWith(t, s.Addr().String())
+			}
+		})
+	}
+	wg.Go(func() { // ends with stop
+		client := http.Client{Timeout: patience}
+		for !isOver() {
+			r, err := client.Get("http://" + s.Addr().String() + "/apps/other/views/v")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			text, _ := io.ReadAll(r.Body)
+			r.Body.Close()
+			if bytes.Contains(text, []byte("hidden")) {
+				t.Errorf("read over HTTP: %s", text)
+			}
+		}
+		client.CloseIdleConnections()
+	})
+	for range 60 {
+		do("/views", wide)
+		do("/mutations", `{"mutations":[{"entity":"Lot","key":"a","data":{"hidden":3}}]}`)
+		do("/views", narrow)
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// visitWith watches v without a token for as long as it may, and reads what comes.
+func visitWith(t *testing.T, addr string) {
+	p, err := testkit.DialPeer(addr, "/views/other-key", nil, nil)
+	if err != nil {
+		if _, ok := errors.AsType[*testkit.RefusedError](err); !ok {
+			t.Error(err)
+		}
+		return
+	}
+	defer p.Cut()
+	for range 4 {
+		if p.SendText(`{"type":"subscribe","view":"v"}`) != nil {
+			return // closed meanwhile
+		}
+		f, err := p.Next(patience)
+		if err != nil || f.Opcode == testkit.Close {
+			return
+		}
+		if text, _ := f.Text(); strings.Contains(text, "hidden") {
+			t.Errorf("on a connection: %s", text)
+		}
+		if p.SendText(`{"type":"unsubscribe","view":"v"}`) != nil {
+			return
+		}
 	}
 }
