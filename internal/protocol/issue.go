@@ -67,8 +67,10 @@ var (
 // Refusals of one view, in codes that clients know. They are worth another try, with another token,
 // and must say so: one client does not come back after an issue that is not (live-views 1.10).
 var (
-	IssueViewDenied = &Issue{Code: "deployment-access-denied", Name: "view-access-denied", Status: 403, Retryable: true, Message: "The token may not read this view",
-		Action: "Use a token whose claim views names it, and give the view access: in its definition, a base view in [[apps.views.access]]"}
+	IssueViewDenied = &Issue{
+		Code: "deployment-access-denied", Name: "view-access-denied", Status: 403, Retryable: true, Message: "The token may not read this view",
+		Action: "Use a token whose claim views names it, and give the view access: in its definition, a base view in [[apps.views.access]]",
+	}
 	IssueViewNeedsToken = &Issue{Code: "token-missing", Name: "view-access-denied", Status: 401, Retryable: true, Message: "This view needs a token", Action: "Connect with a session token"}
 )
 
