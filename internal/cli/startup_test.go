@@ -189,6 +189,7 @@ func TestServeSignsForTheDeveloperAlone(t *testing.T) {
 			if status, _ := p.ask(t, "GET", "/page/page.js", "localhost"); status != tt.here {
 				t.Errorf("GET /page/page.js: %d, want %d", status, tt.here)
 			}
+			p.stops(t) // by then it has said all
 			if got := strings.Contains(p.log.String(), `"level":"WARN","msg":"development mode where other machines reach it`); got != tt.isExposed {
 				t.Errorf("the log warns: %t, want %t:\n%s", got, tt.isExposed, &p.log)
 			}
@@ -201,7 +202,6 @@ func TestServeSignsForTheDeveloperAlone(t *testing.T) {
 			if isGreeting := strings.Contains(p.out.String(), "Ctrl-C"); isGreeting != (tt.here == 200) {
 				t.Errorf("the developer is greeted: %t\n%s", isGreeting, &p.out)
 			}
-			p.stops(t)
 		})
 	}
 }
