@@ -70,6 +70,7 @@ func (a *applier) applyGroup(ctx context.Context) {
 		a.undoGroup(fmt.Errorf("%w: entity: commit: %w", ErrNotStored, err))
 		a.reached = reached
 	} else {
+		a.runs.reach(a.reached)
 		a.install()
 	}
 	for _, t := range a.staged {

@@ -11,5 +11,6 @@
 // under the type's lock, where it also tells the Receiver. So a batch is applied whole or not
 // at all, an acknowledged one is stored, nobody sees what is not stored, and nobody waits for
 // the disk to read. Per type, changes are told in the order of their numbers, which are never
-// given twice; _seq rises with them and never goes back, over a restart either.
+// given twice; _seq rises with them and never goes back, over a restart either. A position
+// also says which Run gave it out, so that one of another state is noticed (Engine.Knows).
 package entity

@@ -18,6 +18,7 @@ type Receiver interface {
 type Options struct {
 	Store         Store // may be nil: memory only
 	Now           func() time.Time
+	Tag           func() uint64 // of this run, 1 to 999,999; default random
 	MaxArray      int           // elements kept of an array in an entity, the newest; default 100 (live-views 5.6)
 	MaxDepth      int           // nesting of data; default 64
 	MaxSize       int           // bytes of an entity; default 1 MiB
@@ -47,6 +48,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Tag == nil {
+		o.Tag = drawTag
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -63,11 +67,12 @@ func orDefault[T int | time.Duration](value, preset T) T {
 	return value
 }
 
-// Engine applies batches in one order. Apply, Declare, Find and Types are safe for concurrent
-// use; Load comes before all else, and Run is called once.
+// Engine applies batches in one order. Apply, Declare, Find, Types and Knows are safe for
+// concurrent use; Load comes before all else, and Run is called once.
 type Engine struct {
 	o         Options // immutable
 	types     registry
+	runs      runs
 	queue     queue
 	preparers sync.Pool // of *preparer
 	applier   applier   // Load's, then Run's
@@ -78,6 +83,7 @@ func New(o Options) *Engine {
 	o = o.withDefaults()
 	e := &Engine{
 		o:     o,
+		runs:  runs{byTag: map[uint64]Run{}},
 		types: registry{types: map[typeID]*Type{}, known: map[*Type]bool{}},
 		queue: queue{limit: o.MaxWaiting, signal: make(chan struct{}, 1), metrics: o.Metrics},
 	}
@@ -87,6 +93,9 @@ func New(o Options) *Engine {
 		merger:   merger{maxArray: o.MaxArray},
 		receipts: receipts{max: o.MaxReceipts, byID: map[receiptID]noted{}},
 		group:    1,
+	}
+	if o.Store == nil {
+		e.begin()
 	}
 	return e
 }

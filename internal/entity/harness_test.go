@@ -25,6 +25,7 @@ type shelf struct {
 	mu       sync.Mutex
 	records  map[[3]string]entity.Record // all guarded by mu
 	receipts map[[2]string]entity.Receipt
+	runs     []entity.Run
 	err      error // of commits to come
 	commits  int
 	sizes    []int // records of each
@@ -83,6 +84,28 @@ func (s *shelf) CommitEntities(_ context.Context, c *entity.Commit) error {
 		s.receipts[[2]string{r.App, r.Key}] = r
 	}
 	return nil
+}
+
+func (s *shelf) LoadRuns(context.Context) ([]entity.Run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.runs), nil
+}
+
+func (s *shelf) SaveRuns(_ context.Context, runs []entity.Run) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.runs = slices.Clone(runs)
+	}
+	return s.err
+}
+
+// copied is s as a backup has it.
+func (s *shelf) copied() *shelf {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &shelf{records: maps.Clone(s.records), receipts: maps.Clone(s.receipts), runs: slices.Clone(s.runs)}
 }
 
 func (s *shelf) fail(err error) {

@@ -10,7 +10,8 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// Load reads the store; once, before Run and before anybody reads a type.
+// Load reads the store and begins a [Run] in it; once, before Run and before anybody reads a
+// type.
 func (e *Engine) Load(ctx context.Context) error {
 	if e.o.Store == nil {
 		return nil
@@ -31,6 +32,9 @@ func (e *Engine) Load(ctx context.Context) error {
 	}
 	a.receipts.shrink(e.o.Now())
 	a.last, a.reached = nil, a.clock.last
+	if err := e.loadRuns(ctx); err != nil {
+		return err
+	}
 	for _, t := range e.types.all() {
 		if err := a.bury(ctx, t); err != nil {
 			return fmt.Errorf("entity: load: %w", err)

@@ -7,11 +7,24 @@ import (
 	"time"
 )
 
-// Seq is the cursor that entities carry as _seq (live-views 5.7): "<slot>:<index>", slot in
-// Unix milliseconds, index of 12 digits. The zero Seq is before everything.
+// Seq is the position that entities carry as _seq (live-views 5.7): "<slot>:<index>", slot in
+// Unix milliseconds, index of 12 digits: six of the tag of the run that gave it out, six of a
+// number within the slot. The zero Seq is before everything.
 type Seq struct{ Slot, Index uint64 }
 
-const seqDigits = 12 // of the index
+const (
+	seqDigits  = 12 // of the index
+	maxNumbers = 1_000_000
+)
+
+// firstOf is before all positions that a run gives out in a slot.
+func firstOf(slot, tag uint64) Seq { return Seq{Slot: slot, Index: tag * maxNumbers} }
+
+// Tag says of which [Run] s is.
+func (s Seq) Tag() uint64 { return s.Index / maxNumbers }
+
+// number is which batch of its slot made s; none has 0.
+func (s Seq) number() uint64 { return s.Index % maxNumbers }
 
 // ParseSeq reads a cursor as leniently as live-views 5.7 wants: what is missing or no number
 // counts as 0.
@@ -56,14 +69,20 @@ func digits(n uint64) int {
 	return count
 }
 
-// clock gives out cursors. It is owned by the applier.
-type clock struct{ last Seq }
+// clock gives out the positions of a run. It is owned by the applier.
+type clock struct {
+	tag  uint64
+	last Seq
+}
 
-// next is greater than all before, even if the time was set back. The index begins with 1,
-// so that a cursor that is only a slot is before all of the slot.
+// next is greater than all before, even if the time was set back. The number begins with 1,
+// so that a cursor that is only a slot is before all of the slot. A slot that has no number
+// left is followed by the next, whatever the time.
 func (c *clock) next(now time.Time) Seq {
 	if slot := uint64(max(now.UnixMilli(), 0)); slot > c.last.Slot {
-		c.last = Seq{Slot: slot}
+		c.last = firstOf(slot, c.tag)
+	} else if c.last.number() == maxNumbers-1 {
+		c.last = firstOf(c.last.Slot+1, c.tag)
 	}
 	c.last.Index++
 	return c.last

@@ -65,7 +65,7 @@ func TestSeqRises(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		now := time.UnixMilli(1_893_450_000_000)
-		e := entity.New(entity.Options{Now: func() time.Time { return now }})
+		e := entity.New(entity.Options{Now: func() time.Time { return now }, Tag: func() uint64 { return 42 }})
 		stop := run(t, e, idle{})
 		step := func(text string) {
 			t.Helper()
@@ -76,14 +76,14 @@ func TestSeqRises(t *testing.T) {
 			same(t, "seq", seq.String(), text)
 			same(t, "M27 both mutations of a batch", []entity.Seq{get(e, "a").Seq, get(e, "b").Seq}, []entity.Seq{seq, seq})
 		}
-		step("1893450000000:000000000001")
-		step("1893450000000:000000000002")
+		step("1893450000000:000042000001")
+		step("1893450000000:000042000002")
 		now = now.Add(time.Millisecond)
-		step("1893450000001:000000000001")
+		step("1893450000001:000042000001")
 		now = now.Add(-time.Hour) // somebody sets the clock
-		step("1893450000001:000000000002")
+		step("1893450000001:000042000002")
 		now = now.Add(2 * time.Hour)
-		step("1893453600001:000000000001")
+		step("1893453600001:000042000001")
 		same(t, "number", get(e, "b").Number, 10)
 		stop()
 	})

@@ -38,4 +38,9 @@ type Store interface {
 	// CommitEntities returns when c is durable, all or nothing. One call at a time. It must
 	// not keep the slices of c.
 	CommitEntities(ctx context.Context, c *Commit) error
+	// LoadRuns returns what SaveRuns was given last, in any order.
+	LoadRuns(ctx context.Context) ([]Run, error)
+	// SaveRuns replaces all runs that are stored, at once or not at all. It returns when they
+	// are durable.
+	SaveRuns(ctx context.Context, runs []Run) error
 }

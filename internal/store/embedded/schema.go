@@ -75,6 +75,10 @@ func migrations() []string {
 		CREATE TABLE health (
 			id INTEGER PRIMARY KEY, looked INTEGER NOT NULL
 		) STRICT`,
+		// What runs are and which there are of the time before says entity.Run.
+		`CREATE TABLE runs (
+			tag INTEGER PRIMARY KEY, first_slot INTEGER NOT NULL, last_slot INTEGER NOT NULL, last_index INTEGER NOT NULL
+		) STRICT`,
 	}
 }
 

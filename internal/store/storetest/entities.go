@@ -38,6 +38,7 @@ func RunEntities(t *testing.T, open Open[entity.Store]) {
 		"a commit of many large records is whole":                    commitsMany,
 		"a commit whose context has ended changes nothing":           obeysContext,
 		"an error of a callback ends the loading and comes back":     stopsLoading,
+		"runs come back, and replace those saved before":             keepsRuns,
 		"random commits leave what a map would hold":                 agreesWithModel,
 	})
 }
@@ -228,6 +229,35 @@ func replacesReceipts(t *testing.T, n *entityNode) {
 	expect(t, n, stored{Receipts: []entity.Receipt{receipt("k", 2, time.Hour), other}})
 	commit(t, n, entity.Commit{Receipts: []entity.Receipt{receipt("k", 3, 2*time.Hour)}})
 	expect(t, n, stored{Receipts: []entity.Receipt{receipt("k", 3, 2*time.Hour), other}})
+}
+
+func keepsRuns(t *testing.T, n *entityNode) {
+	want := []entity.Run{}
+	check := func(when string) {
+		t.Helper()
+		got, err := n.store.LoadRuns(t.Context())
+		slices.SortFunc(got, func(a, b entity.Run) int { return cmp.Compare(a.Tag, b.Tag) })
+		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("%s: runs (-want +got), error %v:\n%s", when, err, diff)
+		}
+	}
+	n.each(t, check)
+	for _, want = range [][]entity.Run{
+		{{Tag: 0, Last: entity.Seq{Slot: 7, Index: 3}}, {Tag: 999_999, First: 8, Last: entity.Seq{Slot: 8, Index: 999_999_000_000}}},
+		{{Tag: 17, First: math.MaxUint64, Last: entity.Seq{Slot: math.MaxUint64, Index: math.MaxUint64}}},
+		{},
+	} {
+		if err := n.store.SaveRuns(t.Context(), want); err != nil {
+			t.Fatalf("SaveRuns: %v", err)
+		}
+		n.each(t, check)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.store.SaveRuns(ctx, []entity.Run{{Tag: 1}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want context.Canceled", err)
+	}
+	check("after a context that had ended")
 }
 
 func commitsNothing(t *testing.T, n *entityNode) {
