@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -18,6 +19,7 @@ type viewFrame struct {
 	Append   []string        `json:"append"`
 	Seq      string          `json:"seq"`
 	Complete bool            `json:"complete"`
+	Whole    *bool           `json:"whole"` // of the first frame of a snapshot; older servers do not say
 }
 
 // rows are the rows of a watched view as its frames make them, over all its connections. It
@@ -27,9 +29,11 @@ type rows struct {
 
 	known     map[string]any  // by key, numbers as json.Number
 	seen      map[string]bool // keys of the snapshot that is coming in; nil after it
-	isResumed bool            // the snapshot has only what is new, so what it lacks is not gone
+	isResumed bool            // it was asked for what is new only
+	isPartial bool            // the snapshot has only what is new, so what it lacks is not gone
 	isLater   bool            // there was a snapshot before
-	cursor    *string         // the greatest seen, with isResumed
+	cursor    *string         // the greatest up to which all was seen, with isResumed
+	newest    string          // the greatest of the snapshot that is coming in
 }
 
 func newRows(after *string, each func(Change)) *rows {
@@ -37,7 +41,7 @@ func newRows(after *string, each func(Change)) *rows {
 }
 
 // begin expects the snapshot of a new connection.
-func (r *rows) begin() { r.seen = map[string]bool{} }
+func (r *rows) begin() { r.seen, r.isPartial, r.newest = map[string]bool{}, r.isResumed, "" }
 
 // after is the cursor to subscribe with.
 func (r *rows) after() *string {
@@ -79,6 +83,9 @@ func (r *rows) snapshot(f *viewFrame) error {
 	if err := json.Unmarshal(f.Data, &list); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
+	if f.Whole != nil {
+		r.isPartial = !*f.Whole
+	}
 	for _, row := range list {
 		value, err := decode(row.Data)
 		if err != nil {
@@ -90,6 +97,7 @@ func (r *rows) snapshot(f *viewFrame) error {
 		old, isKnown := r.known[row.Key]
 		switch {
 		case isKnown && equal(old, value):
+			r.note(seqOf(value))
 		case r.isLater:
 			r.set(Change{Op: "upsert", Key: row.Key}, value)
 		default:
@@ -99,14 +107,19 @@ func (r *rows) snapshot(f *viewFrame) error {
 	if !f.Complete {
 		return nil
 	}
-	if r.seen != nil && !r.isResumed {
+	if r.seen != nil && !r.isPartial {
 		for _, key := range slices.Sorted(maps.Keys(r.known)) {
 			if !r.seen[key] {
 				r.remove(key, "")
 			}
 		}
 	}
+	isFirst := r.seen != nil
 	r.seen, r.isLater = nil, true
+	if isFirst && r.isResumed && !r.isPartial {
+		r.cursor = new(string) // the one from before may be of another server
+	}
+	r.note(r.newest)
 	return nil
 }
 
@@ -116,14 +129,17 @@ func (r *rows) set(c Change, value any) {
 	if r.seen != nil {
 		r.seen[c.Key] = true
 	}
-	if object, ok := value.(map[string]any); ok {
-		if seq, ok := object["_seq"].(string); ok {
-			c.Seq = seq
-		}
-	}
+	c.Seq = cmp.Or(seqOf(value), c.Seq)
 	r.note(c.Seq)
 	c.Data = encode(value)
 	r.each(c)
+}
+
+// seqOf is the cursor of a row, empty if it has none.
+func seqOf(value any) string {
+	object, _ := value.(map[string]any)
+	seq, _ := object["_seq"].(string)
+	return seq
 }
 
 func (r *rows) remove(key, seq string) {
@@ -135,8 +151,14 @@ func (r *rows) remove(key, seq string) {
 	r.each(Change{Op: "delete", Key: key, Seq: seq})
 }
 
-// note moves the cursor on.
+// note moves the cursor on; that of a snapshot only when all of it is there.
 func (r *rows) note(seq string) {
+	if r.seen != nil {
+		if isBefore(r.newest, seq) {
+			r.newest = seq
+		}
+		return
+	}
 	if seq != "" && r.isResumed && isBefore(*r.cursor, seq) {
 		r.cursor = &seq
 	}

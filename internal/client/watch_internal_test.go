@@ -200,6 +200,55 @@ func TestWatchResumes(t *testing.T) {
 	}
 }
 
+// A snapshot that says that it is whole replaces everything, whatever was asked for, and so
+// do its positions, which may be of another server.
+func TestWatchTakesAWholeViewForOne(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var asked []string
+	note := func(step func(*socket.Conn, string)) func(*socket.Conn, string) {
+		return func(c *socket.Conn, subscribe string) {
+			mu.Lock()
+			asked = append(asked, subscribe)
+			mu.Unlock()
+			step(c, subscribe)
+		}
+	}
+	_, url := startViewServer(
+		t,
+		note(frames(
+			`{"op":"snapshot","whole":false,"data":[{"key":"a","data":{"_seq":"9:000007000002"}},{"key":"b","data":{"_seq":"9:000007000003"}}],"complete":true}`,
+		)),
+		note(frames(
+			`{"op":"snapshot","whole":true,"data":[{"key":"c","data":{"_seq":"8:000003000009"}}],"complete":false}`,
+		)),
+		note(frames(
+			`{"op":"snapshot","whole":true,"data":[{"key":"c","data":{"_seq":"8:000003000009"}}],"complete":false}`,
+			`{"op":"snapshot","data":[{"key":"b","data":{"_seq":"8:000003000001"}}],"complete":true}`,
+		)),
+		note(say(unknown, 0)),
+	)
+	c, _ := newClient(t, url)
+	after := "9:000007000001"
+	var got []string
+	err := c.Watch(t.Context(), "V", WatchOptions{ViewOptions: ViewOptions{After: &after}}, func(c Change) { got = append(got, c.Op+" "+c.Key) })
+	if !errors.Is(err, ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+	if diff := cmp.Diff([]string{"snapshot a", "snapshot b", "upsert c", "upsert b", "delete a"}, got); diff != "" {
+		t.Error(diff)
+	}
+	want := []string{
+		`{"type":"subscribe","view":"V","after":"9:000007000001"}`,
+		`{"type":"subscribe","view":"V","after":"9:000007000003"}`,
+		`{"type":"subscribe","view":"V","after":"9:000007000003"}`,
+		`{"type":"subscribe","view":"V","after":"8:000003000009"}`,
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWatchGivesUp(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

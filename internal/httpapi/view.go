@@ -274,6 +274,8 @@ func appendResult(dst []byte, r *view.Result, withDeleted bool) []byte {
 		}
 		dst = append(dst, ']')
 	}
+	dst = append(dst, `,"whole":`...)
+	dst = strconv.AppendBool(dst, r.IsWhole)
 	dst = append(dst, `,"total":`...)
 	return strconv.AppendInt(dst, int64(r.Total), 10)
 }

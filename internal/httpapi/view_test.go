@@ -47,15 +47,17 @@ func TestReadView(t *testing.T) {
 		status       int
 		want         string // $0 to $2 are the cursors
 	}{
-		{"a sorted view", "A/top", 200, sorted + row("c", 3) + "," + row("b", 2) + `],"total":3,"position":"$2"}`},
-		{"an id with an escaped slash", "A%2Ftop", 200, sorted + row("c", 3) + "," + row("b", 2) + `],"total":3,"position":"$2"}`},
-		{"D02 take and skip", "A/top?take=1&skip=2", 200, sorted + row("a", 1) + `],"total":3,"position":"$2"}`},
-		{"D19 take nothing", "A/top?take=0", 200, sorted + `],"total":3,"position":"$2"}`},
-		{"a list, newest first", "A/list", 200, base + list(2) + "," + list(1) + "," + list(0) + `],"total":3,"position":"$2"}`},
-		{"M17 a limit", "A/list?limit=1", 200, base + list(2) + `],"total":3,"position":"$2"}`},
-		{"M14 after", "A/list?after=$1", 200, base + list(2) + `],"deleted":[],"total":3,"position":"$2"}`},
-		{"F18 a key", "A/list?key=b", 200, base + list(1) + `],"total":1,"position":"$2"}`},
-		{"a state", "A/state?key=b", 200, `{"view":"A/state","mode":"state","rows":[` + list(1) + `],"total":1,"position":"$2"}`},
+		{"a sorted view", "A/top", 200, sorted + row("c", 3) + "," + row("b", 2) + `],"whole":true,"total":3,"position":"$2"}`},
+		{"an id with an escaped slash", "A%2Ftop", 200, sorted + row("c", 3) + "," + row("b", 2) + `],"whole":true,"total":3,"position":"$2"}`},
+		{"D02 take and skip", "A/top?take=1&skip=2", 200, sorted + row("a", 1) + `],"whole":true,"total":3,"position":"$2"}`},
+		{"D19 take nothing", "A/top?take=0", 200, sorted + `],"whole":true,"total":3,"position":"$2"}`},
+		{"a list, newest first", "A/list", 200, base + list(2) + "," + list(1) + "," + list(0) + `],"whole":true,"total":3,"position":"$2"}`},
+		{"M17 a limit", "A/list?limit=1", 200, base + list(2) + `],"whole":true,"total":3,"position":"$2"}`},
+		{"M14 after", "A/list?after=$1", 200, base + list(2) + `],"deleted":[],"whole":false,"total":3,"position":"$2"}`},
+		{"after a cursor of the future", "A/list?after=9999999999999:000000000001", 200, base + list(2) + "," + list(1) + "," + list(0) + `],"deleted":[],"whole":true,"total":3,"position":"$2"}`},
+		{"after a cursor of another server", "A/list?after=1893450000456:000000000001&key=b", 200, base + list(1) + `],"deleted":[],"whole":true,"total":1,"position":"$2"}`},
+		{"F18 a key", "A/list?key=b", 200, base + list(1) + `],"whole":true,"total":1,"position":"$2"}`},
+		{"a state", "A/state?key=b", 200, `{"view":"A/state","mode":"state","rows":[` + list(1) + `],"whole":true,"total":1,"position":"$2"}`},
 		{"an unknown view", "A/none", 404, " not_found"},
 		{"a take that is no number", "A/top?take=x", 400, " invalid_input"},
 		{"a skip below zero", "A/top?skip=-1", 400, " invalid_input"},
@@ -81,7 +83,7 @@ func TestReadViewTellsOfDeletions(t *testing.T) {
 	filled(t, nil, func(n *node, seqs []string) {
 		n.mutate(`{"entity":"A","key":"a","op":"delete"}`)
 		w := n.do("GET", "/apps/77/views/A/list?after="+seqs[2], "")
-		if !strings.Contains(w.Body.String(), `"rows":[],"deleted":["a"],"total":2,`) {
+		if !strings.Contains(w.Body.String(), `"rows":[],"deleted":["a"],"whole":false,"total":2,`) {
 			t.Errorf("got %s", w.Body)
 		}
 	})

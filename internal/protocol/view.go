@@ -63,5 +63,7 @@ type ViewMessage struct {
 
 	// MessageViewSnapshot.
 	Rows       []Row
+	IsFirst    bool // of its snapshot
+	IsWhole    bool // with IsFirst: what the subscriber has of before counts no more; otherwise it does, and the rows are what has changed since
 	IsComplete bool // the last of its snapshot
 }

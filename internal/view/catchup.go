@@ -68,6 +68,7 @@ func (st *windowStream) stepLocked(e *Engine, s *subscription, b *burst, isExclu
 		}
 		n = e.fitting(st.rows, n)
 		b.isFrame, b.rows, st.rows = true, st.rows[:n], st.rows[n:]
+		b.isFirst, b.isWhole = st.isFirst, true
 		b.isComplete = len(st.rows) == 0
 		st.isFirst, st.isSnapshot = false, !b.isComplete
 	}

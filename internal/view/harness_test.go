@@ -152,6 +152,12 @@ func (n *node) applyBatch(b *entity.Batch) entity.Seq {
 	return seq
 }
 
+// origin is a position before everything that is applied from now on.
+func (n *node) origin() string {
+	n.t.Helper()
+	return n.apply(`Origin o upsert {}`).String()
+}
+
 // Apply hands b to the entities.
 func (n *node) Apply(b *entity.Batch) (entity.Seq, error) {
 	return n.entities.Apply(context.Background(), b)
@@ -189,6 +195,7 @@ type frame struct {
 	Append   []string        `json:"append"`
 	Seq      string          `json:"seq"`
 	Complete bool            `json:"complete"`
+	Whole    *bool           `json:"whole"` // of the first frame of a snapshot
 	Sort     *struct {
 		Field []string `json:"field"`
 		Order string   `json:"order"`
@@ -220,6 +227,9 @@ func (f frame) String() string {
 		return s
 	case "snapshot":
 		words := []string{"snapshot", f.Entity}
+		if f.Whole != nil && !*f.Whole {
+			words[0] = "changes"
+		}
 		for _, r := range f.rows() {
 			words = append(words, r.Key+":"+plain(r.Data))
 		}

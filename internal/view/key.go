@@ -8,6 +8,7 @@ import (
 // keyStream is one entity of a base view: one step brings it all.
 type keyStream struct {
 	isSnapshot bool
+	isResumed  bool   // the client has what there was up to after
 	isWanted   bool   // the entity is, if it changed after
 	after      uint64 // change number
 	isAbsence  bool   // that there is no entity is to be told
@@ -20,7 +21,7 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
 		_, head := t.LastLocked()
 		return &keyStream{isWanted: true, after: head, isAbsence: t.GetLocked(*key) != nil}, 0
 	}
-	st := s.keyStreamLocked()
+	st := e.keyStreamLocked(s)
 	st.isAbsence = st.isAbsence || old != nil
 	if st.find(t, *key) == nil {
 		return st, 0
@@ -30,15 +31,15 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
 
 // keyStreamLocked is the way from the request of s to the present. Others than state views
 // honour cursors and limits.
-func (s *subscription) keyStreamLocked() *keyStream {
+func (e *Engine) keyStreamLocked(s *subscription) *keyStream {
 	st, r := &keyStream{isSnapshot: true, isWanted: true}, &s.request
 	if baseMode(s.base) == protocol.ModeState {
 		return st
 	}
 	if r.After != nil {
 		st.isAbsence = true
-		if after, isKnown := afterLocked(s.root.typ, *r.After); isKnown {
-			st.after = after
+		if after, isKnown := e.afterLocked(s.root.typ, *r.After); isKnown {
+			st.isResumed, st.after = true, after
 		}
 	}
 	st.isWanted = r.SnapshotLimit == nil || *r.SnapshotLimit > 0
@@ -55,7 +56,7 @@ func (st *keyStream) find(t *entity.Type, key string) *entity.Version {
 func (st *keyStream) stepLocked(_ *Engine, s *subscription, b *burst, _ bool) {
 	t, key := s.root.typ, *s.entityKey()
 	b.isAtEnd = true
-	b.isFrame, b.isComplete = st.isSnapshot, true
+	b.isFrame, b.isFirst, b.isWhole, b.isComplete = st.isSnapshot, true, !st.isResumed, true
 	if v := st.find(t, key); v != nil && st.isSnapshot {
 		b.rows = []*entity.Version{v}
 	} else if v != nil {

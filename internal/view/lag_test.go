@@ -3,6 +3,7 @@ package view_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,11 +62,12 @@ func TestSlowSubscriber(t *testing.T) {
 func TestSnapshotInPieces(t *testing.T) {
 	t.Parallel()
 	s := setup{views: view.Options{FirstBatch: 1, NextBatch: 2}}
-	for _, sub := range []string{"T/list", "T/list after=0", "T/sorted", "T/sorted take=4 skip=1"} {
+	for _, sub := range []string{"T/list", "T/list after=origin", "T/list after=0", "T/sorted", "T/sorted take=4 skip=1"} {
 		t.Run(sub, func(t *testing.T) {
 			t.Parallel()
 			inNodeWith(t, s, func(t *testing.T, n *node) {
 				n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+				sub := strings.ReplaceAll(sub, "origin", n.origin())
 				for i := range 8 {
 					n.apply(fmt.Sprintf(`T k%d patch {"n":%d}`, i, i))
 				}
@@ -177,7 +179,7 @@ func TestCursorsOlderThanWhatIsKnown(t *testing.T) {
 		c := n.connect()
 		defer c.leave()
 		c.subscribe("T/list after=" + cursor)
-		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list d:{"n":1} a:{"n":2} complete`, `delete T/list b`)
+		c.expect(`subscribed T/list list by _seq desc`, `changes T/list d:{"n":1} a:{"n":2} complete`, `delete T/list b`)
 		n.apply(`T c delete`) // b is forgotten
 		c.expect(`delete T/list c`)
 		c.subscribe("T/append after=" + cursor)
@@ -188,6 +190,30 @@ func TestCursorsOlderThanWhatIsKnown(t *testing.T) {
 		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list complete`, `delete T/list b`)
 		c.subscribe("T/list key=d after=" + cursor)
 		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list d:{"n":1} complete`)
+	})
+}
+
+// Clients that come back with a position that means nothing here get the whole view, also
+// where deletions are forgotten faster than it can be sent: nothing of that is missing in it.
+func TestAWholeViewWhileDeletionsAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := setup{entities: entity.Options{MaxTombstones: 1}, views: view.Options{FirstBatch: 1, NextBatch: 1}}
+	inNodeWith(t, s, func(t *testing.T, n *node) {
+		for _, key := range []string{"x", "y", "z", "a", "b", "c"} {
+			n.apply(`T ` + key + ` upsert {}`)
+		}
+		n.apply(`T x delete`)
+		n.apply(`T y delete`)
+		c := n.connect()
+		defer c.leave()
+		c.give(2)
+		c.subscribe("T/list after=9999999999999:000000000001")
+		n.apply(`T z delete`)
+		c.give(-1)
+		c.expect(`subscribed T/list list by _seq desc`, `snapshot T/list c:{}`, `snapshot T/list b:{}`, `snapshot T/list a:{} complete`, `delete T/list z`)
+		if c.isClosed {
+			t.Error("the connection was closed")
+		}
 	})
 }
 

@@ -15,12 +15,15 @@ import (
 type listStream struct {
 	isSnapshot  bool // there are frames of it to come
 	isFirst     bool
-	isAscending bool
+	isAscending bool   // a resumption: the client has what there was up to a position
 	next        uint64 // the snapshot goes on beyond it
 	head        uint64
 	left        int // rows that may still be in the snapshot
 
 	live, dead uint64
+	// spare is up to which deletions are told only for clients that do not forget their rows at
+	// the beginning of a whole view.
+	spare uint64
 }
 
 func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
@@ -30,7 +33,10 @@ func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
 		_, head := t.LastLocked()
 		return &listStream{live: head, dead: head}, 0
 	}
-	st, rows := s.listStreamLocked()
+	st, rows := e.listStreamLocked(s)
+	if old != nil {
+		st.spare = 0
+	}
 	switch o := streamOf[*listStream](old); {
 	case o != nil:
 		st.dead = min(st.dead, o.dead)
@@ -43,7 +49,7 @@ func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
 
 // listStreamLocked is the way from the request of s to the present, and how many rows the
 // snapshot has (live-views 5.6).
-func (s *subscription) listStreamLocked() (st *listStream, rows int) {
+func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
 	t, r := s.root.typ, &s.request
 	_, head := t.LastLocked()
 	st = &listStream{
@@ -55,10 +61,10 @@ func (s *subscription) listStreamLocked() (st *listStream, rows int) {
 	}
 	rows = t.LenLocked()
 	if r.After != nil {
-		after, isKnown := afterLocked(t, *r.After)
+		after, isKnown := e.afterLocked(t, *r.After)
 		st.dead = after
-		if isKnown {
-			st.isAscending, st.next = true, after
+		if st.spare = head; isKnown {
+			st.isAscending, st.next, st.spare = true, after, 0
 			rows = t.CountAfterLocked(after)
 		}
 	}
@@ -66,9 +72,14 @@ func (s *subscription) listStreamLocked() (st *listStream, rows int) {
 }
 
 // afterLocked is the change number that a cursor stands for, and whether all that happened
-// since is known. If not, it is from where on deletions are (live-views 5.7 [M]).
-func afterLocked(t *entity.Type, cursor string) (number uint64, isKnown bool) {
-	number, forgotten := t.NumberAtLocked(entity.ParseSeq(cursor)), t.ForgottenLocked()
+// since is known. If not, because the cursor is not one of this store's own past or too much
+// has been forgotten since, it is from where on deletions are (live-views 5.7 [M]).
+func (e *Engine) afterLocked(t *entity.Type, cursor string) (number uint64, isKnown bool) {
+	seq, forgotten := entity.ParseSeq(cursor), t.ForgottenLocked()
+	if !e.entities.Knows(seq) {
+		return forgotten, false
+	}
+	number = t.NumberAtLocked(seq)
 	return max(number, forgotten), number >= forgotten
 }
 
@@ -91,6 +102,7 @@ func (st *listStream) snapshotLocked(e *Engine, t *entity.Type, b *burst) {
 	fit := e.fitting(vs, n)
 	st.left -= fit
 	b.isFrame, b.rows = true, vs[:fit]
+	b.isFirst, b.isWhole = st.isFirst, !st.isAscending
 	b.isComplete = st.left == 0 || fit == len(vs)
 	if fit > 0 {
 		st.next = vs[fit-1].Number
@@ -111,11 +123,15 @@ func (st *listStream) readLocked(t *entity.Type, n int) []*entity.Version {
 }
 
 // catchUpLocked tells the next of what has changed. A key has an entity or a tombstone, never
-// both, and the latest of them has the greatest number: it is told last.
+// both, and the latest of them has the greatest number: it is told last. No entity is told
+// before a deletion with a smaller number: the position of what a client has received must not
+// be above a deletion that it has not received.
 func (st *listStream) catchUpLocked(e *Engine, t *entity.Type, b *burst) {
-	if t.ForgottenLocked() > st.dead {
+	if forgotten := t.ForgottenLocked(); forgotten > max(st.dead, st.spare) {
 		b.isLost = true
 		return
+	} else if forgotten > st.dead {
+		st.dead = forgotten
 	}
 	n := e.options.NextBatch
 	live := t.AfterLocked(make([]*entity.Version, 0, 8), st.live, n+1)
@@ -125,6 +141,9 @@ func (st *listStream) catchUpLocked(e *Engine, t *entity.Type, b *burst) {
 	for _, d := range dead[:min(n, len(dead))] {
 		st.dead = d.Number
 		b.deleted = append(b.deleted, d.Key)
+	}
+	for len(dead) > n && fit > 0 && live[fit-1].Number > st.dead {
+		fit--
 	}
 	if b.present = live[:fit]; fit > 0 {
 		st.live = live[fit-1].Number

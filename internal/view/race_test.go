@@ -3,6 +3,7 @@ package view_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,7 +19,7 @@ import (
 func TestEachNumberOnceInOrder(t *testing.T) {
 	t.Parallel()
 	subs := []string{
-		"T/list", "T/append key=a", "T/state key=a", "T/list after=0", "T/list key=a",
+		"T/list", "T/append key=a", "T/state key=a", "T/list after=origin", "T/list key=a",
 		"T/sorted", "T/sorted take=3", "T/first", "T/latest",
 	}
 	s := setup{
@@ -29,6 +30,7 @@ func TestEachNumberOnceInOrder(t *testing.T) {
 		n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"rank"}]}`)
 		n.define(`{"id":"T/first","source":"T/sorted","filter":{"field":"rank","op":"eq","value":0},"limit":1}`)
 		n.define(`{"id":"T/latest","source":"T/list"}`)
+		subs[3] = strings.ReplaceAll(subs[3], "origin", n.origin())
 		for i := range 40 {
 			n.apply(fmt.Sprintf(`T k%d patch {"rank":%d}`, i, i+1))
 		}

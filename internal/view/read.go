@@ -65,6 +65,7 @@ type Result struct {
 	SortPath []string // how the rows are sorted; empty: by nothing that clients could know
 	SortDesc bool
 	Rows     []protocol.Row // in the order of the view
+	IsWhole  bool           // the rows are all there are; otherwise those that changed since After
 	Deleted  []string       // with After: keys deleted since, as far as they are known
 	Position entity.Seq     // a subscription to a base view after it goes on without a gap
 	Total    int            // rows of the whole view
@@ -109,10 +110,10 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 	var rows []*entity.Version
 	var count int
 	if key := s.entityKey(); key != nil {
-		rows = readKeyLocked(res, s, *key)
+		rows = e.readKeyLocked(res, s, *key)
 		count = len(rows)
 	} else {
-		rows, count = readListLocked(res, s, maxRows)
+		rows, count = e.readListLocked(res, s, maxRows)
 	}
 	if count > maxRows {
 		return nil, nil, tooManyRows(count, maxRows)
@@ -126,7 +127,7 @@ func tooManyRows(rows, limit int) *protocol.Issue {
 
 func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
 	res.Position, _ = n.root.Load().typ.LastLocked()
-	res.Total = n.lenLocked()
+	res.Total, res.IsWhole = n.lenLocked(), true
 	low, high := n.boundsLocked(partOf(&s.request))
 	if count := n.countLocked(low, high); count > maxRows {
 		return nil, nil, tooManyRows(count, maxRows)
@@ -134,8 +135,9 @@ func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.
 	return n.rowsLocked(low, high), n.shape, nil
 }
 
-func readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
-	t, st := s.root.typ, s.keyStreamLocked()
+func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
+	t, st := s.root.typ, e.keyStreamLocked(s)
+	res.IsWhole = !st.isResumed
 	if t.GetLocked(key) != nil {
 		res.Total = 1
 	} else if st.isAbsence {
@@ -148,11 +150,11 @@ func readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
 }
 
 // readListLocked returns nothing, and how many rows there would be, when these are too many.
-func readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
+func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
 	t := s.root.typ
 	res.Total = t.LenLocked()
-	st, count := s.listStreamLocked()
-	if count > maxRows {
+	st, count := e.listStreamLocked(s)
+	if res.IsWhole = !st.isAscending; count > maxRows {
 		return nil, count
 	}
 	if s.request.After != nil {

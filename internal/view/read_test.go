@@ -1,10 +1,12 @@
 package view_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/view"
 )
 
@@ -25,6 +27,7 @@ func TestRead(t *testing.T) {
 	inNode(t, func(t *testing.T, n *node) {
 		n.define(top)
 		n.define(`{"id":"Auction/sum","source":"Auction/list","aggregate":{"rows":{"op":"count"}}}`)
+		origin := n.origin()
 		n.amounts("a1 b2")
 		cursor := n.apply(lot("c", `{"bid":{"amount":3}}`)).String()
 		last := n.apply(lot("a", `{"bid":{"amount":4}}`), `Auction b delete`)
@@ -37,7 +40,9 @@ func TestRead(t *testing.T) {
 			{"Auction/list limit=1", []string{"a"}, 2},
 			{"Auction/append after=" + cursor, []string{"a", "-b"}, 2},
 			{"Auction/list after=" + last.String(), []string{}, 2},
-			{"Auction/list after=0", []string{"c", "a", "-b"}, 2},
+			{"Auction/list after=" + origin, []string{"c", "a", "-b"}, 2},
+			{"Auction/list after=0", []string{"a", "c", "-b"}, 2},
+			{"Auction/list after=9999999999999:000000000001", []string{"a", "c", "-b"}, 2},
 			{"Auction/list key=a", []string{"a"}, 1},
 			{"Auction/list key=b after=" + cursor, []string{"-b"}, 0},
 			{"Auction/list key=c after=" + cursor, []string{}, 1},
@@ -59,14 +64,23 @@ func TestRead(t *testing.T) {
 			if diff := cmp.Diff(test.want, shown(r)); diff != "" || r.Total != test.total {
 				t.Errorf("%s: total %d, want %d; rows differ (-want +got):\n%s", test.request, r.Total, test.total, diff)
 			}
+			if isWhole := !resumes(n, test.request); r.IsWhole != isWhole {
+				t.Errorf("%s: whole is %v, want %v", test.request, r.IsWhole, isWhole)
+			}
 			if r.Position != last {
 				t.Errorf("%s: position %v, want %v", test.request, r.Position, last)
 			}
 		}
-		for _, r := range []string{"Auction/list", "Auction/top", "Auction/list after=0"} {
+		for _, r := range []string{"Auction/list", "Auction/top", "Auction/list after=" + origin} {
 			if _, issue := n.Read(app, request(r), 1); issue == nil || issue.Code != "snapshot-limit-exceeded" {
 				t.Errorf("%s within one row: %v", r, issue)
 			}
 		}
 	})
+}
+
+// resumes reports whether a request to a base view names a position of this server.
+func resumes(n *node, text string) bool {
+	r := request(text)
+	return r.After != nil && !strings.HasSuffix(r.View, "/state") && n.entities.Knows(entity.ParseSeq(*r.After))
 }

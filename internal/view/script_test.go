@@ -168,8 +168,8 @@ func TestBaseViews(t *testing.T) {
 			given: []string{`Auction a patch {"n":1}`, `Auction b patch {"n":2}`, `Auction c patch {"n":3}`},
 			steps: []step{
 				{`sub Auction/list limit=2`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list c:{"n":3} b:{"n":2} complete`}},
-				{`sub Auction/list limit=2 after=0`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list a:{"n":1} b:{"n":2} complete`}},
-				{`sub Auction/list after=99999999999999:0`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`}},
+				{`sub Auction/list limit=2 after=0`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list c:{"n":3} b:{"n":2} complete`}},
+				{`sub Auction/list after=9999999999999:000000000001`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list c:{"n":3} b:{"n":2} a:{"n":1} complete`}},
 				{`sub Auction/list limit=0`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`}},
 				{`sub Auction/list key=b limit=1`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list b:{"n":2} complete`}},
 				{`sub Auction/state key=b after=99999999999999:0`, []string{`subscribed Auction/state state`, `snapshot Auction/state b:{"n":2} complete`}},
@@ -196,15 +196,19 @@ func TestSnapshotBatches(t *testing.T) {
 			t.Parallel()
 			inNode(t, func(t *testing.T, n *node) {
 				n.define(`{"id":"T/all","source":"T/list"}`)
+				origin := n.origin()
 				for i := range test.entities {
 					n.apply(fmt.Sprintf(`T k%03d patch {"n":%d}`, i, i))
 				}
-				for _, sub := range []string{"T/list", "T/append", "T/list after=0", "T/all"} {
+				for _, sub := range []string{"T/list", "T/append", "T/list after=" + origin, "T/list after=0", "T/all"} {
 					c := n.connect()
 					c.subscribe(sub)
 					var got []int
 					for i, f := range c.frames[1:] {
 						got = append(got, len(f.rows()))
+						if isFirst, isWhole := i == 0, !strings.HasSuffix(sub, origin); (f.Whole != nil) != isFirst || isFirst && *f.Whole != isWhole {
+							t.Errorf("%s: frame %d says whole %v, want it of the first alone, and %v", sub, i+1, f.Whole, isWhole)
+						}
 						if f.Complete != (i == len(c.frames)-2) {
 							t.Errorf("%s: complete is %v in frame %d of %d", sub, f.Complete, i+1, len(c.frames)-1)
 						}
@@ -222,6 +226,7 @@ func TestSnapshotBatches(t *testing.T) {
 func TestSubscribeRefusals(t *testing.T) {
 	t.Parallel()
 	inNode(t, func(t *testing.T, n *node) {
+		origin := n.origin()
 		n.apply(`Auction a patch {"n":1}`, `Auction b patch {"n":2}`, `Auction c patch {"n":3}`)
 		n.define(top)
 		c := n.connect()
@@ -232,7 +237,7 @@ func TestSubscribeRefusals(t *testing.T) {
 			}
 		}
 		c.expect()
-		for _, sub := range []string{"Auction/list", "Auction/list after=0", "Auction/top"} {
+		for _, sub := range []string{"Auction/list", "Auction/list after=" + origin, "Auction/top"} {
 			if got := c.subscribeWithin(sub, 2); got != "snapshot-limit-exceeded" {
 				t.Errorf("C23 %s: %q", sub, got)
 			}

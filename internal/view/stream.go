@@ -30,6 +30,8 @@ type burst struct {
 
 	rows       []*entity.Version
 	isFrame    bool // rows are a frame of the snapshot, even if there are none
+	isFirst    bool // the first of it
+	isWhole    bool // it is all of the view, not what has changed since a position
 	isComplete bool // the last of it
 
 	deleted []string
@@ -135,7 +137,10 @@ func (e *Engine) sendRows(c *Connection, b *burst) {
 	}
 	c.replier.Reply(&protocol.Message{
 		Kind: protocol.MessageViewSnapshot,
-		View: &protocol.ViewMessage{View: b.view, Mode: b.mode, Rows: rows, IsComplete: b.isComplete},
+		View: &protocol.ViewMessage{
+			View: b.view, Mode: b.mode, Rows: rows,
+			IsFirst: b.isFirst, IsWhole: b.isWhole, IsComplete: b.isComplete,
+		},
 	})
 	e.metrics.rows.Add(float64(len(rows)))
 }

@@ -19,7 +19,6 @@ function connect() {
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => {
     delay = 500;
-    rows.clear(); // what left meanwhile is not told: start from the snapshot
     socket.send(JSON.stringify({ type: 'subscribe', view }));
   };
   let turn = Promise.resolve(); // unpacking takes time and must not change the order
@@ -50,6 +49,7 @@ function receive(frame) {
       sort = frame.sort ?? sort;
       return;
     case 'snapshot':
+      if (frame.whole) rows.clear(); // what left while we were away is not told
       frame.data.forEach(({ key: name, data }) => rows.set(name, data));
       break;
     case 'upsert':

@@ -212,7 +212,13 @@ func appendViewSubscribed(dst []byte, m *protocol.Message) []byte {
 func appendViewSnapshot(dst []byte, m *protocol.Message) []byte {
 	dst = append(dst, headSnapshot...)
 	dst = appendChannelOf(dst, m)
-	dst = append(dst, `,"data":"{\"data\":[`...)
+	dst = append(dst, `,"data":"{`...)
+	if m.View.IsFirst {
+		dst = append(dst, `\"whole\":`...)
+		dst = strconv.AppendBool(dst, m.View.IsWhole)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `\"data\":[`...)
 	for i := range m.View.Rows {
 		if i > 0 {
 			dst = append(dst, ',')

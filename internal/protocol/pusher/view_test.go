@@ -207,10 +207,15 @@ func TestAppendViewMessage(t *testing.T) {
 		},
 		{
 			"a snapshot",
-			protocol.Message{Kind: protocol.MessageViewSnapshot, View: &protocol.ViewMessage{View: "Auction/list", IsComplete: true, Rows: []protocol.Row{
+			protocol.Message{Kind: protocol.MessageViewSnapshot, View: &protocol.ViewMessage{View: "Auction/list", IsFirst: true, IsWhole: true, IsComplete: true, Rows: []protocol.Row{
 				{Key: "a", Data: []byte(`{"n":"\n"}`)}, {Key: "b", Data: []byte(`{}`)},
 			}}},
-			`{"event":"view:snapshot","channel":"private-view-Auction;list","data":"{\"data\":[{\"key\":\"a\",\"data\":{\"n\":\"\\n\"}},{\"key\":\"b\",\"data\":{}}],\"complete\":true}"}`,
+			`{"event":"view:snapshot","channel":"private-view-Auction;list","data":"{\"whole\":true,\"data\":[{\"key\":\"a\",\"data\":{\"n\":\"\\n\"}},{\"key\":\"b\",\"data\":{}}],\"complete\":true}"}`,
+		},
+		{
+			"the beginning of what has changed",
+			protocol.Message{Kind: protocol.MessageViewSnapshot, View: &protocol.ViewMessage{View: "Auction/list", IsFirst: true}},
+			`{"event":"view:snapshot","channel":"private-view-Auction;list","data":"{\"whole\":false,\"data\":[],\"complete\":false}"}`,
 		},
 		{
 			"an empty batch",

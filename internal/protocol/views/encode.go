@@ -90,7 +90,13 @@ func appendSnapshot(dst []byte, v *protocol.ViewMessage) []byte {
 	dst = jsontext.AppendString(dst, string(v.Mode))
 	dst = append(dst, `,"entity":`...)
 	dst = jsontext.AppendString(dst, v.View)
-	dst = append(dst, `,"op":"snapshot","data":[`...)
+	dst = append(dst, `,"op":"snapshot",`...)
+	if v.IsFirst {
+		dst = append(dst, `"whole":`...)
+		dst = strconv.AppendBool(dst, v.IsWhole)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"data":[`...)
 	for i := range v.Rows {
 		if i > 0 {
 			dst = append(dst, ',')

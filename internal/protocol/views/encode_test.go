@@ -55,20 +55,20 @@ func TestAppendMessage(t *testing.T) {
 		},
 		{
 			"F05 a snapshot",
-			snapshot(protocol.ViewMessage{View: "Auction/list", Mode: protocol.ModeList, IsComplete: true, Rows: []protocol.Row{
+			snapshot(protocol.ViewMessage{View: "Auction/list", Mode: protocol.ModeList, IsFirst: true, IsWhole: true, IsComplete: true, Rows: []protocol.Row{
 				{Key: "lot-9", Data: []byte(`{"title":"Lamp","_seq":"1893450000123:000000000007"}`)},
 			}}),
-			`{"mode":"list","entity":"Auction/list","op":"snapshot","data":[{"key":"lot-9","data":{"title":"Lamp","_seq":"1893450000123:000000000007"}}],"complete":true}`,
+			`{"mode":"list","entity":"Auction/list","op":"snapshot","whole":true,"data":[{"key":"lot-9","data":{"title":"Lamp","_seq":"1893450000123:000000000007"}}],"complete":true}`,
 		},
 		{
-			"F07 a batch of several that is not the last",
+			"F07 a batch of several that is neither the first nor the last",
 			snapshot(protocol.ViewMessage{View: "a\"b", Mode: protocol.ModeAppend, Rows: []protocol.Row{{Key: "", Data: []byte(`{}`)}, {Key: "ü\n", Data: []byte(`{"a":1}`)}}}),
 			`{"mode":"append","entity":"a\"b","op":"snapshot","data":[{"key":"","data":{}},{"key":"ü\n","data":{"a":1}}],"complete":false}`,
 		},
 		{
-			"F09 an empty snapshot",
-			snapshot(protocol.ViewMessage{View: "Auction/list", Mode: protocol.ModeList, IsComplete: true}),
-			`{"mode":"list","entity":"Auction/list","op":"snapshot","data":[],"complete":true}`,
+			"F09 an empty snapshot of what has changed",
+			snapshot(protocol.ViewMessage{View: "Auction/list", Mode: protocol.ModeList, IsFirst: true, IsComplete: true}),
+			`{"mode":"list","entity":"Auction/list","op":"snapshot","whole":false,"data":[],"complete":true}`,
 		},
 		{
 			"C22 an issue that is not fatal",

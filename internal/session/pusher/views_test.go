@@ -172,6 +172,37 @@ func TestWhatIsSignedCountsMoreThanWhatStandsBesideIt(t *testing.T) {
 	}
 }
 
+func TestASnapshotSaysWhetherItIsWhole(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, nil, nil)
+	s.mutate(t, "a", `{"n":1}`, entity.OpPatch)
+	typ := s.entities.Find(testkit.AppID, "Auction")
+	typ.RLock()
+	position, _ := typ.LastLocked()
+	typ.RUnlock()
+	s.mutate(t, "b", `{"n":1}`, entity.OpPatch)
+	for after, want := range map[string]struct {
+		isWhole bool
+		keys    []string
+	}{
+		"":                           {true, []string{"b", "a"}},
+		position.String():            {false, []string{"b"}},
+		"9999999999999:000000000001": {true, []string{"b", "a"}},
+	} {
+		w := s.watch(t)
+		channelData := ""
+		if after != "" {
+			channelData = `{"after":"` + after + `"}`
+		}
+		w.subscribe(listChannel, channelData, "")
+		w.want("pusher_internal:subscription_succeeded")
+		e := w.want("view:snapshot")
+		if diff := cmp.Diff(want.keys, e.keys()); diff != "" || e.Data.(map[string]any)["whole"] != want.isWhole {
+			t.Errorf("after %q: %+v, want whole %v; keys (-want +got):\n%s", after, e.Data, want.isWhole, diff)
+		}
+	}
+}
+
 func TestSubscribingToAViewAgainBeginsAnew(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, nil, nil)

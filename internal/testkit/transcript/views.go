@@ -76,6 +76,7 @@ type message struct {
 	Seq      string
 	Sort     any
 	Complete *bool
+	Whole    *bool // of the first part of a snapshot
 
 	// Of an issue.
 	Type, Code, Error, Message string
@@ -118,8 +119,9 @@ func checkViews(what string, f testkit.Frame) error {
 			return fmt.Errorf("want subscribed %s", id)
 		}
 		return nil
-	case "snapshot", "part":
-		if m.Op != "snapshot" || m.Key != nil || m.Complete == nil || *m.Complete != (verb == "snapshot") {
+	case "snapshot", "part", "changes":
+		isResumed := m.Whole != nil && !*m.Whole
+		if m.Op != "snapshot" || m.Key != nil || m.Complete == nil || *m.Complete != (verb != "part") || isResumed != (verb == "changes") {
 			return fmt.Errorf("want a %s", verb)
 		}
 		return errors.Join(m.checkView(id), m.checkRows(rest))
