@@ -35,6 +35,10 @@ type Views struct {
 	SnapshotBatchNext int `toml:"snapshot_batch_next"`
 	// Size at which a message of a snapshot is closed early. Above zero.
 	SnapshotBatchBytes Size `toml:"snapshot_batch_bytes"`
+	// Rows of snapshots that one connection gets in a second; what is beyond waits. 0 means unlimited, as does rate_limiting_enabled = false.
+	SnapshotRowsPerSecond int `toml:"snapshot_rows_per_second"`
+	// Bytes of snapshots that one connection gets in a second; what is beyond waits. 0 means unlimited, as does rate_limiting_enabled = false.
+	SnapshotBytesPerSecond Size `toml:"snapshot_bytes_per_second"`
 	// Least size of a message that is compressed.
 	CompressionThreshold Size `toml:"compression_threshold"`
 	// Most rows in the answer to one read over HTTP. Above zero.
@@ -71,7 +75,7 @@ type Views struct {
 	DefaultMaxBytesPerMinute Size `toml:"default_max_bytes_per_minute"`
 	// Window of the budgets of messages and bytes. Above zero.
 	BudgetWindow Duration `toml:"budget_window"`
-	// Applies the limits of views.rates.
+	// Applies the limits of views.rates and the pace of snapshots.
 	RateLimitingEnabled bool `toml:"rate_limiting_enabled"`
 
 	Rates Rates `toml:"rates"`
@@ -81,15 +85,15 @@ type Views struct {
 type Rates struct {
 	// Handshakes from one address. Unlimited by default: after a restart everybody behind an office's address comes back at once.
 	HandshakesPerIP Rate `toml:"handshakes_per_ip"`
-	// Connections of one subject.
+	// Connections of one subject. All visitors with a token of one publishable key are one subject.
 	ConnectionsPerSubject Rate `toml:"connections_per_subject"`
 	// Connections of one metering key.
 	ConnectionsPerMeteringKey Rate `toml:"connections_per_metering_key"`
-	// Subscribes on one connection.
+	// Subscribes on one connection. A client is told of a refused one, and those of today do not try again.
 	SubscriptionsPerConnection Rate `toml:"subscriptions_per_connection"`
 	// Messages on one connection.
 	MessagesPerConnection Rate `toml:"messages_per_connection"`
-	// Snapshots on one connection.
+	// Nothing: snapshots are never refused for their number, they wait for views.snapshot_rows_per_second and views.snapshot_bytes_per_second. The key is there for configurations that have it.
 	SnapshotsPerConnection Rate `toml:"snapshots_per_connection"`
 }
 
@@ -131,7 +135,7 @@ type AppViews struct {
 	MintPerMinute int `toml:"mint_per_minute"`
 	// Lifetime of a minted token that was not asked for another one. Above a minute: clients refuse a token in its last one.
 	TokenTTL Duration `toml:"token_ttl"`
-	// Most connections that a minted token grants its subject.
+	// Most connections that a minted token grants its subject. All tokens that one API key mints have one subject.
 	TokenMaxConnections int `toml:"token_max_connections"`
 	// Most subscriptions per connection that a minted token grants.
 	TokenMaxSubscriptions int `toml:"token_max_subscriptions"`

@@ -110,6 +110,16 @@ func (t *Type) DeletedAfterLocked(dst []Tombstone, number uint64, n int) []Tombs
 	return dst
 }
 
+// DeletedLocked is the tombstone of a key, if there is one.
+func (t *Type) DeletedLocked(key string) (Tombstone, bool) {
+	number, ok := t.graves.byKey[key]
+	if !ok {
+		return Tombstone{}, false
+	}
+	rank, _ := t.graves.byNumber.Rank(Tombstone{Number: number})
+	return t.graves.byNumber.At(rank), true
+}
+
 // ForgottenLocked is the number up to which tombstones may have been forgotten: whoever has
 // seen less cannot be told of every deletion. Zero: none was ever forgotten.
 func (t *Type) ForgottenLocked() uint64 { return t.graves.forgotten.Number }

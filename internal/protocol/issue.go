@@ -16,6 +16,10 @@ type Issue struct {
 	Message    string
 	Action     string        // what to do about it; may be empty
 	RetryAfter time.Duration // told to the client in whole seconds; zero: not told
+
+	// Of a refused subscription: which it is. View is empty for other issues.
+	View string
+	Key  *string
 }
 
 func (i *Issue) Error() string { return i.Code + ": " + i.Message }
@@ -24,6 +28,22 @@ func (i *Issue) Error() string { return i.Code + ": " + i.Message }
 func (i *Issue) Withf(format string, args ...any) *Issue {
 	c := *i
 	c.Message = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// Of is a copy of i that names the subscription which is refused, so that a client that has
+// many knows which it is without. The message names it too: clients show little else. An issue
+// that names one already is returned as it is.
+func (i *Issue) Of(view string, key *string) *Issue {
+	if i.View != "" {
+		return i
+	}
+	c := *i
+	c.View, c.Key = view, key
+	c.Message = fmt.Sprintf("%s: %q", i.Message, view)
+	if key != nil {
+		c.Message = fmt.Sprintf("%s: %q, key %q", i.Message, view, *key)
+	}
 	return &c
 }
 

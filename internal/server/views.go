@@ -151,7 +151,7 @@ func viewLimits(c *config.Views) viewsession.Limits {
 	l.ConnectsPerMeteringKey = rate(c.Rates.ConnectionsPerMeteringKey)
 	l.SubscribesPerConnection = rate(c.Rates.SubscriptionsPerConnection)
 	l.MessagesPerConnection = rate(c.Rates.MessagesPerConnection)
-	l.SnapshotsPerConnection = rate(c.Rates.SnapshotsPerConnection)
+	l.SnapshotRowsPerSecond, l.SnapshotBytesPerSecond = c.SnapshotRowsPerSecond, int64(c.SnapshotBytesPerSecond)
 	return l
 }
 

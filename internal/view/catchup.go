@@ -4,10 +4,17 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 )
 
+// maxBegun is how many windows a connection may have been sent in part: each holds its rows.
+// Others wait, and hold nothing, until one of them has been sent.
+const maxBegun = 4
+
 // windowStream brings a subscriber of a derived view up to date: the window as it was in the
-// beginning, then each key under which something has been published since, as it is now.
+// beginning, then each key under which something has been published since, as it is now. It
+// begins when its turn comes.
 type windowStream struct {
-	isSnapshot bool // there are frames of it to come
+	isSnapshot bool     // there are frames of it to come
+	isWaiting  bool     // nothing of it was sent
+	had        []string // keys that the client may have of what this replaces, while it waits
 	isFirst    bool
 	rows       []*entity.Version   // of the snapshot, to be sent
 	seen       uint64              // number of the last frame of the window that is accounted for
@@ -25,18 +32,43 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (stream, i
 		return nil, rows // not even copied
 	}
 	// Nothing is sent for a window that never shows anything (live-views 5.4).
-	st := &windowStream{isSnapshot: w.part.take != 0 || n.totals != nil, isFirst: true, seen: w.sent.last}
-	st.rows = n.rowsLocked(w.low, w.high)
+	st := &windowStream{isSnapshot: w.part.take != 0 || n.totals != nil, isWaiting: true, isFirst: true}
 	if old != nil {
 		shown, ok := old.shownLocked()
-		st.isLost = !ok
-		for _, key := range shown {
-			if w.findLocked(key) == nil {
-				st.changed = append(st.changed, key)
-			}
-		}
+		st.had, st.isLost = shown, !ok
 	}
 	return st, rows
+}
+
+// beginLocked takes the window as it is.
+func (st *windowStream) beginLocked(w *window) {
+	st.isWaiting, st.seen = false, w.sent.last
+	st.rows = w.node.rowsLocked(w.low, w.high)
+	for _, key := range st.had {
+		if w.findLocked(key) == nil {
+			st.changed = append(st.changed, key)
+		}
+	}
+	st.had = nil
+}
+
+// mustWait reports whether s may not begin yet.
+func (c *Connection) mustWait(s *subscription) bool {
+	st := streamOf[*windowStream](s)
+	return st != nil && st.isWaiting && c.begun >= maxBegun
+}
+
+// count keeps the number of windows that were sent in part.
+func (c *Connection) count(s *subscription) {
+	st := streamOf[*windowStream](s)
+	switch isBegun := st != nil && len(st.rows) > 0; {
+	case isBegun && !s.isBegun:
+		c.begun++
+		s.isBegun = true
+	case !isBegun && s.isBegun:
+		c.begun--
+		s.isBegun = false
+	}
 }
 
 // shownLocked is at least every key that the connection may have of the window of s: what was
@@ -52,6 +84,9 @@ func (s *subscription) shownLocked() (keys []string, ok bool) {
 	if st == nil {
 		return keys, true
 	}
+	if st.isWaiting {
+		return append(keys, st.had...), !st.isLost
+	}
 	keys = append(keys, st.changed...)
 	for key := range st.pending {
 		keys = append(keys, key)
@@ -61,6 +96,9 @@ func (s *subscription) shownLocked() (keys []string, ok bool) {
 }
 
 func (st *windowStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool) {
+	if st.isWaiting {
+		st.beginLocked(s.window)
+	}
 	if st.isSnapshot {
 		n := e.options.NextBatch
 		if st.isFirst {
@@ -91,24 +129,25 @@ func (st *windowStream) catchUpLocked(e *Engine, w *window, b *burst) {
 	}
 	for _, key := range append(st.changed, keys...) {
 		if w.findLocked(key) == nil {
-			b.deleted = append(b.deleted, key)
+			b.delete(key, entity.Seq{})
 			delete(st.pending, key)
 		} else {
 			st.pending[key] = struct{}{}
 		}
 	}
 	st.changed = nil
-	bytes := 0
+	n, bytes := 0, 0
 	for key := range st.pending {
-		if len(b.present) == e.options.NextBatch || bytes >= e.options.MaxBatchBytes {
+		if n == e.options.NextBatch || bytes >= e.options.MaxBatchBytes {
 			break
 		}
 		delete(st.pending, key)
 		if v := w.findLocked(key); v != nil {
-			b.present = append(b.present, v)
+			b.upsert(v)
+			n++
 			bytes += len(v.Key) + len(v.Data)
 		} else {
-			b.deleted = append(b.deleted, key)
+			b.delete(key, entity.Seq{})
 		}
 	}
 	b.isAtEnd = len(st.pending) == 0

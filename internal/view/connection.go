@@ -14,8 +14,9 @@ import (
 type Replier interface {
 	Reply(m *protocol.Message)
 	ReplyPublication(p *protocol.Publication)
-	// IsCongested reports whether so much waits that no more snapshot should be sent now;
-	// after true, Engine.Resume is called once it has been written.
+	// IsCongested reports whether so much waits, or was sent so fast, that no more snapshot
+	// should be sent now; after true, Engine.Resume is called once it may. It is called with
+	// the lock of a type held.
 	IsCongested() bool
 	// CloseSlow closes the connection with code 1013 and the reason "slow-consumer: resync":
 	// what it missed can no longer be told. Called at most once.
@@ -30,9 +31,11 @@ type Connection struct {
 	subscriber *hub.Subscriber
 	replier    Replier
 	subs       keyed.Set[subscriptionID, *subscription]
-	turn       int     // of subs: where the next Resume begins
+	turn       int32   // of subs: where the next Resume begins
+	begun      int32   // windows that were sent in part; see maxBegun
 	ended      []usage // of subscriptions that are gone, not yet told
 	isLost     bool    // CloseSlow was called
+	isWaiting  bool    // something was not sent because of IsCongested
 }
 
 // usage is what was sent live of one view.
@@ -49,6 +52,16 @@ func (c *Connection) Init(app string, s *hub.Subscriber, r Replier) {
 
 // Subscriptions is the number of subscriptions of c.
 func (c *Connection) Subscriptions() int { return c.subs.Len() }
+
+// IsWaiting reports whether something is to be sent when Engine.Resume is called.
+func (c *Connection) IsWaiting() bool { return c.isWaiting }
+
+// isHeldUp reports whether nothing should be sent now.
+func (c *Connection) isHeldUp() bool {
+	isCongested := c.replier.IsCongested()
+	c.isWaiting = c.isWaiting || isCongested
+	return isCongested
+}
 
 // Has reports whether c is subscribed to a view with exactly this key, or without one.
 func (c *Connection) Has(view string, key *string) bool { return c.subs.Get(newID(view, key)) != nil }

@@ -31,7 +31,7 @@ func IsUnknownView(i *protocol.Issue) bool {
 	return i != nil && i.Code == ErrUnknownView.Code && i.Status == ErrUnknownView.Status
 }
 
-func unknownView(view string) *protocol.Issue { return ErrUnknownView.Withf("Unknown view %q", view) }
+func unknownView(view string) *protocol.Issue { return ErrUnknownView.Of(view, nil) }
 
 // Options of an Engine. Zero fields mean the default.
 type Options struct {

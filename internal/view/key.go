@@ -60,9 +60,10 @@ func (st *keyStream) stepLocked(_ *Engine, s *subscription, b *burst, _ bool) {
 	if v := st.find(t, key); v != nil && st.isSnapshot {
 		b.rows = []*entity.Version{v}
 	} else if v != nil {
-		b.present = []*entity.Version{v}
+		b.upsert(v)
 	}
 	if st.isAbsence && t.GetLocked(key) == nil {
-		b.deleted = []string{key}
+		grave, _ := t.DeletedLocked(key)
+		b.delete(key, grave.Seq)
 	}
 }

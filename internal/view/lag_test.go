@@ -297,6 +297,76 @@ func TestHoldOverflows(t *testing.T) {
 	}
 }
 
+// A snapshot that waits for its turn holds nothing: it begins with what there is then.
+func TestWhatWaitsBeginsWithThePresent(t *testing.T) {
+	t.Parallel()
+	s := setup{entities: entity.Options{MaxTombstones: 1}, views: view.Options{MaxMissed: 2}}
+	inNodeWith(t, s, func(t *testing.T, n *node) {
+		n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+		n.apply(`T a patch {"n":1}`, `T b patch {"n":2}`, `T c patch {"n":3}`, `T d patch {"n":4}`)
+		c := n.connect()
+		defer c.leave()
+		c.give(0)
+		c.subscribe("T/sorted")
+		c.subscribe("T/list after=" + n.origin())
+		c.subscribe("T/append")
+		c.take()
+		for i := range 10 { // more than is remembered of a window
+			n.apply(fmt.Sprintf(`T a patch {"n":%d}`, i+5))
+		}
+		n.apply(`T b delete`) // and of deletions
+		n.apply(`T c delete`)
+		c.give(-1)
+		c.expect(`snapshot T/sorted d:{"n":4} a:{"n":14} complete`,
+			`snapshot T/list a:{"n":14} d:{"n":4} complete`, `delete T/list c`,
+			`snapshot T/append a:{"n":14} d:{"n":4} complete`)
+		if c.isClosed {
+			t.Error("the connection was closed")
+		}
+	})
+}
+
+// Few windows are sent in part at a time, because each of them holds its rows.
+func TestFewWindowsBeginAtATime(t *testing.T) {
+	t.Parallel()
+	inNodeWith(t, setup{views: view.Options{FirstBatch: 1, NextBatch: 1}}, func(t *testing.T, n *node) {
+		const windows, rows = 12, 9
+		for i := range rows {
+			n.apply(fmt.Sprintf(`T k%d patch {"n":%d}`, i, i))
+		}
+		c := n.connect()
+		defer c.leave()
+		c.give(0)
+		for i := range windows {
+			n.define(fmt.Sprintf(`{"id":"T/sorted%d","source":"T/list","sort":[{"field":"n"}]}`, i))
+			c.subscribe(fmt.Sprintf("T/sorted%d", i))
+		}
+		c.unsubscribe("T/sorted3")
+		whole := 0
+		for frames := 0; whole < windows-1 && frames < 1000; frames++ {
+			c.give(1)
+			whole = 0
+			parts := 0
+			for _, rowsOf := range c.store {
+				if len(rowsOf) == rows {
+					whole++
+				} else {
+					parts++
+				}
+			}
+			if parts > 4 {
+				t.Fatalf("%d windows are sent in part, want 4 at most", parts)
+			}
+			if parts > 1 && frames == 40 {
+				c.subscribe("T/sorted0 take=9") // replaces one, which may be sent in part
+			}
+		}
+		if whole < windows-1 {
+			t.Errorf("%d windows came whole, want %d", whole, windows-1)
+		}
+	})
+}
+
 // A long snapshot does not keep others waiting.
 func TestTurns(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,8 @@ import (
 // changes gets a number above head, so it leaves the snapshot's range for the catch-up's.
 type listStream struct {
 	isSnapshot  bool // there are frames of it to come
+	isWaiting   bool // nothing of it was sent: it begins with what there is when its turn comes
+	isReplacing bool // the client has what it was sent before, so deletions above dead must be told
 	isFirst     bool
 	isAscending bool   // a resumption: the client has what there was up to a position
 	next        uint64 // the snapshot goes on beyond it
@@ -34,8 +36,9 @@ func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
 		return &listStream{live: head, dead: head}, 0
 	}
 	st, rows := e.listStreamLocked(s)
+	st.isWaiting = true
 	if old != nil {
-		st.spare = 0
+		st.isReplacing, st.spare = true, 0
 	}
 	switch o := streamOf[*listStream](old); {
 	case o != nil:
@@ -84,6 +87,13 @@ func (e *Engine) afterLocked(t *entity.Type, cursor string) (number uint64, isKn
 }
 
 func (st *listStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool) {
+	if st.isWaiting {
+		was := *st
+		fresh, _ := e.listStreamLocked(s)
+		if *st = *fresh; was.isReplacing {
+			st.dead, st.spare = min(st.dead, was.dead), 0
+		}
+	}
 	if st.isSnapshot {
 		st.snapshotLocked(e, s.root.typ, b)
 	}
@@ -122,10 +132,9 @@ func (st *listStream) readLocked(t *entity.Type, n int) []*entity.Version {
 	return vs
 }
 
-// catchUpLocked tells the next of what has changed. A key has an entity or a tombstone, never
-// both, and the latest of them has the greatest number: it is told last. No entity is told
-// before a deletion with a smaller number: the position of what a client has received must not
-// be above a deletion that it has not received.
+// catchUpLocked tells the next of what has changed, in ascending order of number: so whatever
+// a client has received, nothing is missing up to its last position. A key has an entity or a
+// tombstone, never both, and the latest of them has the greatest number: it is told last.
 func (st *listStream) catchUpLocked(e *Engine, t *entity.Type, b *burst) {
 	if forgotten := t.ForgottenLocked(); forgotten > max(st.dead, st.spare) {
 		b.isLost = true
@@ -137,16 +146,28 @@ func (st *listStream) catchUpLocked(e *Engine, t *entity.Type, b *burst) {
 	live := t.AfterLocked(make([]*entity.Version, 0, 8), st.live, n+1)
 	fit := e.fitting(live, n)
 	dead := t.DeletedAfterLocked(nil, st.dead, n+1)
-	isAll := fit == len(live) && len(dead) <= n
-	for _, d := range dead[:min(n, len(dead))] {
-		st.dead = d.Number
-		b.deleted = append(b.deleted, d.Key)
+	b.isAtEnd = fit == len(live) && len(dead) <= n
+	horizon := uint64(math.MaxUint64) // beyond it there is more of one kind than of the other
+	if fit < len(live) {
+		horizon = live[fit].Number
 	}
-	for len(dead) > n && fit > 0 && live[fit-1].Number > st.dead {
-		fit--
+	if len(dead) > n {
+		horizon = min(horizon, dead[n].Number)
 	}
-	if b.present = live[:fit]; fit > 0 {
-		st.live = live[fit-1].Number
+	live, dead = live[:fit], dead[:min(n, len(dead))]
+	for len(live) > 0 || len(dead) > 0 {
+		if len(dead) == 0 || len(live) > 0 && live[0].Number < dead[0].Number {
+			if live[0].Number >= horizon {
+				return
+			}
+			b.upsert(live[0])
+			st.live, live = live[0].Number, live[1:]
+			continue
+		}
+		if dead[0].Number >= horizon {
+			return
+		}
+		b.delete(dead[0].Key, dead[0].Seq)
+		st.dead, dead = dead[0].Number, dead[1:]
 	}
-	b.isAtEnd = isAll
 }

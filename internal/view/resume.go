@@ -8,22 +8,27 @@ import (
 // connection takes it. It is called whenever the connection has said that it is congested and
 // no longer is.
 func (e *Engine) Resume(c *Connection) {
-	for turn, s := range c.subs.Turns(c.turn) {
-		if !e.resume(c, s) {
-			c.turn = turn + 1 // so that none waits for ever behind a long one
-			return
+	c.isWaiting = false
+	for isSkipped := true; isSkipped; {
+		isSkipped = false
+		for turn, s := range c.subs.Turns(int(c.turn)) {
+			if !e.resume(c, s) {
+				c.turn = int32(turn + 1) // so that none waits for ever behind a long one
+				return
+			}
+			isSkipped = isSkipped || s.stream != nil
 		}
 	}
 }
 
-// resume reports whether others may go on.
+// resume reports whether others may go on: s is up to date, or waits for one of them.
 func (e *Engine) resume(c *Connection, s *subscription) bool {
 	if c.isLost {
 		return false
 	}
 	e.catchUp(c, s)
 	e.advance(c, s)
-	return s.stream == nil
+	return s.stream == nil || c.mustWait(s)
 }
 
 // catchUp takes s off its topic when it lags and prepares what it must be sent.

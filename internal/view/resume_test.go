@@ -130,8 +130,16 @@ func (f *follower) read(t *rapid.T, n int) []frame {
 	f.mu.Unlock()
 	if n >= 0 {
 		n = min(n, len(frames))
-		for n < len(frames) && (frames[n].Seq == "" || n > 0 && frames[n].Seq == frames[n-1].Seq) {
-			n++
+		seen := f.position
+		for i := range frames {
+			for _, r := range frames[i].rows() {
+				seq, _ := r.Data.(object)["_seq"].(string)
+				seen = max(seen, seq)
+			}
+			if i >= n && frames[i].Seq > seen {
+				break
+			}
+			seen, n = max(seen, frames[i].Seq), max(n, i+1)
 		}
 		frames = frames[:n]
 	}

@@ -13,6 +13,19 @@ type stream interface {
 	stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool)
 }
 
+// told is one entity as a subscriber that is brought up to date is told of it.
+type told struct {
+	key string
+	seq entity.Seq      // of its deletion; zero: not known
+	v   *entity.Version // nil: it is gone
+}
+
+func (b *burst) delete(key string, seq entity.Seq) {
+	b.changes = append(b.changes, told{key: key, seq: seq})
+}
+
+func (b *burst) upsert(v *entity.Version) { b.changes = append(b.changes, told{key: v.Key, v: v}) }
+
 // streamOf is what is still to be sent to s, nil when that is nothing or s is nil.
 func streamOf[T stream](s *subscription) (st T) {
 	if s != nil {
@@ -22,7 +35,7 @@ func streamOf[T stream](s *subscription) (st T) {
 }
 
 // burst is what one step sends, once the type is unlocked: a frame of the snapshot, then
-// deletions, then entities, then what the hub delivers.
+// changes, then what the hub delivers.
 type burst struct {
 	view  string
 	mode  protocol.Mode
@@ -34,8 +47,7 @@ type burst struct {
 	isWhole    bool // it is all of the view, not what has changed since a position
 	isComplete bool // the last of it
 
-	deleted []string
-	present []*entity.Version
+	changes []told
 
 	isAtEnd  bool // nothing is left: join
 	isLost   bool // what was missed cannot be told any more
@@ -44,7 +56,7 @@ type burst struct {
 
 // advance sends what is still to be sent to s while the connection takes it.
 func (e *Engine) advance(c *Connection, s *subscription) {
-	for s.stream != nil && !c.isLost && !c.replier.IsCongested() {
+	for s.stream != nil && !c.isLost && !c.mustWait(s) && !c.isHeldUp() {
 		if s.canShare() {
 			t := s.rlock()
 			b := e.stepLocked(s, false)
@@ -71,7 +83,7 @@ func (s *subscription) canShare() bool {
 // advanceLocked takes one step with t, the type of s, locked exclusively, and unlocks it. To
 // a connection that is congested it sends nothing.
 func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
-	if c.isLost || c.replier.IsCongested() {
+	if c.isLost || c.mustWait(s) || c.isHeldUp() {
 		t.Unlock()
 		return
 	}
@@ -103,6 +115,7 @@ func (e *Engine) stepLocked(s *subscription, isExclusive bool) *burst {
 
 // send sends b and, when s has joined, lets the hub deliver.
 func (e *Engine) send(c *Connection, s *subscription, b *burst) {
+	c.count(s)
 	if b.isLost {
 		e.lose(c)
 		return
@@ -110,24 +123,29 @@ func (e *Engine) send(c *Connection, s *subscription, b *burst) {
 	if b.isFrame {
 		e.sendRows(c, b)
 	}
-	for _, key := range b.deleted {
-		c.replier.ReplyPublication(&protocol.Publication{
-			Topic: s.feed.topic, Kind: protocol.KindChange,
-			Change: &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpDelete, Key: key},
-		})
+	for i := range b.changes {
+		c.replier.ReplyPublication(b.publication(s, &b.changes[i]))
 	}
-	for _, v := range b.present {
-		c.replier.ReplyPublication(&protocol.Publication{
-			Topic: s.feed.topic, Kind: protocol.KindChange, Data: project(b.shape, v),
-			Change: &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpUpsert, Key: v.Key, Seq: v.Seq.String()},
-		})
-	}
-	e.metrics.caughtUp.Add(float64(len(b.deleted) + len(b.present)))
+	e.metrics.caughtUp.Add(float64(len(b.changes)))
 	if b.isAtEnd {
 		// An error says that it lags already, which Lag tells as well.
 		_ = s.Release(b.position)
 		e.catchUp(c, s)
 	}
+}
+
+// publication is what s is told of one entity. A deletion has its position where that is
+// known: it counts to what the client has.
+func (b *burst) publication(s *subscription, t *told) *protocol.Publication {
+	ch := &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpDelete, Key: t.key}
+	p := &protocol.Publication{Topic: s.feed.topic, Kind: protocol.KindChange, Change: ch}
+	switch {
+	case t.v != nil:
+		ch.Op, ch.Seq, p.Data = protocol.OpUpsert, t.v.Seq.String(), project(b.shape, t.v)
+	case t.seq != (entity.Seq{}):
+		ch.Seq = t.seq.String()
+	}
+	return p
 }
 
 func (e *Engine) sendRows(c *Connection, b *burst) {

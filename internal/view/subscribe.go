@@ -35,8 +35,9 @@ type subscription struct {
 	feed *feed // also of a window
 
 	// A derived view.
-	node   *node
-	window *window
+	node    *node
+	window  *window
+	isBegun bool // counts in Connection.begun
 
 	since uint64 // change number of the type when it began
 }
@@ -224,6 +225,7 @@ func (e *Engine) end(c *Connection, s *subscription) {
 	c.countUsage(s)
 	c.subs.Remove(s)
 	s.stream = nil
+	c.count(s)
 	t := s.lock()
 	defer t.Unlock()
 	e.detachLocked(s.feed)

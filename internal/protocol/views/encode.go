@@ -150,6 +150,14 @@ func appendIssue(dst []byte, i *protocol.Issue) []byte {
 		dst = append(dst, `,"suggested_action":`...)
 		dst = jsontext.AppendString(dst, i.Action)
 	}
+	if i.View != "" {
+		dst = append(dst, `,"view":`...)
+		dst = jsontext.AppendString(dst, i.View)
+	}
+	if i.Key != nil {
+		dst = append(dst, `,"key":`...)
+		dst = jsontext.AppendString(dst, *i.Key)
+	}
 	return dst
 }
 

@@ -76,6 +76,11 @@ func TestAppendMessage(t *testing.T) {
 			`{"type":"error","error":"subscription-limit-exceeded","message":"3 of 3 in use","code":"subscription-limit-exceeded","retryable":true,"suggested_action":"Unsubscribe from something first","fatal":false}`,
 		},
 		{
+			"an issue of one subscription",
+			protocol.Message{Kind: protocol.MessageIssue, Issue: protocol.IssueSubscriptionLimit.Withf("3 of 3 in use").Of("X/state", new(string))},
+			`{"type":"error","error":"subscription-limit-exceeded","message":"3 of 3 in use: \"X/state\", key \"\"","code":"subscription-limit-exceeded","retryable":true,"suggested_action":"Unsubscribe from something first","view":"X/state","key":"","fatal":false}`,
+		},
+		{
 			"C26 a fatal issue that says when",
 			protocol.Message{Kind: protocol.MessageIssue, Issue: protocol.IssueRateLimit.After(time.Minute), IsFatal: true},
 			`{"type":"error","error":"rate-limit-exceeded","message":"Too many requests","code":"rate-limit-exceeded","retryable":true,"retry_after":60,"suggested_action":"Wait, then try again","fatal":true}`,

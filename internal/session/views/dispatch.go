@@ -69,7 +69,7 @@ func (s *Session) subscribe(r *protocol.ViewRequest, now time.Time) {
 	}
 	isSilent := view.IsUnknownView(i) && p.IsAnonymous() && !s.o.ReportUnknownViews
 	if i != nil && !isSilent {
-		s.issue(i)
+		s.issue(i.Of(r.View, r.Key))
 	}
 }
 
@@ -78,19 +78,16 @@ func (s *Session) subscribe(r *protocol.ViewRequest, now time.Time) {
 func (s *Session) refusal(g *grant, r *protocol.ViewRequest, now time.Time) *protocol.Issue {
 	l, n := &s.o.Limits, s.views.Subscriptions()
 	if g.maxSubscriptions > 0 && n >= g.maxSubscriptions || g.maxSubscriptions == limit.None {
-		return protocol.IssueSubscriptionLimit.Withf("%d of %d in use", n, max(g.maxSubscriptions, 0))
+		return protocol.IssueSubscriptionLimit.Withf("%d of %d in use", n, max(g.maxSubscriptions, 0)).Of(r.View, r.Key)
 	}
 	if wait, ok := s.subscribes.Allow(now, l.SubscribesPerConnection); !ok {
-		return protocol.IssueRateLimit.Withf("Too many subscribes on this connection").After(wait)
+		return protocol.IssueRateLimit.Withf("Too many subscribes on this connection").After(wait).Of(r.View, r.Key)
 	}
 	if r.NoSnapshot {
 		return nil
 	}
 	if g.maxSnapshotRows == limit.None {
-		return protocol.IssueSnapshotLimit.Withf("The token allows no snapshots")
-	}
-	if wait, ok := s.snapshots.Allow(now, l.SnapshotsPerConnection); !ok {
-		return protocol.IssueRateLimit.Withf("Too many snapshots on this connection").After(wait)
+		return protocol.IssueSnapshotLimit.Withf("The token allows no snapshots").Of(r.View, r.Key)
 	}
 	return nil
 }

@@ -28,7 +28,10 @@ type Limits struct {
 	ConnectsPerMeteringKey  limit.Rate
 	SubscribesPerConnection limit.Rate
 	MessagesPerConnection   limit.Rate
-	SnapshotsPerConnection  limit.Rate
+
+	// Of the snapshots of one connection: what is beyond waits.
+	SnapshotRowsPerSecond  int
+	SnapshotBytesPerSecond int64
 }
 
 // grant is who a connection acts for and what that allows. It is immutable: a refresh

@@ -1,12 +1,15 @@
 package views_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/session/views"
 	"github.com/millrace/millrace/internal/testkit"
 )
 
@@ -286,27 +289,84 @@ func TestC27BinaryMessagesAndPingsAreFree(t *testing.T) {
 	c.wantSilence()
 }
 
-func TestRatesThatAreNotFatal(t *testing.T) {
+func TestTheRateOfSubscribesIsNotFatal(t *testing.T) {
 	t.Parallel()
-	rate := limit.Rate{Max: 1, Per: time.Minute}
-	tests := []struct {
-		name   string
-		change func(*settings)
-		more   string // allowed although the rate is used up; may be empty
-	}{
-		{"subscribes", func(o *settings) { o.Limits.SubscribesPerConnection = rate }, ""},
-		{"snapshots", func(o *settings) { o.Limits.SnapshotsPerConnection = rate }, `{"view":"Auction/list","withSnapshot":false}`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	c := newStack(t, func(o *settings) { o.Limits.SubscribesPerConnection = limit.Rate{Max: 1, Per: time.Minute} }).connect(t, "")
+	c.subscribed("Auction/append")
+	c.send(`{"type":"subscribe","view":"Auction/state","key":"a\"b"}`)
+	c.wantText(`{"type":"error","code":"rate-limit-exceeded","retryable":true,"fatal":false,"view":"Auction/state","key":"a\"b",` +
+		`"message":"Too many subscribes on this connection: \"Auction/state\", key \"a\\\"b\""}`)
+	c.send(subscribeList)
+	c.wantText(`{"type":"error","code":"rate-limit-exceeded","view":"Auction/list","message":"Too many subscribes on this connection: \"Auction/list\""}`)
+	c.wantSilence()
+}
+
+// However many snapshots are asked for at once, all come, at the pace that is allowed, and
+// what changes meanwhile comes once.
+func TestSnapshotsArePacedAndNeverRefused(t *testing.T) {
+	t.Parallel()
+	const keys = 150
+	for name, change := range map[string]func(*views.Limits){
+		"by rows":  func(l *views.Limits) { l.SnapshotRowsPerSecond = 100 },
+		"by bytes": func(l *views.Limits) { l.SnapshotBytesPerSecond = 100 * 130 },
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newStack(t, tt.change).connect(t, "")
-			c.subscribed("Auction/append")
-			c.send(subscribeList)
-			c.wantText(`{"type":"error","code":"rate-limit-exceeded","retryable":true,"fatal":false}`)
-			if tt.more != "" {
-				c.send(tt.more)
-				c.wantBinary(`{"op":"subscribed"}`)
+			s := newStack(t, func(o *settings) { change(&o.Limits) })
+			var all []string
+			for i := range keys {
+				all = append(all, strconv.Itoa(i))
+			}
+			s.mutateAll(t, all...)
+			c := s.connect(t, "")
+			begun := time.Now()
+			for _, key := range all {
+				c.send(`{"type":"subscribe","view":"Auction/state","key":"` + key + `"}`)
+			}
+			var changes []entity.Mutation
+			for _, key := range all {
+				changes = append(changes, entity.Mutation{Type: "Auction", Key: key, Data: []byte(`{"n":2}`)})
+			}
+			s.apply(t, changes...)
+			snapshots, upToDate := map[string]int{}, map[string]bool{}
+			for len(snapshots) < keys || len(upToDate) < keys {
+				f, err := c.Next(patience)
+				if err != nil {
+					t.Fatalf("%d snapshots, %d rows up to date: %v", len(snapshots), len(upToDate), err)
+				}
+				text := unzip(t, f.Payload)
+				if f.Opcode != testkit.Binary {
+					t.Fatalf("got %s", text)
+				}
+				var m struct {
+					Op, Key string
+					Data    json.RawMessage
+				}
+				var rows []struct {
+					Key  string
+					Data json.RawMessage
+				}
+				if err := json.Unmarshal([]byte(text), &m); err != nil {
+					t.Fatal(err)
+				}
+				if m.Op == "snapshot" {
+					if err := json.Unmarshal(m.Data, &rows); err != nil || len(rows) != 1 {
+						t.Fatalf("%s: %v", text, err)
+					}
+					m.Key, m.Data = rows[0].Key, rows[0].Data
+					snapshots[m.Key]++
+				}
+				if m.Op != "subscribed" && matches(t, string(m.Data), `{"n":2}`) {
+					upToDate[m.Key] = true
+				}
+			}
+			if took := time.Since(begun); took < 300*time.Millisecond {
+				t.Errorf("a second's worth and a half came in %v", took)
+			}
+			for key, n := range snapshots {
+				if n != 1 {
+					t.Errorf("%d snapshots of %s", n, key)
+				}
 			}
 			c.wantSilence()
 		})

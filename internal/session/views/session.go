@@ -31,10 +31,11 @@ type Session struct {
 	out        outlet
 
 	// Owned by whoever the socket lets run: its calls come one at a time.
-	places                          limit.Reservation[string]
-	views                           view.Connection
-	budget                          limit.Window // of messages
-	messages, subscribes, snapshots limit.Sliding
+	places               limit.Reservation[string]
+	views                view.Connection
+	budget               limit.Window // of messages
+	messages, subscribes limit.Sliding
+	pace                 limit.Pace // of snapshots
 }
 
 var (
@@ -79,6 +80,9 @@ func (s *Session) Timeout(c *socket.Conn) {
 	case c.IdleFor() >= s.o.IdleTimeout:
 		s.end(s.idle, views.CodeOf(s.idle.Reason))
 	default:
+		if s.views.IsWaiting() && s.pace.Wait(now) == 0 {
+			s.o.Views.Resume(&s.views)
+		}
 		s.out.flush(&s.views)
 		s.setTimer(now)
 	}
@@ -120,11 +124,20 @@ func (s *Session) Restart() { s.conn.Close(s.restart) }
 
 // setTimer arms the timer for whatever comes first if nothing happens.
 func (s *Session) setTimer(now time.Time) {
+	next := s.deadline(now)
+	if wait := s.pace.Wait(now); wait > 0 && s.views.IsWaiting() {
+		next = min(next, wait)
+	}
+	s.out.setTimer(next)
+}
+
+// deadline is how long the session may go on if nothing happens.
+func (s *Session) deadline(now time.Time) time.Duration {
 	next := max(s.o.IdleTimeout-s.conn.IdleFor(), 1)
 	if e := s.grant().principal.Expires; !e.IsZero() {
 		next = max(min(next, e.Sub(now)), 1)
 	}
-	s.out.setTimer(next)
+	return next
 }
 
 // expire ends a session whose token is over (live-views 1.8).
@@ -149,6 +162,9 @@ func (s *Session) Reply(m *protocol.Message) {
 	case !s.o.Codec.IsBinary(m.Kind):
 		s.conn.Send(b.B) // control is free
 	case s.out.send(b.B):
+		if m.Kind == protocol.MessageViewSnapshot {
+			s.spend(len(m.View.Rows), len(b.B))
+		}
 		s.out.replied(m, len(b.B))
 	}
 	b.Release()
@@ -164,8 +180,28 @@ func (s *Session) ReplyPublication(p *protocol.Publication) {
 	b.Release()
 }
 
-// IsCongested reports whether no more of a snapshot should be sent now.
-func (s *Session) IsCongested() bool { return s.conn.IsCongested(0) }
+// IsCongested reports whether no more of a snapshot should be sent now: so much waits, or so
+// much was sent of snapshots that the next must wait for the timer.
+func (s *Session) IsCongested() bool {
+	if s.conn.IsCongested(0) {
+		return true
+	}
+	now := s.face.Now()
+	wait := s.pace.Wait(now)
+	if wait > 0 {
+		s.out.setTimer(min(wait, s.deadline(now)))
+	}
+	return wait > 0
+}
+
+// spend counts a frame of a snapshot. One without rows is work too.
+func (s *Session) spend(rows, bytes int) {
+	now, l := s.face.Now(), &s.o.Limits
+	s.pace.Spend(now, max(
+		limit.Takes(int64(max(rows, 1)), int64(l.SnapshotRowsPerSecond)),
+		limit.Takes(int64(bytes), l.SnapshotBytesPerSecond),
+	))
+}
 
 // CloseSlow ends a connection that reads too slowly to be brought up to date.
 func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }

@@ -156,6 +156,26 @@ suite('hyperstack-typescript', () => {
     assert.deepEqual(frame.data, []);
   });
 
+  test('150 keys of a state view, opened at once by one connection, are all live within 2 s', async () => {
+    const keys = Array.from({ length: 150 }, (_, i) => `card-${i}`);
+    const cards = (n) => keys.map((key) => ({ entity: 'Card', key, data: { n } }));
+    await feed.apply(cards(1));
+    const viewer = await connect();
+    const begun = performance.now();
+    for (const key of keys) viewer.watch('Card/state', { key });
+    const arrived = (n) => Promise.all(keys.map((key) => viewer.frame(
+      (f) => (f.op === 'snapshot' ? f.entity === 'Card/state' && f.data.some((row) => row.key === key && row.data.n === n) : f.key === key && f.data?.n === n),
+      `${key} with ${n}`,
+    )));
+    await arrived(1);
+    const took = performance.now() - begun;
+    await feed.apply(cards(2));
+    await arrived(2);
+    assert.deepEqual(viewer.issues.items, []);
+    assert.deepEqual(viewer.rows('Card/state').map(({ n }) => n), keys.map(() => 2));
+    assert.ok(took < 2000, `the snapshots took ${took} ms`);
+  });
+
   test('gzip: a large snapshot is compressed, a small one is not, and both are binary', async () => {
     await reset();
     await feed.apply(Array.from({ length: 60 }, (_, i) => ({ entity: 'Auction', key: `g${i}`, data: { title: 'the same words again and again' } })));
