@@ -11,13 +11,13 @@ import { after, before, suite, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { launch } from '../support/chromium.js';
 import { Inbox } from '../support/deadline.js';
-import { blocks, fill } from '../support/guide.js';
+import { examples, fill } from '../support/guide.js';
 import { Millrace } from '../support/millrace.js';
 import { Feed } from '../support/table.js';
 
 const app = { id: 'shop', key: 'shop-key', secret: '1b5e0c9c7a9f4d6e8f3a' };
-const [page] = blocks('views.md', '### From zero', 'html');
-const [toml] = blocks('views.md', '### From zero', 'toml');
+const [page] = examples('docs/views.md', '### From zero', 'html');
+const [toml] = examples('docs/views.md', '### From zero', 'toml');
 
 let site; // of the guide's page
 let stranger; // delivers the same page elsewhere
@@ -124,20 +124,20 @@ suite('session tokens as the guide has them', () => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
     const file = join(folder, 'tokens.mjs');
-    writeFileSync(file, blocks('views.md', '### Tokens of your own', 'js')[0]);
+    writeFileSync(file, examples('docs/views.md', '### Tokens of your own', 'js')[0]);
     const { sessionToken } = await import(pathToFileURL(file));
     assert.equal((await read('/apps/shop/views/Lot/top', sessionToken(17, ['Lot/*']))).status, 200);
     assert.equal((await read('/apps/shop/views/Lot/top', sessionToken(17))).status, 200);
     assert.equal((await read('/apps/shop/views/Lot/top', sessionToken(17, ['Bid/*']))).status, 403);
     assert.equal((await read('/apps/shop/views/Lot/list', sessionToken(17, ['*']))).status, 403, 'a claim opens nothing');
     assert.equal((await read('/apps/shop/views/Lot/top')).status, 401);
-    const [shown] = blocks('views.md', '### Tokens of your own', 'json');
+    const [shown] = examples('docs/views.md', '### Tokens of your own', 'json');
     assert.deepEqual(await (await read('/.well-known/jwks.json')).json(), JSON.parse(shown));
   });
 
   test('a batch that is sent twice is applied once, as the guide has it', async () => {
     const AsyncFunction = (async () => {}).constructor;
-    const run = new AsyncFunction('pusher', `${blocks('views.md', '## Entities and mutations', 'js').find((text) => text.includes('idempotency_key'))}\nreturn { first, second };`);
+    const run = new AsyncFunction('pusher', `${examples('docs/views.md', '## Entities and mutations', 'js').find((text) => text.includes('idempotency_key'))}\nreturn { first, second };`);
     const { first, second } = await run(feed.library);
     assert.match(first.seq, /^\d{13}:\d{12}$/);
     assert.deepEqual(second, first);
