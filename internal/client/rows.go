@@ -20,6 +20,7 @@ type viewFrame struct {
 	Seq      string          `json:"seq"`
 	Complete bool            `json:"complete"`
 	Whole    *bool           `json:"whole"` // of the first frame of a snapshot; older servers do not say
+	Deleted  []string        `json:"deleted"`
 }
 
 // rows are the rows of a watched view as its frames make them, over all its connections. It
@@ -34,6 +35,7 @@ type rows struct {
 	isLater   bool            // there was a snapshot before
 	cursor    *string         // the greatest up to which all was seen, with isResumed
 	newest    string          // the greatest of the snapshot that is coming in
+	gone      map[string]bool // deletions that the last snapshot has told, and that follow once more
 }
 
 func newRows(after *string, each func(Change)) *rows {
@@ -41,15 +43,28 @@ func newRows(after *string, each func(Change)) *rows {
 }
 
 // begin expects the snapshot of a new connection.
-func (r *rows) begin() { r.seen, r.isPartial, r.newest = map[string]bool{}, r.isResumed, "" }
+func (r *rows) begin() {
+	if r.isLater && r.isResumed && len(r.seen)+len(r.gone) > 0 && r.seen != nil {
+		r.cursor = new(string) // cut within a snapshot: only the whole view is sure to be right
+	}
+	r.seen, r.gone, r.newest = map[string]bool{}, map[string]bool{}, ""
+	r.isPartial = r.after() != nil
+}
 
 // after is the cursor to subscribe with.
 func (r *rows) after() *string {
-	if !r.isResumed {
+	if !r.isResumed || *r.cursor == "" {
 		return nil
+	}
+	if r.isLater {
+		same := *r.cursor + orSame
+		return &same
 	}
 	return r.cursor
 }
+
+// orSame asks for the batch of a cursor too: a part of it may not have come.
+const orSame = "="
 
 // apply does what a frame says. An error is a frame that makes no sense.
 func (r *rows) apply(f *viewFrame) error {
@@ -73,6 +88,10 @@ func (r *rows) apply(f *viewFrame) error {
 		}
 		r.set(Change{Op: "patch", Key: f.Key, Patch: f.Data, Seq: f.Seq}, value)
 	case "delete":
+		if r.gone[f.Key] {
+			delete(r.gone, f.Key)
+			return nil
+		}
 		r.remove(f.Key, f.Seq)
 	}
 	return nil // others are not for us
@@ -104,6 +123,10 @@ func (r *rows) snapshot(f *viewFrame) error {
 			r.set(Change{Op: "snapshot", Key: row.Key}, value)
 		}
 	}
+	for _, key := range f.Deleted {
+		r.remove(key, "")
+		r.gone[key] = true
+	}
 	if !f.Complete {
 		return nil
 	}
@@ -126,6 +149,7 @@ func (r *rows) snapshot(f *viewFrame) error {
 // set makes value the row that c is about, and hands c over.
 func (r *rows) set(c Change, value any) {
 	r.known[c.Key] = value
+	delete(r.gone, c.Key)
 	if r.seen != nil {
 		r.seen[c.Key] = true
 	}

@@ -192,8 +192,8 @@ func TestWatchResumes(t *testing.T) {
 	}
 	want := []string{
 		`{"type":"subscribe","view":"V","key":"k","after":"9:1"}`,
-		`{"type":"subscribe","view":"V","key":"k","after":"10:000000000001"}`,
-		`{"type":"subscribe","view":"V","key":"k","after":"10:000000000001"}`,
+		`{"type":"subscribe","view":"V","key":"k","after":"10:000000000001="}`,
+		`{"type":"subscribe","view":"V","key":"k","after":"10:000000000001="}`,
 	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)
@@ -217,7 +217,8 @@ func TestWatchTakesAWholeViewForOne(t *testing.T) {
 	_, url := startViewServer(
 		t,
 		note(frames(
-			`{"op":"snapshot","whole":false,"data":[{"key":"a","data":{"_seq":"9:000007000002"}},{"key":"b","data":{"_seq":"9:000007000003"}}],"complete":true}`,
+			`{"op":"snapshot","whole":false,"data":[{"key":"a","data":{"_seq":"9:000007000002"}},{"key":"b","data":{"_seq":"9:000007000003"}}],"deleted":["x"],"complete":true}`,
+			`{"op":"delete","key":"x","data":null,"seq":"9:000007000002"}`,
 		)),
 		note(frames(
 			`{"op":"snapshot","whole":true,"data":[{"key":"c","data":{"_seq":"8:000003000009"}}],"complete":false}`,
@@ -235,14 +236,14 @@ func TestWatchTakesAWholeViewForOne(t *testing.T) {
 	if !errors.Is(err, ErrRefused) {
 		t.Errorf("got %v", err)
 	}
-	if diff := cmp.Diff([]string{"snapshot a", "snapshot b", "upsert c", "upsert b", "delete a"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"snapshot a", "snapshot b", "delete x", "upsert c", "upsert b", "delete a"}, got); diff != "" {
 		t.Error(diff)
 	}
 	want := []string{
 		`{"type":"subscribe","view":"V","after":"9:000007000001"}`,
-		`{"type":"subscribe","view":"V","after":"9:000007000003"}`,
-		`{"type":"subscribe","view":"V","after":"9:000007000003"}`,
-		`{"type":"subscribe","view":"V","after":"8:000003000009"}`,
+		`{"type":"subscribe","view":"V","after":"9:000007000003="}`,
+		`{"type":"subscribe","view":"V"}`,
+		`{"type":"subscribe","view":"V","after":"8:000003000009="}`,
 	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)

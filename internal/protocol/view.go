@@ -63,7 +63,8 @@ type ViewMessage struct {
 
 	// MessageViewSnapshot.
 	Rows       []Row
-	IsFirst    bool // of its snapshot
-	IsWhole    bool // with IsFirst: what the subscriber has of before counts no more; otherwise it does, and the rows are what has changed since
-	IsComplete bool // the last of its snapshot
+	IsFirst    bool     // of its snapshot
+	IsWhole    bool     // with IsFirst: what the subscriber has of before counts no more; otherwise it does, and the rows are what has changed since
+	Deleted    []string // keys that are gone since, when the snapshot is not whole
+	IsComplete bool     // the last of its snapshot
 }

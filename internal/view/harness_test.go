@@ -196,6 +196,7 @@ type frame struct {
 	Seq      string          `json:"seq"`
 	Complete bool            `json:"complete"`
 	Whole    *bool           `json:"whole"` // of the first frame of a snapshot
+	Deleted  []string        `json:"deleted"`
 	Sort     *struct {
 		Field []string `json:"field"`
 		Order string   `json:"order"`
@@ -232,6 +233,9 @@ func (f frame) String() string {
 		}
 		for _, r := range f.rows() {
 			words = append(words, r.Key+":"+plain(r.Data))
+		}
+		for _, key := range f.Deleted {
+			words = append(words, "-"+key)
 		}
 		if f.Complete {
 			words = append(words, "complete")

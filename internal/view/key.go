@@ -65,5 +65,8 @@ func (st *keyStream) stepLocked(_ *Engine, s *subscription, b *burst, _ bool) {
 	if st.isAbsence && t.GetLocked(key) == nil {
 		grave, _ := t.DeletedLocked(key)
 		b.delete(key, grave.Seq)
+		if st.isResumed && st.isSnapshot {
+			b.gone = []string{key}
+		}
 	}
 }

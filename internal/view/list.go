@@ -2,6 +2,7 @@ package view
 
 import (
 	"math"
+	"strings"
 
 	"github.com/millrace/millrace/internal/entity"
 )
@@ -23,6 +24,7 @@ type listStream struct {
 	left        int // rows that may still be in the snapshot
 
 	live, dead uint64
+	gone       uint64 // deletions up to it are in the snapshot; below head while it is resumed
 	// spare is up to which deletions are told only for clients that do not forget their rows at
 	// the beginning of a whole view.
 	spare uint64
@@ -67,20 +69,28 @@ func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
 		after, isKnown := e.afterLocked(t, *r.After)
 		st.dead = after
 		if st.spare = head; isKnown {
-			st.isAscending, st.next, st.spare = true, after, 0
+			st.isAscending, st.next, st.gone, st.spare = true, after, after, 0
 			rows = t.CountAfterLocked(after)
 		}
 	}
 	return st, min(st.left, rows)
 }
 
+// orSame stands behind the cursor of a client that may have received a part of its batch: the
+// whole batch is told again.
+const orSame = "="
+
 // afterLocked is the change number that a cursor stands for, and whether all that happened
 // since is known. If not, because the cursor is not one of this store's own past or too much
 // has been forgotten since, it is from where on deletions are (live-views 5.7 [M]).
 func (e *Engine) afterLocked(t *entity.Type, cursor string) (number uint64, isKnown bool) {
+	cursor, isIncluded := strings.CutSuffix(cursor, orSame)
 	seq, forgotten := entity.ParseSeq(cursor), t.ForgottenLocked()
 	if !e.entities.Knows(seq) {
 		return forgotten, false
+	}
+	if isIncluded {
+		seq.Index-- // there is none of 0
 	}
 	number = t.NumberAtLocked(seq)
 	return max(number, forgotten), number >= forgotten
@@ -117,7 +127,23 @@ func (st *listStream) snapshotLocked(e *Engine, t *entity.Type, b *burst) {
 	if fit > 0 {
 		st.next = vs[fit-1].Number
 	}
+	if st.isAscending {
+		b.isComplete = st.goneLocked(e, t, b) && b.isComplete
+	}
 	st.isFirst, st.isSnapshot = false, !b.isComplete
+}
+
+// goneLocked puts keys that are gone into a frame of the snapshot, so that a client which has all
+// of it has everything up to its last position. It reports whether there are no more. They are
+// told again as changes, for clients that do not know of it.
+func (st *listStream) goneLocked(e *Engine, t *entity.Type, b *burst) bool {
+	for _, d := range t.DeletedAfterLocked(nil, st.gone, e.options.NextBatch) {
+		if d.Number > st.head {
+			return true
+		}
+		b.gone, st.gone = append(b.gone, d.Key), d.Number
+	}
+	return len(b.gone) < e.options.NextBatch
 }
 
 func (st *listStream) readLocked(t *entity.Type, n int) []*entity.Version {

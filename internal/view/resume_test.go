@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -80,13 +81,15 @@ type replica struct {
 }
 
 // follower is a client that does what docs/views.md says of resuming: it forgets its rows at
-// the beginning of a whole view, and comes back with the greatest position that it has seen.
+// the beginning of a whole view, and comes back with the greatest position that it has seen,
+// the batch of that included, or with none when it was cut within a snapshot.
 type follower struct {
 	*conn
 	at   int // the replica
 	rows map[string]string
 
-	position string // the greatest seen
+	position     string // the greatest seen
+	isIncomplete bool   // a snapshot has begun
 }
 
 func (f *follower) apply(t *rapid.T, fr *frame) {
@@ -97,6 +100,10 @@ func (f *follower) apply(t *rapid.T, fr *frame) {
 		if fr.Whole != nil && *fr.Whole {
 			f.rows, f.position = map[string]string{}, ""
 		}
+		for _, key := range fr.Deleted {
+			delete(f.rows, key)
+		}
+		f.isIncomplete = !fr.Complete
 		for _, r := range fr.rows() {
 			f.rows[r.Key] = text(r.Data)
 			seq, _ := r.Data.(object)["_seq"].(string)
@@ -120,33 +127,26 @@ func (f *follower) apply(t *rapid.T, fr *frame) {
 	f.position = max(f.position, fr.Seq)
 }
 
-// read takes the first n frames that have come, or all if n is below zero. It ends neither
-// within a snapshot and the deletions that belong to it nor within a batch, which has one
-// position.
-func (f *follower) read(t *rapid.T, n int) []frame {
+// read takes the first n frames that have come, or all if n is below zero.
+func (f *follower) read(t *rapid.T, n int) {
 	f.mu.Lock()
 	frames := f.frames
 	f.frames = nil
 	f.mu.Unlock()
 	if n >= 0 {
-		n = min(n, len(frames))
-		seen := f.position
-		for i := range frames {
-			for _, r := range frames[i].rows() {
-				seq, _ := r.Data.(object)["_seq"].(string)
-				seen = max(seen, seq)
-			}
-			if i >= n && frames[i].Seq > seen {
-				break
-			}
-			seen, n = max(seen, frames[i].Seq), max(n, i+1)
-		}
-		frames = frames[:n]
+		frames = frames[:min(n, len(frames))]
 	}
 	for i := range frames {
 		f.apply(t, &frames[i])
 	}
-	return frames
+}
+
+// after is what f asks for when it comes back.
+func (f *follower) after() string {
+	if f.position == "" || f.isIncomplete {
+		return ""
+	}
+	return f.position + "="
 }
 
 // crowd is some servers, of which some are copies of others, and their clients.
@@ -191,6 +191,9 @@ func (c *crowd) run(rt *rapid.T) {
 	}
 	rt.Repeat(map[string]func(*rapid.T){
 		"mutate": c.mutate, "mutate more": c.mutate, "cut": c.cut, "restart": c.restart, "copy": c.copy, "restore": c.restore,
+		"congest": func(rt *rapid.T) {
+			rapid.SampledFrom(c.followers).Draw(rt, "client").give(rapid.IntRange(0, 3).Draw(rt, "room"))
+		},
 		"": c.settle,
 	})
 }
@@ -257,7 +260,7 @@ func (c *crowd) cut(rt *rapid.T) {
 		to = rapid.IntRange(0, len(c.replicas)-1).Draw(rt, "server")
 	}
 	c.leave(rt, f)
-	position := f.position
+	position := f.after()
 	if rapid.IntRange(0, 9).Draw(rt, "future") == 0 {
 		position = "9999999999999:000000000001"
 	}
@@ -267,17 +270,18 @@ func (c *crowd) cut(rt *rapid.T) {
 func (c *crowd) leave(rt *rapid.T, f *follower) {
 	synctest.Wait()
 	f.read(rt, rapid.IntRange(0, 8).Draw(rt, "frames"))
-	f.conn.leave()
+	f.leave()
 }
 
 func (c *crowd) connect(rt *rapid.T, f *follower, to int, position string) {
 	r := c.replicas[to]
-	f.at, f.conn = to, r.connect()
+	f.at, f.conn, f.isIncomplete = to, r.connect(), false
 	options := "T/list"
 	if position != "" {
 		options += " after=" + position
 	}
-	isWhole := !r.resumes(position, c.tombstones)
+	position, isIncluded := strings.CutSuffix(position, "=")
+	isWhole := !r.resumes(position, isIncluded)
 	if issue := f.subscribe(options); issue != "" {
 		rt.Fatalf("subscribe: %s", issue)
 	}
@@ -296,16 +300,23 @@ func (c *crowd) connect(rt *rapid.T, f *follower, to int, position string) {
 	c.parts++
 	var want, got []string
 	for _, ch := range r.past {
-		if ch.seq > position {
+		if ch.seq > position || isIncluded && ch.seq == position {
 			want = append(want, ch.key)
 		}
 	}
+	var deleted []string
 	for _, fr := range frames {
 		for _, row := range fr.rows() {
 			got = append(got, row.Key)
 		}
+		got = append(got, fr.Deleted...)
 		if fr.Op == "delete" {
-			got = append(got, *fr.Key)
+			deleted = append(deleted, *fr.Key)
+		}
+	}
+	for _, key := range deleted { // again, for others
+		if !slices.Contains(got, key) {
+			rt.Fatalf("%s: %s is told as deleted, but was not in the snapshot", options, key)
 		}
 	}
 	slices.Sort(want)
@@ -316,14 +327,18 @@ func (c *crowd) connect(rt *rapid.T, f *follower, to int, position string) {
 }
 
 // resumes reports whether a position is of the past of r, and every deletion since is known.
-func (r *replica) resumes(position string, tombstones int) bool {
+func (r *replica) resumes(position string, isIncluded bool) bool {
 	if !slices.ContainsFunc(r.past, func(ch changed) bool { return ch.seq == position }) {
 		return false
 	}
 	t := r.entities.Declare(app, "T")
 	t.RLock()
 	defer t.RUnlock()
-	return tombstones >= 1000 || t.NumberAtLocked(entity.ParseSeq(position)) >= t.ForgottenLocked()
+	seq := entity.ParseSeq(position)
+	if isIncluded {
+		seq.Index--
+	}
+	return t.NumberAtLocked(seq) >= t.ForgottenLocked()
 }
 
 // replace cuts the clients of a server and puts another in its place.
@@ -340,7 +355,7 @@ func (c *crowd) replace(rt *rapid.T, i int, d *disk, past []changed) {
 	c.replicas = c.replicas[:len(c.replicas)-1]
 	c.replicas[i] = r
 	for _, f := range mine {
-		c.connect(rt, f, i, f.position)
+		c.connect(rt, f, i, f.after())
 	}
 }
 

@@ -42,10 +42,11 @@ type burst struct {
 	shape *query.Plan // nil: everything
 
 	rows       []*entity.Version
-	isFrame    bool // rows are a frame of the snapshot, even if there are none
-	isFirst    bool // the first of it
-	isWhole    bool // it is all of the view, not what has changed since a position
-	isComplete bool // the last of it
+	isFrame    bool     // rows are a frame of the snapshot, even if there are none
+	isFirst    bool     // the first of it
+	isWhole    bool     // it is all of the view, not what has changed since a position
+	isComplete bool     // the last of it
+	gone       []string // keys that are gone since, unless it is whole
 
 	changes []told
 
@@ -157,7 +158,7 @@ func (e *Engine) sendRows(c *Connection, b *burst) {
 		Kind: protocol.MessageViewSnapshot,
 		View: &protocol.ViewMessage{
 			View: b.view, Mode: b.mode, Rows: rows,
-			IsFirst: b.isFirst, IsWhole: b.isWhole, IsComplete: b.isComplete,
+			IsFirst: b.isFirst, IsWhole: b.isWhole, Deleted: b.gone, IsComplete: b.isComplete,
 		},
 	})
 	e.metrics.rows.Add(float64(len(rows)))

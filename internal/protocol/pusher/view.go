@@ -229,7 +229,12 @@ func appendViewSnapshot(dst []byte, m *protocol.Message) []byte {
 		dst = appendRawEscaped(dst, m.View.Rows[i].Data)
 		dst = append(dst, '}')
 	}
-	dst = append(dst, `],\"complete\":`...)
+	dst = append(dst, ']')
+	if len(m.View.Deleted) > 0 {
+		dst = append(dst, `,\"deleted\":`...)
+		dst = appendStringsTwice(dst, m.View.Deleted)
+	}
+	dst = append(dst, `,\"complete\":`...)
 	dst = strconv.AppendBool(dst, m.View.IsComplete)
 	return append(dst, `}"}`...)
 }

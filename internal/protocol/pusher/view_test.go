@@ -218,6 +218,11 @@ func TestAppendViewMessage(t *testing.T) {
 			`{"event":"view:snapshot","channel":"private-view-Auction;list","data":"{\"whole\":false,\"data\":[],\"complete\":false}"}`,
 		},
 		{
+			"what is gone, in a snapshot of what has changed",
+			protocol.Message{Kind: protocol.MessageViewSnapshot, View: &protocol.ViewMessage{View: "X/list", Deleted: []string{"a", "\""}, IsComplete: true}},
+			`{"event":"view:snapshot","channel":"private-view-X;list","data":"{\"data\":[],\"deleted\":[\"a\",\"\\\"\"],\"complete\":true}"}`,
+		},
+		{
 			"an empty batch",
 			protocol.Message{Kind: protocol.MessageViewSnapshot, View: &protocol.ViewMessage{View: "Auction/list"}},
 			`{"event":"view:snapshot","channel":"private-view-Auction;list","data":"{\"data\":[],\"complete\":false}"}`,

@@ -107,7 +107,12 @@ func appendSnapshot(dst []byte, v *protocol.ViewMessage) []byte {
 		dst = appendRaw(dst, v.Rows[i].Data)
 		dst = append(dst, '}')
 	}
-	dst = append(dst, `],"complete":`...)
+	dst = append(dst, ']')
+	if len(v.Deleted) > 0 {
+		dst = append(dst, `,"deleted":`...)
+		dst = appendStrings(dst, v.Deleted)
+	}
+	dst = append(dst, `,"complete":`...)
 	dst = strconv.AppendBool(dst, v.IsComplete)
 	return append(dst, '}')
 }

@@ -71,6 +71,11 @@ func TestAppendMessage(t *testing.T) {
 			`{"mode":"list","entity":"Auction/list","op":"snapshot","whole":false,"data":[],"complete":true}`,
 		},
 		{
+			"what is gone, in a snapshot of what has changed",
+			snapshot(protocol.ViewMessage{View: "X/list", Mode: protocol.ModeList, IsFirst: true, Deleted: []string{"a", "\""}, IsComplete: true}),
+			`{"mode":"list","entity":"X/list","op":"snapshot","whole":false,"data":[],"deleted":["a","\""],"complete":true}`,
+		},
+		{
 			"C22 an issue that is not fatal",
 			protocol.Message{Kind: protocol.MessageIssue, Issue: protocol.IssueSubscriptionLimit.Withf("3 of 3 in use")},
 			`{"type":"error","error":"subscription-limit-exceeded","message":"3 of 3 in use","code":"subscription-limit-exceeded","retryable":true,"suggested_action":"Unsubscribe from something first","fatal":false}`,

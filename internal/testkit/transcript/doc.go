@@ -40,7 +40,8 @@
 //	< a subscribed Auction/top           the same without what follows from it
 //	< a snapshot Auction/top b {} a {}   a whole snapshot, or its last frame; "part" is another
 //	< a snapshot Auction/list of 50      ... with so many rows
-//	< a changes Auction/list b {}        as snapshot, of what has changed since a cursor
+//	< a changes Auction/list b {}        as snapshot, of what has changed since a cursor; what
+//	                                     is gone is left out
 //	< a patch Auction/list a {} append=l one change; also upsert and delete
 //	< a issue internal-error [fatal]     a socket issue
 //	mutate a {"n":1} append=l as=s       patch an Auction; {{s}} is the cursor, {{slot s}} its slot

@@ -77,6 +77,7 @@ type message struct {
 	Sort     any
 	Complete *bool
 	Whole    *bool // of the first part of a snapshot
+	Deleted  []string
 
 	// Of an issue.
 	Type, Code, Error, Message string
@@ -121,7 +122,8 @@ func checkViews(what string, f testkit.Frame) error {
 		return nil
 	case "snapshot", "part", "changes":
 		isResumed := m.Whole != nil && !*m.Whole
-		if m.Op != "snapshot" || m.Key != nil || m.Complete == nil || *m.Complete != (verb != "part") || isResumed != (verb == "changes") {
+		if m.Op != "snapshot" || m.Key != nil || m.Complete == nil || *m.Complete != (verb != "part") || isResumed != (verb == "changes") ||
+			len(m.Deleted) > 0 && verb == "snapshot" {
 			return fmt.Errorf("want a %s", verb)
 		}
 		return errors.Join(m.checkView(id), m.checkRows(rest))
