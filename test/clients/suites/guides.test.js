@@ -23,6 +23,7 @@ after(async () => {
 // app is what stands before tables that belong to one.
 const app = { id: 'app-id', key: 'app-key', secret: 'secret-of-the-guides-0123456789' };
 const appTable = `[[apps]]\nid = "${app.id}"\nkey = "${app.key}"\nsecret = "${app.secret}"\n\n[apps.views]\nauth = "open"\n\n`;
+const filled = (toml) => toml.replaceAll('secret = "..."', `secret = "${app.secret}"`); // what the reader is to choose
 const completed = (toml) => (/^\[\[apps\]\]/m.test(toml) ? toml : /^\[\[?apps[.]/m.test(toml) ? appTable + toml : `${toml}\n${appTable}`);
 
 async function started(...args) {
@@ -58,7 +59,7 @@ async function ask(server, { method, path, body }) {
 async function usual(block, context) {
   if (isCommands(block)) return context.terminal.run(block.code);
   if (block.language === 'toml') {
-    return context.terminal.run(`bin/millrace check ${context.terminal.write('checked.toml', completed(block.code))}`);
+    return context.terminal.run(`bin/millrace check ${context.terminal.write('checked.toml', completed(filled(block.code)))}`);
   }
   if (block.language === 'json') return documents(block);
   const request = block.language === '' && requestOf(block);
@@ -223,6 +224,10 @@ guide('docs/webhooks.md', async () => {
     for (const [, name] of code.matchAll(/^([A-Z][\w-]+): /gm)) assert.ok(headers[name.toLowerCase()], name);
     assert.deepEqual(shape(JSON.parse(rawBody)), shape(JSON.parse(code.trim().split('\n').at(-1))));
   }],
+  ['channel_exclude', ({ code }, { terminal }) => {
+    const file = terminal.write('checked.toml', `${appTable}[[apps.webhooks]]\nurl = "https://shop.example/hooks"\nevent_types = ["channel_occupied"]\n${code}`);
+    return terminal.run(`bin/millrace check ${file}`);
+  }],
   ['const webhook =', async ({ code }, { hooks }) => {
     const [{ headers, rawBody }] = hooks.requests.items;
     const events = [];
@@ -245,14 +250,14 @@ guide('docs/api.md', development, [
 guide('docs/apps.md', async () => {
   const [registry] = blocks('docs/apps.md').filter(({ language }) => language === 'toml');
   const port = await freePort();
-  const server = await Millrace.configured(`${registry.code}\n[http]\nlisten = "127.0.0.1:${port}"\n`, app);
+  const server = await Millrace.configured(`${filled(registry.code)}\n[http]\nlisten = "127.0.0.1:${port}"\n`, app);
   cleanups.push(() => server.stop());
   const terminal = terminalOf(server);
   const file = join(terminal.folder, 'millrace.toml');
   terminal.write('millrace.toml', readFileSync(server.args.at(-1), 'utf8'));
   terminal.write('soketi.json', JSON.stringify([{ id: 'legacy', key: 'legacy-key', secret: 'legacy-secret-0123456789' }]));
   const [, key] = registry.code.match(/^key = "(.*?)"/m);
-  const [, secret] = registry.code.match(/^secret = "(.*?)"/m);
+  const [, secret] = filled(registry.code).match(/^secret = "(.*?)"/m);
   return { server, terminal, file, admin: { key, secret } };
 }, [
   ['millrace apps list', async ({ code }, { terminal, file, server }) => {
@@ -275,9 +280,23 @@ guide('docs/apps.md', async () => {
 // Where a block is for a place that is not here, the other suite is named that has it.
 guide('docs/ops.md', development, [
   ['# /etc/systemd', () => {}], // systemd reads it
-  ['upstream millrace', () => {}], // nginx reads it
-  ['millrace doctor', async ({ code }, { terminal, server }) => {
-    const file = terminal.write('doctor.toml', `[http]\nlisten = "127.0.0.1:${server.port}"\n${appTable.replace(app.secret, server.app.secret)}`);
+  ['docker run', async ({ code }) => { // there is no image here: the arguments behind its name
+    const flags = code.split('\n')[0].match(/ IMAGE serve (.*)/)[1].split(' ');
+    await started(...flags.filter((flag) => flag === '--dev'));
+    assert.deepEqual(flags, ['--listen', '0.0.0.0:6001', '--dev']);
+  }],
+  ["new Pusher('app-key'", async ({ code }, { server }) => {
+    const client = await evaluated(`return ${code.replaceAll('6001', server.port).trim()}`, { Pusher });
+    cleanups.push(() => client.disconnect());
+    await new Promise((resolve, reject) => {
+      const channel = client.subscribe('private-guide');
+      channel.bind('pusher:subscription_succeeded', resolve);
+      channel.bind('pusher:subscription_error', (error) => reject(new Error(JSON.stringify(error))));
+    });
+  }],
+  ['millrace doctor', async ({ code }, { terminal }) => {
+    const server = await configured('');
+    const file = terminal.write('doctor.toml', `[http]\nlisten = "127.0.0.1:${server.port}"\n${appTable}`);
     await terminal.run(code.replace(/--config \S+/, `--config ${file}`).replace(/--url \S+/, `--url ${server.url}`));
   }],
 ]);
