@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -40,11 +41,20 @@ func (i *Issue) Of(view string, key *string) *Issue {
 	}
 	c := *i
 	c.View, c.Key = view, key
-	c.Message = fmt.Sprintf("%s: %q", i.Message, view)
+	c.Message = fmt.Sprintf("%s: %q", i.Message, shown(view))
 	if key != nil {
-		c.Message = fmt.Sprintf("%s: %q, key %q", i.Message, view, *key)
+		c.Message += fmt.Sprintf(", key %q", shown(*key))
 	}
 	return &c
+}
+
+// shown bounds what a message repeats.
+func shown(name string) string {
+	const longest = 256
+	if len(name) > longest {
+		return strings.ToValidUTF8(name[:longest], "") + "..."
+	}
+	return name
 }
 
 // After is a copy of i that tells when to try again.
@@ -91,7 +101,7 @@ var (
 		Code: "deployment-access-denied", Name: "view-access-denied", Status: 403, Retryable: true, Message: "The token may not read this view",
 		Action: "Use a token whose claim views names it, and give the view access: in its definition, a base view in [[apps.views.access]]",
 	}
-	IssueViewNeedsToken = &Issue{Code: "token-missing", Name: "view-access-denied", Status: 401, Retryable: true, Message: "This view needs a token", Action: "Connect with a session token"}
+	IssueViewNeedsToken = &Issue{Code: "token-missing", Name: "view-access-denied", Status: 401, Retryable: true, Message: "This view is not public; connect with a token", Action: "Connect with a session token"}
 )
 
 // What the endpoint that mints session tokens answers besides IssueRateLimit,

@@ -11,7 +11,6 @@ package reader
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/app"
@@ -117,7 +116,7 @@ func (r *Rules) Level(appID, view string, level access.Level) access.Level {
 // there is none, or that it may read no such view, if there is one.
 func Unknown(p *token.Principal, view string, key *string, known *protocol.Issue) *protocol.Issue {
 	if Clearance(p, view) >= access.Token {
-		return known.Withf("Unknown %s", named(view, key))
+		return known.Of(view, key)
 	}
 	return Forbidden(p, view, key)
 }
@@ -125,24 +124,7 @@ func Unknown(p *token.Principal, view string, key *string, known *protocol.Issue
 // Forbidden is the same for every view, whatever there is and whatever the rules say of it.
 func Forbidden(p *token.Principal, view string, key *string) *protocol.Issue {
 	if p.IsVisitor() {
-		return protocol.IssueViewNeedsToken.Withf("%s is not public; connect with a token", named(view, key))
+		return protocol.IssueViewNeedsToken.Of(view, key)
 	}
-	return protocol.IssueViewDenied.Withf("The token may not read %s", named(view, key))
-}
-
-// named is a view as messages name it, so that clients can tell which subscription is meant.
-func named(view string, key *string) string {
-	if key == nil {
-		return fmt.Sprintf("view %q", cut(view))
-	}
-	return fmt.Sprintf("view %q, key %q", cut(view), cut(*key))
-}
-
-// cut bounds what a message repeats.
-func cut(name string) string {
-	const longest = 256
-	if len(name) > longest {
-		return name[:longest] + "..."
-	}
-	return name
+	return protocol.IssueViewDenied.Of(view, key)
 }

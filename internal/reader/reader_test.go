@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	key := "lot-9"
-	if got := r.Refusal("a", visitor, "Lot/state", &key).Message; got != `view "Lot/state", key "lot-9" is not public; connect with a token` {
+	if got := r.Refusal("a", visitor, "Lot/state", &key).Message; got != `This view is not public; connect with a token: "Lot/state", key "lot-9"` {
 		t.Errorf("message %q", got)
 	}
 	long := string(slices.Repeat([]byte("x"), 10_000)) + "/list"
