@@ -20,8 +20,10 @@ var pools [maxClass + 1]sync.Pool
 
 // Buffer is a counted byte buffer. B may be appended to while there is one owner.
 type Buffer struct {
-	B    []byte
-	refs atomic.Int32
+	B     []byte
+	refs  atomic.Int32
+	shelf *Shelf // that lent it; nil: the pools did
+	hash  uint64 // of B on the shelf
 }
 
 // class is that of the smallest buffers with room for n bytes.
@@ -60,6 +62,8 @@ func (b *Buffer) Release() {
 	case n > 0:
 	case n < 0:
 		panic("bufpool: buffer released more often than retained")
+	case b.shelf != nil:
+		b.shelf.remove(b)
 	default:
 		// A buffer that grew belongs to the class it grew to: the greatest that it fills.
 		c := bits.Len(uint(cap(b.B))) - 1
