@@ -80,6 +80,7 @@ func (c *Conn) lastWriteLocked(buf *bufpool.Buffer, frames int, reason CloseReas
 	}
 	c.queue.push(last)
 	c.state = closing
+	c.readOnLocked() // for the peer's own close frame
 	if wasCorked {
 		return // Start goes on
 	}
@@ -146,6 +147,7 @@ func (c *Conn) beginCutLocked(reason CloseReason) {
 		c.reason = reason
 	}
 	c.state = cutting
+	c.readOnLocked()
 	c.post(eventClosed | eventCut)
 }
 

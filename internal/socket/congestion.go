@@ -1,7 +1,19 @@
 package socket
 
-// defaultCongested is CongestedBytes for an endpoint that bounds frames only.
-const defaultCongested = 256 << 10
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// mostCongested is the most that waits of a connection from which more is read, unless its
+	// endpoint says otherwise.
+	mostCongested = 256 << 10
+	// stallTimeout is how long a congested peer may take nothing before it is disconnected.
+	stallTimeout = 30 * time.Second
+	// stallCheck is how often that is looked at.
+	stallCheck = time.Second
+)
 
 // IsCongested reports whether more bytes should not be queued now because others wait
 // already: more than Endpoint.CongestedBytes with them, or half of the frames allowed. It
@@ -10,14 +22,18 @@ const defaultCongested = 256 << 10
 func (c *Conn) IsCongested(more int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state > open || c.queue == nil || c.queue.isEmpty() {
-		return false
-	}
-	if c.queue.bytes+more <= c.ep.congestedBytes() && c.queue.frames < (c.ep.MaxQueueFrames+1)/2 {
+	if !c.isCongestedLocked(more) {
 		return false
 	}
 	c.tellDrained = true
 	return true
+}
+
+func (c *Conn) isCongestedLocked(more int) bool {
+	if c.state > open || c.queue == nil || c.queue.isEmpty() {
+		return false
+	}
+	return c.queue.bytes+more > c.ep.congestedBytes() || c.queue.frames >= (c.ep.MaxQueueFrames+1)/2
 }
 
 func (ep *Endpoint) congestedBytes() int {
@@ -25,8 +41,90 @@ func (ep *Endpoint) congestedBytes() int {
 	case ep.CongestedBytes > 0:
 		return ep.CongestedBytes
 	case ep.MaxQueueBytes > 0:
-		return ep.MaxQueueBytes / 2
+		return min(ep.MaxQueueBytes/2, mostCongested)
 	default:
-		return defaultCongested
+		return mostCongested
+	}
+}
+
+// pauseLocked stops reading from a peer for which too much waits: what it asked for and does
+// not take is no reason to answer more.
+func (c *Conn) pauseLocked() {
+	if c.state != open || c.isPaused.Load() || !c.isCongestedLocked(0) {
+		return
+	}
+	c.isPaused.Store(true)
+	c.queue.taken = c.eng.now.Load()
+	c.eng.stalls.add(c)
+}
+
+// resumeLocked notes that the peer has taken something, and reads on if so little is left that
+// reading need not pause again at once. A peer that takes what it gets is alive, though nothing
+// is read that would show it.
+func (c *Conn) resumeLocked() {
+	if !c.isPaused.Load() {
+		return
+	}
+	now := c.eng.now.Load()
+	c.queue.taken = now
+	c.lastRead.Store(now)
+	if c.queue.isEmpty() || 2*c.queue.bytes <= c.ep.congestedBytes() && 4*c.queue.frames <= c.ep.MaxQueueFrames {
+		c.readOnLocked()
+	}
+}
+
+// readOnLocked ends a pause of reading.
+func (c *Conn) readOnLocked() {
+	if !c.isPaused.Load() {
+		return
+	}
+	c.isPaused.Store(false)
+	c.eng.stalls.remove(c)
+	if c.stream != nil {
+		c.stream.readOnLocked()
+		return
+	}
+	c.post(eventRead | eventEnd) // the end may have come meanwhile
+}
+
+// stalls are the connections from which reading pauses.
+type stalls struct {
+	mu    sync.Mutex
+	conns map[*Conn]struct{} // guarded by mu
+}
+
+func (s *stalls) add(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns == nil {
+		s.conns = make(map[*Conn]struct{})
+	}
+	s.conns[c] = struct{}{}
+}
+
+func (s *stalls) remove(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.conns, c); len(s.conns) == 0 {
+		s.conns = nil // a map never shrinks
+	}
+}
+
+// all appends the connections to buf.
+func (s *stalls) all(buf []*Conn) []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		buf = append(buf, c)
+	}
+	return buf
+}
+
+// closeStalled disconnects c if its peer has taken nothing for too long.
+func (c *Conn) closeStalled(now uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isPaused.Load() && c.state == open && now-c.queue.taken >= uint32(stallTimeout/tick) {
+		c.closeSlowLocked()
 	}
 }

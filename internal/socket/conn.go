@@ -42,7 +42,7 @@ const (
 	ReasonPeer         CloseReason = "peer"          // the peer sent a close frame
 	ReasonLost         CloseReason = "lost"          // the peer vanished without one
 	ReasonServer       CloseReason = "server"        // Conn.Close
-	ReasonSlowConsumer CloseReason = "slow_consumer" // the queue was full
+	ReasonSlowConsumer CloseReason = "slow_consumer" // the queue was full, or nothing of it was taken for long
 	ReasonProtocol     CloseReason = "protocol"      // the peer broke RFC 6455 or a size limit
 	ReasonShutdown     CloseReason = "shutdown"      // the engine ended
 )
@@ -51,8 +51,8 @@ const (
 type Endpoint struct {
 	MaxMessage     int  // bytes of one inbound message; a longer one closes with 1009
 	MaxQueueFrames int  // frames that may wait to be written
-	MaxQueueBytes  int  // bytes that may wait; zero bounds frames only
-	CongestedBytes int  // bytes that may wait before IsCongested; zero means half of MaxQueueBytes, or 256 KiB without one
+	MaxQueueBytes  int  // bytes that may wait; zero bounds frames only; one frame always fits an empty queue
+	CongestedBytes int  // bytes that may wait before IsCongested; zero means half of MaxQueueBytes, at most 256 KiB
 	DropWhenFull   bool // drop broadcasts for a slow consumer instead of disconnecting it
 
 	// SlowConsumer is what a slow consumer is told before it is cut.
@@ -82,7 +82,8 @@ const (
 // none of them blocks.
 //
 // Invariants: an idle Conn owns no goroutine (on a poller) and no buffer; the queue never
-// holds more than the Endpoint allows, replies aside; after Close no message is written
+// holds more than the Endpoint allows and one frame; while it is congested nothing is read, so
+// that no more replies are asked for; after Close no message is written
 // but the farewell; the descriptor is closed by the holder of the turn alone, so that no
 // read can hit a descriptor that was given to somebody else.
 type Conn struct {
@@ -96,7 +97,8 @@ type Conn struct {
 	isClient bool  // the peer is the server: frames go out masked and come in unmasked
 
 	events   atomic.Uint32 // what the turn has to do, and whether somebody has it
-	lastRead atomic.Uint32 // tick of the last byte received
+	lastRead atomic.Uint32 // tick of the last byte received, or taken while reading pauses
+	isPaused atomic.Bool   // too much waits to be written: nothing is read; changed under mu
 
 	// Owned by the turn, and changed under mu, so that others can ask for it.
 	handler Handler
@@ -113,7 +115,6 @@ type Conn struct {
 	mu          sync.Mutex // guards what follows; held over non-blocking writes, never over waits
 	state       state
 	writeArmed  bool // the poller reports when the socket can be written again
-	readPaused  bool // replies overflow the queue: reading goes on when it is empty
 	peerClosed  bool // a close frame was received: cut as soon as the queue is empty
 	tellDrained bool // IsCongested was true: tell the handler when the queue is empty
 	isTraced    bool // the engine has a Tracer for it

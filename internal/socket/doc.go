@@ -22,8 +22,9 @@
 // # Order and loss
 //
 // Every connection has one queue: what is sent first is written first, replies and
-// broadcasts alike. A write never blocks. When the queue is full the peer is a slow
-// consumer: by the [Endpoint]'s choice it is disconnected, or broadcasts are dropped for it
-// and replies stop being produced because it is no longer read. Who would rather wait asks
-// [Conn.IsCongested] before it writes and goes on at Drained of the [Handler].
+// broadcasts alike. A write never blocks. While the queue is congested nothing is read, so
+// that a peer that does not take its replies cannot ask for more. When the queue is full the
+// peer is a slow consumer: by the [Endpoint]'s choice it is disconnected, or broadcasts are
+// dropped for it. So is a congested peer that takes nothing for 30 s. A writer that would
+// rather wait asks [Conn.IsCongested] before it writes and goes on at Drained of the [Handler].
 package socket

@@ -63,6 +63,8 @@ type Engine struct {
 	workers sync.WaitGroup
 
 	traces traces
+	stalls stalls
+	shelf  bufpool.Shelf // large replies that wait for several connections
 
 	mu      sync.Mutex
 	stopped bool
@@ -174,6 +176,7 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	var due []*Conn
+	checked := uint32(0) // when stalls were
 	for {
 		select {
 		case <-stop:
@@ -194,6 +197,13 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 			r.relieve()
 		}
 		e.traces.tick()
+		if now-checked >= uint32(stallCheck/tick) {
+			checked, due = now, e.stalls.all(due[:0])
+			for i, c := range due {
+				c.closeStalled(now)
+				due[i] = nil
+			}
+		}
 	}
 }
 

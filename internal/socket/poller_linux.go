@@ -214,10 +214,15 @@ func (c *Conn) writeSocket(b []byte) (n int, ok bool) {
 func (c *Conn) read(buf []byte, toEnd bool) {
 	for {
 		c.mu.Lock()
-		stop := c.state == corked || c.state >= cutting || c.readPaused
+		stop := c.state == corked || c.state >= cutting || c.isPaused.Load()
 		c.mu.Unlock()
 		if stop {
 			return
+		}
+		if c.partial != nil && len(c.partial.unread) > 0 {
+			c.consumeUnread()
+			toEnd = true // what is in the socket has been announced long ago
+			continue
 		}
 		n, errno := rawio.Read(int(c.fd), buf)
 		switch {

@@ -9,18 +9,62 @@ import (
 
 // queue is what waits to be written on one connection: segments of whole frames, except
 // that the first may have been written in part. It owns one reference to each buffer.
+//
+// Small frames share a buffer, and so do equal large replies of several connections: what a
+// queue makes the server hold is about what its bytes are.
 type queue struct {
 	segs   []bufpool.Segment
 	head   int // segs[:head] have been written
 	frames int // frames that are not wholly written
 	bytes  int
 	begun  int // bytes at the front that complete a frame whose start has been written
+	large  int // bytes of the largest frame that was let in beyond the limits: they do not count
+
+	pack  *bufpool.Buffer // of the last segment, if only this queue has it; nil otherwise
+	taken uint32          // tick at which the peer has last taken something, while reading pauses
 }
+
+const (
+	// maxPack is the size of the buffers that small frames share.
+	maxPack = 8 << 10
+	// maxPacked is the size of frames that are copied although they have a buffer for themselves.
+	maxPacked = maxPack / 4
+)
 
 var queues = sync.Pool{New: func() any { return new(queue) }}
 
+// add queues s. It keeps the buffer, unless that is mostly something else, or there is room for
+// small frames anyway: then s is copied.
+func (q *queue) add(s bufpool.Segment) {
+	size, room := s.End-s.Start, 0
+	if q.pack != nil {
+		room = cap(q.pack.B) - len(q.pack.B)
+	}
+	if 2*size >= cap(s.Buf.B) && (size > maxPacked || size > room) {
+		s.Buf.Retain()
+		q.push(s)
+		return
+	}
+	if size > room {
+		next := size
+		if q.pack != nil { // which is full
+			next = max(size, min(2*cap(q.pack.B), maxPack))
+		}
+		pack := bufpool.Get(next)
+		q.push(bufpool.Segment{Buf: pack})
+		q.pack = pack
+	}
+	q.pack.B = append(q.pack.B, s.Bytes()...)
+	last := &q.segs[len(q.segs)-1]
+	last.End += size
+	last.Frames += s.Frames
+	q.frames += s.Frames
+	q.bytes += size
+}
+
 // push takes over one reference to s.Buf.
 func (q *queue) push(s bufpool.Segment) {
+	q.pack = nil
 	if q.head > 32 && q.head*2 > len(q.segs) {
 		n := copy(q.segs, q.segs[q.head:])
 		clear(q.segs[n:])
@@ -38,6 +82,9 @@ func (q *queue) front() bufpool.Segment { return q.segs[q.head] }
 func (q *queue) wrote(n int) {
 	s := &q.segs[q.head]
 	if n == s.End-s.Start {
+		if s.Buf == q.pack {
+			q.pack = nil
+		}
 		q.frames -= s.Frames
 		q.bytes -= n
 		q.begun = 0
@@ -61,6 +108,7 @@ func (q *queue) isEmpty() bool { return q.head == len(q.segs) }
 // the peer needs to understand what comes after.
 func (q *queue) dropToFrame() {
 	keep := q.begun
+	q.pack = nil
 	for i := q.head; i < len(q.segs); i++ {
 		s := &q.segs[i]
 		if i == q.head && keep > 0 {
@@ -93,19 +141,44 @@ func (q *queue) free() {
 // (pusher-protocol 7.7), and where they end.
 func (q *queue) fits(s bufpool.Segment, ep *Endpoint) (frames, end int) {
 	size := s.End - s.Start
-	if q.frames+s.Frames <= ep.MaxQueueFrames && (ep.MaxQueueBytes == 0 || q.bytes+size <= ep.MaxQueueBytes) {
+	if q.frames+s.Frames <= ep.MaxQueueFrames && q.admits(size, ep) {
 		return s.Frames, s.End
 	}
 	end = s.Start
 	for frames < s.Frames && q.frames+frames < ep.MaxQueueFrames {
 		n := websocket.FrameLen(s.Buf.B[end:s.End])
-		if n == 0 || (ep.MaxQueueBytes > 0 && q.bytes+end+n-s.Start > ep.MaxQueueBytes) {
+		if n == 0 || !q.admits(end+n-s.Start, ep) && q.frames+frames > 0 {
 			break
 		}
 		frames++
 		end += n
 	}
 	return frames, end
+}
+
+// admits reports whether so many bytes more may wait.
+func (q *queue) admits(more int, ep *Endpoint) bool {
+	return ep.MaxQueueBytes == 0 || q.bytes+more <= ep.MaxQueueBytes+q.large
+}
+
+// isOver reports whether more waits than the endpoint allows.
+func (q *queue) isOver(ep *Endpoint) bool { return q.frames > ep.MaxQueueFrames || !q.admits(0, ep) }
+
+// allowFront lets the first frame in, which always fits an empty queue.
+func (q *queue) allowFront(ep *Endpoint) {
+	if q.admits(0, ep) {
+		return
+	}
+	if q.large = q.begun; q.begun == 0 {
+		q.large = websocket.FrameLen(q.front().Bytes())
+	}
+}
+
+// allowReply lets a frame of size bytes in that is there already.
+func (q *queue) allowReply(size int, ep *Endpoint) {
+	if !q.admits(0, ep) {
+		q.large = max(q.large, size)
+	}
 }
 
 // cutFrames says what a partial write of n bytes of b did: how many frames it completed,

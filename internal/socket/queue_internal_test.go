@@ -41,7 +41,8 @@ func TestTheQueueIsFullExactlyAtItsLimits(t *testing.T) {
 			if fit, _ := q.fits(s, &c.ep); fit == 0 {
 				break
 			}
-			q.push(s)
+			q.add(s)
+			s.Buf.Release()
 		}
 		if n != c.wantFit {
 			t.Errorf("%s: %d frames fit, want %d", c.name, n, c.wantFit)
@@ -74,7 +75,8 @@ func TestPartialWritesKeepTheAccount(t *testing.T) {
 				ends = append(ends, total+pos)
 			}
 			total += s.End
-			q.push(s)
+			q.add(s)
+			s.Buf.Release()
 		}
 		written := 0
 		for written < total && rnd.IntN(20) > 0 {
@@ -133,5 +135,75 @@ func TestTheWheelFiresEachTimerOnceAtItsTick(t *testing.T) {
 	w.set(c, w.now+5)
 	if due := w.advance(w.now+3*wheelSlots, nil); len(due) != 1 {
 		t.Errorf("%d timers fired after a long sleep, want 1", len(due))
+	}
+}
+
+func TestOneFrameFitsAnEmptyQueueHoweverLarge(t *testing.T) {
+	t.Parallel()
+	ep := Endpoint{MaxQueueFrames: 10, MaxQueueBytes: 1000}
+	for _, c := range []struct {
+		name    string
+		waiting []int // payloads of frames that wait, the first of which may be large
+		written int   // bytes of them
+		batch   []int
+		want    int
+	}{
+		{"a large frame alone", nil, 0, []int{50_000}, 1},
+		{"of several large frames the first", nil, 0, []int{50_000, 50_000}, 1},
+		{"a large frame and small ones that fit by themselves", []int{50_000}, 0, []int{500, 480}, 2},
+		{"and no more than would fit without it", []int{50_000}, 0, []int{500, 500}, 1},
+		{"also once its beginning is gone", []int{50_000}, 20_000, []int{500, 500}, 1},
+		{"a large frame behind a small one does not", []int{10}, 0, []int{50_000}, 0},
+		{"a second large frame does not", []int{50_000}, 0, []int{50_000}, 0},
+	} {
+		var q queue
+		if len(c.waiting) > 0 {
+			q.add(framesOf(c.waiting...))
+		}
+		if c.written > 0 {
+			q.wrote(c.written)
+		}
+		if !q.isEmpty() {
+			q.allowFront(&ep)
+		}
+		if got, _ := q.fits(framesOf(c.batch...), &ep); got != c.want {
+			t.Errorf("%s: %d frames fit, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// What a queue keeps is at most twice what waits in it and one small buffer, whatever buffers
+// the frames came in.
+func TestAQueueKeepsAboutWhatWaitsInIt(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(7, 8))
+	part := func(size, of int) bufpool.Segment {
+		buf := bufpool.Get(of)
+		buf.B = websocket.AppendFrame(buf.B, websocket.OpText, make([]byte, size))
+		s := bufpool.Segment{Buf: buf, End: len(buf.B), Frames: 1}
+		buf.B = buf.B[:cap(buf.B)]
+		return s
+	}
+	for name, next := range map[string]func() bufpool.Segment{
+		"pongs":                       func() bufpool.Segment { return part(4, 512) },
+		"one frame of a large batch":  func() bufpool.Segment { return part(100, 256<<10) },
+		"large parts of a batch":      func() bufpool.Segment { return part(20_000, 256<<10) },
+		"small and large in turns":    func() bufpool.Segment { return part(4+rnd.IntN(2)*1100, 512) },
+		"frames of every size":        func() bufpool.Segment { return part(rnd.IntN(30_000), 64<<10) },
+		"frames that fill their room": func() bufpool.Segment { return part(500, 512) },
+	} {
+		var q queue
+		for q.bytes < 1<<20 {
+			s := next()
+			q.add(s)
+			s.Buf.Release()
+			if held := q.held(); held > 2*q.bytes+2*maxPack {
+				t.Fatalf("%s: %d bytes wait and %d are kept", name, q.bytes, held)
+			}
+		}
+		if got, want := len(q.segs), 6000; got > want {
+			t.Errorf("%s: %d segments, want at most %d", name, got, want)
+		}
+		q.free()
 	}
 }

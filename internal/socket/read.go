@@ -12,6 +12,7 @@ import (
 type partial struct {
 	frame   []byte // bytes of an incomplete frame, from its header on
 	message []byte // payload of the fragments so far
+	unread  []byte // received, but not looked at: reading pauses
 	op      Opcode // of the fragmented message; zero when there is none
 }
 
@@ -21,7 +22,7 @@ func (p *partial) free() { *p = partial{} }
 // changes b in place. The turn is held.
 func (c *Conn) consume(b []byte) {
 	c.lastRead.Store(c.eng.now.Load())
-	if c.isBroken {
+	if c.isBroken || c.setAside(b) {
 		return
 	}
 	if c.partial != nil && len(c.partial.frame) > 0 {
@@ -31,6 +32,9 @@ func (c *Conn) consume(b []byte) {
 		}
 	}
 	for len(b) > 0 && !c.isBroken {
+		if c.setAside(b) {
+			return
+		}
 		h, n, ok := c.header(b)
 		if !ok {
 			return
@@ -45,6 +49,25 @@ func (c *Conn) consume(b []byte) {
 	}
 	if p := c.partial; p != nil && p.op == 0 && len(p.frame) == 0 {
 		c.partial = nil
+	}
+}
+
+// setAside keeps b for later if reading pauses. It reports whether it does.
+func (c *Conn) setAside(b []byte) bool {
+	if !c.isPaused.Load() {
+		return false
+	}
+	p := c.keepPartial()
+	p.unread = append(p.unread, b...)
+	return true
+}
+
+// consumeUnread goes on with what was set aside. The turn is held.
+func (c *Conn) consumeUnread() {
+	if p := c.partial; p != nil && len(p.unread) > 0 {
+		unread := p.unread
+		p.unread = nil
+		c.consume(unread)
 	}
 }
 

@@ -1,15 +1,21 @@
 package socket
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
 )
 
-// writeTimeout bounds one write on a stream; a peer that takes nothing for so long is cut.
-const writeTimeout = 10 * time.Second
+const (
+	// writeTimeout bounds one write on a stream; a peer that takes nothing for so long is cut.
+	writeTimeout = stallTimeout
+	// maxPiece bounds what is written at a time: one record of TLS.
+	maxPiece = 16 << 10
+)
 
 // stream carries a Conn over a net.Conn that no poller can watch: TLS, and plain sockets
 // where there is no epoll. One goroutine reads for as long as the connection lives; a
@@ -22,7 +28,8 @@ type stream struct {
 
 	// Guarded by Conn.mu.
 	isWriting bool
-	inFlight  bufpool.Segment // taken by the writer, still the front of the queue
+	inFlight  []byte        // taken by the writer, still the front of the queue
+	resumed   chan struct{} // closed when reading goes on; nil: the reader does not wait
 }
 
 // startStream begins to read. The connection is uncorked and its queue may hold bytes.
@@ -37,6 +44,7 @@ func (e *Engine) startStream(c *Conn) {
 func (s *stream) read(c *Conn) {
 	defer c.eng.workers.Done()
 	for {
+		s.awaitResume(c)
 		if _, err := s.nc.Read(s.one[:]); err != nil {
 			break
 		}
@@ -53,6 +61,39 @@ func (s *stream) read(c *Conn) {
 		}
 	}
 	c.cut(ReasonLost)
+}
+
+// awaitResume waits until reading does not pause, and goes on with what was set aside.
+func (s *stream) awaitResume(c *Conn) {
+	for {
+		c.mu.Lock()
+		var resumed chan struct{}
+		if c.isPaused.Load() {
+			if s.resumed == nil {
+				s.resumed = make(chan struct{})
+			}
+			resumed = s.resumed
+		}
+		c.mu.Unlock()
+		if resumed != nil {
+			<-resumed
+			continue
+		}
+		s.turn.Lock()
+		c.consumeUnread()
+		s.turn.Unlock()
+		if !c.isPaused.Load() {
+			return
+		}
+	}
+}
+
+// readOnLocked lets the reader go on, if it waits.
+func (s *stream) readOnLocked() {
+	if s.resumed != nil {
+		close(s.resumed)
+		s.resumed = nil
+	}
 }
 
 // isBusy reports whether the reader handles what came, and may be in a handler that blocks.
@@ -78,7 +119,7 @@ func (s *stream) write(c *Conn) {
 	defer c.eng.workers.Done()
 	for s.take(c) {
 		_ = s.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
-		_, err := s.nc.Write(s.inFlight.Bytes())
+		_, err := s.nc.Write(s.inFlight)
 		if !s.settle(c, err) {
 			return
 		}
@@ -93,7 +134,8 @@ func (s *stream) take(c *Conn) bool {
 		s.endLocked(c)
 		return false
 	}
-	s.inFlight = c.queue.front()
+	s.inFlight = c.queue.front().Bytes()
+	s.inFlight = s.inFlight[:min(len(s.inFlight), maxPiece)]
 	return true
 }
 
@@ -101,11 +143,13 @@ func (s *stream) take(c *Conn) bool {
 func (s *stream) settle(c *Conn, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue.wrote(s.inFlight.End - s.inFlight.Start)
-	s.inFlight = bufpool.Segment{}
-	if err != nil {
-		c.cutLocked(ReasonLost)
+	if err == nil {
+		c.queue.wrote(len(s.inFlight))
+		c.resumeLocked()
+	} else {
+		c.lostWritingLocked(err)
 	}
+	s.inFlight = nil
 	if c.state >= cutting {
 		s.endLocked(c)
 		return false
@@ -118,6 +162,17 @@ func (s *stream) settle(c *Conn, err error) bool {
 	return true
 }
 
+// lostWritingLocked ends a connection that a write has failed on. A write that was not in time
+// may have ended within a frame, or a record of TLS: the peer cannot be told.
+func (c *Conn) lostWritingLocked(err error) {
+	reason := ReasonLost
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.state == open {
+		c.eng.metrics.slowConsumers.Inc()
+		reason = ReasonSlowConsumer
+	}
+	c.cutLocked(reason)
+}
+
 // endLocked ends the writer of a connection that is cut.
 func (s *stream) endLocked(c *Conn) {
 	s.isWriting = false
@@ -127,14 +182,19 @@ func (s *stream) endLocked(c *Conn) {
 
 // dropLocked drops what no writer has taken yet.
 func (s *stream) dropLocked(q *queue) {
-	if s.inFlight.Buf == nil {
+	if s.inFlight == nil {
 		q.dropToFrame()
 		return
 	}
-	q.begun = s.inFlight.End - s.inFlight.Start
-	frames := s.inFlight.Frames
+	begun := q.begun
+	frames, rest := cutFrames(q.front().Bytes(), len(s.inFlight), begun)
+	if rest > 0 {
+		frames++
+	}
+	q.begun = len(s.inFlight) + rest
 	q.dropToFrame()
 	q.frames, q.segs[q.head].Frames = frames, frames
+	q.begun = begun
 }
 
 // streamWritingLocked reports whether a stream's writer still uses the queue.

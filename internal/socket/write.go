@@ -28,7 +28,7 @@ func (c *Conn) write(segs []bufpool.Segment, isReply bool) {
 			c.mu.Unlock()
 			return
 		}
-		c.queueRestLocked(s, n)
+		c.queueRestLocked(s, n, isReply)
 		segs = nil
 	default:
 		c.writeJoinedLocked(segs)
@@ -36,10 +36,12 @@ func (c *Conn) write(segs []bufpool.Segment, isReply bool) {
 	}
 	isFull := len(segs) > 0 && c.enqueueLocked(segs, isReply)
 	if !isFull && c.queue != nil {
-		isFull = !isReply && !c.ep.DropWhenFull && c.overLimitLocked()
+		isFull = !isReply && !c.ep.DropWhenFull && c.queue.isOver(c.ep)
 	}
 	if isFull {
 		c.closeSlowLocked()
+	} else if c.queue != nil {
+		c.pauseLocked()
 	}
 	c.mu.Unlock()
 }
@@ -62,29 +64,45 @@ func (c *Conn) writeJoinedLocked(segs []bufpool.Segment) {
 	case !ok:
 		c.cutLocked(ReasonLost)
 	default:
-		c.queueRestLocked(bufpool.Segment{Buf: buf, End: size, Frames: frames}, n)
+		c.queueRestLocked(bufpool.Segment{Buf: buf, End: size, Frames: frames}, n, false)
 	}
 	buf.Release()
 }
 
 // queueRestLocked queues s, of which n bytes have been written, as the first of the queue.
 // A connection that took a part of a segment is owed the rest, up to the limits.
-func (c *Conn) queueRestLocked(s bufpool.Segment, n int) {
+func (c *Conn) queueRestLocked(s bufpool.Segment, n int, isReply bool) {
 	c.queue = queues.Get().(*queue)
-	s.Buf.Retain()
-	c.queue.push(s)
+	if isReply {
+		c.queue.push(c.keep(s))
+	} else {
+		s.Buf.Retain()
+		c.queue.push(s)
+	}
 	if n > 0 {
 		c.queue.wrote(n)
 	}
 	if c.ep.DropWhenFull {
 		c.eng.metrics.dropped.Add(float64(c.queue.trim(c.ep)))
 	}
+	c.queue.allowFront(c.ep)
 	c.armWriteLocked()
 }
 
-// overLimitLocked reports whether more waits than the endpoint allows.
-func (c *Conn) overLimitLocked() bool {
-	return c.queue.frames > c.ep.MaxQueueFrames || (c.ep.MaxQueueBytes > 0 && c.queue.bytes > c.ep.MaxQueueBytes)
+// minShared is the size of replies from which on equal ones to several connections are kept
+// once: lists of members, cached events, snapshots.
+const minShared = 16 << 10
+
+// keep is s, the whole of a buffer, with a reference of its own: to that buffer, or, of a large
+// reply, to one of the same bytes that waits for other connections. What the hub writes is
+// shared already.
+func (c *Conn) keep(s bufpool.Segment) bufpool.Segment {
+	if s.End < minShared || c.isClient {
+		s.Buf.Retain()
+		return s
+	}
+	s.Buf = c.eng.shelf.Share(s.Bytes())
+	return s
 }
 
 // enqueueLocked queues segs behind what waits. It reports whether the queue is full in the
@@ -94,27 +112,42 @@ func (c *Conn) enqueueLocked(segs []bufpool.Segment, isReply bool) (isFull bool)
 		c.queue = queues.Get().(*queue)
 	}
 	for _, s := range segs {
+		if isReply {
+			isFull = isFull || !c.ep.DropWhenFull && c.queue.isOver(c.ep)
+			c.enqueueReplyLocked(s)
+			continue
+		}
 		frames, end := c.queue.fits(s, c.ep)
 		if frames < s.Frames {
 			if !c.ep.DropWhenFull {
 				return true
 			}
-			if isReply {
-				c.readPaused = true // no more replies until the peer reads
-			} else {
-				c.eng.metrics.dropped.Add(float64(s.Frames - frames))
-				s.Frames, s.End = frames, end
-			}
+			c.eng.metrics.dropped.Add(float64(s.Frames - frames))
+			s.Frames, s.End = frames, end
 		}
 		if s.Frames > 0 {
-			s.Buf.Retain()
-			c.queue.push(s)
+			isFirst := c.queue.isEmpty()
+			c.queue.add(s)
+			if isFirst {
+				c.queue.allowFront(c.ep)
+			}
 		}
 	}
 	if c.state != corked && c.stream != nil {
 		c.stream.wakeLocked(c)
 	}
-	return false
+	return isFull
+}
+
+// enqueueReplyLocked queues a reply, whatever its size: as reading pauses while the queue is
+// congested, those that come then are few.
+func (c *Conn) enqueueReplyLocked(s bufpool.Segment) {
+	if s.End < minShared {
+		c.queue.add(s)
+	} else {
+		c.queue.push(c.keep(s))
+	}
+	c.queue.allowReply(s.End, c.ep)
 }
 
 // flush writes what waits; called when the socket can be written again.
@@ -137,6 +170,7 @@ func (c *Conn) flushLocked() {
 		}
 		if n > 0 {
 			c.queue.wrote(n)
+			c.resumeLocked()
 		}
 		if n < len(b) {
 			c.armWriteLocked()
@@ -150,10 +184,6 @@ func (c *Conn) flushLocked() {
 func (c *Conn) drainedLocked() {
 	c.queue.free()
 	c.queue = nil
-	if c.readPaused {
-		c.readPaused = false
-		c.post(eventRead | eventEnd) // the end may have come meanwhile
-	}
 	c.tellDrainedLocked()
 	if c.peerClosed {
 		c.cutLocked(c.reason)
