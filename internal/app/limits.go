@@ -5,6 +5,8 @@ import "time"
 // DefaultLimits are the limits of an app that sets none (pusher-protocol 7.1).
 func DefaultLimits() Limits {
 	return Limits{
+		MaxSubscriptionsPerConnection: 10_000,
+
 		MaxClientEvents:       10,
 		ClientEventWindow:     time.Second,
 		MessageWindow:         time.Minute,

@@ -11,7 +11,7 @@ import (
 type AppLimits struct {
 	// Most connections at once.
 	MaxConnections int `toml:"max_connections"`
-	// Most channels that one connection may be subscribed to.
+	// Most channels that one connection may be subscribed to. Each takes up to 600 bytes of memory.
 	MaxSubscriptionsPerConnection int `toml:"max_subscriptions_per_connection"`
 	// Most events published per second over HTTP, each counted once for every channel it goes to, and mutations of entities.
 	MaxBackendEventsPerSecond int `toml:"max_backend_events_per_second"`

@@ -95,9 +95,9 @@ type Metrics struct {
 type WebSocket struct {
 	// Largest message a client may send; a larger one closes its connection with 1009.
 	MaxMessage Size `toml:"max_message"`
-	// Most frames that may wait for a slow reader. 0 leaves only max_bytes; with both 0 it is 1000.
+	// Most frames that may wait for a slow reader. 0 leaves max_bytes and at most 10000 frames; with both 0 it is 1000.
 	MaxMessages int `toml:"max_messages"`
-	// Most bytes that may wait for a slow reader. "0B" leaves only max_messages.
+	// Most bytes that may wait for a slow reader; one frame may wait alone, whatever its size. "0B" leaves only max_messages. From a connection for which half of it waits, or 256KB, or half of max_messages, nothing is read until it has taken most of that; one that takes nothing for 30 s is closed with 4100.
 	MaxBytes Size `toml:"max_bytes"`
 	// Closes a connection whose queue is full, with 4100. Otherwise new events are dropped for that connection.
 	DisconnectOnBufferFull bool `toml:"disconnect_on_buffer_full"`

@@ -21,6 +21,7 @@ func Default() *Config {
 		WebSocket: WebSocket{
 			MaxMessage:             64 * KB,
 			MaxMessages:            1000,
+			MaxBytes:               MB,
 			DisconnectOnBufferFull: true,
 			ActivityTimeout:        Duration(120 * time.Second),
 			PongTimeout:            Duration(30 * time.Second),
@@ -103,11 +104,14 @@ func defaultViews() Views {
 		ReadMaxRows:            1000,
 		ClientTimeout:          Duration(300 * time.Second),
 		MaxMessage:             64 * KB,
-		MaxQueue:               4 * MB,
+		MaxQueue:               MB,
 		MaxQueueMessages:       10_000,
-		CongestedQueue:         256 * KB,
-		BudgetWindow:           Duration(time.Minute),
-		RateLimitingEnabled:    true,
+
+		DefaultMaxSubscriptions: 10_000,
+
+		CongestedQueue:      256 * KB,
+		BudgetWindow:        Duration(time.Minute),
+		RateLimitingEnabled: true,
 		Rates: Rates{
 			HandshakesPerIP:            perMinute(0, 0),
 			ConnectionsPerSubject:      perMinute(0, 0),
@@ -122,6 +126,8 @@ func defaultViews() Views {
 // defaultAppLimits has the numbers of pusher-protocol 7.1.
 func defaultAppLimits() AppLimits {
 	return AppLimits{
+		MaxSubscriptionsPerConnection: 10_000,
+
 		AuthorizationTimeout:  Duration(30 * time.Second),
 		MaxClientEvents:       10,
 		ClientEventWindow:     Duration(time.Second),

@@ -40,7 +40,7 @@ func (r *rules) views(c *Config) {
 	r.aboveZero("views.congested_queue", v.CongestedQueue)
 	if v.CongestedQueue >= v.MaxQueue && v.MaxQueue > 0 {
 		r.report("views.congested_queue", quote(v.CongestedQueue.String()),
-			fmt.Sprintf("not below views.max_queue = %q, so a slow reader would be closed and never caught up", v.MaxQueue))
+			fmt.Sprintf("not below views.max_queue = %q, so a slow reader would be closed and never caught up; raise views.max_queue above it", v.MaxQueue))
 	}
 	r.aboveZero("views.budget_window", v.BudgetWindow)
 	r.rates(&v.Rates)

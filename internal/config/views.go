@@ -48,11 +48,11 @@ type Views struct {
 	ClientTimeout Duration `toml:"client_timeout"`
 	// Largest message a client may send; a larger one closes its connection with 1009. Above zero.
 	MaxMessage Size `toml:"max_message"`
-	// Most bytes that may wait for a slow reader; more closes its connection with 1013. Above zero.
+	// Most bytes that may wait for a slow reader, where one message may wait alone, whatever its size; more closes its connection with 1013. Above zero.
 	MaxQueue Size `toml:"max_queue"`
 	// Most messages that may wait for a slow reader; more closes its connection with 1013. Above zero.
 	MaxQueueMessages int `toml:"max_queue_messages"`
-	// Bytes that wait for a slow reader from which on it gets no single changes but, once it has caught up, their outcome.
+	// Bytes that wait for a slow reader from which on nothing more is read from it, and it gets no single changes but, once it has caught up, their outcome.
 	CongestedQueue Size `toml:"congested_queue"`
 	// Tells a client that has and needs no token when it subscribes to a view that does not exist. Otherwise it is told nothing. Others are always told.
 	ReportUnknownViews bool `toml:"report_unknown_views"`

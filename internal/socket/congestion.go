@@ -9,7 +9,7 @@ const (
 	// mostCongested is the most that waits of a connection from which more is read, unless its
 	// endpoint says otherwise.
 	mostCongested = 256 << 10
-	// stallTimeout is how long a congested peer may take nothing before it is disconnected.
+	// stallTimeout is how long a congested peer may take nothing, unless its endpoint says otherwise.
 	stallTimeout = 30 * time.Second
 	// stallCheck is how often that is looked at.
 	stallCheck = time.Second
@@ -124,7 +124,11 @@ func (s *stalls) all(buf []*Conn) []*Conn {
 func (c *Conn) closeStalled(now uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.isPaused.Load() && c.state == open && now-c.queue.taken >= uint32(stallTimeout/tick) {
+	limit := c.ep.StallTimeout
+	if limit <= 0 {
+		limit = stallTimeout
+	}
+	if c.isPaused.Load() && c.state == open && now-c.queue.taken >= uint32(limit/tick) {
 		c.closeSlowLocked()
 	}
 }

@@ -55,6 +55,10 @@ type Endpoint struct {
 	CongestedBytes int  // bytes that may wait before IsCongested; zero means half of MaxQueueBytes, at most 256 KiB
 	DropWhenFull   bool // drop broadcasts for a slow consumer instead of disconnecting it
 
+	// StallTimeout is how long a congested peer may take nothing before it is disconnected as a
+	// slow consumer, within a second; zero means 30 s.
+	StallTimeout time.Duration
+
 	// SlowConsumer is what a slow consumer is told before it is cut.
 	SlowConsumer Farewell
 }

@@ -97,12 +97,23 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	}
 	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
 		!s.isSubscribed(cmd.Channel) {
-		return protocol.ErrSubscriptionMax
+		s.noteSubscriptionMax()
+		return protocol.ErrSubscriptionMax.Withf("%s is refused: the connection has %d subscriptions, which is the limit",
+			cmd.Channel, l.MaxSubscriptionsPerConnection)
 	}
 	if !kind.NeedsSignature() {
 		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
 	return s.subscribeSigned(cmd, kind, filter)
+}
+
+// noteSubscriptionMax says, once per second at most, which setting refuses a subscription.
+func (s *Session) noteSubscriptionMax() {
+	if skipped, ok := s.atLimit.Pass(s.face.Now()); ok {
+		s.o.Log.Warn("subscription refused", "app", s.app.ID, "socket_id", s.channels.ID().String(),
+			"setting", "max_subscriptions_per_connection", "limit", s.app.Limits.MaxSubscriptionsPerConnection,
+			"more_since_last", skipped)
+	}
 }
 
 // subscribeSigned is for channels that only the app lets anybody into.

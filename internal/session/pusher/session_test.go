@@ -233,6 +233,29 @@ func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
 	}
 }
 
+func TestTheLimitOfSubscriptionsIsToldWithTheChannelAndLoggedWithItsSetting(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, nil, nil)
+	s.app.Limits.MaxSubscriptionsPerConnection = 1
+	p := s.connect(t)
+	for _, name := range []string{"one", "two", "three"} {
+		if err := p.SendText(`{"event":"pusher:subscribe","data":{"channel":"` + name + `"}}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{
+		`"channel":"one","data":"{}"`, `two is refused: the connection has 1 subscriptions, which is the limit`, `three is refused`,
+	} {
+		if f, err := p.Next(patience); err != nil || !strings.Contains(string(f.Payload), want) {
+			t.Fatalf("got %q, %v; want %q in it", f.Payload, err, want)
+		}
+	}
+	s.stop()
+	if log := s.log.String(); strings.Count(log, "setting=max_subscriptions_per_connection limit=1") != 1 {
+		t.Errorf("the log has not one line that names the setting:\n%s", log)
+	}
+}
+
 func TestWhileDrainingNobodyIsAdmitted(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, nil, nil)

@@ -77,6 +77,8 @@ type Sessions struct {
 	restart  socket.Farewell // come back at once
 	leave    socket.Farewell // come back in a moment
 
+	atLimit limit.Sampler // of lines about max_subscriptions_per_connection
+
 	signed  signed
 	proxied proxied
 	hinted  atomic.Bool // what hint says has been said

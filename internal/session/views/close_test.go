@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/protocol"
 	codec "github.com/millrace/millrace/internal/protocol/views"
@@ -64,8 +65,7 @@ func TestS05ASlowSnapshotHoldsUpNothingElse(t *testing.T) {
 	}
 	c := s.connect(t, "")
 	c.send(subscribeList, `{"type":"ping"}`, refresh("x"), `{"type":"subscribe","view":"Auction/append","withSnapshot":false}`)
-	s.waitForSubscriptions(t, "Auction/append", 1) // nothing was read yet
-	rows, before := 0, -1
+	rows, before := 0, -1 // what is asked is read between the batches that the client takes
 	for isComplete := false; !isComplete; {
 		f, err := c.Next(patience)
 		if err != nil {
@@ -83,13 +83,14 @@ func TestS05ASlowSnapshotHoldsUpNothingElse(t *testing.T) {
 	if before < 0 || before == entities {
 		t.Errorf("the answer to what was asked meanwhile came after %d rows", before)
 	}
+	s.waitForSubscriptions(t, "Auction/append", 1)
 }
 
 func TestS06ASlowConsumerIsToldAndCut(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, func(o *settings) {
 		o.Limits.MaxConnectionsPerIP = 1
-		o.Endpoint.MaxQueueFrames = 4
+		o.Endpoint.MaxQueueFrames, o.Endpoint.StallTimeout = 4, time.Millisecond
 	})
 	c := s.connect(t, "")
 	var questions []byte
