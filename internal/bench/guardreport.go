@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// guardPlan is how much the part of a report about users, limits, webhooks and storms does.
+// guardPlan is how much the part of a report about users, limits, webhooks, attacks and storms does.
 type guardPlan struct {
 	idle     int // connections
 	settle   time.Duration
@@ -21,18 +21,25 @@ type guardPlan struct {
 	duration time.Duration
 	events   int // of webhooks, per round
 	endings  int // servers that are ended under load
+	attack   time.Duration
 }
 
 func newGuardPlan(isQuick bool) guardPlan {
 	if isQuick {
-		return guardPlan{idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000, endings: 3}
+		return guardPlan{
+			idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000,
+			attack: 3 * time.Second, endings: 3,
+		}
 	}
-	return guardPlan{idle: 15_000, settle: 10 * time.Second, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000, endings: 20}
+	return guardPlan{
+		idle: 15_000, settle: 10 * time.Second, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000,
+		attack: 12 * time.Second, endings: 20,
+	}
 }
 
 // guards measures what protects the server costs, and what it does for operators.
 func (r *reporter) guards(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.storm, r.endings} {
+	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.withstanding, r.storm, r.endings} {
 		if err := step(ctx); err != nil {
 			return err
 		}

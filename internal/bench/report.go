@@ -14,6 +14,7 @@ type ReportOptions struct {
 	Executable string // with the commands serve and floor
 	Commit     string // default: what was stamped into the running binary
 	IsQuick    bool   // a tenth of the time, for a look; its numbers wobble
+	Attack     string // of hostile connections only those with this in their name
 	Progress   io.Writer
 }
 

@@ -23,6 +23,7 @@ type BenchCmd struct {
 	Guards   benchGuards       `cmd:"" help:"Measure the promised numbers of users, limits, webhooks and storms alone, and print them."`
 	Storm    benchStorm        `cmd:"" help:"Measure what others notice when many connections are cut at once, and print it."`
 	Ending   benchEnding       `cmd:"" help:"End servers by SIGTERM while publishers publish as fast as they can, and print what was lost."`
+	Hostile  benchHostile      `cmd:"" help:"Measure what hostile connections make the server hold, and print it."`
 	Crowd    CrowdCmd          `cmd:"" hidden:"" help:"Be a crowd of connections, to be killed."`
 	Floor    FloorCmd          `cmd:"" hidden:"" help:"Be the floor: a bare loop with one write per delivery."`
 	Engine   EngineCmd         `cmd:"" hidden:"" help:"Be an engine of live views that does what standard input says."`
@@ -243,6 +244,21 @@ type benchEnding struct{ benchPart }
 // Run measures and prints, and fails if a round was not clean.
 func (c *benchEnding) Run(ctx context.Context, env *Env) error {
 	return c.run(ctx, env, bench.MakeEndingReport)
+}
+
+// benchHostile is the part of the report about hostile connections.
+type benchHostile struct {
+	benchPart
+
+	Attack string `help:"Only attacks with this in their name." placeholder:"TEXT"`
+}
+
+// Run measures and prints. A bar that is not met is printed, and no failure.
+func (c *benchHostile) Run(ctx context.Context, env *Env) error {
+	return c.run(ctx, env, func(ctx context.Context, o bench.ReportOptions) (*bench.Report, error) {
+		o.Attack = c.Attack
+		return bench.MakeHostileReport(ctx, o)
+	})
 }
 
 // CrowdCmd is the process that a storm kills.

@@ -1,0 +1,237 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/websocket"
+)
+
+const (
+	hostileChannel = "presence-crowd"
+	// manySubscriptions is the default limit of a connection.
+	manySubscriptions = 10_000
+	// longName is how long the name of a channel may be by default.
+	longName = 200
+	// fullInfo is how large the information about a member may be by default.
+	fullInfo = 2 << 10
+)
+
+// attacks are what one connection can do to make a server hold much for it.
+func attacks() []attack {
+	app := "/app/" + DevelopmentKey + "?protocol=7"
+	views := "/views/" + DevelopmentKey
+	return []attack{
+		{name: "a list of 100 members, again and again", path: app, crowd: 99, request: subscribeAgain},
+		{name: "joining and leaving 100 members", path: app, crowd: 60, request: joinAndLeave},
+		{name: "pings", path: app, request: func(*hostile, int) []byte {
+			return masked(websocket.OpPing, strings.Repeat("x", websocket.MaxControl))
+		}},
+		{name: "subscribing and unsubscribing", path: app, request: func(h *hostile, n int) []byte {
+			name := channelOf(h, n/2, longName)
+			if n%2 == 1 {
+				return command("pusher:unsubscribe", "channel", name)
+			}
+			return command("pusher:subscribe", "channel", name)
+		}},
+		{name: "channels with long names, read", path: app, reads: true, subscriptions: manySubscriptions, request: subscribeMany("")},
+		{name: "presence channels, read", path: app, reads: true, subscriptions: manySubscriptions, request: subscribeMany("presence-")},
+		{name: "cache channels, read", path: app, reads: true, subscriptions: manySubscriptions, request: subscribeMany("cache-")},
+		{name: "filters, read", path: app, reads: true, subscriptions: manySubscriptions, request: subscribeFiltered},
+		{name: "sign-in with a full watchlist, again and again", path: app, request: signInAgain},
+		{name: "events to each other", path: app, reads: true, request: eventsToEachOther},
+		{name: "events that are not taken", path: app, publishes: true, request: func(h *hostile, n int) []byte {
+			if n > 0 {
+				return nil
+			}
+			return command("pusher:subscribe", "channel", floodChannel(h.number))
+		}},
+		{name: "a large message in many fragments, unfinished", path: app, request: fragments},
+		{name: "HTTP requests whose answers are not taken", request: func(*hostile, int) []byte {
+			return []byte("GET /up HTTP/1.1\r\nHost: x\r\nX-Padding: " + strings.Repeat("x", 1000) + "\r\n\r\n")
+		}},
+		{name: "a head that does not end", request: func(*hostile, int) []byte { return []byte("GET / HTTP/1.1\r\nX-" + strings.Repeat("x", 1000)) }},
+		{name: "a list of 10,000 entities, again and again", path: views, rows: 10_000, request: func(_ *hostile, n int) []byte {
+			if n%2 == 1 {
+				return text(`{"type":"unsubscribe","view":"Lamp/list"}`)
+			}
+			return text(`{"type":"subscribe","view":"Lamp/list"}`)
+		}},
+		{name: "single entities, read", path: views, reads: true, subscriptions: manySubscriptions, rows: 100, request: subscribeKeys(manySubscriptions)},
+		{name: "single entities", path: views, rows: 100, request: subscribeKeys(1 << 30)},
+	}
+}
+
+// command is a message of channels whose data has these members.
+func command(event string, members ...string) []byte {
+	data := make(map[string]string, len(members)/2)
+	for i := 0; i < len(members); i += 2 {
+		data[members[i]] = members[i+1]
+	}
+	b, _ := json.Marshal(map[string]any{"event": event, "data": data}) // strings can be marshalled
+	return text(string(b))
+}
+
+// channelOf is the n-th channel of one connection, with a name of so many bytes.
+func channelOf(h *hostile, n, size int) string {
+	name := fmt.Sprintf("%d-%d-", h.number, n)
+	return name + strings.Repeat("x", size-len(name))
+}
+
+// signed is a proof of the app that h may subscribe.
+func signed(h *hostile, channel, channelData string) string {
+	return h.o.Key + ":" + auth.ChannelSignature(h.o.Secret, h.socketID, channel, channelData)
+}
+
+// fullMember is channel_data as large as it may be.
+func fullMember(id string) string {
+	return `{"user_id":"` + id + `","user_info":"` + strings.Repeat("x", fullInfo) + `"}`
+}
+
+func join(h *hostile, channel, user string) []byte {
+	data := fullMember(user)
+	return command("pusher:subscribe", "channel", channel, "channel_data", data, "auth", signed(h, channel, data))
+}
+
+func subscribeAgain(h *hostile, n int) []byte {
+	if n == 0 {
+		return join(h, hostileChannel, "crowd-1")
+	}
+	data := `{"user_id":"crowd-1"}`
+	return command("pusher:subscribe", "channel", hostileChannel, "channel_data", data, "auth", signed(h, hostileChannel, data))
+}
+
+func joinAndLeave(h *hostile, n int) []byte {
+	if n%2 == 1 {
+		return command("pusher:unsubscribe", "channel", hostileChannel)
+	}
+	return join(h, hostileChannel, "hostile-"+strconv.Itoa(h.number))
+}
+
+func subscribeMany(kind string) func(*hostile, int) []byte {
+	return func(h *hostile, n int) []byte {
+		if n >= manySubscriptions {
+			return nil
+		}
+		name := kind + channelOf(h, n, longName-len(kind))
+		if kind == "presence-" {
+			return join(h, name, "hostile")
+		}
+		return command("pusher:subscribe", "channel", name)
+	}
+}
+
+func subscribeFiltered(h *hostile, n int) []byte {
+	if n >= manySubscriptions {
+		return nil
+	}
+	names := make([]string, 50)
+	for i := range names {
+		names[i] = channelOf(h, n*len(names)+i, 200)
+	}
+	b, _ := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": map[string]any{ // strings can be marshalled
+		"channel": channelOf(h, n, longName), "filter": map[string]any{"events": names},
+	}})
+	return text(string(b))
+}
+
+func signInAgain(h *hostile, _ int) []byte {
+	list := make([]string, 100)
+	for i := range list {
+		list[i] = channelOf(h, i, 128)
+	}
+	watchlist, _ := json.Marshal(list) // strings can be marshalled
+	data := `{"id":"hostile-` + strconv.Itoa(h.number) + `","watchlist":` + string(watchlist) + `}`
+	return command("pusher:signin", "user_data", data, "auth", h.o.Key+":"+auth.UserSignature(h.o.Secret, h.socketID, data))
+}
+
+func eventsToEachOther(h *hostile, n int) []byte {
+	const channel = "private-hostile"
+	if n == 0 {
+		return command("pusher:subscribe", "channel", channel, "auth", signed(h, channel, ""))
+	}
+	return text(`{"event":"client-x","channel":"` + channel + `","data":"` + strings.Repeat("x", 9<<10) + `"}`)
+}
+
+// fragments are those of a message that is as large as it may be, and a frame that lacks a byte.
+func fragments(_ *hostile, n int) []byte {
+	const size = 1 << 10
+	switch {
+	case n == 0:
+		b := text(strings.Repeat("x", size))
+		b[0] &^= 0x80 // not the last
+		return b
+	case n < 62:
+		b := masked(websocket.OpContinuation, strings.Repeat("x", size))
+		b[0] &^= 0x80
+		return b
+	case n == 62:
+		b := masked(websocket.OpContinuation, strings.Repeat("x", size))
+		return b[:len(b)-1]
+	default:
+		return nil
+	}
+}
+
+func subscribeKeys(most int) func(*hostile, int) []byte {
+	return func(h *hostile, n int) []byte {
+		if n >= most {
+			return nil
+		}
+		return text(`{"type":"subscribe","view":"Lamp/state","key":"` + channelOf(h, n, 40) + `"}`)
+	}
+}
+
+func floodChannel(number int) string { return "flood-" + strconv.Itoa(number) }
+
+// flood publishes to the channel of each hostile connection in turn.
+func flood(ctx context.Context, o *Options) {
+	p, err := newPoster(o)
+	if err != nil {
+		return
+	}
+	defer p.close()
+	data := []byte(strings.Repeat("x", 9<<10))
+	for i := 0; ctx.Err() == nil; i++ {
+		_, _ = p.publish(ctx, floodChannel(i%hostileConnections), data) // one more or less does not matter
+	}
+}
+
+// prepare makes what is there before an attack. leave takes the crowd away.
+func (a *attack) prepare(ctx context.Context, o *Options) (leave func(), err error) {
+	ctx, leave = context.WithCancel(ctx)
+	if a.rows > 0 {
+		views := *o
+		views.Views = true
+		p, err := newPoster(&views)
+		if err == nil {
+			err = fillType(ctx, p, "Lamp", a.rows)
+			p.close()
+		}
+		if err != nil {
+			return leave, err
+		}
+	}
+	for i := range a.crowd {
+		h := &hostile{o: o, number: i}
+		if err := h.connect(ctx, &attack{path: "/app/" + o.Key + "?protocol=7"}); err != nil {
+			return leave, err
+		}
+		if _, err := h.conn.Write(join(h, hostileChannel, "crowd-"+strconv.Itoa(i))); err != nil {
+			return leave, err
+		}
+		if text, err := h.next(); err != nil || !strings.Contains(text, "succeeded") {
+			return leave, errors.Join(err, fmt.Errorf("a member was refused: %.200s", text))
+		}
+		go func() { // ends with the connection
+			for _, err := h.next(); err == nil; _, err = h.next() {
+			}
+		}()
+	}
+	return leave, nil
+}
