@@ -21,7 +21,7 @@ func Default() *Config {
 		WebSocket: WebSocket{
 			MaxMessage:             64 * KB,
 			MaxMessages:            1000,
-			MaxBytes:               MB,
+			MaxBytes:               512 * KB,
 			DisconnectOnBufferFull: true,
 			ActivityTimeout:        Duration(120 * time.Second),
 			PongTimeout:            Duration(30 * time.Second),
@@ -104,10 +104,10 @@ func defaultViews() Views {
 		ReadMaxRows:            1000,
 		ClientTimeout:          Duration(300 * time.Second),
 		MaxMessage:             64 * KB,
-		MaxQueue:               MB,
+		MaxQueue:               512 * KB,
 		MaxQueueMessages:       10_000,
 
-		DefaultMaxSubscriptions: 10_000,
+		DefaultMaxSubscriptions: 1000,
 
 		CongestedQueue:      256 * KB,
 		BudgetWindow:        Duration(time.Minute),

@@ -65,7 +65,7 @@ type Views struct {
 	MaxConnectionsPerOrigin int `toml:"max_connections_per_origin"`
 	// Most connections of one subject, where its token does not say.
 	DefaultMaxConnections int `toml:"default_max_connections"`
-	// Most subscriptions of one connection, where its token does not say.
+	// Most subscriptions of one connection to views, also by channels, where its token does not say. Each takes about 1 KB of memory.
 	DefaultMaxSubscriptions int `toml:"default_max_subscriptions"`
 	// Most rows in one snapshot, where the token does not say.
 	DefaultMaxSnapshotRows int `toml:"default_max_snapshot_rows"`

@@ -92,14 +92,20 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		}
 	}
 	s.proxies = forwarded.New(forwarded.Options{Trusted: cfg.HTTP.TrustedProxies, Header: cfg.HTTP.ForwardedHeader, Log: s.log})
-	s.channelFace = pushersession.New(pushersession.Options{
+	s.channelFace = s.makeChannelFace(channelCodec)
+	return s, s.wireHTTP(prom)
+}
+
+func (s *Server) makeChannelFace(codec protocol.Codec) *pushersession.Sessions {
+	cfg := s.cfg
+	return pushersession.New(pushersession.Options{
 		Registry:        s.sessions,
 		Apps:            s.apps,
 		Channels:        s.channels,
 		Views:           s.shownViews(),
 		Hub:             s.hub,
 		Sockets:         s.sockets,
-		Codec:           channelCodec,
+		Codec:           codec,
 		Endpoint:        endpoint(&cfg.WebSocket),
 		ActivityTimeout: cfg.WebSocket.ActivityTimeout.D(),
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
@@ -107,15 +113,15 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		QuotaRetry:      cfg.Handshake.QuotaCloseCode == protocol.ErrAppQuotaRetry.Code,
 		Refusals:        refusals(cfg.WebSocket.SubscriptionRefusals),
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
+		MaxViews:        cfg.Views.DefaultMaxSubscriptions,
 		Filters:         filters(&cfg.Filters),
 		Connects:        rate(cfg.Limits.Connects),
 		ClientIP:        s.proxies.ClientIP,
 		IsSecure:        s.proxies.IsSecure,
 		Draining:        s.Draining,
 		HandsOver:       s.handsOver,
-		Log:             log,
+		Log:             s.log,
 	})
-	return s, s.wireHTTP(prom)
 }
 
 // wireHTTP makes what listens.

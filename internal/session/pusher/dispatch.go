@@ -97,9 +97,8 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	}
 	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
 		!s.isSubscribed(cmd.Channel) {
-		s.noteSubscriptionMax()
-		return protocol.ErrSubscriptionMax.Withf("%s is refused: the connection has %d subscriptions, which is the limit",
-			cmd.Channel, l.MaxSubscriptionsPerConnection)
+		s.noteAtLimit("max_subscriptions_per_connection", l.MaxSubscriptionsPerConnection)
+		return tooManySubscriptions(cmd.Channel, l.MaxSubscriptionsPerConnection)
 	}
 	if !kind.NeedsSignature() {
 		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
@@ -107,12 +106,15 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	return s.subscribeSigned(cmd, kind, filter)
 }
 
-// noteSubscriptionMax says, once per second at most, which setting refuses a subscription.
-func (s *Session) noteSubscriptionMax() {
+func tooManySubscriptions(channel string, limit int) *protocol.Error {
+	return protocol.ErrSubscriptionMax.Withf("%s is refused: the connection has %d subscriptions, which is the limit", channel, limit)
+}
+
+// noteAtLimit says, once per second at most, which setting refuses a subscription.
+func (s *Session) noteAtLimit(setting string, limit int) {
 	if skipped, ok := s.atLimit.Pass(s.face.Now()); ok {
 		s.o.Log.Warn("subscription refused", "app", s.app.ID, "socket_id", s.channels.ID().String(),
-			"setting", "max_subscriptions_per_connection", "limit", s.app.Limits.MaxSubscriptionsPerConnection,
-			"more_since_last", skipped)
+			"setting", setting, "limit", limit, "more_since_last", skipped)
 	}
 }
 

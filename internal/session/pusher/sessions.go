@@ -50,6 +50,7 @@ type Options struct {
 	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher-protocol 7.4)
 	Refusals        Refusals
 	MaxSnapshotRows int // of a view; may be zero: unlimited
+	MaxViews        int // that one connection is subscribed to; may be zero: unlimited
 
 	Filters pusher.FilterLimits // may be zero: filters mean nothing
 
@@ -77,7 +78,7 @@ type Sessions struct {
 	restart  socket.Farewell // come back at once
 	leave    socket.Farewell // come back in a moment
 
-	atLimit limit.Sampler // of lines about max_subscriptions_per_connection
+	atLimit limit.Sampler // of lines about limits of subscriptions
 
 	signed  signed
 	proxied proxied

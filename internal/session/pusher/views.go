@@ -76,6 +76,10 @@ func (s *Session) subscribeView(cmd *protocol.Command) *protocol.Error {
 		s.more().views = v
 	}
 	s.unsubscribeView(cmd.Channel)
+	if s.o.MaxViews > 0 && len(v.watched) >= s.o.MaxViews {
+		s.noteAtLimit("views.default_max_subscriptions", s.o.MaxViews)
+		return tooManySubscriptions(cmd.Channel, s.o.MaxViews)
+	}
 	// The app's server has signed the channel, and so it may be any view.
 	i := s.o.Views.Subscribe(&v.Connection, r, view.Limits{MaxRows: s.o.MaxSnapshotRows, Clearance: access.Server})
 	if i == nil {
