@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/doctor"
 	"github.com/millrace/millrace/internal/server"
+	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/postgres"
 )
@@ -88,8 +89,8 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 			o.App = doctor.App{ID: a.ID, Key: a.Key, Secret: a.Secret.Reveal()}
 		}
 	}
-	if n, ok := descriptorLimit(); ok {
-		o.DescriptorLimit = n
+	if n, ok := socket.DescriptorLimit(); ok {
+		o.DescriptorLimit = uint64(n)
 	}
 	if h.TLSCertFile != "" {
 		o.Certificates = append(o.Certificates, doctor.KeyPair{Name: "http.tls_cert_file", CertFile: h.TLSCertFile, KeyFile: h.TLSKeyFile})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/server"
+	"github.com/millrace/millrace/internal/socket"
 )
 
 // ServeCmd runs the server until it is told to end.
@@ -92,7 +93,7 @@ func (p *serving) announce(cfg *config.Config) {
 	if a := p.server.MetricsAddr(); a != nil {
 		attrs = append(attrs, "metrics_addr", a.String())
 	}
-	if n, ok := descriptorLimit(); ok {
+	if n, ok := socket.DescriptorLimit(); ok {
 		attrs = append(attrs, "max_descriptors", n)
 	}
 	p.log.Info("serving", attrs...)

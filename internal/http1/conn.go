@@ -164,13 +164,14 @@ func (c *conn) await() bool {
 	if c.last != "" { // not the first, which is due already
 		c.readBy(c.server.o.IdleTimeout)
 	}
+	sheds := c.server.sheds.Load()
 	c.isWaiting.Store(true)
 	if c.server.isDraining.Load() {
 		return false
 	}
 	ok := c.fill()
 	c.isWaiting.Store(false)
-	if c.server.isDraining.Load() {
+	if c.server.isDraining.Load() || c.server.sheds.Load() != sheds {
 		c.server.resume(c)
 	}
 	return ok

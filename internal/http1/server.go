@@ -35,6 +35,7 @@ type Server struct {
 
 	isRetiring atomic.Bool   // every connection ends with the answer to what has come
 	isDraining atomic.Bool   // isRetiring, and those that wait for a request have ended
+	sheds      atomic.Uint32 // calls of Shed
 	isIdle     chan struct{} // closed when no connection is left after draining
 
 	mu       sync.Mutex
@@ -174,6 +175,22 @@ func (s *Server) Close() error {
 	return s.next.Close()
 }
 
+// Shed closes up to n connections of which no request has begun, because descriptors are scarce.
+func (s *Server) Shed(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sheds.Add(1)
+	for c := range s.conns {
+		if n == 0 {
+			return
+		}
+		if c.isWaiting.Load() {
+			endWaiting(c)
+			n--
+		}
+	}
+}
+
 // endWaiting ends a connection of which no request has begun.
 func endWaiting(c *conn) {
 	if c.isWaiting.Load() {
@@ -181,9 +198,9 @@ func endWaiting(c *conn) {
 	}
 }
 
-// resume is for a connection whose request began while drain went over the connections.
+// resume is for a connection whose request began while drain or Shed went over the connections.
 func (s *Server) resume(c *conn) {
-	s.mu.Lock() // until drain has done so
+	s.mu.Lock() // until that is over
 	defer s.mu.Unlock()
 	c.readUntil = time.Time{} // endWaiting may have set another one
 }

@@ -516,3 +516,37 @@ func TestAnIdleConnectionKeepsNoRequest(t *testing.T) {
 		}
 	}
 }
+
+func TestShedClosesWhoSaysNothingAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	n := start(t, loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-leave
+		}
+		echo(w, r)
+	}), options())
+	silent, idle, slow := dial(t, n.l), dial(t, n.l), dial(t, n.l)
+	idle.say(get)
+	idle.hears()
+	slow.say(asked("/slow"))
+	<-entered
+	left := func() int {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return len(n.conns)
+	}
+	for left() > 1 { // the silent one may not have begun to wait
+		n.Shed(1)
+		runtime.Gosched()
+	}
+	if !silent.isClosed() || !idle.isClosed() {
+		t.Error("one that says nothing is still there")
+	}
+	n.Shed(1)
+	close(leave)
+	slow.hears()
+	slow.say(get)
+	slow.hears()
+}

@@ -48,7 +48,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	prom := metrics.NewRegistry()
 	s.acceptFailed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_server_accept_failures_total",
-		Help: "Connections that could not be accepted, mostly for want of descriptors.",
+		Help: "Connections that could not be accepted, or were turned away, mostly for want of descriptors.",
 	})
 	prom.MustRegister(s.acceptFailed)
 
@@ -60,7 +60,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		Metrics: hub.NewMetrics(prom),
 	})
 	s.bus = bus.NewLocal(s.hub, time.Now)
-	if s.sockets, err = socket.New(socket.Options{Log: log, Metrics: socket.NewMetrics(prom)}); err != nil {
+	s.reserve = thisReserve()
+	if s.sockets, err = socket.New(socket.Options{
+		FirstSpare: s.reserve.first, MostSpare: s.reserve.mostSpare, Log: log, Metrics: socket.NewMetrics(prom),
+	}); err != nil {
 		return nil, fmt.Errorf("connection engine: %w", err)
 	}
 	defer func() { err = s.closeAfter(err) }()

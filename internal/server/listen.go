@@ -51,13 +51,17 @@ func choosingAnother(key string, err error) error {
 	return fmt.Errorf("%w: stop what uses it (\"ss -ltnp\" shows that), or choose another %s", err, key)
 }
 
-// patientListener counts what Accept fails with, and says so once per second at most.
-// net/http waits and tries again by itself, for instance when descriptors run out.
+// patientListener turns clients away while hardly any descriptor is left. It counts them, and
+// what Accept fails with, and says so once per second at most. net/http waits after a failure
+// and tries again by itself.
 type patientListener struct {
 	net.Listener
-	log    *slog.Logger
-	failed prometheus.Counter
-	last   atomic.Int64 // Unix nanoseconds of the last word about it
+	log     *slog.Logger
+	failed  prometheus.Counter
+	reserve reserve
+	free    func(n int)  // closes some connections that say nothing
+	isPlain bool         // clients do not speak TLS
+	last    atomic.Int64 // Unix nanoseconds of the last word about it
 
 	probes     bool // connections have keep-alive probes, unless Accept turns them off; see listenTCP
 	isReleased atomic.Bool
@@ -88,20 +92,35 @@ func (l *patientListener) Close() error {
 }
 
 func (l *patientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil && l.isReleased.Load() {
-		<-l.closed
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil && l.isReleased.Load() {
+			<-l.closed
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok && l.probes {
+			_ = tcp.SetKeepAlive(false) // fails with the connection
+		}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		case err != nil:
+			if l.count() {
+				l.log.Warn("accept failed; trying again", "err", err)
+			}
+			return nil, err
+		case l.reserve.admits(conn, l.free):
+			return conn, nil
+		}
+		if l.count() {
+			l.log.Warn("client turned away: hardly any descriptor is left; raise the limit of open files")
+		}
+		turnAway(conn, l.isPlain)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok && l.probes {
-		_ = tcp.SetKeepAlive(false) // fails with the connection
-	}
-	if err == nil || errors.Is(err, net.ErrClosed) {
-		return conn, err
-	}
+}
+
+// count counts a failure. It reports whether it is time to say so.
+func (l *patientListener) count() bool {
 	l.failed.Inc()
 	now, last := time.Now().UnixNano(), l.last.Load()
-	if now-last >= int64(time.Second) && l.last.CompareAndSwap(last, now) {
-		l.log.Warn("accept failed; trying again", "err", err)
-	}
-	return nil, err
+	return now-last >= int64(time.Second) && l.last.CompareAndSwap(last, now)
 }

@@ -81,6 +81,7 @@ type Server struct {
 	public       *http1.Server // clients and the HTTP API
 	operator     *http.Server  // metrics and profiles; nil when turned off
 	acceptFailed prometheus.Counter
+	reserve      reserve
 
 	// Followed; nil without TLS.
 	publicCert, operatorCert *certificate

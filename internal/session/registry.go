@@ -18,6 +18,10 @@ var (
 	ErrAppOverQuota = errors.New("session: the app is over its connection quota")
 )
 
+// NoDescriptors is what clients are told, and the log says, when the process has no more
+// descriptors than it keeps for other things than connections.
+const NoDescriptors = "The server has no descriptor for the connection; try again later, or raise its limit of open files"
+
 // Options of New. Everything without "may" in its comment is required.
 type Options struct {
 	MaxConnections int              // of this node; may be zero: unlimited

@@ -99,6 +99,7 @@ type Conn struct {
 
 	fd       int32 // on a poller
 	isClient bool  // the peer is the server: frames go out masked and come in unmasked
+	isSpare  bool  // it has a descriptor that is kept for others; immutable
 
 	events   atomic.Uint32 // what the turn has to do, and whether somebody has it
 	lastRead atomic.Uint32 // tick of the last byte received, or taken while reading pauses

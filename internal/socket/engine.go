@@ -39,7 +39,11 @@ type Options struct {
 	Pollers int // epoll pollers, default one per two processors, at least one
 	// Inline runs handlers on the poller itself. For handlers that never block, such as a
 	// load generator's: one blocking handler would stop all connections of its poller.
-	Inline  bool
+	Inline bool
+	// FirstSpare is the first of the descriptors that are kept for others than connections, and
+	// MostSpare how many connections may have one until they are told so; zero: none are kept.
+	FirstSpare, MostSpare int
+
 	Log     *slog.Logger
 	Metrics *Metrics
 }
@@ -64,6 +68,7 @@ type Engine struct {
 
 	traces traces
 	stalls stalls
+	spare  spare
 	shelf  bufpool.Shelf // large replies that wait for several connections
 
 	mu      sync.Mutex
@@ -88,6 +93,7 @@ func New(o Options) (*Engine, error) {
 		work: make(chan *Conn), conns: make(map[*Conn]struct{}),
 	}
 	e.now.Store(1)
+	e.spare.first, e.spare.most = o.FirstSpare, int32(o.MostSpare)
 	for range o.Pollers {
 		e.wheels = append(e.wheels, newWheel())
 		if !o.Inline {

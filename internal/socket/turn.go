@@ -140,6 +140,9 @@ func (c *Conn) finish() {
 		c.partial.free()
 		c.partial = nil
 	}
+	if c.isSpare {
+		c.eng.spare.taken.Add(-1)
+	}
 	c.eng.metrics.connections.Dec()
 	c.eng.open.Done()
 }

@@ -62,6 +62,7 @@ func (e *Engine) newConn(ep *Endpoint, nc net.Conn) *Conn {
 		c.stream = &stream{nc: nc, reaper: e.reaperOf(n)}
 		c.wheel = e.wheels[n%len(e.wheels)]
 	}
+	e.noteDescriptor(c, nc)
 	c.opened = e.now.Load()
 	c.lastRead.Store(c.opened)
 	return c
@@ -102,7 +103,11 @@ func (c *Conn) Start(h Handler) {
 	}
 	events := uint32(0)
 	if wasClosed {
-		c.setTimerLocked(lingerTimeout)
+		linger := lingerTimeout
+		if c.isSpare {
+			linger = slowLinger // others need the descriptor
+		}
+		c.setTimerLocked(linger)
 		events = eventClosed
 	}
 	if len(c.early) > 0 {

@@ -32,6 +32,10 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ss.answerPlain(w, r, pathOK, status, hint)
 		return
 	}
+	if ss.o.Sockets.IsExhausted() {
+		ss.refuseHTTP(w, r, http.StatusServiceUnavailable, session.NoDescriptors)
+		return
+	}
 	a, refusal := ss.admit(r, key, pathOK)
 	conn, err := ss.o.Sockets.Upgrade(w, r, &ss.endpoint)
 	if err != nil { // answered by Upgrade
@@ -40,6 +44,10 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			ss.face.Release(a)
 		}
 		return
+	}
+	if refusal == nil && conn.IsSpare() {
+		ss.face.Release(a)
+		refusal = protocol.ErrNodeFull.Withf(session.NoDescriptors)
 	}
 	if refusal != nil {
 		ss.refuse(conn, r, a, refusal)

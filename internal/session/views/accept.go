@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/session"
+	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -28,6 +29,10 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status, hint := websocket.CheckUpgrade(r); status != 0 {
 		ss.refused(r, nil, strconv.Itoa(status), hint)
 		session.AnswerPlain(w, status, hint)
+		return
+	}
+	if ss.o.Sockets.IsFull() {
+		ss.reject(w, r, nil, protocol.IssueNodeFull.Withf(session.NoDescriptors))
 		return
 	}
 	a, issue := ss.lookUp(r.Context(), r.URL.EscapedPath())
@@ -46,8 +51,23 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.dismiss()
 		return
 	}
+	if conn.IsSpare() {
+		ss.refused(r, a, protocol.IssueNodeFull.Code, session.NoDescriptors)
+		h.dismiss()
+		conn.Close(socket.Farewell{Code: closeTryAgain, Reason: "the server has no descriptor for the connection"})
+		conn.Start(dismissed{})
+		return
+	}
 	h.welcome(conn) //nolint:contextcheck // the connection outlives its request
 }
+
+// dismissed is the handler of a connection that only says goodbye.
+type dismissed struct{}
+
+func (dismissed) Message(*socket.Conn, socket.Opcode, []byte) {}
+func (dismissed) Timeout(*socket.Conn)                        {}
+func (dismissed) Drained(*socket.Conn)                        {}
+func (dismissed) Closed(*socket.Conn, socket.CloseReason)     {}
 
 // refused accounts for a refusal. a is nil when the app is not known.
 func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {

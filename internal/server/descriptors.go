@@ -1,0 +1,70 @@
+package server
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"github.com/millrace/millrace/internal/socket"
+)
+
+const (
+	// leastReserve and mostReserve bound how many descriptors are kept for requests, health,
+	// metrics and what the server itself opens.
+	leastReserve = 64
+	mostReserve  = 1024
+	// turnAwayTimeout bounds the write of a refusal; a fresh socket takes it at once.
+	turnAwayTimeout = 100 * time.Millisecond
+)
+
+// reserve is how the last descriptors are used. WebSocket connections have none of them, but
+// half of them may be those of connections that are just told so; all other requests have them
+// but for the last eighth, from which on clients are turned away as soon as they are accepted.
+type reserve struct {
+	first      int // that no WebSocket connection has; zero: the limit is not known
+	mostSpare  int // WebSocket connections that are told so at a time
+	shedding   int // from here on connections that say nothing are closed
+	turningOff int // from here on clients are turned away
+}
+
+// reserveOf is the reserve of a process that may have so many descriptors.
+func reserveOf(limit int) reserve {
+	size := min(max(limit/8, leastReserve), mostReserve, limit/2)
+	return reserve{
+		first: limit - size, mostSpare: size / 2, shedding: limit - size/4, turningOff: limit - size/8,
+	}
+}
+
+// thisReserve is the reserve of this process; zero when its limit is not known.
+func thisReserve() reserve {
+	if limit, ok := socket.DescriptorLimit(); ok {
+		return reserveOf(limit)
+	}
+	return reserve{}
+}
+
+// shed are connections that are closed for each one that comes when few descriptors are left.
+const shed = 4
+
+// admits reports whether nc, just accepted, may stay. The number of its descriptor tells how
+// many are taken, because the system gives the lowest that is free. free closes some
+// connections that say nothing.
+func (r reserve) admits(nc net.Conn, free func(n int)) bool {
+	if r.first == 0 {
+		return true
+	}
+	fd := socket.Descriptor(nc)
+	if fd >= r.shedding {
+		free(shed)
+	}
+	return fd < r.turningOff
+}
+
+// turnAway tells a client to come back, unless it expects TLS, and closes.
+func turnAway(nc net.Conn, isPlain bool) {
+	if isPlain {
+		_ = nc.SetWriteDeadline(time.Now().Add(turnAwayTimeout))
+		_, _ = io.WriteString(nc, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	}
+	_ = nc.Close() // whether it was told or not
+}
