@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/bus"
@@ -31,6 +32,7 @@ type Engine struct {
 
 	table   table
 	notices schedule
+	infos   sync.Map // *Connection to *infos
 }
 
 // New makes an Engine that publishes through b. h must be the receiver of b.

@@ -49,6 +49,9 @@ func (e *Engine) leave(ctx context.Context, c *Connection, s *subscription) erro
 	ch := s.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	if ch.members != nil {
+		e.dropInfo(c, ch.members.Info(c.ID()))
+	}
 	err := e.leaveLocked(ctx, c, s)
 	e.countChangedLocked(ctx, ch, c.app)
 	e.forgetLocked(ch) // last: from then on another channel of this name tells the observer

@@ -52,7 +52,15 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 		}
 	}
 	s := new(subscription)
+	if kind.HasMembers() {
+		if perr := e.holdInfo(c, &m); perr != nil {
+			return perr
+		}
+	}
 	st, err := e.join(ctx, c, s, topic, m, f)
+	if err != nil && kind.HasMembers() {
+		e.dropInfo(c, m.Info)
+	}
 	if perr := visibleError(err); perr != nil {
 		return perr
 	}
