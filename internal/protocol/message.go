@@ -48,6 +48,25 @@ type Message struct {
 	Expires int64  // MessageAuthRefreshed: Unix seconds
 }
 
+// Size is about how many bytes m takes while it is encoded. A buffer that grows instead leaves
+// those that it grew out of to the garbage collector.
+func (m *Message) Size() int {
+	n := len(m.Channel) + len(m.UserData)
+	for i := range m.Members {
+		const quotes = 16 // of the id, in two places, and of the info
+		n += 2*len(m.Members[i].UserID) + len(m.Members[i].Info)*9/8 + quotes
+	}
+	if m.View == nil {
+		return n
+	}
+	rows := 0
+	for i := range m.View.Rows {
+		const quotes = 24 // of the key and the data
+		rows += len(m.View.Rows[i].Key) + len(m.View.Rows[i].Data) + quotes
+	}
+	return n + rows*3/2 // compressed beside what it was
+}
+
 // Member is one distinct user of a presence channel.
 type Member struct {
 	UserID string // the string form: of a number the digits as they were given

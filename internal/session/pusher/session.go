@@ -131,20 +131,10 @@ func (s *Session) readmit() { s.conn.Close(s.restart) }
 
 // Reply sends m to this connection alone.
 func (s *Session) Reply(m *protocol.Message) {
-	b := bufpool.Get(sizeOf(m))
+	b := bufpool.Get(m.Size())
 	b.B = s.o.Codec.AppendMessage(b.B, m)
 	s.conn.Send(b.B)
 	b.Release()
-}
-
-// sizeOf is about the size of m as text: a buffer that grows leaves those that it grew out of.
-func sizeOf(m *protocol.Message) int {
-	n := len(m.Channel) + len(m.UserData)
-	for i := range m.Members {
-		const quotes = 16 // of the id, in two places, and of the info
-		n += 2*len(m.Members[i].UserID) + len(m.Members[i].Info)*9/8 + quotes
-	}
-	return n
 }
 
 // ReplyPublication sends p to this connection alone, as any delivery of it looks.

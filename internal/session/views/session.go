@@ -156,7 +156,7 @@ func (s *Session) checkRevoked() {
 
 // Reply sends m to this connection alone.
 func (s *Session) Reply(m *protocol.Message) {
-	b := bufpool.Get(0)
+	b := bufpool.Get(m.Size())
 	b.B = s.o.Codec.AppendMessage(b.B, m)
 	switch {
 	case !s.o.Codec.IsBinary(m.Kind):
