@@ -156,7 +156,7 @@ func deliveryFigure(views, channels []*Result) Figure {
 func lagFigures(l *lag) []Figure {
 	memory := Figure{
 		What: fmt.Sprintf("memory for a slow reader of a snapshot of %d entities", l.rows),
-		Bar:  "at most the queue limit, 4 MB", Measured: "unknown",
+		Bar:  "at most 4 MB", Measured: "unknown",
 	}
 	others := Figure{What: "p99 latency of others beside it", Bar: "unchanged: at most 1.25 x", Measured: "unknown"}
 	if len(l.misses) == 0 || l.rssBefore == 0 || l.heapBefore == 0 {

@@ -11,9 +11,9 @@ import (
 // connection with filters of maxOwnFilters, so that a few cannot use up what there is for all.
 var ErrFilterMemory = errors.New("hub: too many different filters")
 
-// maxOwnFilters bounds the bytes of the filters of one connection: 200 of the largest that the
-// protocol allows by default.
-const maxOwnFilters = 2 << 20
+// maxOwnFilters bounds the bytes of the filters of one connection: 50 of the largest that the
+// protocol allows by default, or thousands of a few short names.
+const maxOwnFilters = 512 << 10
 
 // filter is what the subscriptions of one list share that have equal filters. It exists while
 // there are any.

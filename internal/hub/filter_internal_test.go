@@ -189,7 +189,7 @@ func TestOneConnectionCannotUseUpTheFiltersOfAll(t *testing.T) {
 	c := new(sink)
 	h.Attach(&c.Subscriber, c, protocol.NewSocketID(), protocol.VariantPusher)
 	large := func(i int) *protocol.Filter {
-		return protocol.NewFilter([]string{strings.Repeat("x", 1<<18) + strconv.Itoa(i)})
+		return protocol.NewFilter([]string{strings.Repeat("x", 1<<16) + strconv.Itoa(i)})
 	}
 	subs := make([]Subscription, 9)
 	for i := range 7 {
