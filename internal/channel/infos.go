@@ -72,7 +72,7 @@ func (e *Engine) infosOf(c *Connection) *infos {
 	if !ok {
 		return nil
 	}
-	return i.(*infos) //nolint:forcetypeassert,revive // nothing else is stored there
+	return i.(*infos) //nolint:forcetypeassert // nothing else is stored there
 }
 
 // countInfos is what c says already, when it is about to say info.

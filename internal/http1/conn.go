@@ -27,8 +27,8 @@ const (
 	maxBlanks = 4
 )
 
-// conn is one connection, as long as its requests are usual. Everything but isWaiting belongs
-// to its goroutine.
+// conn is one connection, as long as its requests are usual. Everything but isWaiting and
+// waitsSince belongs to its goroutine.
 type conn struct {
 	server *Server
 	nc     net.Conn
@@ -47,6 +47,7 @@ type conn struct {
 
 	readUntil, writeUntil time.Time // the deadlines that are set
 	isWaiting             atomic.Bool
+	waitsSince            atomic.Int64 // Unix nanoseconds
 }
 
 // body is that of the request under way.
@@ -165,6 +166,7 @@ func (c *conn) await() bool {
 		c.readBy(c.server.o.IdleTimeout)
 	}
 	sheds := c.server.sheds.Load()
+	c.waitsSince.Store(time.Now().UnixNano())
 	c.isWaiting.Store(true)
 	if c.server.isDraining.Load() {
 		return false

@@ -175,20 +175,23 @@ func (s *Server) Close() error {
 	return s.next.Close()
 }
 
-// Shed closes up to n connections of which no request has begun, because descriptors are scarce.
-func (s *Server) Shed(n int) {
+// Shed ends up to n connections of which no request has begun for so long, because descriptors
+// are scarce, and returns how many.
+func (s *Server) Shed(n int, silence time.Duration) (ended int) {
+	before := time.Now().Add(-silence).UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sheds.Add(1)
 	for c := range s.conns {
-		if n == 0 {
-			return
+		if ended == n {
+			break
 		}
-		if c.isWaiting.Load() {
-			endWaiting(c)
-			n--
+		if c.waitsSince.Load() <= before && c.isWaiting.CompareAndSwap(true, false) { // once
+			_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails with the connection
+			ended++
 		}
 	}
+	return ended
 }
 
 // endWaiting ends a connection of which no request has begun.

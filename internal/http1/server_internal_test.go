@@ -537,14 +537,17 @@ func TestShedClosesWhoSaysNothingAndNobodyElse(t *testing.T) {
 		defer n.mu.Unlock()
 		return len(n.conns)
 	}
+	if n.Shed(3, time.Minute) > 0 {
+		t.Error("one that has just come was closed")
+	}
 	for left() > 1 { // the silent one may not have begun to wait
-		n.Shed(1)
+		n.Shed(1, 0)
 		runtime.Gosched()
 	}
 	if !silent.isClosed() || !idle.isClosed() {
 		t.Error("one that says nothing is still there")
 	}
-	n.Shed(1)
+	n.Shed(1, 0)
 	close(leave)
 	slow.hears()
 	slow.say(get)

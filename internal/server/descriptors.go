@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/millrace/millrace/internal/socket"
@@ -18,20 +19,21 @@ const (
 )
 
 // reserve is how the last descriptors are used. WebSocket connections have none of them, but
-// half of them may be those of connections that are just told so; all other requests have them
-// but for the last eighth, from which on clients are turned away as soon as they are accepted.
+// half of them may be those of connections that are just told so; in the other half, connections
+// that say nothing are closed; in the last eighth, clients are turned away as soon as they are
+// accepted if there is nothing to be closed for them.
 type reserve struct {
 	first      int // that no WebSocket connection has; zero: the limit is not known
 	mostSpare  int // WebSocket connections that are told so at a time
 	shedding   int // from here on connections that say nothing are closed
-	turningOff int // from here on clients are turned away
+	turningOff int // from here on clients are turned away, unless others are closed for them
 }
 
 // reserveOf is the reserve of a process that may have so many descriptors.
 func reserveOf(limit int) reserve {
 	size := min(max(limit/8, leastReserve), mostReserve, limit/2)
 	return reserve{
-		first: limit - size, mostSpare: size / 2, shedding: limit - size/4, turningOff: limit - size/8,
+		first: limit - size, mostSpare: size / 2, shedding: limit - size/2, turningOff: limit - size/8,
 	}
 }
 
@@ -43,21 +45,27 @@ func thisReserve() reserve {
 	return reserve{}
 }
 
-// shed are connections that are closed for each one that comes when few descriptors are left.
-const shed = 4
+const (
+	// shed are connections that are closed for each one that comes when few descriptors are left.
+	shed = 4
+	// shedAfter is how long they must have said nothing: who has just come is about to.
+	shedAfter = 200 * time.Millisecond
+)
 
 // admits reports whether nc, just accepted, may stay. The number of its descriptor tells how
-// many are taken, because the system gives the lowest that is free. free closes some
-// connections that say nothing.
-func (r reserve) admits(nc net.Conn, free func(n int)) bool {
+// many are taken, because the system gives the lowest that is free. free ends up to n
+// connections that have said nothing for so long.
+func (r reserve) admits(nc net.Conn, free func(n int, silence time.Duration) (ended int)) bool {
 	if r.first == 0 {
 		return true
 	}
 	fd := socket.Descriptor(nc)
-	if fd >= r.shedding {
-		free(shed)
+	if fd < r.shedding {
+		return true
 	}
-	return fd < r.turningOff
+	ended := free(shed, shedAfter)
+	runtime.Gosched() // they close their descriptors themselves
+	return fd < r.turningOff || ended > 0
 }
 
 // turnAway tells a client to come back, unless it expects TLS, and closes.

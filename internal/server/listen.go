@@ -59,9 +59,9 @@ type patientListener struct {
 	log     *slog.Logger
 	failed  prometheus.Counter
 	reserve reserve
-	free    func(n int)  // closes some connections that say nothing
-	isPlain bool         // clients do not speak TLS
-	last    atomic.Int64 // Unix nanoseconds of the last word about it
+	free    func(n int, silence time.Duration) (ended int) // ends some connections that say nothing
+	isPlain bool                                           // clients do not speak TLS
+	last    atomic.Int64                                   // Unix nanoseconds of the last word about it
 
 	probes     bool // connections have keep-alive probes, unless Accept turns them off; see listenTCP
 	isReleased atomic.Bool
