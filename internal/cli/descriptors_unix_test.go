@@ -36,7 +36,7 @@ key = "`+testkit.Key+`"
 secret = "`+testkit.Secret+`"
 `)
 	ctx, cancel := context.WithCancel(context.Background())
-	child := exec.CommandContext(ctx, "sh", "-c", `ulimit -n 256; exec "$0" "$@"`, os.Args[0], "serve", "--config", file)
+	child := exec.CommandContext(ctx, "sh", "-c", `ulimit -n 256; exec "$0" "$@"`, os.Args[0], "serve", "--dev", "--config", file)
 	child.Env, child.Stderr = append(os.Environ(), childVariable+"=1"), log
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
