@@ -74,7 +74,7 @@ func TestParseListsProblems(t *testing.T) {
 		"a circle of one":            {`{"id":"a","source":"a"}`, []string{"source: a view cannot be derived from itself"}},
 		"unknown members": {view(`"filtr":{},"fields ":[],"where":1`), []string{
 			"filtr: unknown; did you mean filter?", "fields : unknown; did you mean fields?",
-			"where: unknown; use id, source, mode, filter, sort, limit, cap, keys, fields, aggregate",
+			"where: unknown; use id, source, mode, access, filter, sort, limit, cap, keys, fields, aggregate",
 		}},
 		"a member twice":   {view(`"limit":1,"limit":2`), []string{"limit: given twice"}},
 		"an unknown mode":  {view(`"mode":"append"`), []string{`mode = "append": unknown; use list or state`}},
