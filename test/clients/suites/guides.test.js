@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import Pusher from 'pusher-js';
 import { Backend, serverLibrary } from '../support/backend.js';
 import { answered } from '../support/deadline.js';
-import { blocks, documents, isCommands, requestOf, shape, Terminal } from '../support/guide.js';
+import { blocks, documents, examples, isCommands, requestOf, shape, Terminal } from '../support/guide.js';
 import { Hooks } from '../support/hooks.js';
 import { freePort, Millrace } from '../support/millrace.js';
 import { Feed, Viewer } from '../support/table.js';
@@ -22,7 +22,8 @@ after(async () => {
 
 // app is what stands before tables that belong to one.
 const app = { id: 'app-id', key: 'app-key', secret: 'secret-of-the-guides-0123456789' };
-const appTable = `[[apps]]\nid = "${app.id}"\nkey = "${app.key}"\nsecret = "${app.secret}"\n\n[apps.views]\nauth = "open"\n\n`;
+const appAlone = `[[apps]]\nid = "${app.id}"\nkey = "${app.key}"\nsecret = "${app.secret}"\n\n`;
+const appTable = `${appAlone}[apps.views]\nauth = "open"\n\n`;
 const filled = (toml) => toml.replaceAll('secret = "..."', `secret = "${app.secret}"`); // what the reader is to choose
 const completed = (toml) => (/^\[\[apps\]\]/m.test(toml) ? toml : /^\[\[?apps[.]/m.test(toml) ? appTable + toml : `${toml}\n${appTable}`);
 
@@ -94,13 +95,24 @@ async function development() {
 }
 
 const drawn = () => {}; // a picture
+const elsewhere = () => {}; // another suite runs it
 
 guide('README.md', development, [
-  ['import Client', () => {}], // suites/readme.test.js runs it, as a process
+  ['import Client', elsewhere], // suites/readme.test.js, as a process
   ['client  --WebSocket-->', drawn],
 ]);
 
 guide('docs/views.md', development, [
+  ['[apps.views]\nauth = "session"', async ({ code }, { terminal }) => {
+    const [, key] = examples('docs/views.md', '### From zero', 'toml')[0].match(/^(signing_key = .*)$/m);
+    const file = terminal.write('checked.toml', appAlone + code.replace('auth = "session"', `auth = "session"\n${key}`));
+    await terminal.run(`bin/millrace check ${file}`);
+  }],
+  // suites/views-tokens.test.js runs these, in a browser where they are for one
+  ['millrace check millrace.toml', elsewhere],
+  ['<!doctype html>', elsewhere],
+  ['import { createPrivateKey', elsewhere],
+  ['const body = { mutations', elsewhere],
   ['await pusher.post', async ({ code }, { server }) => {
     await evaluated(code, { pusher: serverLibrary(server) });
     const [{ data }] = (await new Feed(server).read('Auction/list', { key: 'lot-7' })).rows;
@@ -279,7 +291,7 @@ guide('docs/apps.md', async () => {
 
 // Where a block is for a place that is not here, the other suite is named that has it.
 guide('docs/ops.md', development, [
-  ['# /etc/systemd', () => {}], // systemd reads it
+  ['install -m 755', () => {}], // it needs systemd; the units are checked by internal/cli
   ['docker run', async ({ code }) => { // there is no image here: the arguments behind its name
     const flags = code.split('\n')[0].match(/ IMAGE serve (.*)/)[1].split(' ');
     await started(...flags.filter((flag) => flag === '--dev'));

@@ -26,7 +26,7 @@ export function examples(document, heading, language) {
   const level = heading.indexOf(' ');
   const found = [];
   let inside = false;
-  for (const [whole, kind, code, marks] of text.matchAll(/^```(\w*)\n(.*?)^```$|^(#+) .*$/gms)) {
+  for (const [whole, kind, code, marks] of text.matchAll(/^```(\w*)\n(.*?)^```$|^(#+) [^\n]*$/gms)) {
     if (marks === undefined) {
       if (inside && kind === language) found.push(code.slice(0, -1));
     } else if (marks.length <= level) {
