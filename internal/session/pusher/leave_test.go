@@ -3,8 +3,11 @@ package pusher_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
@@ -52,19 +55,72 @@ func (s *stack) enter(t *testing.T, channel, user string) *testkit.Peer {
 	return p
 }
 
+// oneWorker is a registry whose only worker carries out the ends of connections.
+type oneWorker struct {
+	*session.Registry
+	metrics *prometheus.Registry
+}
+
+func newOneWorker(log *slog.Logger) *oneWorker {
+	m := prometheus.NewRegistry()
+	return &oneWorker{session.New(session.Options{
+		Log: log, Metrics: session.NewMetrics(m), Cleanup: session.Cleanup{QueueSize: 100, BatchSize: 1, Workers: 1},
+	}), m}
+}
+
+// batches is how often the worker has done something.
+func (w *oneWorker) batches(t *testing.T) float64 {
+	t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "millrace_session_cleanup_batches_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("batches are not counted")
+	return 0
+}
+
+// await returns when the worker works. A connection that ends before carries out its end by itself,
+// however much the worker has to do.
+func (w *oneWorker) await(t *testing.T, s *stack) {
+	t.Helper()
+	err := testkit.Eventually(t.Context(), func() error {
+		s.connect(t).Cut()
+		if err := testkit.Eventually(t.Context(), func() error {
+			if s.sessions.Len() > 0 {
+				return errStillThere
+			}
+			return nil
+		}); err != nil || w.batches(t) > 0 {
+			return err
+		}
+		return errors.New("the worker does nothing")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestRejoinWhileTheOldConnectionWaits holds the only worker up, cuts a user's connection
 // and lets the user come back before the effects of the cut have happened.
 func TestRejoinWhileTheOldConnectionWaits(t *testing.T) {
 	t.Parallel()
 	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
+	var worker *oneWorker
 	s := newStack(t, func(o *face.Options) {
-		o.Registry = session.New(session.Options{Log: o.Log, Cleanup: session.Cleanup{QueueSize: 100, BatchSize: 1, Workers: 1}})
+		worker = newOneWorker(o.Log)
+		o.Registry = worker.Registry
 	}, func(l *bus.Local) bus.Bus {
 		stuck.Local = l
 		return stuck
 	})
 	s.app.Limits.MaxConnections = 4
 	s.app.Limits.MaxPresenceMembers = 2
+	worker.await(t, s)
 	witness := s.enter(t, "presence-x", "witness")
 	blocker, old := s.enter(t, "presence-stuck", "blocker"), s.enter(t, "presence-x", "u-9")
 	wantText(t, witness, `{"event":"pusher_internal:member_added","channel":"presence-x","data":"{\"user_id\":\"u-9\",\"user_info\":{}}"}`)

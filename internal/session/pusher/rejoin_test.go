@@ -12,7 +12,6 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/protocol"
-	"github.com/millrace/millrace/internal/session"
 	face "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 )
@@ -78,14 +77,17 @@ func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
 	t.Parallel()
 	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
 	told := &diary{}
+	var worker *oneWorker
 	s := newStack(t, func(o *face.Options) {
-		o.Registry = session.New(session.Options{Log: o.Log, Cleanup: session.Cleanup{QueueSize: 100, BatchSize: 1, Workers: 1}})
+		worker = newOneWorker(o.Log)
+		o.Registry = worker.Registry
 		o.Channels = channel.New(o.Hub, stuck, channel.Options{Log: o.Log, Observer: told})
 	}, func(l *bus.Local) bus.Bus {
 		stuck.Local = l
 		return stuck
 	})
 	s.app.Features.SignIn, s.app.Features.Watchlists = true, true
+	worker.await(t, s)
 	come := func() *testkit.Peer {
 		p := s.dial(t)
 		id, err := p.Established(patience)
