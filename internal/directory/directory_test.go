@@ -407,7 +407,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 
 func eventually(t *testing.T, is func() bool) {
 	t.Helper()
-	deadline, tick := time.After(10*time.Second), time.NewTicker(time.Millisecond)
+	deadline, tick := time.After(90*time.Second), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !is() {
 		select {

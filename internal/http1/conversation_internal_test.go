@@ -104,7 +104,7 @@ func startPair(tb testing.TB) pair {
 	tb.Helper()
 	p := pair{inMemory(), inMemory()}
 	start(tb, p.here, echo, options())
-	s := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Hour, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = ServeByNetHTTP(s, p.plain) }) // ends with Close
 	tb.Cleanup(func() {

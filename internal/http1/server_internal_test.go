@@ -72,7 +72,7 @@ var conversations = []struct {
 // TestAnswersAreThoseOfNetHTTP: a client cannot tell who serves it.
 func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 	t.Parallel()
-	plain := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	plain := &http.Server{Handler: echo, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Hour, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	plainAt := loopback(t)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = ServeByNetHTTP(plain, plainAt) }) // ends with Close
@@ -287,7 +287,7 @@ func TestCloseCutsWhatShutdownWaitsFor(t *testing.T) {
 
 func TestNothingIsServedAfterShutdown(t *testing.T) {
 	t.Parallel()
-	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}, options())
+	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Hour}, options())
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -328,7 +328,7 @@ func TestAcceptFailsForAWhileOrForGood(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	broken := errors.New("broken")
-	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}, options())
+	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Hour}, options())
 	l := loopback(t)
 	if err := s.Serve(&failing{l, []error{broken}}); !errors.Is(err, broken) {
 		t.Error(err)
@@ -340,7 +340,7 @@ func TestAcceptFailsForAWhileOrForGood(t *testing.T) {
 func TestABrokenListenerIsKnownAtOnce(t *testing.T) {
 	t.Parallel()
 	l := inMemory()
-	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}, options())
+	s := New(&http.Server{Handler: echo, ReadHeaderTimeout: time.Hour}, options())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }() // ends with the listener
 	idle, over := dial(t, l), dial(t, l)

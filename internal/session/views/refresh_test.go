@@ -58,7 +58,7 @@ func TestR06WithoutSessionsThereIsNothingToRefresh(t *testing.T) {
 func TestR07ARefreshedSessionOutlivesItsFirstToken(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, signedSessions)
-	exp := soon()
+	exp := soon(t)
 	c := s.connect(t, valid(t, claims{"exp": exp}))
 	c.subscribed("Auction/list")
 	c.send(refresh(valid(t, claims{"jti": "j-2"})))
@@ -75,7 +75,7 @@ func TestR08ASessionEndsWithItsToken(t *testing.T) {
 		o.Limits.MaxConnectionsPerIP = 1
 		signedSessions(o)
 	})
-	c := s.connect(t, valid(t, claims{"exp": soon()}))
+	c := s.connect(t, valid(t, claims{"exp": soon(t)}))
 	c.subscribed("Auction/list")
 	c.wantText(`{"type":"error","error":"token-expired","code":"token-expired","retryable":true,"fatal":true}`)
 	c.wantClose(1008, "token-expired: session expired")

@@ -270,7 +270,7 @@ func TestR09AnExpiredSessionIsMeteredAsClosed(t *testing.T) {
 	t.Parallel()
 	l := &usageLog{}
 	s := newStack(t, metered(t, l))
-	c := s.connect(t, valid(t, claims{"exp": soon()}))
+	c := s.connect(t, valid(t, claims{"exp": soon(t)}))
 	c.wantText(`{"code":"token-expired","fatal":true}`)
 	want := []string{"connection_established publishable true", "connection_closed 0 true"}
 	if diff := cmp.Diff(want, l.wait(t, 2)); diff != "" {
