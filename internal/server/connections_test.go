@@ -69,7 +69,7 @@ func shown(t *testing.T, s *server.Server, socketID string) map[string]any {
 	if err := json.Unmarshal([]byte(answer), &c); err != nil || status != http.StatusOK {
 		t.Fatalf("%d %s: %v", status, answer, err)
 	}
-	if ms, _ := c["since_ms"].(float64); time.Since(time.UnixMilli(int64(ms))) > time.Minute {
+	if ms, _ := c["since_ms"].(float64); time.Since(time.UnixMilli(int64(ms))).Abs() > time.Hour {
 		t.Errorf("accepted at %v", c["since_ms"])
 	}
 	delete(c, "since_ms")
@@ -179,8 +179,20 @@ func TestAConnectionWithThousandsOfChannelsIsToldExactly(t *testing.T) {
 	s, _ := runServer(t, c)
 	p, id := open(t, s, "/app/"+testkit.Key+"?protocol=7")
 	say(t, p, fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, testkit.UserAuth(id, `{"id":"u-9"}`), `{"id":"u-9"}`))
-	for i := range channels {
-		say(t, p, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"c-%04d"}}`, i))
+	const atOnce = 100 // fewer than may wait for a client
+	for i := 0; i < channels; i += atOnce {
+		var all []byte
+		for j := range atOnce {
+			all = testkit.AppendFrame(all, testkit.Text, fmt.Appendf(nil, `{"event":"pusher:subscribe","data":{"channel":"c-%04d"}}`, i+j))
+		}
+		if err := p.SendRaw(all); err != nil {
+			t.Fatal(err)
+		}
+		for range atOnce {
+			if _, err := p.Next(patience); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	got := shown(t, s, id)
 	shownChannels, _ := got["channels"].([]any)

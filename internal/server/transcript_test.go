@@ -11,6 +11,17 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write what came into the transcripts instead of comparing")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run at a time than there are processors: most wait for a timer.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	isGiven := false
+	flag.Visit(func(f *flag.Flag) { isGiven = isGiven || f.Name == "test.parallel" })
+	if !isGiven {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestTranscripts(t *testing.T) { transcript.Run(t, "testdata/transcripts", *rewrite) }
