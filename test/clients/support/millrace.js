@@ -54,10 +54,20 @@ export class Millrace {
     server.args = args;
     server.folder = mkdtempSync(join(tmpdir(), 'millrace-'));
     folders.push(server.folder);
-    server.port = await freePort();
-    server.metricsPort = await freePort();
-    await server.start();
+    await server.#startSomewhere();
     return server;
+  }
+
+  // A port that was free may be taken by another suite before the server listens on it.
+  async #startSomewhere(attempts = 5) {
+    this.port = await freePort();
+    this.metricsPort = await freePort();
+    try {
+      await this.start();
+    } catch (error) {
+      if (attempts === 1 || !error.message.includes('address already in use')) throw error;
+      await this.#startSomewhere(attempts - 1);
+    }
   }
 
   // configured runs a server with a configuration file; app is the first app in it.
