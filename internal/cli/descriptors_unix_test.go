@@ -97,39 +97,9 @@ func try(t *testing.T, addr string) (f fate, leave func()) {
 	}
 }
 
-// At its limit of descriptors a server still answers requests, and tells connections to come
-// back later.
-func TestAServerWithoutDescriptorsStaysUsefulAndObservable(t *testing.T) {
-	t.Parallel()
-	var log buffer
-	public, operator := limitedServer(t, &log)
-	count := map[fate]int{}
-	var leaving []func()
-	for count[told4100] == 0 {
-		f, leave := try(t, public)
-		if count[f]++; f == welcome {
-			leaving = append(leaving, leave)
-		}
-		if f == lost || count[welcome] > 256 {
-			t.Fatalf("before any was told 4100: %v\n%s", count, &log)
-		}
-	}
-	if count[welcome] < 128 {
-		t.Errorf("only %d connections were let in", count[welcome])
-	}
-
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	for range 8 {
-		wg.Go(func() { // a crowd that comes back at once
-			for range 50 {
-				f, _ := try(t, public)
-				mu.Lock()
-				count[f]++
-				mu.Unlock()
-			}
-		})
-	}
+// medians asks a server for all that it owes at its limit, and returns how long each takes.
+func medians(t *testing.T, public, operator string) map[string]time.Duration {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	took := map[string][]time.Duration{}
 	ask := func(what, method, url, body string) {
@@ -160,11 +130,53 @@ func TestAServerWithoutDescriptorsStaysUsefulAndObservable(t *testing.T) {
 		ask("health", http.MethodGet, "http://"+public+"/up", "")
 		ask("metrics", http.MethodGet, "http://"+operator+"/metrics", "")
 	}
-	wg.Wait()
+	found := map[string]time.Duration{}
 	for what, all := range took {
 		slices.Sort(all)
-		if median := all[len(all)/2]; median > 100*time.Millisecond {
-			t.Errorf("%s took %s, want at most 100 ms", what, median)
+		found[what] = all[len(all)/2]
+	}
+	return found
+}
+
+// At its limit of descriptors a server still answers requests, and tells connections to come
+// back later.
+func TestAServerWithoutDescriptorsStaysUsefulAndObservable(t *testing.T) {
+	t.Parallel()
+	var log buffer
+	public, operator := limitedServer(t, &log)
+	count := map[fate]int{}
+	var leaving []func()
+	for count[told4100] == 0 {
+		f, leave := try(t, public)
+		if count[f]++; f == welcome {
+			leaving = append(leaving, leave)
+		}
+		if f == lost || count[welcome] > 256 {
+			t.Fatalf("before any was told 4100: %v\n%s", count, &log)
+		}
+	}
+	if count[welcome] < 128 {
+		t.Errorf("only %d connections were let in", count[welcome])
+	}
+
+	quiet := medians(t, public, operator)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for range 8 {
+		wg.Go(func() { // a crowd that comes back at once
+			for range 50 {
+				f, _ := try(t, public)
+				mu.Lock()
+				count[f]++
+				mu.Unlock()
+			}
+		})
+	}
+	took := medians(t, public, operator)
+	wg.Wait()
+	for what, median := range took {
+		if most := 100*time.Millisecond + 10*quiet[what]; median > most { // a busy machine is slow without a crowd
+			t.Errorf("%s took %s, want at most %s", what, median, most)
 		}
 	}
 	if count[answered503] == 0 || count[told4100] < 10 || count[welcome] > 256 {
