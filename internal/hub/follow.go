@@ -7,8 +7,12 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// lagKeyBytes is what noting a key costs beyond its own bytes, about.
-const lagKeyBytes = 48
+const (
+	// lagKeyBytes is what noting a key costs beyond its own bytes, about.
+	lagKeyBytes = 48
+	// lagBytes is what noting the first key of a subscription costs beyond that, about.
+	lagBytes = 256
+)
 
 // Lag is what a subscription made by Follow missed.
 //
@@ -30,8 +34,9 @@ type missed struct {
 
 // Follow is Subscribe for a topic of changes (protocol.KindChange) whose state can be read
 // again: when the connection is congested, or the hold overflows, the subscription stops
-// being delivered to, lags, and only notes what it misses, in bounded memory. The owner then
-// reads Lag, closes it, sends the present state and follows anew.
+// being delivered to, lags, and only notes what it misses, in memory that is bounded for each
+// subscription and for all of a connection. The owner then reads Lag, closes it, sends the
+// present state and follows anew.
 //
 // The owner hears of it from the connection, which tells when it is no longer congested; or,
 // when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
@@ -77,11 +82,22 @@ func (sub *Subscription) missLocked(p *protocol.Publication) {
 	if sub.hold == nil {
 		sub.hold = new(hold)
 	}
-	h := sub.subscriber.shard.hub
 	if sub.state == gated || sub.state == following {
 		sub.lagLocked()
 	}
-	sub.hold.missed = sub.hold.missed.add(p, h.maxLag)
+	s, before := sub.subscriber, sub.hold.missed.size()
+	h := s.shard.hub
+	left := h.maxOwnLag - int(s.lag) + before - lagBytes // for the keys of sub
+	sub.hold.missed = sub.hold.missed.add(p, min(h.maxLag, left))
+	s.lag += uint32(sub.hold.missed.size() - before)
+}
+
+// forgetMissedLocked makes room for what other subscriptions of the connection miss. The caller
+// drops the hold.
+func (sub *Subscription) forgetMissedLocked() {
+	if sub.hold != nil {
+		sub.subscriber.lag -= uint32(sub.hold.missed.size())
+	}
 }
 
 // lagLocked makes sub lag.
@@ -89,8 +105,15 @@ func (sub *Subscription) lagLocked() {
 	m := sub.subscriber.shard.hub.metrics
 	m.lags.Inc()
 	m.lagging.Inc()
-	sub.subscriber.lagging++
 	sub.state = lagging
+}
+
+// size is what m counts for in Subscriber.lag.
+func (m *missed) size() int {
+	if m == nil || m.IsOverflow {
+		return 0
+	}
+	return m.bytes + lagBytes
 }
 
 // add notes p, also in a nil m.

@@ -21,6 +21,7 @@ import (
 const (
 	modelTopics = 3    // that are followed; one more is a channel
 	modelBytes  = 1000 // that may wait before a connection is congested
+	modelOwnLag = 800  // enough for the keys that two of the topics have
 )
 
 // placeCodec writes a publication as "topic/offset" and its data.
@@ -110,6 +111,7 @@ func newFollowModel(t *rapid.T) *followModel {
 	m := &followModel{h: New(Options{
 		Codecs: [protocol.NumVariants]protocol.Codec{placeCodec{}}, Shards: 1, MaxHeld: 4,
 		MaxLagBytes: rapid.SampledFrom([]int{100, 1 << 20}).Draw(t, "lag"),
+		MaxOwnLag:   rapid.SampledFrom([]int{modelOwnLag, 1 << 20}).Draw(t, "own lag"),
 	})}
 	for range 2 {
 		c := &slowConn{t: t}
@@ -242,6 +244,20 @@ func (m *followModel) check(t *rapid.T) {
 				m.checkFollower(t, f, &m.feeds[i])
 			}
 		}
+		m.checkLag(t, c)
+	}
+}
+
+// checkLag expects what is noted for a connection to be counted, and bounded.
+func (m *followModel) checkLag(t *rapid.T, c *slowConn) {
+	noted := 0
+	for i := range c.followers {
+		if h := c.followers[i].sub.hold; h != nil {
+			noted += h.missed.size()
+		}
+	}
+	if noted != int(c.lag) || noted > m.h.maxOwnLag {
+		t.Fatalf("%d bytes are noted, counted as %d, of at most %d", noted, c.lag, m.h.maxOwnLag)
 	}
 }
 
@@ -266,6 +282,9 @@ func (m *followModel) checkFollower(t *rapid.T, f *follower, feed *feed) {
 		t.Fatalf("lag from %d to %d, want %d to %d", lag.From, lag.To, from, to)
 	}
 	isOverflow := len(keys)*(1+lagKeyBytes) > m.h.maxLag
+	if m.h.maxOwnLag == modelOwnLag { // also because of what the other subscriptions miss
+		isOverflow = isOverflow || lag.IsOverflow
+	}
 	if isOverflow != lag.IsOverflow || !isOverflow && !maps.Equal(keys, lag.Keys) || isOverflow && lag.Keys != nil {
 		t.Fatalf("noted %v (overflow %v), want %v", slices.Sorted(maps.Keys(lag.Keys)), lag.IsOverflow, slices.Sorted(maps.Keys(keys)))
 	}
@@ -285,6 +304,7 @@ func TestFollowersGetOrNoteEverything(t *testing.T) {
 		m.flush(t)
 		for _, c := range m.conns {
 			c.Detach()
+			m.checkLag(t, c)
 		}
 		if n := m.h.room.used.Load(); n != 0 {
 			t.Fatalf("%d bytes of the inbox are still in use", n)

@@ -24,6 +24,7 @@ const (
 	defaultInboxBytes = 4 << 20
 	defaultHeld       = 1000
 	defaultLagBytes   = 64 << 10
+	defaultOwnLag     = 512 << 10
 	defaultFilters    = 128 << 20
 	maxShards         = 256
 )
@@ -51,6 +52,7 @@ type Options struct {
 	MaxInboxBytes int                                  // of what waits for all flushers; default 4 MiB
 	MaxHeld       int                                  // publications kept for one held subscription; default 1000
 	MaxLagBytes   int                                  // of the keys noted for one lagging subscription; default 64 KiB
+	MaxOwnLag     int                                  // bytes of the keys noted for all lagging subscriptions of a connection; default 512 KiB
 	MaxFilters    int                                  // bytes of the filters of subscriptions; default 128 MiB
 	Metrics       *Metrics
 }
@@ -60,7 +62,8 @@ type Hub struct {
 	codecs  [protocol.NumVariants]protocol.Codec
 	ops     [protocol.NumVariants]websocket.Opcode // of publications
 	maxHeld int
-	maxLag  int
+
+	maxLag, maxOwnLag int // bytes, of a subscription and of a connection
 
 	maxFilterBytes int64
 	filterBytes    atomic.Int64 // of the filters there are
@@ -77,7 +80,7 @@ type Hub struct {
 // New makes a Hub. It delivers only while Run runs.
 func New(o Options) *Hub {
 	h := &Hub{
-		codecs: o.Codecs, maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes,
+		codecs: o.Codecs, maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes, maxOwnLag: o.MaxOwnLag,
 		metrics: o.Metrics, seed: maphash.MakeSeed(), maxFilterBytes: int64(o.MaxFilters),
 	}
 	if h.maxFilterBytes <= 0 {
@@ -88,6 +91,9 @@ func New(o Options) *Hub {
 	}
 	if h.maxLag <= 0 {
 		h.maxLag = defaultLagBytes
+	}
+	if h.maxOwnLag <= 0 {
+		h.maxOwnLag = defaultOwnLag
 	}
 	for v, codec := range h.codecs {
 		if h.ops[v] = websocket.OpText; codec != nil && codec.IsBinary(protocol.MessagePublication) {

@@ -88,8 +88,8 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	l, s := sub.list, sub.subscriber
 	if sub.state == lagging {
 		sh.hub.metrics.lagging.Dec()
-		s.lagging--
 	}
+	sub.forgetMissedLocked()
 	if sh.cursor == sub {
 		sh.cursor = sub.next
 	}

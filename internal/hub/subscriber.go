@@ -17,7 +17,7 @@ type Subscriber struct {
 	// Guarded by the shard's mu.
 	isDetached bool
 	isExcepted bool          // named by a publication of this round: look closer
-	lagging    uint32        // subscriptions that lag
+	lag        uint32        // bytes noted of what its subscriptions miss
 	own        *Subscription // its open subscriptions, newest first
 	collected  int32         // index+1 of the first of what this round collected for it
 	filters    uint32        // bytes of the filters of its subscriptions, also of those it shares
@@ -76,7 +76,12 @@ func (s *Subscriber) IsLagging() bool {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	return s.lagging > 0
+	for sub := s.own; sub != nil; sub = sub.ownNext {
+		if sub.state == lagging {
+			return true
+		}
+	}
+	return false
 }
 
 // ID is the id given to Attach.

@@ -130,6 +130,7 @@ func (sub *Subscription) Release(after protocol.Position) error {
 			return ErrLagging
 		}
 	}
+	sub.forgetMissedLocked()
 	sub.hold, sub.after, sub.state = nil, after, gated
 	if kept == nil {
 		return nil
