@@ -43,7 +43,7 @@ type filterKey struct {
 // SubscribeFiltered is Subscribe for the publications that pass f alone, which is nil for all
 // of them. After ErrFilterMemory sub is closed.
 func (s *Subscriber) SubscribeFiltered(sub *Subscription, t protocol.Topic, f *protocol.Filter) error {
-	return s.open(sub, t, false, f)
+	return s.open(sub, t, delivers, f)
 }
 
 // SetFilter replaces the filter of sub, nil for none; between two publications, in the order

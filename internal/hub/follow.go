@@ -41,7 +41,13 @@ type missed struct {
 // The owner hears of it from the connection, which tells when it is no longer congested; or,
 // when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
 // only then: what Release covers can no longer be told from the rest.
-func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, true, nil) }
+func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, notesAsKeys, nil) }
+
+// FollowWithoutKeys is Follow for state that can be read from Lag.From on without Keys: none are
+// noted, and Lag says IsOverflow.
+func (s *Subscriber) FollowWithoutKeys(sub *Subscription, t protocol.Topic) {
+	_ = s.open(sub, t, notesFrom, nil)
+}
 
 // Lag reports what sub misses, and whether it lags at all. Keys are the caller's own.
 func (sub *Subscription) Lag() (Lag, bool) {
@@ -86,9 +92,11 @@ func (sub *Subscription) missLocked(p *protocol.Publication) {
 		sub.lagLocked()
 	}
 	s, before := sub.subscriber, sub.hold.missed.size()
-	h := s.shard.hub
-	left := h.maxOwnLag - int(s.lag) + before - lagBytes // for the keys of sub
-	sub.hold.missed = sub.hold.missed.add(p, min(h.maxLag, left))
+	limit := 0
+	if h := s.shard.hub; sub.notesKeys {
+		limit = min(h.maxLag, h.maxOwnLag-int(s.lag)+before-lagBytes)
+	}
+	sub.hold.missed = sub.hold.missed.add(p, limit)
 	s.lag += uint32(sub.hold.missed.size() - before)
 }
 
@@ -123,7 +131,7 @@ func (m *missed) add(p *protocol.Publication, limit int) *missed {
 		c, limit = new(protocol.Change), 0
 	}
 	if m == nil {
-		m = &missed{Lag: Lag{From: c.Number, Keys: make(map[string]struct{}, 1)}}
+		m = &missed{Lag: Lag{From: c.Number}}
 	}
 	m.To, m.last = c.Number, p.Position
 	if _, isKnown := m.Keys[c.Key]; isKnown || m.IsOverflow {
@@ -132,6 +140,9 @@ func (m *missed) add(p *protocol.Publication, limit int) *missed {
 	if m.bytes += len(c.Key) + lagKeyBytes; m.bytes > limit {
 		m.Keys, m.IsOverflow = nil, true
 		return m
+	}
+	if m.Keys == nil {
+		m.Keys = make(map[string]struct{}, 1)
 	}
 	m.Keys[c.Key] = struct{}{}
 	return m

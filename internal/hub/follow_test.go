@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,98 +175,6 @@ func TestALagLastsUntilClose(t *testing.T) {
 		expectMetrics(t, reg, map[string]float64{"millrace_hub_lags_total": 2, "millrace_hub_lagging_subscriptions": 0})
 		expectLag(t, new(hub.Subscription), nil)
 	})
-}
-
-func TestALagIsBounded(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := start(t, hub.Options{Shards: 1, MaxLagBytes: 1000})
-		p := attach(t, h)
-		p.congest(true)
-		var few, many, unknown hub.Subscription
-		for name, sub := range map[string]*hub.Subscription{"few": &few, "many": &many, "unknown": &unknown} {
-			p.Follow(sub, topic(name))
-			release(t, sub, at(0))
-		}
-		const key = "a key that is repeated takes its room once"
-		for o := range uint64(1000) {
-			h.Receive(change("few", o+1, key))
-		}
-		for o := range uint64(1000) {
-			h.Receive(change("many", o+1, strconv.FormatUint(o, 10)))
-		}
-		receive(h, "unknown", 1, 1)
-		synctest.Wait()
-		expectLag(t, &few, &hub.Lag{From: 10, To: 10_000, Keys: map[string]struct{}{key: {}}})
-		expectLag(t, &many, &hub.Lag{From: 10, To: 10_000, IsOverflow: true})
-		expectLag(t, &unknown, &hub.Lag{IsOverflow: true})
-	})
-}
-
-// TestTheLagsOfAConnectionAreBoundedTogether has room for 2000 bytes of keys, of which each
-// counts 100 and the first of a subscription 256 more. Keys are given as "topic:number of them".
-func TestTheLagsOfAConnectionAreBoundedTogether(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		missed   string // steps: what is published, or "-topic" for one that is closed and followed again
-		overflow string
-	}{
-		"all that fits is noted":                                 {missed: "a:5 b:5 c:2"},
-		"one that does not fit overflows, and no other":          {missed: "a:5 b:5 c:3", overflow: "c"},
-		"one that grows is the one that overflows":               {missed: "a:5 b:5 c:2 a:6", overflow: "a"},
-		"what is missed once more needs no room":                 {missed: "a:5 b:5 c:2 a:5 c:2"},
-		"what overflows makes room":                              {missed: "a:5 b:5 c:3 d:2", overflow: "c"},
-		"what overflows stays so":                                {missed: "a:5 b:5 c:3 -a c:1", overflow: "c"},
-		"a subscription that is closed makes room":               {missed: "a:5 b:5 -a c:5"},
-		"a subscription has a bound of its own":                  {missed: "a:11", overflow: "a"},
-		"without room even one key is too much":                  {missed: "a:10 b:4 c:1", overflow: "c"},
-		"room is not used up by those that come and go for long": {missed: "a:9 -a a:9 -a a:9 -a a:9 b:4"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				h := start(t, hub.Options{Shards: 1, MaxLagBytes: 1000, MaxOwnLag: 2000})
-				p, other := attach(t, h), attach(t, h)
-				subs := map[string]*hub.Subscription{}
-				for _, name := range []string{"a", "b", "c", "d"} {
-					subs[name] = new(hub.Subscription)
-					p.Follow(subs[name], topic(name))
-					release(t, subs[name], at(0))
-				}
-				p.congest(true)
-				other.congest(true)
-				var sub hub.Subscription
-				other.Follow(&sub, topic("a")) // takes nothing of the room
-				release(t, &sub, at(0))
-				offset := uint64(0)
-				for step := range strings.FieldsSeq(tt.missed) {
-					if name, isClosed := strings.CutPrefix(step, "-"); isClosed {
-						subs[name].Close()
-						p.Follow(subs[name], topic(name))
-						release(t, subs[name], at(offset))
-						continue
-					}
-					name, count, _ := strings.Cut(step, ":")
-					n, _ := strconv.Atoi(count)
-					for i := range n {
-						offset++
-						h.Receive(change(name, offset, fmt.Sprintf("%052d", i)))
-					}
-					synctest.Wait()
-				}
-				var overflow []string
-				for _, name := range []string{"a", "b", "c", "d"} {
-					if lag, _ := subs[name].Lag(); lag.IsOverflow {
-						overflow = append(overflow, name)
-					}
-				}
-				if got := strings.Join(overflow, " "); got != tt.overflow {
-					t.Errorf("%q overflow, want %q", got, tt.overflow)
-				}
-			})
-		})
-	}
 }
 
 func TestAConnectionIsAskedOnceInARound(t *testing.T) {

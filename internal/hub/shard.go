@@ -122,6 +122,6 @@ func (sh *shard) unlinkLocked(sub *Subscription) *list {
 	}
 	sub.list, sub.next, sub.prev, sub.ownNext, sub.ownPrev = nil, nil, nil, nil, nil
 	sub.hold, sub.after, sub.state = nil, protocol.Position{}, closed
-	sub.isFollow, sub.isCollected = false, false
+	sub.isFollow, sub.notesKeys, sub.isCollected = false, false, false
 	return l
 }

@@ -36,7 +36,8 @@ type Subscription struct {
 	bytes            int    // made by Follow: delivered since Sent
 	frames           uint32 // made by Follow: delivered since Sent
 	state            state
-	isFollow         bool // made by Follow
+	isFollow         bool // made by Follow or FollowWithoutKeys, which "made by Follow" means too
+	notesKeys        bool // made by Follow itself
 	isCollected      bool // it has its place in what this round collected for its subscriber
 }
 
@@ -51,10 +52,19 @@ type hold struct {
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
 // it until Release. On a detached subscriber sub stays closed.
-func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, false, nil) }
+func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, delivers, nil) }
+
+// mode is what becomes of publications for which the connection is too slow.
+type mode uint8
+
+const (
+	delivers    mode = iota // they wait for it all the same
+	notesFrom               // only the first one is noted
+	notesAsKeys             // their keys are noted
+)
 
 // open fails only because of f.
-func (s *Subscriber) open(sub *Subscription, t protocol.Topic, isFollow bool, f *protocol.Filter) error {
+func (s *Subscriber) open(sub *Subscription, t protocol.Topic, m mode, f *protocol.Filter) error {
 	sh := s.shard
 	l := sh.hub.topics.acquire(t, sh.index)
 	sh.mu.Lock()
@@ -67,7 +77,8 @@ func (s *Subscriber) open(sub *Subscription, t protocol.Topic, isFollow bool, f 
 		sh.hub.topics.release(l)
 		return nil
 	}
-	sub.subscriber, sub.state, sub.isFollow = s, held, isFollow
+	sub.subscriber, sub.state = s, held
+	sub.isFollow, sub.notesKeys = m != delivers, m == notesAsKeys
 	sh.linkLocked(sub, l)
 	if f == nil {
 		sh.mu.Unlock()

@@ -258,7 +258,11 @@ func (e *Engine) Leave(c *Connection) {
 // joinLocked puts s on its topic, held, and returns the position at which the state is what
 // the lock shows.
 func (e *Engine) joinLocked(c *Connection, s *subscription) (protocol.Position, error) {
-	c.subscriber.Follow(&s.Subscription, s.feed.topic)
+	if s.node != nil {
+		c.subscriber.Follow(&s.Subscription, s.feed.topic)
+	} else { // what it is of can be read by number
+		c.subscriber.FollowWithoutKeys(&s.Subscription, s.feed.topic)
+	}
 	p, err := e.bus.Position(context.Background(), s.feed.topic)
 	if err != nil {
 		s.Close()
