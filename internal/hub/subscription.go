@@ -52,7 +52,9 @@ type hold struct {
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
 // it until Release. On a detached subscriber sub stays closed.
-func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) { _ = s.open(sub, t, delivers, nil) }
+func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) {
+	_ = s.open(sub, t, delivers, nil)
+}
 
 // mode is what becomes of publications for which the connection is too slow.
 type mode uint8
