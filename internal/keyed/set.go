@@ -1,4 +1,4 @@
-// Package keyed holds items that know their keys: a few in a slice, many in a map. Most
+// Package keyed holds items that know their keys: a few in a slice, many in a hash table. Most
 // connections have a few subscriptions, and there are many connections.
 //
 // It must never know what the items are. It has no goroutines and no locks.
@@ -6,11 +6,10 @@ package keyed
 
 import (
 	"iter"
-	"maps"
 	"slices"
 )
 
-// few are searched one by one; more are kept in a map.
+// few are searched one by one; more are kept in a table.
 const few = 16
 
 // Item is what a Set holds. Its key never changes.
@@ -21,17 +20,22 @@ type Item[K comparable] interface {
 
 // Set holds items of different keys. The zero Set is empty. It is not safe for concurrent use.
 type Set[K comparable, T Item[K]] struct {
-	few  []T     // all, unless many is set
-	many map[K]T // all
+	few  []T          // all, unless many is set
+	many *table[K, T] // all
 }
 
 // Len is the number of items.
-func (s *Set[K, T]) Len() int { return max(len(s.few), len(s.many)) }
+func (s *Set[K, T]) Len() int {
+	if s.many != nil {
+		return s.many.n
+	}
+	return len(s.few)
+}
 
 // Get is the item with that key, or the zero T.
 func (s *Set[K, T]) Get(key K) T {
 	if s.many != nil {
-		return s.many[key]
+		return s.many.get(key)
 	}
 	for _, item := range s.few {
 		if item.Key() == key {
@@ -49,13 +53,13 @@ func (s *Set[K, T]) Add(item T) {
 			s.few = append(s.few, item)
 			return
 		}
-		s.many = make(map[K]T, 2*few)
+		s.many = newTable[K, T]()
 		for _, item := range s.few {
-			s.many[item.Key()] = item
+			s.many.add(item)
 		}
 		s.few = nil
 	}
-	s.many[item.Key()] = item
+	s.many.add(item)
 }
 
 // Remove removes an item if it is there.
@@ -66,7 +70,7 @@ func (s *Set[K, T]) Remove(item T) {
 		}
 		return
 	}
-	if delete(s.many, item.Key()); len(s.many) == 0 {
+	if s.many.remove(item.Key()); s.many.n == 0 {
 		s.many = nil
 	}
 }
@@ -74,7 +78,7 @@ func (s *Set[K, T]) Remove(item T) {
 // All yields every item, in no particular order. None may be added or removed meanwhile.
 func (s *Set[K, T]) All() iter.Seq[T] {
 	if s.many != nil {
-		return maps.Values(s.many)
+		return s.many.all()
 	}
 	return slices.Values(s.few)
 }
@@ -84,10 +88,13 @@ func (s *Set[K, T]) All() iter.Seq[T] {
 // different order each time. None may be added or removed meanwhile.
 func (s *Set[K, T]) Turns(first int) iter.Seq2[int, T] {
 	return func(yield func(int, T) bool) {
-		for _, item := range s.many {
-			if !yield(0, item) {
-				return
+		if s.many != nil {
+			for item := range s.many.all() {
+				if !yield(0, item) {
+					return
+				}
 			}
+			return
 		}
 		for i := range s.few {
 			turn := (first + i) % len(s.few)
