@@ -50,7 +50,7 @@ func (e *Engine) leave(ctx context.Context, c *Connection, s *subscription) erro
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if ch.members != nil {
-		e.dropInfo(c, ch.members.Info(c.ID()))
+		e.dropInfo(c, ch.members.Said(c.ID()))
 	}
 	err := e.leaveLocked(ctx, c, s)
 	e.countChangedLocked(ctx, ch, c.app)

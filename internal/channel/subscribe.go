@@ -59,7 +59,7 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 	}
 	st, err := e.join(ctx, c, s, topic, m, f)
 	if err != nil && kind.HasMembers() {
-		e.dropInfo(c, m.Info)
+		e.dropInfo(c, m)
 	}
 	if perr := visibleError(err); perr != nil {
 		return perr

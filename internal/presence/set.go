@@ -10,129 +10,156 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
+
+// few connections are searched one by one; more are a crowd.
+const few = 8
 
 // Set is the membership of one channel. The zero Set is empty and ready to use.
 //
 // Every operation but Members is constant in the number of members, and in the number of
-// connections of one user.
+// connections of one user. Most channels have few connections, and one connection may be the
+// only one in thousands of channels: few take little memory.
 type Set struct {
-	users   keyed.Set[string, *user]
-	conns   keyed.Set[protocol.SocketID, *conn]
-	members []protocol.Member // one for each user, at user.index; ready to be copied
+	few  []place // in the order in which they joined; none while there is a crowd
+	many *crowd  // until it is empty
 }
 
-// user is one member: its connections in the order in which they joined. There is at
-// least one, and members[index] says what the oldest does.
-type user struct {
-	id             string
-	index          int
-	oldest, newest *conn
+// place is a connection and what it says about its user.
+type place struct {
+	id protocol.SocketID
+	protocol.Member
 }
-
-type conn struct {
-	id           protocol.SocketID
-	user         *user
-	older, newer *conn // of the same user
-	info         []byte
-	hasNumericID bool
-}
-
-// Key is the id of the user.
-func (u *user) Key() string { return u.id }
-
-// Key is the id of the connection.
-func (c *conn) Key() protocol.SocketID { return c.id }
 
 // Join adds connection id as a connection of m.UserID and reports whether it is that
 // user's first. A connection that is in the set already stays as it is. m.Info is kept.
 func (s *Set) Join(id protocol.SocketID, m protocol.Member) (isFirst bool) {
-	if s.conns.Get(id) != nil {
+	if s.has(id) {
 		return false
 	}
-	c := &conn{id: id, info: m.Info, hasNumericID: m.HasNumericID}
-	s.conns.Add(c)
-	u := s.users.Get(m.UserID)
-	if u == nil {
-		c.user = &user{id: m.UserID, index: len(s.members), oldest: c, newest: c}
-		s.users.Add(c.user)
-		s.members = append(s.members, m)
-		return true
+	if s.many == nil && len(s.few) == few {
+		s.many = new(crowd)
+		for _, p := range s.few {
+			s.many.join(p.id, p.Member)
+		}
+		s.few = nil
 	}
-	if bytes.Equal(c.info, u.newest.info) {
-		c.info = u.newest.info // a user's connections mostly say the same: keep it once
+	if s.many != nil {
+		return s.many.join(id, m)
 	}
-	c.user, c.older = u, u.newest
-	u.newest.newer, u.newest = c, c
-	return false
+	isFirst = true
+	for _, p := range s.few {
+		if p.UserID != m.UserID {
+			continue
+		}
+		isFirst, m.UserID = false, p.UserID
+		if bytes.Equal(p.Info, m.Info) {
+			m.Info = p.Info // a user's connections mostly say the same: keep it once
+		}
+	}
+	s.few = append(s.few, place{id, m})
+	return isFirst
 }
 
 // Leave removes connection id. It returns the member whose it was, as Members listed it, and
 // whether it was that user's last. An unknown connection is of no member: zero and false.
 func (s *Set) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
-	c := s.conns.Get(id)
-	if c == nil {
+	if s.many != nil {
+		m, isLast = s.many.leave(id)
+		if len(s.many.members) == 0 {
+			s.many = nil
+		}
+		return m, isLast
+	}
+	i := s.find(id)
+	if i < 0 {
 		return protocol.Member{}, false
 	}
-	s.conns.Remove(c)
-	u := c.user
-	m = s.members[u.index]
-	switch {
-	case c.older == nil && c.newer == nil:
-		s.users.Remove(u)
-		s.removeMember(u.index)
-		return m, true
-	case c.older == nil:
-		u.oldest, c.newer.older = c.newer, nil
-		shown := &s.members[u.index]
-		shown.Info, shown.HasNumericID = u.oldest.info, u.oldest.hasNumericID
-	case c.newer == nil:
-		u.newest, c.older.newer = c.older, nil
-	default:
-		c.older.newer, c.newer.older = c.newer, c.older
-	}
-	return m, false
-}
-
-// removeMember puts the last member in the place of the one at i.
-func (s *Set) removeMember(i int) {
-	last := len(s.members) - 1
-	if i != last {
-		s.members[i] = s.members[last]
-		s.users.Get(s.members[i].UserID).index = i
-	}
-	s.members[last] = protocol.Member{}
-	s.members = s.members[:last]
+	m = s.shown(s.few[i].UserID)
+	s.few = slices.Delete(s.few, i, i+1)
+	return m, !s.Has(m.UserID)
 }
 
 // Member is the member as whom connection id is there, as Members lists it; zero for an unknown
 // connection.
 func (s *Set) Member(id protocol.SocketID) protocol.Member {
-	if c := s.conns.Get(id); c != nil {
-		return s.members[c.user.index]
+	if s.many != nil {
+		return s.many.member(id)
+	}
+	if i := s.find(id); i >= 0 {
+		return s.shown(s.few[i].UserID)
 	}
 	return protocol.Member{}
 }
 
-// Info is what connection id has said about its user; nil for an unknown connection.
-func (s *Set) Info(id protocol.SocketID) []byte {
-	if c := s.conns.Get(id); c != nil {
-		return c.info
+// Said is what connection id has said about its user; zero for an unknown connection.
+func (s *Set) Said(id protocol.SocketID) protocol.Member {
+	if s.many != nil {
+		return s.many.said(id)
 	}
-	return nil
+	if i := s.find(id); i >= 0 {
+		return s.few[i].Member
+	}
+	return protocol.Member{}
 }
 
 // Members lists each user once, in no particular order, with the info of its oldest
 // connection that is still there, and its id spelled as that connection gave it. The list is
 // the caller's; the infos must not be changed.
-func (s *Set) Members() []protocol.Member { return slices.Clone(s.members) }
+func (s *Set) Members() []protocol.Member {
+	if s.many != nil {
+		return slices.Clone(s.many.members)
+	}
+	var list []protocol.Member
+	for i := range s.few {
+		if s.isShown(i) {
+			list = append(list, s.few[i].Member)
+		}
+	}
+	return list
+}
 
 // Has reports whether the user is a member.
 func (s *Set) Has(userID string) bool {
-	return s.users.Get(userID) != nil
+	if s.many != nil {
+		return s.many.users.Get(userID) != nil
+	}
+	return slices.ContainsFunc(s.few, func(p place) bool { return p.UserID == userID })
 }
 
 // Len is the number of distinct users.
-func (s *Set) Len() int { return len(s.members) }
+func (s *Set) Len() (n int) {
+	if s.many != nil {
+		return len(s.many.members)
+	}
+	for i := range s.few {
+		if s.isShown(i) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Set) has(id protocol.SocketID) bool {
+	if s.many != nil {
+		return s.many.has(id)
+	}
+	return s.find(id) >= 0
+}
+
+// find is the index in few of a connection, below zero for one that is not there.
+func (s *Set) find(id protocol.SocketID) int {
+	return slices.IndexFunc(s.few, func(p place) bool { return p.id == id })
+}
+
+// shown is the member of few as Members lists it.
+func (s *Set) shown(userID string) protocol.Member {
+	return s.few[slices.IndexFunc(s.few, func(p place) bool { return p.UserID == userID })].Member
+}
+
+// isShown reports whether the connection at i is the oldest of its user.
+func (s *Set) isShown(i int) bool {
+	userID := s.few[i].UserID
+	return !slices.ContainsFunc(s.few[:i], func(p place) bool { return p.UserID == userID })
+}

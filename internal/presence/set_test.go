@@ -109,6 +109,11 @@ func TestSetAgreesWithModel(t *testing.T) {
 		var model naive
 		id := rapid.Custom(func(t *rapid.T) protocol.SocketID { return socketID(rapid.IntRange(1, 12).Draw(t, "n")) })
 		user := rapid.SampledFrom([]string{"", "u-1", "u-2", "u-3"})
+		for n := range rapid.IntRange(0, 12).Draw(t, "from the beginning") { // few, or a crowd
+			m := member(user.Draw(t, "user"), `{}`)
+			s.Join(socketID(n+1), m)
+			model = append(model, naiveConn{socketID(n + 1), m})
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
 				id, m := id.Draw(t, "id"), member(user.Draw(t, "user"), rapid.SampledFrom([]string{`{}`, `1`}).Draw(t, "info"))
@@ -147,6 +152,9 @@ func TestSetAgreesWithModel(t *testing.T) {
 				for _, c := range model {
 					if diff := cmp.Diff(model.shown(c.UserID), s.Member(c.id)); diff != "" {
 						t.Fatalf("member of %v (-want +got):\n%s", c.id, diff)
+					}
+					if diff := cmp.Diff(c.Member, s.Said(c.id)); diff != "" {
+						t.Fatalf("what %v said (-want +got):\n%s", c.id, diff)
 					}
 				}
 				for _, u := range []string{"", "u-1", "u-2", "u-3"} {
