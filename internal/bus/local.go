@@ -53,9 +53,13 @@ type localStripe struct {
 // retained.
 type localTopic struct {
 	offset       uint64
-	retained     *protocol.Publication
-	expires      time.Duration // of retained; since Local.start, so that a set clock does no harm
+	retained     *localRetained // mostly nil
 	isSubscribed bool
+}
+
+type localRetained struct {
+	publication *protocol.Publication
+	expires     time.Duration // since Local.start, so that a set clock does no harm
 }
 
 // NewLocal makes a bus that delivers to r. now is the clock by which retained values expire;
@@ -80,9 +84,10 @@ func (b *Local) Publish(_ context.Context, p *protocol.Publication, r Retention)
 		if r.TTL > 0 {
 			t := s.stateLocked(p.Topic)
 			if t.retained == nil {
+				t.retained = new(localRetained)
 				s.retained++
 			}
-			t.retained, t.expires = p, now+r.TTL
+			*t.retained = localRetained{p, now + r.TTL}
 		}
 	}
 	t := s.topics[p.Topic]
@@ -146,12 +151,12 @@ func (b *Local) Retained(_ context.Context, topic protocol.Topic) (*Retained, pr
 	if t == nil || t.retained == nil {
 		return nil, at, nil
 	}
-	remaining := t.expires - b.elapsed()
+	remaining := t.retained.expires - b.elapsed()
 	if remaining <= 0 {
 		s.expireLocked(topic, t)
 		return nil, at, nil
 	}
-	return &Retained{Publication: t.retained, Remaining: remaining}, at, nil
+	return &Retained{Publication: t.retained.publication, Remaining: remaining}, at, nil
 }
 
 // Shutdown ends the bus: when it returns nothing is under way, and every call since is
@@ -225,7 +230,7 @@ func (s *localStripe) sweepLocked(now time.Duration) {
 	}
 	s.swept = now
 	for topic, t := range s.topics {
-		if t.retained != nil && t.expires <= now {
+		if t.retained != nil && t.retained.expires <= now {
 			s.expireLocked(topic, t)
 		}
 	}
