@@ -61,17 +61,22 @@ func newNodeWith(t testing.TB, o hub.Options, channels channel.Options) *node {
 	h := hub.New(o)
 	b := newBus(t, h)
 	n := &node{t: t, hub: h, bus: b, Engine: channel.New(h, b, channels), app: testApp()}
+	n.run()
+	return n
+}
+
+// run delivers until the test ends.
+func (n *node) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = h.Run(ctx) })
-	t.Cleanup(func() {
+	wg.Go(func() { _ = n.hub.Run(ctx) })
+	n.t.Cleanup(func() {
 		if err := n.Shutdown(context.Background()); err != nil {
-			t.Errorf("shutdown: %v", err)
+			n.t.Errorf("shutdown: %v", err)
 		}
 		cancel()
 		wg.Wait()
 	})
-	return n
 }
 
 // pass lets d pass on the clock of the bubble.

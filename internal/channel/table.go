@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 
+	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/presence"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -20,19 +21,20 @@ const stripes = 64
 // the user is online while there are any. The users who watch it are subscribed to another
 // topic; see watchTopic.
 type channel struct {
-	topic protocol.Topic // immutable
-	kind  Kind           // immutable
+	topic  protocol.Topic // immutable
+	kind   Kind           // immutable
+	isGone bool           // guarded by mu
 
-	mu      sync.Mutex
-	isGone  bool          // guarded by mu, as all below
-	subs    int           // subscribed connections
-	members *presence.Set // nil unless the kind has members
-	notice  *notice       // nil until a count is due
-
-	// Of user kind only.
-	users    *user // its connections, newest first
-	watchers int   // subscriptions to its watch topic
+	mu       sync.Mutex
+	watchers uint32        // guarded by mu, as all below; subscriptions to the watch topic of a user kind
+	subs     int           // subscribed connections
+	members  *presence.Set // nil unless the kind has members
+	notice   *notice       // nil until a count is due
+	users    *user         // of user kind: its connections, newest first
 }
+
+// Key is the topic of the channel.
+func (ch *channel) Key() protocol.Topic { return ch.topic }
 
 // table finds channels. Its locks are taken after a channel's, and only to look at the map.
 type table struct {
@@ -42,15 +44,10 @@ type table struct {
 
 type stripe struct {
 	mu       sync.Mutex
-	channels map[protocol.Topic]*channel // guarded by mu
+	channels keyed.Set[protocol.Topic, *channel] // guarded by mu
 }
 
-func (t *table) init() {
-	t.seed = maphash.MakeSeed()
-	for i := range t.stripes {
-		t.stripes[i].channels = make(map[protocol.Topic]*channel)
-	}
-}
+func (t *table) init() { t.seed = maphash.MakeSeed() }
 
 func (t *table) stripe(topic protocol.Topic) *stripe {
 	return &t.stripes[maphash.String(t.seed, topic.Name)%stripes]
@@ -62,13 +59,13 @@ func (t *table) lock(topic protocol.Topic) *channel {
 	s := t.stripe(topic)
 	for {
 		s.mu.Lock()
-		ch := s.channels[topic]
+		ch := s.channels.Get(topic)
 		if ch == nil {
 			ch = &channel{topic: topic, kind: KindOf(topic.Name)}
 			if ch.kind.HasMembers() {
 				ch.members = new(presence.Set)
 			}
-			s.channels[topic] = ch
+			s.channels.Add(ch)
 		}
 		s.mu.Unlock()
 		ch.mu.Lock()
@@ -84,14 +81,14 @@ func (t *table) find(topic protocol.Topic) *channel {
 	s := t.stripe(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.channels[topic]
+	return s.channels.Get(topic)
 }
 
 // removeLocked takes ch, whose lock is held, out of the table for good.
 func (t *table) removeLocked(ch *channel) {
 	s := t.stripe(ch.topic)
 	s.mu.Lock()
-	delete(s.channels, ch.topic)
+	s.channels.Remove(ch)
 	s.mu.Unlock()
 	ch.isGone = true
 }
@@ -102,8 +99,8 @@ func (t *table) all(match func(protocol.Topic) bool) []*channel {
 	for i := range t.stripes {
 		s := &t.stripes[i]
 		s.mu.Lock()
-		for topic, ch := range s.channels {
-			if match(topic) {
+		for ch := range s.channels.All() {
+			if match(ch.topic) {
 				found = append(found, ch)
 			}
 		}
