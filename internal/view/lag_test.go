@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
@@ -428,4 +429,46 @@ func TestUsage(t *testing.T) {
 			t.Errorf("usage after leaving differs (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestWhatWaitsForTheConnectionIsNotPrepared has three windows that lag, for a connection that
+// takes one frame at a time.
+func TestWhatWaitsForTheConnectionIsNotPrepared(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	inNodeWith(t, setup{views: view.Options{Metrics: view.NewMetrics(reg)}}, func(t *testing.T, n *node) {
+		c := n.connect()
+		defer c.leave()
+		for i := range 3 {
+			n.define(fmt.Sprintf(`{"id":"T/sorted%d","source":"T/list","sort":[{"field":"n"}]}`, i))
+			c.subscribe(fmt.Sprintf("T/sorted%d", i))
+		}
+		c.take()
+		c.give(0)
+		n.apply(`T a patch {"n":1}`)
+		for sent := range 3 {
+			c.give(1)
+			if got := resyncs(t, reg); got != sent+1 {
+				t.Errorf("%d windows are prepared after %d frames, want %d", got, sent+1, sent+1)
+			}
+		}
+		c.give(-1)
+		if got := len(c.take()); got != 3 {
+			t.Errorf("got %d frames, want one of each window", got)
+		}
+	})
+}
+
+func resyncs(t *testing.T, reg *prometheus.Registry) int {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "millrace_view_resyncs_total" {
+			return int(f.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+	return 0
 }

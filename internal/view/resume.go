@@ -23,7 +23,7 @@ func (e *Engine) Resume(c *Connection) {
 
 // resume reports whether others may go on: s is up to date, or waits for one of them.
 func (e *Engine) resume(c *Connection, s *subscription) bool {
-	if c.isLost {
+	if c.isLost || s.stream == nil && c.isHeldUp() { // until it can be sent, the hub notes it in bounded memory
 		return false
 	}
 	e.catchUp(c, s)
