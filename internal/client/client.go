@@ -48,9 +48,7 @@ type Client struct {
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(strings.TrimRight(o.URL, "/"))
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("client: url: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return nil, fmt.Errorf("client: url %q: want http://host:port or https://host:port", o.URL)
 	case o.Key == "":
 		return nil, errors.New("client: the app key is missing")

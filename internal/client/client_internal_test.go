@@ -85,6 +85,32 @@ func TestDelaysGrowWithinBounds(t *testing.T) {
 	}
 }
 
+func TestNewWantsAWholeURL(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"127.0.0.1:6001", "localhost:6001", "http://", "ws://host", "http://[::1"} {
+		_, err := New(Options{URL: url, Key: testKey})
+		if err == nil || !strings.Contains(err.Error(), "want http://host:port") {
+			t.Errorf("%s: got error %v", url, err)
+		}
+	}
+}
+
+func TestPublishNamesAServerThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	c, _ := newClient(t, server.URL)
+	err := c.Publish(t.Context(), Event{Name: "e", Channels: []string{"x"}})
+	if err == nil || !strings.Contains(err.Error(), "no answer from "+server.URL+": ") || strings.Contains(err.Error(), "auth_signature") {
+		t.Errorf("got error %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := c.Publish(ended, Event{Name: "e", Channels: []string{"x"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v", err)
+	}
+}
+
 func TestPublishIsSignedAndTriesAgain(t *testing.T) {
 	t.Parallel()
 	var bodies []string

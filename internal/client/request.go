@@ -72,7 +72,7 @@ func (c *Client) send(ctx context.Context, r request) (answer []byte, again time
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.o.HTTP.Do(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, unanswered(c.o.URL, err)
 	}
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -86,6 +86,14 @@ func (c *Client) send(ctx context.Context, r request) (answer []byte, again time
 		}
 	}
 	return nil, again, refusal(resp.StatusCode, answer)
+}
+
+// unanswered names the server that gave no answer, instead of the signed request.
+func unanswered(server string, err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	return fmt.Errorf("no answer from %s: %w; see that a server runs there, or give the URL of another", server, err)
 }
 
 func refusal(status int, answer []byte) error {

@@ -58,6 +58,9 @@ func (c *Client) watchOnce(ctx context.Context, engine *socket.Engine, view stri
 		address += "?" + url.Values{"hs_token": {o.Token}}.Encode()
 	}
 	conn, err := engine.Dial(ctx, address, &socket.Endpoint{MaxMessage: maxMessage, MaxQueueFrames: 64}, nil)
+	if o.Token == "" && refusedStatus(err) == http.StatusUnauthorized {
+		return fmt.Errorf("%w: %w: the app wants a token from clients, or does not have this key", ErrRefused, err)
+	}
 	if isRefusedUpgrade(err) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -84,15 +87,20 @@ func (c *Client) watchOnce(ctx context.Context, engine *socket.Engine, view stri
 	}
 }
 
-// isRefusedUpgrade tells an answer that asking again will not change. The status is all
-// there is to go by, and only the error's text has it.
+// isRefusedUpgrade tells an answer that asking again will not change.
 func isRefusedUpgrade(err error) bool {
+	status := refusedStatus(err)
+	return status >= 400 && status < 500 && status != http.StatusTooManyRequests
+}
+
+// refusedStatus is the status by which an upgrade was refused, zero if it was not. Only the error's text has it.
+func refusedStatus(err error) int {
 	if !errors.Is(err, socket.ErrUpgradeRefused) {
-		return false
+		return 0
 	}
 	rest := strings.TrimPrefix(err.Error(), socket.ErrUpgradeRefused.Error()+": ")
-	status, err := strconv.Atoi(rest[:min(3, len(rest))])
-	return err == nil && status >= 400 && status < 500 && status != http.StatusTooManyRequests
+	status, _ := strconv.Atoi(rest[:min(3, len(rest))])
+	return status
 }
 
 // subscribeView is the request to watch a view (live-views 3.2).

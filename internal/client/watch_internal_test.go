@@ -256,7 +256,7 @@ func TestWatchGivesUp(t *testing.T) {
 		name, key, want string
 		step            func(*socket.Conn, string)
 	}{
-		{"on a handshake that is refused", "nobody", "401", nil},
+		{"on a handshake that is refused", "nobody", "401 Unauthorized: the app wants a token", nil},
 		{"on a frame that is no JSON", testKey, "cannot be read", frames(`{"op":`)},
 		{"on a row that is no list", testKey, "cannot be read", frames(`{"op":"snapshot","data":5}`)},
 		{"on a frame whose compression is broken", testKey, "cannot be read", frames("\x1f\x8bnonsense")},
