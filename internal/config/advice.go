@@ -6,12 +6,15 @@ import (
 	"fmt"
 )
 
-// Advice lists what is allowed in c and seldom meant, in the order of the keys: nothing that keeps a
-// server from starting.
+// Advice lists what is allowed in c and probably not meant, in the order of the keys. None of it keeps
+// a server from starting.
 func (c *Config) Advice() []Problem {
 	var r rules
 	for i := range c.Apps {
 		r.adviseViews(fmt.Sprintf("apps[%d].views.", i), &c.Apps[i].Views)
+	}
+	if c.Views.Rates.SnapshotsPerConnection.Max > 0 {
+		r.report("views.rates.snapshots_per_connection", "", "has no effect any more, so remove it; views.snapshot_rows_per_second and views.snapshot_bytes_per_second bound snapshots instead")
 	}
 	return r.problems
 }

@@ -182,7 +182,7 @@ func (r *rules) payload(at string, l *AppLimits, maxBody Size) {
 func (c *Config) missing(i int, key string) string {
 	variable := fmt.Sprintf("%sAPPS_%d_%s", prefix, i, strings.ToUpper(key))
 	if c.ended != "" {
-		return "missing; set " + variable + ", or give --dev for the development app with what is set"
+		return "missing; set " + variable + ", or give --dev, which takes what is not set from the development app"
 	}
 	return "missing (or set " + variable + ")"
 }

@@ -44,7 +44,7 @@ type Views struct {
 	// Most rows in the answer to one read over HTTP. Above zero.
 	ReadMaxRows int `toml:"read_max_rows"`
 
-	// Silence of a client that closes its connection with 1001. Clients send something every 15 s. Above zero.
+	// A connection whose client sends nothing for so long is closed with 1001. Clients send something every 15 s. Above zero.
 	ClientTimeout Duration `toml:"client_timeout"`
 	// Largest message a client may send; a larger one closes its connection with 1009. Above zero.
 	MaxMessage Size `toml:"max_message"`
@@ -54,7 +54,7 @@ type Views struct {
 	MaxQueueMessages int `toml:"max_queue_messages"`
 	// Bytes that wait for a slow reader from which on nothing more is read from it, and it gets no single changes but, once it has caught up, their outcome.
 	CongestedQueue Size `toml:"congested_queue"`
-	// Tells a client that has and needs no token when it subscribes to a view that does not exist. Otherwise it is told nothing. Others are always told.
+	// Refuses a subscribe to a view that does not exist, where auth is open and the client has no token. Otherwise such a subscribe gets no answer. Clients with a token always get one.
 	ReportUnknownViews bool `toml:"report_unknown_views"`
 
 	// Most connections from one address.
@@ -83,17 +83,17 @@ type Views struct {
 
 // Rates is how often clients of live views may do things. Each admits max and burst together within any window; max = 0 means unlimited.
 type Rates struct {
-	// Handshakes from one address. Unlimited by default: after a restart everybody behind an office's address comes back at once.
+	// Handshakes from one address. Unlimited by default: after a restart all clients behind one address come back at once.
 	HandshakesPerIP Rate `toml:"handshakes_per_ip"`
 	// Connections of one subject. All visitors with a token of one publishable key are one subject.
 	ConnectionsPerSubject Rate `toml:"connections_per_subject"`
 	// Connections of one metering key.
 	ConnectionsPerMeteringKey Rate `toml:"connections_per_metering_key"`
-	// Subscribes on one connection. A client is told of a refused one, and those of today do not try again.
+	// Subscribes on one connection. A refused one gets an error, and the known client libraries do not repeat it.
 	SubscriptionsPerConnection Rate `toml:"subscriptions_per_connection"`
 	// Messages on one connection.
 	MessagesPerConnection Rate `toml:"messages_per_connection"`
-	// Nothing: snapshots are never refused for their number, they wait for views.snapshot_rows_per_second and views.snapshot_bytes_per_second. The key is there for configurations that have it.
+	// Has no effect, and is accepted so that older files load. Snapshots are not refused; they wait, at the pace of views.snapshot_rows_per_second and views.snapshot_bytes_per_second.
 	SnapshotsPerConnection Rate `toml:"snapshots_per_connection"`
 }
 
