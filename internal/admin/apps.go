@@ -233,7 +233,7 @@ func (h *handler) importApps(ctx context.Context, c *call) *failure {
 	if err != nil {
 		f := h.refused(c, err)
 		if f.outcomes = outcomes; f.code == codeDocument {
-			f.message = "Nothing was imported: an app cannot be so; see apps"
+			f.message = "Nothing was imported: an app is not valid; see apps"
 		}
 		return f
 	}

@@ -103,7 +103,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 // refused says what became of a change that failed.
 func (h *handler) refused(c *call, err error) *failure {
 	if invalid, ok := errors.AsType[*directory.Invalid](err); ok {
-		f := fail(codeDocument, "The app cannot be so; see problems")
+		f := fail(codeDocument, "The app is not valid; see problems")
 		f.problems = invalid.Problems
 		return f
 	}

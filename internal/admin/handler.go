@@ -61,9 +61,9 @@ type Options struct {
 	// Rotated is told of keys of apps that are new or gone: either may be empty.
 	Rotated func(oldKey, newKey string)
 
-	Signatures Signatures // of requests that were heeded; default the memory of this process
+	Signatures Signatures // of requests that were received; default the memory of this process
 
-	// Replayed is told of a request that has been heeded already: somebody may have overheard it.
+	// Replayed is told of a request that was received before: it may have been overheard.
 	Replayed func(clientIP, method, path string)
 
 	ClientIP func(*http.Request) string // after trusted proxies; default its peer
@@ -258,7 +258,7 @@ func (h *handler) authenticate(c *call, now time.Time) *failure {
 	return nil
 }
 
-// claim refuses a request that has been heeded already, or of which nobody can tell.
+// claim refuses a request that was received before, or of which the store cannot tell.
 func (h *handler) claim(ctx context.Context, c *call) *failure {
 	signature, _ := c.query.Get("auth_signature")
 	limited, cancel := context.WithTimeout(ctx, claimTimeout)
@@ -274,7 +274,7 @@ func (h *handler) claim(ctx context.Context, c *call) *failure {
 		return fail(codeUnavailable, "The store that tells repeated requests from new ones does not answer; nothing was changed. Sign the request again and try later")
 	case !isFirst:
 		h.o.Replayed(c.ip, c.r.Method, c.path)
-		return fail(codeAuth, "This signed request has been heeded already; sign it again, with another value of the parameter nonce")
+		return fail(codeAuth, "This signed request has been received already; sign it again, with another value of the parameter nonce")
 	default:
 		return nil
 	}

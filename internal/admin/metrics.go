@@ -18,7 +18,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return &Metrics{
 		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_admin_requests_total",
-			Help: "Requests to the admin API, by route and by the status of refusals; 2xx are those that were heeded.",
+			Help: "Requests to the admin API, by route and by the status of refusals; 2xx are those that were carried out.",
 		}, []string{"route", "status"}),
 	}
 }

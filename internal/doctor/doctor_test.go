@@ -118,7 +118,7 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 			func(o *doctor.Options) { o.Listen.Address = inUse.Addr().String() },
 		},
 		{
-			"an address of another machine", "listener", "problem: nobody can listen on [2001:db8::1]:6001: ",
+			"an address of another machine", "listener", "problem: no server can listen on [2001:db8::1]:6001: ",
 			func(o *doctor.Options) { o.Listen.Address = "[2001:db8::1]:6001" },
 		},
 		{

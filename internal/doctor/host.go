@@ -72,7 +72,7 @@ func (e *examination) isFree(ctx context.Context, address string) bool {
 			"choose a port from 1024 on, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE")
 		return true
 	case !isAnswered(ctx, address):
-		e.problem("nobody can listen on "+address+": "+err.Error(),
+		e.problem("no server can listen on "+address+": "+err.Error(),
 			"name an address that this machine has (\"ip addr\" lists them), or only a port, such as \":6001\"")
 		return true
 	}

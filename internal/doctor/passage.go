@@ -37,7 +37,7 @@ func (e *examination) client() *client.Client {
 // event publishes through the front door to a subscriber who must receive it.
 func (e *examination) event(ctx context.Context) {
 	if e.doorOpen && !e.upgrades {
-		e.skip("nobody can subscribe, see check upgrade")
+		e.skip("subscribing needs a WebSocket; see check upgrade")
 		return
 	}
 	c := e.client()
@@ -153,7 +153,7 @@ func (e *examination) view(ctx context.Context) {
 // endpoints asks whom the server calls.
 func (e *examination) endpoints(ctx context.Context) {
 	if len(e.o.Endpoints) == 0 {
-		e.skip("the server calls nobody")
+		e.skip("no webhook, collector or jwks_url is configured")
 	}
 	for _, end := range e.o.Endpoints {
 		e.endpoint(ctx, end)

@@ -48,7 +48,7 @@ func (h *handler) authenticateReader(c *call, r *http.Request, now time.Time) *f
 	case !a.Enabled:
 		return fail(codeForbidden, "This app is disabled").because(causeDisabled)
 	case h.o.Readers.Authenticator(a.ID) == nil:
-		return fail(codeAuth, "Sign the request with the app's key and secret; this app lets nobody read its views otherwise").because(cause(auth.ReasonKey))
+		return fail(codeAuth, "Sign the request with the app's key and secret; this app's views are read with a signature only").because(cause(auth.ReasonKey))
 	}
 	ip := h.o.ClientIP(r)
 	admitted, issue := h.o.Readers.Admit(r.Context(), a, reader.Request{

@@ -54,7 +54,7 @@ func (s *Server) adminFaces(prom prometheus.Registerer, bodies *limit.Budget) (p
 
 // replayed tells the audit log of a request to the admin API that came again.
 func (s *Server) replayed(clientIP, method, path string) {
-	s.audit.SuspiciousPattern(audit.Source{ClientIP: clientIP, Path: path}, "replayed_request", method+" that was heeded already")
+	s.audit.SuspiciousPattern(audit.Source{ClientIP: clientIP, Path: path}, "replayed_request", method+" that was received already")
 }
 
 func isAdmin(path string) bool { return strings.HasPrefix(path, "/admin/") }

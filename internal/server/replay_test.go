@@ -54,14 +54,14 @@ func TestARequestThatWasHeededIsNotHeededAfterARestart(t *testing.T) {
 	c := capture("POST", "/admin/apps", `{"id":"shop","key":"shop-key"}`)
 	n.replay(c, 201, "secret")
 	n.admin("DELETE", "/admin/apps/shop", "", 204)
-	n.replay(c, 401, "heeded already")
+	n.replay(c, 401, "received already")
 	n.stop()
 	events, err := os.ReadFile(cfg.Audit.File)
 	if err != nil || strings.Count(string(events), `"suspicious_pattern","pattern_type":"replayed_request"`) != 1 {
 		t.Errorf("the replay is not audited once: %v\n%s", err, events)
 	}
 	n = startRegistry(t, registryConfig(path))
-	n.replay(c, 401, "heeded already")
+	n.replay(c, 401, "received already")
 	n.admin("GET", "/admin/apps/shop", "", 404)
 }
 
@@ -74,7 +74,7 @@ func TestARequestThatWasHeededIsNotHeededByAnotherNode(t *testing.T) {
 	a.replay(c, 201, "secret")
 	b.eventually("GET", "/admin/apps/shop", "", 200)
 	b.admin("DELETE", "/admin/apps/shop", "", 204)
-	b.replay(c, 401, "heeded already")
+	b.replay(c, 401, "received already")
 	a.eventually("GET", "/admin/apps/shop", "", 404)
 
 	if err := cluster.Stop(); err != nil {
