@@ -17,20 +17,21 @@ is_taken() {
 	[[ $port =~ ^[0-9]+$ ]] && (exec 3<>"/dev/tcp/${host:-127.0.0.1}/$port") 2>/dev/null
 }
 
-# free_port FIRST: the first port from there on at which no server answers.
-free_port() {
-	local port=$1
+# free ADDRESS FIRST: the address if no server answers there, else 127.0.0.1 with the first port from there on that is free.
+free() {
+	local port=$2
+	is_taken "$1" || { echo "$1"; return; }
 	while is_taken "127.0.0.1:$port"; do port=$((port + 1)); done
-	echo "$port"
+	echo "127.0.0.1:$port"
 }
 
 for taken in "$address" "$metrics"; do
 	if [ -n "$taken" ] && is_taken "$taken"; then
-		port=$(free_port 6002)
+		listen=$(free "$address" 6002)
 		cat >&2 <<-TEXT
 			make run: a server uses $taken already. Stop it ("ss -ltnp" shows it), or choose other ports, and data of its own:
 
-			  make run MILLRACE_HTTP_LISTEN=127.0.0.1:$port MILLRACE_METRICS_LISTEN=127.0.0.1:$(free_port 9602) MILLRACE_STORE_PATH=./millrace-data-$port
+			  make run MILLRACE_HTTP_LISTEN=$listen MILLRACE_METRICS_LISTEN=$(free "$metrics" 9602) MILLRACE_STORE_PATH=./millrace-data-${listen##*:}
 
 		TEXT
 		exit 1
