@@ -82,6 +82,7 @@ func inheritedAddress(a net.Addr) string {
 func (s *Source) base() *Config {
 	c := Development()
 	if s.Dev {
+		c.Apps[0].yieldAliases(s.Environ)
 		return c
 	}
 	listen, registry := developmentListen, ""
@@ -112,6 +113,16 @@ func (s *Source) base() *Config {
 	production := Default()
 	production.ended = c.ended
 	return production
+}
+
+// yieldAliases takes the ids that the environment gives to apps from the aliases of a.
+func (a *App) yieldAliases(environ []string) {
+	for _, entry := range environ {
+		name, id, _ := strings.Cut(entry, "=")
+		if n, ok := appOf(name); ok && name == fmt.Sprintf("%sAPPS_%d_ID", prefix, n) {
+			a.Aliases = slices.DeleteFunc(a.Aliases, func(alias string) bool { return alias == id })
+		}
+	}
 }
 
 // isCredentialOfApp reports whether a variable makes an app another one than that of development:

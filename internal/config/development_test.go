@@ -84,6 +84,11 @@ func TestWithoutAFileDevelopmentModeEndsByItself(t *testing.T) {
 		{name: "kept on a socket", dev: true, environ: []string{"MILLRACE_HTTP_LISTEN=unix:/run/m.sock"}, isDevelopment: true, app: "app-id"},
 		{name: "kept on an inherited listener", dev: true, listener: &net.TCPAddr{IP: net.IPv4zero, Port: 6001}, isDevelopment: true, app: "app-id"},
 		{name: "kept with a secret of one's own, even a short one", dev: true, environ: []string{"MILLRACE_APPS_0_SECRET=s"}, isDevelopment: true, app: "app-id"},
+		{name: "kept with the id that is its alias", dev: true, environ: []string{"MILLRACE_APPS_0_ID=1"}, isDevelopment: true, app: "1"},
+		{
+			name: "kept beside an app with its alias as id", dev: true, isDevelopment: true, app: "app-id",
+			environ: []string{"MILLRACE_APPS_1_ID=1", "MILLRACE_APPS_1_KEY=k", "MILLRACE_APPS_1_SECRET=s"},
+		},
 		{name: "kept with apps that are kept elsewhere", dev: true, environ: []string{"MILLRACE_REGISTRY_DRIVER=embedded"}, isDevelopment: true, app: "app-id"},
 		{name: "kept against a variable", dev: true, environ: []string{"MILLRACE_DEVELOPMENT_PAGE=false"}, isDevelopment: true, app: "app-id"},
 	}
