@@ -62,7 +62,7 @@ type TokenMintCmd struct {
 	Views      []string      `help:"Views that it may read besides the public ones: ids, in which * stands for any text. By default all that tokens may." placeholder:"VIEW"`
 
 	MaxConnections   int64 `help:"Connections of the subject; below zero: the server's default." default:"10"`
-	MaxSubscriptions int64 `help:"Subscriptions of a connection." default:"100"`
+	MaxSubscriptions int64 `help:"Subscriptions of a connection." default:"1000"`
 	MaxSnapshotRows  int64 `help:"Rows of a snapshot." default:"1000"`
 	MaxMessages      int64 `help:"Messages per minute." default:"10000"`
 	MaxBytes         int64 `help:"Bytes per minute." default:"104857600"`
