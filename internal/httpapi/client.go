@@ -10,8 +10,8 @@ import (
 )
 
 // admit counts a request against the limit of its client's address, and answers it if that
-// is exceeded (pusher-protocol 7.3). rest is the path below /apps/.
-func (h *handler) admit(w http.ResponseWriter, r *http.Request, rest string, now time.Time) bool {
+// is exceeded (pusher-protocol 7.3).
+func (h *handler) admit(w http.ResponseWriter, r *http.Request, path string, now time.Time) bool {
 	if h.clients == nil {
 		return true
 	}
@@ -30,7 +30,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, rest string, now
 	if ok {
 		return true
 	}
-	h.refusePath(r, rest, codeRate, causeAddress, now)
+	h.refusePath(r, path, codeRate, causeAddress, now)
 	header["Retry-After"] = values[2:3:3]
 	h.headers.write(w, http.StatusTooManyRequests, fmt.Appendf(nil,
 		`{"error":"Too Many Requests","message":"More than %d requests from this address; try again in %s s"}`, count.Max, reset))

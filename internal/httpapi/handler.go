@@ -74,7 +74,7 @@ type Options struct {
 	MaxBatch int // mutations of a batch; default 1000
 	MaxRows  int // of the answer to one read of a view; default 1000
 
-	// Requests bounds those of one client address below /apps; the zero value does not.
+	// Requests bounds those of one client address to routes of apps; the zero value does not.
 	Requests    limit.Rate
 	CORS        CORS
 	Idempotency Idempotency
@@ -93,7 +93,7 @@ type Options struct {
 	Metrics  *Metrics         // default unregistered
 }
 
-// handler serves everything below /apps, /up and /live.
+// handler serves everything below /apps and /users, /up and /live.
 type handler struct {
 	o       Options
 	limits  limits
@@ -159,8 +159,8 @@ func New(o Options) http.Handler {
 //millrace:hot BenchmarkPublishHandler TestPublishAllocs
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := rawPath(r)
-	if rest, ok := strings.CutPrefix(path, "/apps/"); ok {
-		h.serveApps(w, r, path, rest)
+	if isAPI(path) {
+		h.serveApps(w, r, path)
 		return
 	}
 	if h.o.Stats != nil && isStats(path) {
@@ -186,15 +186,15 @@ func rawPath(r *http.Request) string {
 
 // serveApps applies the checks in this order (pusher-protocol 5.1): the client's limit, route,
 // method, authentication, limits of the app, body, then what the route wants.
-func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path, rest string) {
+func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path string) {
 	start := h.o.Now()
 	isAllowed := h.headers.cors.allow(w, r)
-	if !h.admit(w, r, rest, start) {
+	if !h.admit(w, r, path, start) {
 		return
 	}
-	t, ok := match(rest)
+	t, ok := matchPath(path)
 	if !ok || !h.has(t.route) {
-		h.refusePath(r, rest, codeNotFound, causeRoute, start)
+		h.refusePath(r, path, codeNotFound, causeRoute, start)
 		h.headers.notFound(w)
 		return
 	}

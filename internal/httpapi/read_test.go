@@ -102,6 +102,30 @@ func TestTerminate(t *testing.T) {
 	})
 }
 
+// TestTerminateWithoutTheApp holds for the one path that pusher-http-python sends so, and for no
+// other.
+func TestTerminateWithoutTheApp(t *testing.T) {
+	t.Parallel()
+	const path = "/users/a%2Fb/c/terminate_connections"
+	inNode(t, nil, func(n *node) {
+		n.expect(n.do("POST", path, "{}"), 200, `{}`)
+		n.expect(n.do("POST", path, ""), 200, `{}`)
+		n.expect(n.raw("POST", path, ""), 401, " auth_failed")
+		n.expect(n.raw("POST", signedTarget("POST", "/apps/77"+path, "", "mill-key", time.Now())[len("/apps/77"):], ""), 401, " auth_failed")
+		n.expect(n.raw("POST", signedTarget("POST", path, "", "off-key", time.Now()), ""), 403, " forbidden")
+		n.expect(n.raw("POST", signedWith("admin-secret", "POST", path, "", "admin-key", time.Now()), ""), 401, " auth_failed")
+		if w := n.raw("GET", path, ""); w.Code != 405 || w.Header().Get("Allow") != "POST" {
+			t.Errorf("GET: got %d, Allow %q; want 405, POST", w.Code, w.Header().Get("Allow"))
+		}
+		for _, other := range []string{
+			"/events", "/channels", "/batch_events", "/users", "/users/", "/users/u", "/users/terminate_connections",
+			"/users//terminate_connections", "/users/u/terminate_connections/",
+		} {
+			n.expect(n.do("POST", other, "{}"), 404, "404 NOT FOUND")
+		}
+	})
+}
+
 func TestUnknownPaths(t *testing.T) { // A33
 	t.Parallel()
 	inNode(t, nil, func(n *node) {

@@ -62,11 +62,11 @@ func (h *handler) refuse(c *call, r *http.Request, f *failure, now time.Time) {
 }
 
 // refusePath is refuse for a request that got no further than its path.
-func (h *handler) refusePath(r *http.Request, rest string, code code, cause cause, now time.Time) {
+func (h *handler) refusePath(r *http.Request, path string, code code, cause cause, now time.Time) {
 	about := refusal{route: "unknown", code: code, cause: cause}
-	if t, ok := match(rest); ok {
+	if t, ok := matchPath(path); ok {
 		about.app, about.route = t.appID, t.route.with(r.Method).String()
-	} else {
+	} else if rest, ok := strings.CutPrefix(path, appsPath); ok {
 		about.app, _, _ = strings.Cut(rest, "/")
 	}
 	h.tellRefusal(r, about, now)

@@ -32,6 +32,8 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key is missing or no app has it"})
 	case err != nil:
 		return h.failLookup(err)
+	case c.target.appID == "":
+		c.target.appID = a.ID
 	case !a.HasID(c.target.appID):
 		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key belongs to another app than the path"})
 	}
@@ -51,6 +53,9 @@ func (h *handler) authenticateAdmin(c *call, r *http.Request, now time.Time) *fa
 	signed := auth.Request{Method: r.Method, Path: c.path, Prefix: h.o.PathPrefix}
 	if err := auth.VerifyHead(signed, &c.query, h.o.Admin.Secret, now); err != nil {
 		return unauthorized(err)
+	}
+	if c.target.appID == "" {
+		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "The admin key belongs to no app; put /apps/{app_id} before the path"})
 	}
 	a, err := h.o.Apps.ByID(r.Context(), c.target.appID)
 	switch {

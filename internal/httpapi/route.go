@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 )
 
-// route is one endpoint below /apps/{app_id}.
+// route is one endpoint below /apps/{app_id}, or the one beside it; see matchBeside.
 type route uint8
 
 const (
@@ -112,11 +112,49 @@ func (r route) methods() string {
 	}
 }
 
-// target is what a path below /apps/ means.
+// target is what a path of the API means.
 type target struct {
 	route route
-	appID string
+	appID string // empty: the path leaves the app to auth_key
 	name  string // the channel, user, view or connection, decoded
+}
+
+const (
+	appsPath        = "/apps/"
+	usersPath       = "/users/"
+	terminateSuffix = "/terminate_connections"
+)
+
+// isAPI reports whether a raw path is for the API to answer or to refuse.
+func isAPI(path string) bool {
+	return strings.HasPrefix(path, appsPath) || strings.HasPrefix(path, usersPath) && strings.HasSuffix(path, terminateSuffix)
+}
+
+// matchPath reads a raw path.
+func matchPath(path string) (target, bool) {
+	if rest, ok := strings.CutPrefix(path, appsPath); ok {
+		return match(rest)
+	}
+	return matchBeside(path)
+}
+
+// matchBeside reads the only path without an app: pusher-http-python leaves the app out when it
+// closes the connections of a user, and signs what is left.
+func matchBeside(path string) (target, bool) {
+	name, ok := strings.CutPrefix(path, usersPath)
+	if !ok {
+		return target{}, false
+	}
+	r, name, ok := matchUser(name)
+	name, err := url.PathUnescape(name)
+	return target{route: r, name: name}, ok && err == nil
+}
+
+// matchUser reads what follows users/, and the id in it.
+func matchUser(rest string) (r route, id string, ok bool) {
+	// Server libraries write the id as it is, so it may have slashes of its own.
+	id, ok = strings.CutSuffix(rest, terminateSuffix)
+	return routeTerminate, id, ok && id != ""
 }
 
 // match reads what follows /apps/ in a raw path. Segments are split before they are
@@ -181,9 +219,7 @@ func matchBelow(rest string) (r route, name string, ok bool) {
 	case first == "views":
 		return routeView, rest, true
 	case first == "users":
-		// Server libraries write the id as it is, so it may have slashes of its own.
-		name, ok = strings.CutSuffix(rest, "/terminate_connections")
-		return routeTerminate, name, ok && name != ""
+		return matchUser(rest)
 	case name == "":
 		return 0, "", false
 	case first == "channels" && !deeper:
