@@ -30,14 +30,16 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
 }
 
 // keyStreamLocked is the way from the request of s to the present. Others than state views
-// honour cursors and limits.
+// honour cursors and limits. That the entity of a key is not there is always told: clients of
+// HyperStack subscribe again without a cursor, and keep at a snapshot what is not in it.
 func (e *Engine) keyStreamLocked(s *subscription) *keyStream {
+	_, isDeleted := s.root.typ.DeletedLocked(*s.entityKey())
 	st, r := &keyStream{isSnapshot: true, isWanted: true}, &s.request
+	st.isAbsence = r.Key != nil || isDeleted
 	if baseMode(s.base) == protocol.ModeState {
 		return st
 	}
 	if r.After != nil {
-		st.isAbsence = true
 		if after, isKnown := e.afterLocked(s.root.typ, *r.After); isKnown {
 			st.isResumed, st.after = true, after
 		}

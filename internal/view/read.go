@@ -140,7 +140,7 @@ func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*enti
 	res.IsWhole = !st.isResumed
 	if t.GetLocked(key) != nil {
 		res.Total = 1
-	} else if st.isAbsence {
+	} else if s.request.After != nil {
 		res.Deleted = []string{key}
 	}
 	if v := st.find(t, key); v != nil {

@@ -87,9 +87,19 @@ func TestBaseViews(t *testing.T) {
 			given: []string{`Auction k patch {"n":1}`},
 			steps: []step{
 				{`sub Auction/state key=k`, []string{`subscribed Auction/state state`, `snapshot Auction/state k:{"n":1} complete`}},
-				{`sub Auction/state key=zz`, []string{`subscribed Auction/state state`, `snapshot Auction/state complete`}},
+				{`sub Auction/state key=zz`, []string{`subscribed Auction/state state`, `snapshot Auction/state complete`, `delete Auction/state zz`}},
 				{`Auction zz patch {"n":2}`, []string{`patch Auction/state zz {"n":2}`}},
 				{`sub Auction/state`, []string{`subscribed Auction/state state`, `snapshot Auction/state complete`}},
+			},
+		},
+		{
+			name:  "one key that is gone is deleted where clients do not forget",
+			given: []string{`Auction k patch {"n":1}`, `Auction k delete`, `Auction  patch {"n":1}`, `Auction  delete`},
+			steps: []step{
+				{`sub Auction/state key=k`, []string{`subscribed Auction/state state`, `snapshot Auction/state complete`, `delete Auction/state k`}},
+				{`sub Auction/list key=k`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`, `delete Auction/list k`}},
+				{`sub Auction/append key=k`, []string{`subscribed Auction/append append`, `snapshot Auction/append complete`, `delete Auction/append k`}},
+				{`sub Auction/state`, []string{`subscribed Auction/state state`, `snapshot Auction/state complete`, `delete Auction/state `}},
 			},
 		},
 		{
@@ -147,7 +157,7 @@ func TestBaseViews(t *testing.T) {
 			steps: []step{
 				{`unsub Auction/list`, nil},
 				{`sub Auction/list`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`}},
-				{`sub Auction/list key=a`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`}},
+				{`sub Auction/list key=a`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`, `delete Auction/list a`}},
 				{`unsub Auction/list`, nil},
 				{`Auction a patch {"n":1}`, []string{`patch Auction/list a {"n":1}`}},
 				{`unsub Auction/list key=a`, nil},
@@ -158,7 +168,7 @@ func TestBaseViews(t *testing.T) {
 		{
 			name: "C34 the key * is a key",
 			steps: []step{
-				{`sub Auction/list key=*`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`}},
+				{`sub Auction/list key=*`, []string{`subscribed Auction/list list by _seq desc`, `snapshot Auction/list complete`, `delete Auction/list *`}},
 				{`Auction x patch {"n":1}`, nil},
 				{`Auction * patch {"n":1}`, []string{`patch Auction/list * {"n":1}`}},
 			},

@@ -153,6 +153,7 @@ func TestC20UnsubscribeWithoutAKeyLeavesKeyedSubscriptions(t *testing.T) {
 	c.send(`{"type":"subscribe","view":"Auction/list","key":"a"}`)
 	c.wantBinary(`{"op":"subscribed"}`)
 	c.wantBinary(`{"op":"snapshot"}`)
+	c.wantBinary(`{"op":"delete","key":"a"}`)
 	c.send(`{"type":"unsubscribe","view":"Auction/list"}`)
 	c.wantSilence()
 	s.mutate(t, "a", `{"n":1}`)
@@ -474,6 +475,7 @@ func TestC34AStarIsAKeyLikeAnyOther(t *testing.T) {
 	c.send(`{"type":"subscribe","view":"Auction/list","key":"*"}`)
 	c.wantBinary(`{"op":"subscribed"}`)
 	c.wantBinary(`{"op":"snapshot"}`)
+	c.wantBinary(`{"op":"delete","key":"*"}`)
 	s.mutate(t, "x", `{"n":1}`)
 	c.wantSilence()
 }

@@ -76,6 +76,39 @@ suite('hyperstack-typescript', () => {
     assert.deepEqual(viewer.keys('Auction/state'), ['solo']);
   });
 
+  test('a key whose entity was deleted while the client was away leaves the screen when it is back', async () => {
+    for (const key of ['ghost', 'fence']) {
+      await feed.delete(key);
+      await feed.patch(key, { title: key });
+    }
+    const viewer = await connect({ autoReconnect: true });
+    viewer.watch('Auction/state', { key: 'ghost' });
+    viewer.watch('Auction/list', { key: 'ghost' });
+    await Promise.all([viewer.snapshot('Auction/state'), viewer.snapshot('Auction/list')]);
+    const from = viewer.states.items.length;
+    viewer.drop();
+    await feed.delete('ghost');
+    await viewer.connected(from);
+    const back = viewer.frames.items.length;
+    viewer.watch('Auction/append', { key: 'fence' });
+    await viewer.snapshot('Auction/append', back);
+    assert.deepEqual([viewer.keys('Auction/state'), viewer.keys('Auction/list')], [[], []]);
+    await viewer.seen('Auction/state', await feed.patch('ghost', { title: 'Again' }));
+    assert.deepEqual(viewer.rows('Auction/state'), [{ title: 'Again' }]);
+  });
+
+  test('a key that never was shows nothing, and its entity once it comes', async () => {
+    const viewer = await connect();
+    const told = [];
+    viewer.store.onRichUpdate((view, key, { type }) => told.push(`${type} ${key}`));
+    const key = `unborn-${Date.now()}`;
+    viewer.watch('Auction/state', { key });
+    await viewer.snapshot('Auction/state');
+    await viewer.seen('Auction/state', await feed.patch(key, { title: 'Born' }));
+    assert.deepEqual(viewer.rows('Auction/state'), [{ title: 'Born' }]);
+    assert.deepEqual(told, [`created ${key}`]);
+  });
+
   test('a window: rows enter, move and leave; nothing is sent for what happens outside', async () => {
     await reset();
     for (const [key, amount] of [['a', 1], ['b', 2], ['c', 3], ['d', 4]]) await feed.patch(key, { title: key, bid: { amount } });

@@ -126,6 +126,11 @@ export class Viewer {
     return this.states.find(({ state }) => state === 'connected', 'state "connected"', { from });
   }
 
+  // drop loses the connection, as a network would.
+  drop() {
+    this.client.connection.ws.close();
+  }
+
   close() {
     this.client.disconnect();
   }
