@@ -74,8 +74,11 @@ func TestPageLoadsOnlyItsOwnFiles(t *testing.T) {
 	if len(links) < 3 {
 		t.Fatalf("found %d files in the page, want its script, style and icon", len(links))
 	}
-	for _, m := range append(links, []string{"", "/page/client.js"}) {
-		w := get(t, h, m[1])
+	for _, m := range append(links, []string{"", "page/client.js"}, []string{"", "page/place.js"}) {
+		if strings.HasPrefix(m[1], "/") {
+			t.Errorf("%s is not where the page is, if a proxy has put that below a path", m[1])
+		}
+		w := get(t, h, "/"+strings.TrimPrefix(m[1], "/"))
 		if w.Code != http.StatusOK || w.Body.Len() == 0 {
 			t.Errorf("GET %s = %d with %d bytes, want 200 and a file", m[1], w.Code, w.Body.Len())
 		}

@@ -174,7 +174,11 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	faces.page = s.page()
 
 	public, private := s.adminFaces(prom, bodies)
-	h := s.httpServer(belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(faces))))
+	all := belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(faces)))
+	if faces.page != nil && cfg.HTTP.PathPrefix != "" {
+		all = toFolder(cfg.HTTP.PathPrefix, all)
+	}
+	h := s.httpServer(all)
 	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	s.public = http1.New(h, http1.Options{
 		MaxHead: int(cfg.HTTP.MaxHeader), HeaderTimeout: h.ReadHeaderTimeout,

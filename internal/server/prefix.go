@@ -32,6 +32,18 @@ func belowPrefix(prefix string, next http.Handler) http.Handler {
 	})
 }
 
+// toFolder sends who opens the development page at prefix itself to the folder of that name: the
+// page finds its files and the server by paths relative to its own.
+func toFolder(prefix string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == prefix && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !isUpgrade(r) {
+			http.Redirect(w, r, prefix+"/", http.StatusTemporaryRedirect)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // cutPrefix is a path without prefix, and whether it has it as whole segments. What remains
 // begins with a slash.
 func cutPrefix(path, prefix string) (string, bool) {

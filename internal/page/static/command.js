@@ -1,5 +1,7 @@
 // The commands of the page, for the shell in which the server was started.
 
+import { server } from './place.js';
+
 const { program, app, key } = document.documentElement.dataset;
 
 // command begins one: the program as it was called, what it does, and to which server. With an
@@ -11,7 +13,7 @@ export function command(verb, flags) {
     'app-key': `--app-key ${quote(key)}`,
     secret: '--secret "$MILLRACE_APPS_0_SECRET"',
   };
-  return [`${program} ${verb} --url ${location.origin}`, ...(app ? flags.map((name) => own[name]) : [])].join(' ');
+  return [`${program} ${verb} --url ${server}`, ...(app ? flags.map((name) => own[name]) : [])].join(' ');
 }
 
 function quote(text = '') {

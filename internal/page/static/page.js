@@ -1,5 +1,6 @@
 import { Client } from './client.js';
 import { command } from './command.js';
+import { at, prefix, socketAt } from './place.js';
 
 const { key, lobby, event: published } = document.documentElement.dataset;
 const $ = (id) => document.getElementById(id);
@@ -9,7 +10,7 @@ const typing = new Map(); // user id -> timer
 const keepMessages = 200;
 
 const client = new Client({
-  url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/app/${encodeURIComponent(key)}?protocol=7&client=millrace-page`,
+  url: socketAt(`app/${encodeURIComponent(key)}?protocol=7&client=millrace-page`),
   authorize,
   on: { state: showState, event: receive },
 });
@@ -30,11 +31,11 @@ function saveMe(value) {
 }
 
 async function authorize(socketId, channel) {
-  return (await post('/auth', { socket_id: socketId, channel_name: channel, user_id: me.id, user_name: me.name })).json();
+  return (await post('auth', { socket_id: socketId, channel_name: channel, user_id: me.id, user_name: me.name })).json();
 }
 
 async function post(path, form) {
-  const response = await fetch(path, { method: 'POST', body: new URLSearchParams(form) });
+  const response = await fetch(at(path), { method: 'POST', body: new URLSearchParams(form) });
   if (!response.ok) throw new Error((await response.text()).trim() || `HTTP ${response.status}`);
   return response;
 }
@@ -183,7 +184,7 @@ $('composer').addEventListener('submit', async (submit) => {
   if (!text || !members.size) return;
   if (new FormData(submit.target).get('way') === 'server') {
     try {
-      await post('/publish', { text, user_id: me.id, user_name: me.name });
+      await post('publish', { text, user_id: me.id, user_name: me.name });
     } catch (err) {
       note(`not published: ${err.message}`, 'error');
       return;
@@ -228,6 +229,8 @@ const pusher = new Pusher('${key}', {
   cluster: '',
   wsHost: '${location.hostname}',
   wsPort: ${location.port || 80},
+  wssPort: ${location.port || 443},${prefix && `
+  wsPath: '${prefix}',`}
   forceTLS: ${location.protocol === 'https:'},
   enabledTransports: ['ws', 'wss'],
 });

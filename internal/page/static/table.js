@@ -2,6 +2,7 @@
 // views has to do.
 
 import { command } from './command.js';
+import { at, socketAt } from './place.js';
 
 const { key, table: view } = document.documentElement.dataset;
 const $ = (id) => document.getElementById(id);
@@ -14,8 +15,7 @@ let socket;
 let delay = 500;
 
 function connect() {
-  const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/views/${encodeURIComponent(key)}`;
-  socket = new WebSocket(url);
+  socket = new WebSocket(socketAt(`views/${encodeURIComponent(key)}`));
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => {
     delay = 500;
@@ -122,7 +122,7 @@ function glide(tr, from) {
 
 let trading = true;
 async function trade() {
-  if (trading && !document.hidden) await fetch('/trade', { method: 'POST' }).catch(() => {});
+  if (trading && !document.hidden) await fetch(at('trade'), { method: 'POST' }).catch(() => {});
   setTimeout(trade, 700);
 }
 

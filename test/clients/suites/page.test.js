@@ -28,13 +28,13 @@ class Tab {
   complaints = [];
   requests = new Inbox('requests');
 
-  static async open(context, name) {
+  static async open(context, name, address = world.server.url) {
     const tab = new Tab();
     tab.page = await context.newPage();
     tab.page.on('console', (message) => { if (message.type() === 'error') tab.complaints.push(message.text()); });
     tab.page.on('pageerror', (error) => tab.complaints.push(String(error)));
     tab.page.on('request', (request) => tab.requests.push(request.url()));
-    await tab.page.goto(world.server.url);
+    await tab.page.goto(address);
     await tab.state('connected');
     await tab.sees('#messages', 'joined as');
     await tab.rename(name);
@@ -115,6 +115,31 @@ suite('development page', () => {
     const strange = ida.requests.items.filter((url) => !url.startsWith(world.server.url));
     assert.deepEqual(strange, [], 'the page asks nobody but its server');
     await context.close();
+  });
+
+  test('below a prefix the page is the same', async () => {
+    const server = await Millrace.start({ MILLRACE_HTTP_PATH_PREFIX: '/realtime' });
+    const context = await browser.newContext();
+    try {
+      for (const path of ['/realtime', '/realtime/']) {
+        const tab = await Tab.open(context, 'Ida', server.url + path);
+        await tab.say('through the server', 'server');
+        await tab.sees('#messages', 'through the server');
+        await tab.page.locator('#rows tr').nth(7).waitFor({ timeout: 60_000 });
+        const listener = shell(await tab.page.locator('#cmd-subscribe').textContent());
+        await tab.count(2);
+        listener.kill();
+        await tab.count(1);
+        assert.match(await tab.page.locator('#cmd-js').textContent(), /wsPath: '\/realtime',/);
+        assert.deepEqual(tab.complaints, []);
+        const others = tab.requests.items.filter((url) => !url.startsWith(`${server.url}/realtime`));
+        assert.deepEqual(others, [], 'the page asks for nothing outside its prefix');
+        await tab.page.close();
+      }
+    } finally {
+      await context.close();
+      await server.stop();
+    }
   });
 
   test('a member whose id is a number is there, talks and goes', async () => {
