@@ -5,9 +5,12 @@ import (
 	"time"
 )
 
-// handshakePatience is how long clients may take to answer the close frame; a connection
-// that is cut before may lose it.
-const handshakePatience = 2 * time.Second
+// handshakePatience is how long clients may take to answer the close frame, from when the first of
+// them is told; a connection that is cut before may lose it. At its end the port closes, and
+// pusher-js stays away for 15 s when it finds it closed (docs/ops.md). Told within tellWithin, it
+// comes back after 1.0 to 1.5 s, is told again, and comes back after 2.0 to 2.5 s: the port closes
+// between, and the next process opens it in time.
+const handshakePatience = 1750 * time.Millisecond
 
 // tellWithin is how long it may take to tell all connections to come back. It is less than the
 // second after which the first of them do: who comes back while the port is about to close waits
@@ -55,8 +58,9 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 		s.listener.release()
 	}
 	s.endPublishing(ctx, grace/2)
+	told := time.Now()
 	s.sessions.Drain(ctx, min(tellWithin, remaining(ctx)/2))
-	s.awaitHandshakes(ctx)
+	s.awaitHandshakes(ctx, told.Add(handshakePatience))
 
 	s.endRequests(ctx, grace/4)
 	p.stopEntities() // what was accepted is stored and published first
@@ -125,9 +129,9 @@ func (s *Server) endRequests(ctx context.Context, reserve time.Duration) {
 	}
 }
 
-// awaitHandshakes returns when every connection has ended.
-func (s *Server) awaitHandshakes(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, handshakePatience)
+// awaitHandshakes returns when every connection has ended, or at the given time.
+func (s *Server) awaitHandshakes(ctx context.Context, end time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

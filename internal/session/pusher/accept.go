@@ -20,10 +20,6 @@ import (
 // pusher-protocol 1.2 and the first failure decides. Refusals come after the upgrade,
 // because browsers can read a close code but not the status of a refused upgrade.
 func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if ss.o.Draining() {
-		ss.refuseHTTP(w, r, http.StatusServiceUnavailable, "DRAINING")
-		return
-	}
 	if !ss.pass(w, r) {
 		return
 	}
@@ -76,9 +72,12 @@ func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// admit decides checks 3 to 11. Without an error the connection counts against the quotas;
+// admit decides checks 2 to 11. Without an error the connection counts against the quotas;
 // with one, the app is nil when it is not known.
 func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *protocol.Error) {
+	if ss.o.Draining() {
+		return nil, ss.shutdown()
+	}
 	if !pathOK {
 		return nil, protocol.ErrPathUnknown
 	}
@@ -109,6 +108,15 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 		return a, protocol.ErrAppOverQuota
 	}
 	return a, nil
+}
+
+// shutdown is what those are told who come while the node ends. It is no status: after a refused
+// upgrade pusher-js waits 15 s, after a close a second at most (docs/ops.md).
+func (ss *Sessions) shutdown() *protocol.Error {
+	if ss.o.HandsOver != nil && ss.o.HandsOver() {
+		return protocol.ErrReconnect
+	}
+	return protocol.ErrShutdown
 }
 
 // welcome makes conn a session. The greeting is queued before the connection reads its

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -258,12 +259,28 @@ func TestTheLimitOfSubscriptionsIsToldWithTheChannelAndLoggedWithItsSetting(t *t
 
 func TestWhileDrainingNobodyIsAdmitted(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, nil, nil)
-	s.draining.Store(true)
-	_, err := testkit.DialPeer(s.addr, "/app/nobody", nil, nil) // before every other check
-	var refused *testkit.RefusedError
-	if !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" {
-		t.Errorf("got %v, want 503 with Retry-After", err)
+	for name, tt := range map[string]struct {
+		handsOver bool
+		message   string
+		code      int
+	}{
+		"the port closes":             {false, "The server is shutting down; try again in a moment", 4100},
+		"the port is the next server": {true, "The server is shutting down; reconnect", 4200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, func(o *face.Options) { o.HandsOver = func() bool { return tt.handsOver } }, nil)
+			s.draining.Store(true)
+			p, err := testkit.DialPeer(s.addr, "/app/nobody", nil, nil) // before every check of the app
+			if err != nil {
+				t.Fatalf("no upgrade, after which pusher-js waits 15 s: %v", err)
+			}
+			wantText(t, p, fmt.Sprintf(`{"event":"pusher:error","data":{"code":%d,"message":%q}}`, tt.code, tt.message))
+			wantClose(t, p, tt.code)
+			if n := s.sessions.Len(); n != 0 {
+				t.Errorf("%d sessions", n)
+			}
+		})
 	}
 }
 

@@ -1,10 +1,12 @@
 // How long pusher-js is away when bin/millrace is restarted: from SIGTERM to the next connection,
-// with a port of its own and with a socket that is handed over. Prints a table in Markdown, the
+// with a port of its own, also beside a client that is gone without a word, and with a socket that
+// is handed over. Prints a table in Markdown, the
 // median and the longest of several clients and restarts. Usage: node measure/restart.js
 
 import PusherJS from 'pusher-js';
 import { Handover } from '../support/handover.js';
 import { Millrace } from '../support/millrace.js';
+import { mute } from '../support/mute.js';
 
 const clients = 20;
 const restarts = 5;
@@ -54,6 +56,17 @@ async function withItsOwnPort() {
   return times;
 }
 
+async function besideOneWhoIsGone() {
+  const server = await Millrace.start();
+  const times = await gaps(server.port, async () => {
+    await mute(server);
+    await server.stop();
+    await server.start();
+  });
+  await server.stop();
+  return times;
+}
+
 async function handedOver() {
   const server = await Handover.start();
   const times = await gaps(server.port, () => server.restart());
@@ -63,7 +76,7 @@ async function handedOver() {
 
 console.log('| socket | median | longest |');
 console.log('|---|---|---|');
-for (const [name, measure] of [['opened by Millrace', withItsOwnPort], ['handed over', handedOver]]) {
+for (const [name, measure] of [['opened by Millrace', withItsOwnPort], ['opened by Millrace, one client is gone without a word', besideOneWhoIsGone], ['handed over', handedOver]]) {
   const times = await measure();
   console.log(`| ${name} | ${times[times.length >> 1].toFixed(2)} s | ${times.at(-1).toFixed(2)} s |`);
 }

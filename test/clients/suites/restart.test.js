@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { Handover } from '../support/handover.js';
+import { mute } from '../support/mute.js';
 import { Subscriber } from '../support/subscriber.js';
 import { fresh, World } from '../support/world.js';
 
@@ -67,6 +68,17 @@ suite('restart', { concurrency: true }, () => {
     assert.equal(code, 0, 'a requested end is a success');
     t.diagnostic(`back and served within ${Math.round(performance.now() - from)} ms`);
     await people.ida.errors.find((e) => (e?.error?.data ?? e?.data)?.code === 4100, 'error 4100');
+  });
+
+  test('SIGTERM beside a client that is gone without a word: who comes back meanwhile is told again', async (t) => {
+    const world = await World.start();
+    t.after(() => world.stop());
+    const people = await populate(world);
+    await mute(world.server);
+    const from = performance.now();
+    await survive(world, people, () => world.server.stop());
+    const took = performance.now() - from;
+    assert.ok(took < wait, `back after ${Math.round(took)} ms: an attempt was refused`);
   });
 
   test('a socket that is handed over: clients are told 4200 and wait at the socket for the next process', async (t) => {
