@@ -198,14 +198,34 @@ func isSignedDecoded(r Request, p *Params, secret, given string) bool {
 }
 
 // decodedPath is a path decoded once, if it can be. It must hold no control character: with a
-// line feed in it, a signature could be read in two ways.
+// line feed in it, a signature could be read in two ways. Nor may it hold an escape, which would
+// make it the raw path of another request, whose signature would then serve for both.
 func decodedPath(path string) (decoded string, ok bool) {
 	if strings.IndexByte(path, '%') < 0 {
 		return "", false
 	}
 	decoded, err := url.PathUnescape(path)
 	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
-	return decoded, err == nil && !strings.ContainsFunc(decoded, isControl)
+	return decoded, err == nil && !strings.ContainsFunc(decoded, isControl) && !hasEscape(decoded)
+}
+
+// hasEscape reports whether a path has a percent sign with two hexadecimal digits behind it.
+func hasEscape(path string) bool {
+	for {
+		_, rest, ok := strings.Cut(path, "%")
+		if !ok {
+			return false
+		}
+		path = rest
+		if len(rest) < 2 {
+			continue
+		}
+		_, ok1 := unhex(rest[0])
+		_, ok2 := unhex(rest[1])
+		if ok1 && ok2 {
+			return true
+		}
+	}
 }
 
 // describe shows the sender what should have been signed, the quickest way to find a

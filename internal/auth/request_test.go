@@ -101,6 +101,8 @@ func TestVerifyRequestAccepts(t *testing.T) {
 		{"a path signed and sent as it is", terminate("auth0|abc"), signedPath("auth0|abc")},
 		{"a path in UTF-8, sent with escapes", terminate("%C3%A9%20%2B+"), signedPath("é ++")},
 		{"a path with an escaped percent", terminate("50%25"), signedPath("50%")},
+		{"a path with escaped percents", terminate("%25a%25%254"), signedPath("%a%%4")},
+		{"a path with an escaped escape, signed as it is sent", terminate("%2541"), signedPath("%2541")},
 		{"a path and a query in another spelling", terminate("a%7Cb"), base + "&q=a+b&auth_signature=" + sign("POST", terminate("a|b").Path, append(slices.Clone(stamp), "q=a+b")...)},
 		{"an encoded plus", get(), signedGet("q=a+b") + "&q=a%2Bb"},
 		{"the last of repeated keys", get(), signedGet("q=3") + "&q=1&Q=2&q=3"},
@@ -169,6 +171,12 @@ func TestVerifyRequestRefuses(t *testing.T) {
 		{
 			"a path with a line feed, so that the string to sign is another one's", feedPath,
 			signedGet("q=a\n" + strings.Join(stamp, "&")),
+			auth.ReasonSignature,
+		},
+		{
+			"a path with an escaped escape, signed as the path of another user",
+			auth.Request{Method: "POST", Path: "/apps/77/users/%2541/terminate_connections"},
+			strings.Join(stamp, "&") + "&auth_signature=" + sign("POST", "/apps/77/users/%41/terminate_connections", slices.Clone(stamp)...),
 			auth.ReasonSignature,
 		},
 		{"no signature", get(), strings.Replace(vectorGet, "auth_signature", "signature", 1), auth.ReasonSignature},
