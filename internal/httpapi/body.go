@@ -39,6 +39,9 @@ func (h *handler) takeBody(c *call, r *http.Request) *failure {
 	if r.ContentLength > h.o.MaxBody {
 		return h.tooLarge(r)
 	}
+	if err := auth.VerifyLength(r.ContentLength, &c.query); err != nil {
+		return unauthorized(err)
+	}
 	// One byte more than there is, to read the end without growing.
 	size, room := smallRead, bufpool.Room(firstRead)
 	if r.ContentLength > 0 {
@@ -74,17 +77,27 @@ func (h *handler) takeBody(c *call, r *http.Request) *failure {
 	}
 }
 
-// reserve makes the bytes that c holds of the budget of all bodies as many as room. It waits
-// for them like a publish for its deliveries.
+// reserve makes the bytes that c holds of the budget of all bodies as many as room, and of that of
+// large ones if it is one. It waits for them like a publish for its deliveries.
 func (h *handler) reserve(c *call, r *http.Request, room int) *failure {
 	more := int64(room) - c.reserved
-	if !h.o.Bodies.TryAcquire(more) {
-		patient := &patience{Context: r.Context(), limit: h.o.MaxWait}
-		ok := h.o.Bodies.Acquire(patient, more) //nolint:contextcheck // patient inherits from the request's
-		patient.stop()
-		if !ok {
-			return fail(codeBackpressure, "The server is reading too many bodies at this moment; try again").because(causeBodies)
+	isLarge := room > bufpool.Room(firstRead)
+	if !isLarge && h.o.Bodies.TryAcquire(more) {
+		c.reserved += more
+		return nil
+	}
+	patient := &patience{Context: r.Context(), limit: h.o.MaxWait}
+	defer patient.stop()
+	full := fail(codeBackpressure, "The server is reading too many bodies at this moment; try again").because(causeBodies)
+	if isLarge {
+		most := int64(room) - c.large
+		if !h.large.acquire(patient, c.app.ID, most) { //nolint:contextcheck // patient inherits from the request's
+			return full
 		}
+		c.large += most
+	}
+	if !h.o.Bodies.Acquire(patient, more) { //nolint:contextcheck // patient inherits from the request's
+		return full
 	}
 	c.reserved += more
 	return nil
@@ -95,6 +108,10 @@ func (h *handler) keepReserved(c *call, bytes int) {
 	if excess := c.reserved - int64(bytes); excess > 0 {
 		h.o.Bodies.Release(excess)
 		c.reserved -= excess
+	}
+	if excess := c.large - int64(bytes); excess > 0 {
+		h.large.release(c.app.ID, excess)
+		c.large -= excess
 	}
 }
 

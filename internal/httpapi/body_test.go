@@ -44,6 +44,7 @@ func TestBodiesThatAreRefusedAreNotRead(t *testing.T) {
 		{"an old timestamp", func() string { return events("mill-key", time.Now().Add(-time.Hour)) }, nil, 401, " auth_failed"},
 		{"another version", func() string { return strings.Replace(good(), "=1.0", "=2.0", 1) }, nil, 401, " auth_failed"},
 		{"a wrong signature", func() string { return good() + "&x=1" }, nil, 401, " auth_failed"},
+		{"a body without body_md5", func() string { return signedTarget("POST", "/apps/77/events", "", "mill-key", time.Now()) }, nil, 401, " auth_failed"},
 		{"the admin key with a wrong secret", func() string { return events("admin-key", time.Now()) }, nil, 401, " auth_failed"},
 		{"a disabled app", func() string { return signedTarget("POST", "/apps/79/events", tick, "off-key", time.Now()) }, nil, 403, " forbidden"},
 		{"a key without the right", func() string {
@@ -139,6 +140,59 @@ func TestBodiesWaitForRoom(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Large bodies that are announced and come slowly, or not at all, hold up no usual publish, and
+// those of one app not those of another.
+func TestLargeBodiesLeaveRoom(t *testing.T) {
+	t.Parallel()
+	const maxBody = 256<<10 - 1
+	bodies := limit.NewBudget(1 << 20)
+	change := func(_ *app.App, o *httpapi.Options) { o.Bodies, o.MaxBody = bodies, maxBody }
+	inNode(t, change, func(n *node) {
+		long := `{"name":"e","channel":"a","data":"1","x":"` + strings.Repeat("x", 200<<10) + `"}`
+		post := func(appID, key, text string, body io.Reader) *httptest.ResponseRecorder {
+			r := httptest.NewRequest("POST", signedTarget("POST", "/apps/"+appID+"/events", text, key, time.Now()), body)
+			r.ContentLength = int64(len(text))
+			w := httptest.NewRecorder()
+			n.api.ServeHTTP(w, r)
+			return w
+		}
+		var slow sync.WaitGroup
+		var ends []*io.PipeWriter
+		begin := func(appID, key string) {
+			body, end := io.Pipe()
+			ends = append(ends, end)
+			slow.Go(func() { post(appID, key, long, body) })
+			synctest.Wait()
+		}
+		for range 2 { // half of the budget
+			begin("77", "mill-key")
+		}
+		begun := time.Now()
+		n.expect(post("77", "mill-key", long, strings.NewReader(long)), 503, " backpressure")
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("a third long body of the app was refused after %v, want 1s", took)
+		}
+		n.expect(post("78", "other-key", long, strings.NewReader(long)), 200, `{}`)
+		for range 3 { // of which one fits
+			begin("78", "other-key")
+		}
+		begun = time.Now()
+		n.expect(post("77", "mill-key", tick, strings.NewReader(tick)), 200, `{}`)
+		n.expect(post("78", "other-key", tick, strings.NewReader(tick)), 200, `{}`)
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("usual publishes waited for %v", took)
+		}
+		for _, end := range ends {
+			_ = end.CloseWithError(io.ErrUnexpectedEOF)
+		}
+		slow.Wait()
+		n.expect(post("77", "mill-key", long, strings.NewReader(long)), 200, `{}`)
+		if bodies.Used() != 0 {
+			t.Errorf("%d bytes are never given back", bodies.Used())
+		}
+	})
 }
 
 func TestAPanicGivesRoomBack(t *testing.T) {

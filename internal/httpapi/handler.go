@@ -101,6 +101,7 @@ type handler struct {
 	readers readers
 	samples map[code]*limit.Sampler // of refusals; immutable
 	calls   sync.Pool               // of *call
+	large   *large                  // bounds of large bodies
 	headers headers
 }
 
@@ -151,6 +152,7 @@ func New(o Options) http.Handler {
 		calls:   sync.Pool{New: func() any { return new(call) }},
 		headers: newHeaders(&o),
 		samples: newSamples(),
+		large:   newLarge(o.Bodies, o.MaxBody),
 	}
 }
 
@@ -251,6 +253,7 @@ type call struct {
 	app    *app.App
 
 	reserved int64 // bytes of the budget of all bodies
+	large    int64 // bytes of that of large bodies
 
 	reader   *token.Principal // who reads without a signature; else nil
 	readerID string           // what its budgets are kept under

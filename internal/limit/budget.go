@@ -70,6 +70,14 @@ func (b *Budget) Release(n int64) {
 	}
 }
 
+// Max is the bound, 0 without one.
+func (b *Budget) Max() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.max
+}
+
 // Used is how many bytes are held.
 func (b *Budget) Used() int64 {
 	if b == nil {
