@@ -25,8 +25,9 @@ func belowPrefix(prefix string, next http.Handler) http.Handler {
 		below.URL.Path = path
 		below.URL.RawPath, _ = cutPrefix(r.URL.RawPath, prefix)
 		// The prefix needs no encoding, so a path that has it encoded is not signed with it.
-		if target, ok := cutPrefix(r.RequestURI, prefix); ok {
-			below.RequestURI = target
+		origin, target := splitTarget(r.RequestURI)
+		if target, ok := cutPrefix(target, prefix); ok {
+			below.RequestURI = origin + target
 		}
 		next.ServeHTTP(w, &below)
 	})
@@ -42,6 +43,21 @@ func toFolder(prefix string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// splitTarget parts what a request in absolute form has before its path, which is empty in all
+// others, from the rest.
+func splitTarget(target string) (origin, rest string) {
+	if strings.HasPrefix(target, "/") {
+		return "", target
+	}
+	scheme, after, ok := strings.Cut(target, "://")
+	at := strings.IndexByte(after, '/')
+	if !ok || at < 0 {
+		return "", target
+	}
+	at += len(scheme) + len("://")
+	return target[:at], target[at:]
 }
 
 // cutPrefix is a path without prefix, and whether it has it as whole segments. What remains

@@ -16,6 +16,9 @@ func TestPathsBelowThePrefix(t *testing.T) {
 		{"/realtime/apps/1/channels/a%2Fb", "/apps/1/channels/a/b", "/apps/1/channels/a%2Fb"},
 		{"/app/key", "/app/key", "/app/key"},
 		{"/realtimeapp/key", "/realtimeapp/key", "/realtimeapp/key"},
+		{"http://a.example/realtime/apps/1/events?x=/realtime", "/apps/1/events", "http://a.example/apps/1/events?x=/realtime"},
+		{"http://a.example/realtime", "/", "http://a.example/"},
+		{"http://a.example/up", "/up", "http://a.example/up"},
 		{"/realtime/realtime/up", "/realtime/up", "/realtime/up"},
 	}
 	for _, tt := range tests {
