@@ -85,7 +85,7 @@ type Options struct {
 	Stats http.Handler
 
 	MaxBody  int64            // bytes of a request body; default 10 MB
-	Bodies   *limit.Budget    // of the bytes of all bodies; default none
+	Bodies   *limit.Budget    // of the bytes of all bodies; as many again are for answers of views; default none
 	MaxWait  time.Duration    // for room in the fan-out, or for a body, before 503; default 1 s
 	Draining func() bool      // whether shutdown has begun; default never
 	Now      func() time.Time // default time.Now
@@ -102,6 +102,7 @@ type handler struct {
 	samples map[code]*limit.Sampler // of refusals; immutable
 	calls   sync.Pool               // of *call
 	large   *large                  // bounds of large bodies
+	answers *limit.Budget           // of the bytes of large answers to readers without a signature; nil: unlimited
 	headers headers
 }
 
@@ -145,8 +146,13 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	var answers *limit.Budget
+	if most := o.Bodies.Max(); most > 0 {
+		answers = limit.NewBudget(most)
+	}
 	return &handler{
 		o:       o,
+		answers: answers,
 		clients: limit.NewFixed[netip.Addr](o.Requests, 0),
 		readers: newReaders(),
 		calls:   sync.Pool{New: func() any { return new(call) }},
@@ -215,6 +221,7 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path string)
 
 func (h *handler) respond(w http.ResponseWriter, c *call, r *http.Request, start time.Time) {
 	defer h.freeBody(c) // what is reserved for it is given back whatever happens
+	defer h.freeAnswer(c)
 	f := h.serve(c, r, start)
 	if f != nil {
 		h.headers.refuse(w, c, f)
@@ -254,6 +261,7 @@ type call struct {
 
 	reserved int64 // bytes of the budget of all bodies
 	large    int64 // bytes of that of large bodies
+	answered int64 // bytes of that of large answers
 
 	reader   *token.Principal // who reads without a signature; else nil
 	readerID string           // what its budgets are kept under

@@ -2,10 +2,15 @@ package httpapi_test
 
 import (
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -115,6 +120,53 @@ func TestETagsAreForReaders(t *testing.T) {
 		}
 		if code := ask("/apps/77/views/A/list?token=s3cret"); code != 403 {
 			t.Errorf("with a token: %d", code)
+		}
+	})
+}
+
+// slowTaker is a client that takes its answer when it is told to.
+type slowTaker struct {
+	*httptest.ResponseRecorder
+	takes <-chan struct{}
+}
+
+func (s slowTaker) Write(p []byte) (int, error) {
+	<-s.takes
+	return s.ResponseRecorder.Write(p)
+}
+
+// What readers without a signature make the server hold for them by taking no answers is bounded,
+// and bounds neither the app's own reads nor small ones.
+func TestAnswersThatAreNotTakenAreBounded(t *testing.T) {
+	t.Parallel()
+	change := func(_ *app.App, o *httpapi.Options) {
+		o.Readers, o.Bodies = tokenRules(openReaders), limit.NewBudget(700<<10)
+	}
+	inNode(t, change, func(n *node) {
+		n.mutate(`{"entity":"Auction","key":"large","data":{"a":"` + strings.Repeat("x", 300<<10) + `"}},{"entity":"Auction","key":"small","data":{}}`)
+		const large, small = "/apps/77/views/Auction/state?key=large", "/apps/77/views/Auction/state?key=small"
+		takes := make(chan struct{})
+		var slow sync.WaitGroup
+		for range 2 {
+			slow.Go(func() {
+				n.api.ServeHTTP(slowTaker{httptest.NewRecorder(), takes}, httptest.NewRequest("GET", large, nil))
+			})
+		}
+		synctest.Wait()
+		begun := time.Now()
+		n.expect(n.raw("GET", large, ""), 503, " backpressure")
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("refused after %v, want 1s", took)
+		}
+		for _, w := range []*httptest.ResponseRecorder{n.do("GET", large, ""), n.raw("GET", small, "")} {
+			if w.Code != 200 {
+				t.Errorf("got %d %s, want 200", w.Code, w.Body)
+			}
+		}
+		close(takes)
+		slow.Wait()
+		if w := n.raw("GET", large, ""); w.Code != 200 {
+			t.Errorf("once they were taken: got %d", w.Code)
 		}
 	})
 }

@@ -17,6 +17,7 @@ const (
 	causeAppRequests cause = "app_request_limit"  // of one app
 	causeAppEvents   cause = "app_event_limit"    // published to one app
 	causeBodies      cause = "bodies"             // that are read at this moment are too many
+	causeAnswers     cause = "answers"            // of views that are under way are too many
 	causeClaims      cause = "idempotency_keys"   // that are remembered are too many
 	causeShare       cause = "app_keys"           // of idempotency, of one app
 	causeRoute       cause = "route"              // the path means nothing

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,6 +148,9 @@ func (h *handler) showView(c *call, r *http.Request, now time.Time) *failure {
 	if issue != nil {
 		return h.failRead(c, request, issue)
 	}
+	if f := h.reserveAnswer(c, r, result); f != nil {
+		return f
+	}
 	position := result.Position.String()
 	c.header[positionHeader] = []string{position}
 	c.header["Cache-Control"] = h.headers.revalidate
@@ -163,6 +167,35 @@ func (h *handler) showView(c *call, r *http.Request, now time.Time) *failure {
 	c.out = jsontext.AppendString(c.out, position)
 	c.out = append(c.out, '}')
 	return h.spendBytes(c, now)
+}
+
+// reserveAnswer makes room for a large answer. A reader without a signature waits for its share of
+// the memory that all of them have, and holds it until the answer is taken.
+func (h *handler) reserveAnswer(c *call, r *http.Request, result *view.Result) *failure {
+	const around = 24 // bytes of a row besides its key and data
+	size := 0
+	for _, row := range result.Rows {
+		size += len(row.Key) + len(row.Data) + around
+	}
+	if size <= maxKeptOut {
+		return nil
+	}
+	if c.reader != nil {
+		patient := &patience{Context: r.Context(), limit: h.o.MaxWait}
+		defer patient.stop()
+		if !h.answers.Acquire(patient, int64(size)) { //nolint:contextcheck // patient inherits from the request's
+			return fail(codeBackpressure, "The server is sending too many rows at this moment; try again, or ask for fewer").because(causeAnswers)
+		}
+		c.answered = int64(size)
+	}
+	c.out = slices.Grow(c.out, size+maxKeptOut/8)
+	return nil
+}
+
+// freeAnswer gives back what was reserved for the answer.
+func (h *handler) freeAnswer(c *call) {
+	h.answers.Release(c.answered)
+	c.answered = 0
 }
 
 // maxRows is how many rows c may be answered with, at least one: see admitRead.
