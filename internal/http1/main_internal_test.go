@@ -159,7 +159,7 @@ func (p *peer) hears() string {
 		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(response.Header[name], " | "))
 	}
 	fmt.Fprintf(&b, "close=%v length=%d %v\n%s", response.Close, response.ContentLength, response.TransferEncoding, body)
-	if err != nil {
+	if err != nil && (response.ContentLength >= 0 || !response.Close) { // else the end of the body is how it was cut
 		b.WriteString("\ncut")
 	}
 	return b.String()
