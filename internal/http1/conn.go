@@ -27,8 +27,8 @@ const (
 	maxBlanks = 4
 )
 
-// conn is one connection, as long as its requests are usual. Everything but isWaiting and
-// waitsSince belongs to its goroutine.
+// conn is one connection, as long as its requests are usual. Everything but isWaiting, isStuck
+// and waitsSince belongs to its goroutine.
 type conn struct {
 	server *Server
 	nc     net.Conn
@@ -45,8 +45,9 @@ type conn struct {
 	answer     answer
 	isHijacked bool
 
-	readUntil, writeUntil time.Time // the deadlines that are set
-	isWaiting             atomic.Bool
+	readUntil, writeUntil time.Time    // the deadlines that are set
+	isWaiting             atomic.Bool  // for the first bytes of a request
+	isStuck               atomic.Bool  // in the head of a request, or in a body that is passed over
 	waitsSince            atomic.Int64 // Unix nanoseconds
 }
 
@@ -124,7 +125,12 @@ func (c *conn) readHead() (string, fate) {
 			return "", ends
 		}
 	}
-	isPartial := false
+	isPartial, sheds := false, uint32(0)
+	defer func() {
+		if isPartial {
+			c.endStuck(sheds)
+		}
+	}()
 	for {
 		unread := c.buf.B[c.read:]
 		if i := bytes.Index(unread, endOfHead); i >= 0 && i+len(endOfHead) <= c.server.o.MaxHead {
@@ -139,6 +145,7 @@ func (c *conn) readHead() (string, fate) {
 		if !isPartial {
 			isPartial = true
 			c.readBy(c.server.o.HeaderTimeout)
+			sheds = c.beginStuck()
 		}
 		if !c.fill() {
 			return "", ends
@@ -177,6 +184,22 @@ func (c *conn) await() bool {
 		c.server.resume(c)
 	}
 	return ok
+}
+
+// beginStuck lets Shed end the connection, while the client owes bytes that are worth nothing by
+// themselves.
+func (c *conn) beginStuck() (sheds uint32) {
+	sheds = c.server.sheds.Load()
+	c.waitsSince.Store(time.Now().UnixNano())
+	c.isStuck.Store(true)
+	return sheds
+}
+
+func (c *conn) endStuck(sheds uint32) {
+	c.isStuck.Store(false)
+	if c.server.sheds.Load() != sheds {
+		c.server.resume(c)
+	}
 }
 
 func (c *conn) fill() bool {
@@ -245,7 +268,10 @@ func (c *conn) answerRequest(size int) fate {
 		return ends
 	}
 	if c.body.left > 0 {
-		if _, err := io.Copy(io.Discard, &c.body); err != nil {
+		sheds := c.beginStuck()
+		_, err := io.Copy(io.Discard, &c.body)
+		c.endStuck(sheds)
+		if err != nil {
 			return ends
 		}
 	}

@@ -30,6 +30,7 @@ type lines struct {
 	length               int                    // bytes of start
 	hasLength, hasCoding bool                   // since the last empty line
 	isDouble             atomic.Bool            // both have been seen in one head
+	hasHead              bool                   // an empty line has been seen
 }
 
 // see takes what has been read next. Calls do not overlap.
@@ -61,7 +62,7 @@ func (l *lines) see(p []byte) {
 
 func (l *lines) endLine() {
 	if l.length == 0 {
-		l.hasLength, l.hasCoding = false, false
+		l.hasLength, l.hasCoding, l.hasHead = false, false, true
 	}
 	l.length = 0
 }

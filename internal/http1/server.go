@@ -39,8 +39,9 @@ type Server struct {
 	isIdle     chan struct{} // closed when no connection is left after draining
 
 	mu       sync.Mutex
-	listener net.Listener       // guarded by mu; nil before Serve
-	conns    map[*conn]struct{} // guarded by mu
+	listener net.Listener         // guarded by mu; nil before Serve
+	conns    map[*conn]struct{}   // guarded by mu
+	handed   map[*replay]struct{} // guarded by mu; those that net/http serves
 }
 
 // New makes a server that answers with the handler of next, and by next itself where it must.
@@ -48,6 +49,14 @@ type Server struct {
 func New(next *http.Server, o Options) *Server {
 	s := &Server{
 		o: o, handler: next.Handler, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{},
+		handed: map[*replay]struct{}{},
+	}
+	given := next.ConnState
+	next.ConnState = func(nc net.Conn, state http.ConnState) {
+		s.note(nc, state)
+		if given != nil {
+			given(nc, state)
+		}
 	}
 	next.Handler = http.HandlerFunc(s.answerByNetHTTP)
 	s.o.MaxHead = min(o.MaxHead, maxHead)
@@ -140,11 +149,37 @@ func (s *Server) forget(c *conn) {
 func (s *Server) handOver(c *conn, unused []byte) {
 	s.forget(c)
 	_ = c.nc.SetDeadline(time.Time{}) // fails with the connection
-	s.over.give(&replay{Conn: c.nc, unread: bytes.Clone(unused)})
+	r := &replay{Conn: c.nc, unread: bytes.Clone(unused)}
+	r.wait()
+	s.mu.Lock()
+	s.handed[r] = struct{}{}
+	s.mu.Unlock()
+	if !s.over.give(r) {
+		s.note(r, http.StateClosed)
+	}
+}
+
+// note follows what net/http does with a connection.
+func (s *Server) note(nc net.Conn, state http.ConnState) {
+	r, ok := nc.(*replay)
+	if !ok {
+		return
+	}
+	if state == http.StateIdle {
+		r.wait()
+	}
+	if state == http.StateHijacked || state == http.StateClosed {
+		s.mu.Lock()
+		delete(s.handed, r)
+		s.mu.Unlock()
+	}
 }
 
 // answerByNetHTTP is the handler of what net/http serves.
 func (s *Server) answerByNetHTTP(w http.ResponseWriter, r *http.Request) {
+	if nc, ok := r.Context().Value(twiceKey{}).(*replay); ok && !nc.begin() {
+		panic(http.ErrAbortHandler) // it has been closed, and the client may ask again
+	}
 	if s.isRetiring.Load() {
 		w.Header().Set("Connection", "close")
 	}
@@ -175,8 +210,9 @@ func (s *Server) Close() error {
 	return s.next.Close()
 }
 
-// Shed ends up to n connections of which no request has begun for so long, because descriptors
-// are scarce, and returns how many.
+// Shed ends up to n connections of which no request has come for so long, or not the whole head
+// of one, because descriptors are scarce, and returns how many. One from which something comes at
+// this moment counts, and may stay.
 func (s *Server) Shed(n int, silence time.Duration) (ended int) {
 	before := time.Now().Add(-silence).UnixNano()
 	s.mu.Lock()
@@ -186,8 +222,16 @@ func (s *Server) Shed(n int, silence time.Duration) (ended int) {
 		if ended == n {
 			break
 		}
-		if c.waitsSince.Load() <= before && c.isWaiting.CompareAndSwap(true, false) { // once
+		if c.waitsSince.Load() <= before && (c.isWaiting.CompareAndSwap(true, false) || c.isStuck.CompareAndSwap(true, false)) { // once
 			_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails with the connection
+			ended++
+		}
+	}
+	for r := range s.handed {
+		if ended == n {
+			break
+		}
+		if r.shed(before) {
 			ended++
 		}
 	}

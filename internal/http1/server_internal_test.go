@@ -553,3 +553,72 @@ func TestShedClosesWhoSaysNothingAndNobodyElse(t *testing.T) {
 	slow.say(get)
 	slow.hears()
 }
+
+// Shed also ends connections whose clients owe the rest of a head, or of a body that no handler has
+// read, and those of net/http that wait.
+func TestShedClosesWhoSendsInPart(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text string
+		answers    int
+		isKept     bool
+	}{
+		{"the start of a usual head", "GET / HTTP/1.1\r\nHost", 0, false},
+		{"a few bytes", "POS", 0, false},
+		{"the start of an unusual head", "HEAD / HTTP/1.1\r\nHost", 0, false},
+		{"a body that was not read", "POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhell", 1, false},
+		{"an unusual request, answered", "PUT / HTTP/1.1\r\nHost: h\r\n\r\n", 1, false},
+		{"an unusual request under way", "PUT /slow HTTP/1.1\r\nHost: h\r\n\r\n", 0, true},
+		{"an unusual request under way, which came with another", "PUT / HTTP/1.1\r\nHost: h\r\n\r\nPUT /slow HTTP/1.1\r\nHost: h\r\n\r\n", 1, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			entered, leave := make(chan struct{}), make(chan struct{})
+			n := start(t, loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path != "/slow":
+					echo(w, r)
+				case tt.isKept:
+					close(entered)
+					<-leave
+				}
+			}), options())
+			p := dial(t, n.l)
+			p.say(tt.text)
+			for range tt.answers {
+				p.hears()
+			}
+			if tt.isKept {
+				<-entered
+				n.Shed(1, 0)
+				close(leave)
+				if got := p.hears(); !strings.HasPrefix(got, "HTTP/1.1 200") {
+					t.Errorf("got %q", got)
+				}
+				return
+			}
+			if n.Shed(1, time.Minute) > 0 {
+				t.Error("one that has just come was closed")
+			}
+			closed := make(chan bool, 1)
+			var waiting sync.WaitGroup
+			waiting.Go(func() { closed <- p.isClosed() })
+			defer waiting.Wait()
+			for begun := time.Now(); ; runtime.Gosched() {
+				n.Shed(1, 0) // one from which something comes at this moment may stay
+				select {
+				case ok := <-closed:
+					if !ok {
+						t.Error("it is still there")
+					}
+					return
+				default:
+				}
+				if time.Since(begun) > patience {
+					t.Fatal("it is never closed")
+				}
+			}
+		})
+	}
+}

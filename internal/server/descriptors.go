@@ -20,8 +20,8 @@ const (
 
 // reserve is how the last descriptors are used. WebSocket connections have none of them, but
 // half of them may be those of connections that are just told so; in the other half, connections
-// that say nothing are closed; in the last eighth, clients are turned away as soon as they are
-// accepted if there is nothing to be closed for them.
+// that say nothing, or send a request in part, are closed; in the last eighth, clients are turned
+// away as soon as they are accepted if there is nothing to be closed for them.
 type reserve struct {
 	first      int // that no WebSocket connection has; zero: the limit is not known
 	mostSpare  int // WebSocket connections that are told so at a time
@@ -54,7 +54,7 @@ const (
 
 // admits reports whether nc, just accepted, may stay. The number of its descriptor tells how
 // many are taken, because the system gives the lowest that is free. free ends up to n
-// connections that have said nothing for so long.
+// connections that have waited for a whole request for so long.
 func (r reserve) admits(nc net.Conn, free func(n int, silence time.Duration) (ended int)) bool {
 	if r.first == 0 {
 		return true
