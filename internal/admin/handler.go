@@ -243,7 +243,7 @@ func (h *handler) tooLarge() *failure {
 }
 
 // authenticate checks the signature before the body is read, of which the MD5 is signed, so
-// that nobody but the operator makes the server keep megabytes.
+// that only the operator makes the server keep megabytes.
 func (h *handler) authenticate(c *call, now time.Time) *failure {
 	if err := auth.ParseQuery(&c.query, c.r.URL.RawQuery); err != nil {
 		return fail(codeAuth, err.Error())

@@ -49,7 +49,7 @@ func (m message) sum() [hexSize]byte {
 	return text
 }
 
-// isSignedBy reports, in constant time, whether signature is that of m.
+// isSignedBy reports, in constant time, whether signature is the signature of m.
 func (m message) isSignedBy(signature string) bool {
 	want := m.sum()
 	return subtle.ConstantTimeCompare(want[:], []byte(signature)) == 1

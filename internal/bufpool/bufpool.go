@@ -26,7 +26,7 @@ type Buffer struct {
 	hash  uint64 // of B on the shelf
 }
 
-// class is that of the smallest buffers with room for n bytes.
+// class is the size class of the smallest buffers with room for n bytes.
 func class(n int) int { return max(bits.Len(uint(max(n, 1)-1)), minClass) }
 
 // Room is how many bytes a buffer has room for that is asked for n.

@@ -35,7 +35,7 @@ func (s *Shelf) Share(b []byte) *Buffer {
 	return own
 }
 
-// remove takes b off the shelf, unless Share has lent it again meanwhile.
+// remove takes b off the shelf, unless Share has lent it again in between.
 func (s *Shelf) remove(b *Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

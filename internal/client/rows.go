@@ -175,7 +175,7 @@ func (r *rows) remove(key, seq string) {
 	r.each(Change{Op: "delete", Key: key, Seq: seq})
 }
 
-// note moves the cursor on; that of a snapshot only when all of it is there.
+// note moves the cursor on; the cursor of a snapshot only when all of it is there.
 func (r *rows) note(seq string) {
 	if r.seen != nil {
 		if isBefore(r.newest, seq) {

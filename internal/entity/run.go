@@ -16,7 +16,7 @@ const (
 // Run is one start of a store: the positions from First, a slot, to Last are its own. The
 // first six digits of their index are its Tag, a random number, so that two servers that began
 // with copies of one store, and two starts without a store, give out different positions. Tag
-// 0 is that of everything from before there were tags.
+// 0 is the tag of everything from before there were tags.
 type Run struct {
 	Tag   uint64
 	First uint64
@@ -124,7 +124,7 @@ func (e *Engine) loadRuns(ctx context.Context) error {
 		e.applier.clock.reach(r.Last)
 	}
 	if err := e.o.Store.SaveRuns(ctx, e.begin()); err != nil {
-		// Nothing is lost: whoever comes back with a position of this run gets the whole view.
+		// Nothing is lost: a client that comes back with a position of this run gets the whole view.
 		e.o.Log.Warn("start not stored; after the next one clients get whole views instead of what has changed", "err", err)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // A request with both Content-Length and Transfer-Encoding is read by the latter, and its
-// connection must be closed after the answer (RFC 9112 section 6.1): whoever stands before the
+// connection must be closed after the answer (RFC 9112 section 6.1): a proxy that stands before the
 // server may have read it by the former, and then what follows is not what it seems. net/http
 // drops the length before a handler can see it. So the connections that it serves look at the
 // lines that they read, and a handler before all others asks for the end of the connection.
@@ -170,7 +170,7 @@ func (e *encrypted) fail(err error) {
 	_ = e.Close() // there is nothing to say over TLS
 }
 
-// isHTTP reports whether the first bytes of a connection are those of a request.
+// isHTTP reports whether a connection begins as an HTTP request does.
 func isHTTP(first [5]byte) bool {
 	switch string(first[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "PATCH", "DELET", "OPTIO":

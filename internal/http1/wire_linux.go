@@ -9,7 +9,7 @@ import (
 )
 
 // wire reads and writes the socket of a connection with package rawio; deadlines and waiting are
-// those of the [net.Conn]. It belongs to the goroutine of its connection.
+// the work of the [net.Conn]. It belongs to the goroutine of its connection.
 type wire struct {
 	nc  net.Conn
 	raw syscall.RawConn // nil: nc has no socket, and is used itself

@@ -51,7 +51,7 @@ const usualAnswer = `{}`
 type ClaimLimits struct {
 	Keys        int   // default a million
 	Bytes       int64 // of keys and answers; default 256 MB
-	BytesPerApp int64 // of them, those of one app; default Bytes
+	BytesPerApp int64 // of them, for one app; default Bytes
 }
 
 // MemoryClaims are the claims of one node. An answer is never forgotten before its time:

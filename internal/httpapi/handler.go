@@ -74,7 +74,7 @@ type Options struct {
 	MaxBatch int // mutations of a batch; default 1000
 	MaxRows  int // of the answer to one read of a view; default 1000
 
-	// Requests bounds those of one client address to routes of apps; the zero value does not.
+	// Requests bounds what one client address asks of routes of apps; the zero value does not.
 	Requests    limit.Rate
 	CORS        CORS
 	Idempotency Idempotency

@@ -9,7 +9,7 @@ import (
 
 // Budget bounds how many bytes all who use it hold at one moment. Who finds no room waits, and
 // is served in the order of arrival, so that a large demand is not passed for ever by small ones.
-// A demand for more than the whole budget is served when nobody else holds anything.
+// A demand for more than the whole budget is served when no other caller holds anything.
 //
 // A nil Budget bounds nothing. Safe for concurrent use; no call but a waiting Acquire blocks.
 type Budget struct {
@@ -30,7 +30,7 @@ type demand struct {
 // NewBudget makes a budget of so many bytes, above zero.
 func NewBudget(bytes int64) *Budget { return &Budget{max: bytes} }
 
-// TryAcquire takes n bytes and reports true, or false when there is no room or somebody waits
+// TryAcquire takes n bytes and reports true, or false when there is no room or another caller waits
 // for it. Every true is paid back by Release of as many bytes.
 func (b *Budget) TryAcquire(n int64) bool {
 	return b == nil || b.waiting.Load() == 0 && b.take(n)

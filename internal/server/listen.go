@@ -76,8 +76,8 @@ func newPatientListener(l net.Listener, log *slog.Logger, failed prometheus.Coun
 	}
 }
 
-// release leaves whoever connects from now on to the next process that has the same socket: they
-// wait in its queue. To those who serve l it looks as if nobody came.
+// release leaves clients that connect from now on to the next process that has the same socket: they
+// wait in its queue. To the servers of l it looks as if no client came.
 func (l *patientListener) release() {
 	l.isReleased.Store(true)
 	_ = l.Listener.Close() // it is closed at the end anyway

@@ -113,7 +113,7 @@ func (s *Server) restrict(appID, name string, level access.Level) {
 	}
 }
 
-// readerLimits are those of connections, for who reads over HTTP.
+// readerLimits are the limits of connections, for readers over HTTP.
 func readerLimits(c *config.Views) httpapi.ReaderLimits {
 	return httpapi.ReaderLimits{
 		MaxSubscriptions: c.DefaultMaxSubscriptions,

@@ -55,7 +55,7 @@ func RestartAll[S Session](r *Registry, all []S, tell func(S)) {
 	}
 	if !r.restarts.isRunning {
 		r.restarts.isRunning = true
-		r.restarts.running.Go(func() { r.restarts.run(r.ctx, r.flush) }) // ends when nobody waits, or with ctx
+		r.restarts.running.Go(func() { r.restarts.run(r.ctx, r.flush) }) // ends when no session waits, or with ctx
 	}
 }
 

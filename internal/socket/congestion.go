@@ -84,7 +84,7 @@ func (c *Conn) readOnLocked() {
 		c.stream.readOnLocked()
 		return
 	}
-	c.post(eventRead | eventEnd) // the end may have come meanwhile
+	c.post(eventRead | eventEnd) // the end may have come in between
 }
 
 // stalls are the connections from which reading pauses.

@@ -57,7 +57,7 @@ const (
 	keySetPath   = "/.well-known/jwks.json"
 
 	maxMintBody = 64 << 10
-	maxBodies   = 64 * maxMintBody // of all requests at one moment, apart from those of other APIs: anybody may have a publishable key
+	maxBodies   = 64 * maxMintBody // of all requests at one moment, apart from bodies of other APIs: every visitor may have a publishable key
 	bodyWait    = time.Second      // for room for a body
 )
 

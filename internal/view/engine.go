@@ -36,7 +36,7 @@ func unknownView(view string) *protocol.Issue { return ErrUnknownView.Of(view, n
 // Options of an Engine. Zero fields mean the default.
 type Options struct {
 	Store         Store // of definitions made at run time; may be nil
-	DefaultWindow int   // take of a sorted view when nobody says; default 100
+	DefaultWindow int   // take of a sorted view when the client says nothing; default 100
 	FirstBatch    int   // entities in the first snapshot frame; default 50
 	NextBatch     int   // in the following ones; default 100
 	MaxBatchBytes int   // a snapshot frame is closed early when its rows are this large; default 256 KiB

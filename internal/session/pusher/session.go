@@ -126,7 +126,7 @@ func (s *Session) Restart() {
 	}
 }
 
-// readmit lets the client ask for everything anew.
+// readmit makes the client come back and ask for everything again.
 func (s *Session) readmit() { s.conn.Close(s.restart) }
 
 // Reply sends m to this connection alone.
