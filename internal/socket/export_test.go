@@ -1,6 +1,10 @@
 package socket
 
-import "time"
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/bufpool"
+)
 
 // StallFor looks at c as the engine will if nothing happens for d.
 func (c *Conn) StallFor(d time.Duration) { c.closeStalled(c.eng.now.Load() + uint32(d/tick)) }
@@ -20,12 +24,17 @@ func (c *Conn) Held() int {
 
 // Shares reports whether the last that waits for c and for d is kept once for both.
 func (c *Conn) Shares(d *Conn) bool {
+	last := c.lastQueued()
+	return last != nil && last == d.lastQueued()
+}
+
+func (c *Conn) lastQueued() *bufpool.Buffer {
 	c.mu.Lock()
-	last := c.queue.segs[len(c.queue.segs)-1].Buf
-	c.mu.Unlock()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return last == d.queue.segs[len(d.queue.segs)-1].Buf
+	defer c.mu.Unlock()
+	if c.queue == nil || len(c.queue.segs) == 0 {
+		return nil
+	}
+	return c.queue.segs[len(c.queue.segs)-1].Buf
 }
 
 func (q *queue) held() (n int) {

@@ -18,7 +18,10 @@ import (
 )
 
 const (
-	pollBatch  = 256     // events taken in one system call
+	pollBatch = 256 // events taken in one system call
+	// maxReads is how often a turn reads before it looks at its other events: a peer that sends
+	// faster than its bytes are handled must not keep a timer from ending its connection.
+	maxReads   = 64
 	tableChunk = 1 << 10 // descriptors in one piece of the table
 )
 
@@ -212,7 +215,11 @@ func (c *Conn) writeSocket(b []byte) (n int, ok bool) {
 // comes from then on makes a new event; unless the stream has ended, which the same event
 // has told with the last bytes. The turn is held.
 func (c *Conn) read(buf []byte, toEnd bool) {
-	for {
+	for reads := 0; ; reads++ {
+		if reads == maxReads {
+			c.raise(eventRead | eventEnd) // the end may have come in between
+			return
+		}
 		c.mu.Lock()
 		stop := c.state == corked || c.state >= cutting || c.isPaused.Load()
 		c.mu.Unlock()
