@@ -220,7 +220,7 @@ event_types = ["channel_occupied", "channel_vacated", "member_added", "member_re
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return startServerWith(ctx, executable, []string{"--config", file})
+	return startServerWith(ctx, executable, []string{"--dev", "--config", file})
 }
 
 // stormHooksFigure is that of so many storms together.
