@@ -14,6 +14,11 @@ import (
 	"github.com/millrace/millrace/internal/websocket"
 )
 
+// moreThanKernelsTake is the size of a reply that keeps a connection congested for as long as its
+// peer reads nothing: a smaller one can be on its way, into the buffers of the two kernels, in the
+// instant after the server paused.
+const moreThanKernelsTake = 16 << 20
+
 // congest asks for replies of size bytes, and reads none, until the server reads no more.
 func congest(t *testing.T, p *peer, c *socket.Conn, size int) (asked int) {
 	t.Helper()
@@ -119,7 +124,7 @@ func TestAPeerThatTakesNothingIsToldAndCut(t *testing.T) {
 		p := s.dial(t)
 		c := await(t, s.conns)
 		c.StallFor(time.Hour) // nothing waits
-		asked := congest(t, p, c, 10_000)
+		asked := congest(t, p, c, moreThanKernelsTake)
 		c.StallFor(29 * time.Second)
 		if !c.IsOpen() {
 			t.Fatal("closed before 30 s")
@@ -151,13 +156,15 @@ func TestTakingIsASignOfLifeWhileReadingPauses(t *testing.T) {
 		s := startServer(t, o)
 		p := s.dial(t)
 		c := await(t, s.conns)
-		congest(t, p, c, 50_000)
+		congest(t, p, c, moreThanKernelsTake)
 		for c.IdleFor() < 300*time.Millisecond {
 			<-time.After(50 * time.Millisecond)
 		}
 		began := time.Now()
 		for waiting := c.Waiting(); c.Waiting() == waiting; {
-			p.want(websocket.OpText, strings.Repeat("x", 50_000))
+			if _, payload, err := p.read(); err != nil || len(payload) != moreThanKernelsTake {
+				t.Fatalf("got %d bytes (%v), want %d", len(payload), err, moreThanKernelsTake)
+			}
 		}
 		idle, most := c.IdleFor(), time.Since(began)
 		if idle > most+200*time.Millisecond { // not since the silence began
@@ -179,7 +186,7 @@ func TestEqualLargeRepliesAreKeptOnce(t *testing.T) {
 		list := []byte(strings.Repeat("member ", 10_000))
 		for _, c := range conns {
 			for range 2000 {
-				if c.Send(list); c.Waiting() > 16<<20 { // more than kernels take
+				if c.Send(list); c.Waiting() > moreThanKernelsTake {
 					break
 				}
 			}
@@ -199,7 +206,7 @@ func TestAReplyIsNeverTooLargeForTheQueue(t *testing.T) {
 		s := startServer(t, o)
 		p := s.dial(t)
 		c := await(t, s.conns)
-		const size = 16 << 20 // more than kernels take
+		const size = moreThanKernelsTake
 		c.Send(bytes.Repeat([]byte("x"), size))
 		c.WriteSegments(segment("a broadcast"))
 		if _, payload, err := p.read(); err != nil || len(payload) != size {
