@@ -127,7 +127,6 @@ type Conn struct {
 	reason      CloseReason
 	queue       *queue // nil when nothing waits
 	upgradeHead []byte // corked: the response to the upgrade
-	early       []byte // corked: what arrived behind the upgrade request
 }
 
 // Send sends or queues one text message. It is a reply: never dropped by itself.

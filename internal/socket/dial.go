@@ -49,7 +49,9 @@ func (e *Engine) Dial(ctx context.Context, address string, ep *Endpoint, d *net.
 	}
 	c := e.newConn(ep, nc)
 	c.isClient = true
-	c.early = early
+	if len(early) > 0 {
+		c.keepPartial().unread = early
+	}
 	return c, nil
 }
 

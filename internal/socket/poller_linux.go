@@ -226,7 +226,7 @@ func (c *Conn) read(buf []byte, toEnd bool) {
 		if stop {
 			return
 		}
-		if c.partial != nil && len(c.partial.unread) > 0 {
+		if c.hasUnread() {
 			c.consumeUnread()
 			toEnd = true // what is in the socket has been announced long ago
 			continue

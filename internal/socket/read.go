@@ -12,7 +12,7 @@ import (
 type partial struct {
 	frame   []byte // bytes of an incomplete frame, from its header on
 	message []byte // payload of the fragments so far
-	unread  []byte // received, but not looked at: reading pauses
+	unread  []byte // received, but not looked at: it came with the upgrade, or reading pauses
 	op      Opcode // of the fragmented message; zero when there is none
 }
 
@@ -64,12 +64,15 @@ func (c *Conn) setAside(b []byte) bool {
 
 // consumeUnread goes on with what was set aside. The turn is held.
 func (c *Conn) consumeUnread() {
-	if p := c.partial; p != nil && len(p.unread) > 0 {
-		unread := p.unread
-		p.unread = nil
+	if c.hasUnread() {
+		unread := c.partial.unread
+		c.partial.unread = nil
 		c.consume(unread)
 	}
 }
+
+// hasUnread reports whether something is set aside. The turn is held.
+func (c *Conn) hasUnread() bool { return c.partial != nil && len(c.partial.unread) > 0 }
 
 // completeFrame adds from b to the incomplete frame what it lacks, and handles it when it
 // is whole. rest is what of b belongs to later frames; ok is false when there is none or

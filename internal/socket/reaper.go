@@ -180,12 +180,12 @@ func (c *Conn) isEnding() bool {
 func (c *Conn) endsNow() bool {
 	c.mu.Lock() // Start may be under way
 	state := c.state
-	hasEarly := state == corked || c.early != nil || c.partial != nil && len(c.partial.unread) > 0
+	hasUnread := state == corked || c.hasUnread()
 	c.mu.Unlock()
 	switch {
 	case state > open:
 		return true
-	case hasEarly: // what came with the upgrade, or was set aside, is for the handler
+	case hasUnread: // what came with the upgrade, or was set aside, is for the handler
 		return false
 	}
 	return c.peekEnd()

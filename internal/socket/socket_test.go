@@ -1,6 +1,7 @@
 package socket_test
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -137,6 +138,36 @@ func TestCorkedWritesComeWithTheUpgradeAndBeforeTheFirstReply(t *testing.T) {
 		}
 		p.want(websocket.OpText, "established")
 		p.want(websocket.OpText, "early")
+	})
+}
+
+// What comes right behind the upgrade request is more than net/http has read of it, and the rest
+// stays behind it.
+func TestWhatComesBehindTheUpgradeKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	onEveryTransport(t, func(t *testing.T, o serverOptions) {
+		o.handler = func() socket.Handler {
+			h := newRecorder()
+			h.onMessage = echo
+			return h
+		}
+		s := startServer(t, o)
+		const messages = 300 // 24 KB
+		payload := func(i int) string { return fmt.Sprintf("%080d", i) }
+		var early []byte
+		for i := range messages {
+			early = append(early, masked(websocket.OpText, payload(i))...)
+		}
+		for range 20 {
+			p := s.dialRaw(t, string(early))
+			if _, err := http.ReadResponse(p.r, nil); err != nil {
+				t.Fatal(err)
+			}
+			for i := range messages {
+				p.want(websocket.OpText, payload(i))
+			}
+			_ = p.nc.Close()
+		}
 	})
 }
 

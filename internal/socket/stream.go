@@ -63,7 +63,8 @@ func (s *stream) read(c *Conn) {
 	c.cut(ReasonLost)
 }
 
-// awaitResume waits until reading does not pause, and goes on with what was set aside.
+// awaitResume waits until reading does not pause and all that was set aside is handled: the reader
+// must not read on before that, though a pause may end while it handles it.
 func (s *stream) awaitResume(c *Conn) {
 	for {
 		c.mu.Lock()
@@ -81,8 +82,9 @@ func (s *stream) awaitResume(c *Conn) {
 		}
 		s.turn.Lock()
 		c.consumeUnread()
+		isDone := !c.hasUnread()
 		s.turn.Unlock()
-		if !c.isPaused.Load() {
+		if isDone {
 			return
 		}
 	}

@@ -12,7 +12,6 @@ const (
 	eventDrained                    // the queue has emptied after IsCongested
 	eventClosed                     // the connection is dead to the application
 	eventCut                        // the descriptor is to be closed
-	eventStart                      // the connection was started: early bytes wait
 	eventTrace                      // what its Tracer has noted is to be written
 	turnTaken
 )
@@ -63,11 +62,6 @@ func (c *Conn) handle(e uint32, buf []byte) {
 	if c.stream != nil {
 		c.stream.turn.Lock()
 		defer c.stream.turn.Unlock()
-	}
-	if e&eventStart != 0 {
-		early := c.early
-		c.early = nil
-		c.consume(early)
 	}
 	if e&eventRead != 0 && c.stream == nil {
 		c.read(buf, e&eventEnd != 0)

@@ -48,7 +48,7 @@ func (e *Engine) Upgrade(w http.ResponseWriter, r *http.Request, ep *Endpoint) (
 	c.upgradeHead = append(head, "\r\n\r\n"...)
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Peek(n)
-		c.early = append([]byte(nil), early...)
+		c.keepPartial().unread = append([]byte(nil), early...)
 	}
 	return c, nil
 }
@@ -110,8 +110,8 @@ func (c *Conn) Start(h Handler) {
 		c.setTimerLocked(linger)
 		events = eventClosed
 	}
-	if len(c.early) > 0 {
-		events |= eventStart
+	if c.stream == nil && c.hasUnread() { // a stream's reader begins with it
+		events |= eventRead | eventEnd // the end may be behind it
 	}
 	if events != 0 {
 		c.post(events)
