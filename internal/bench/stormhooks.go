@@ -124,6 +124,9 @@ func (h *stormHooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // noteLocked takes note of one event.
 func (h *stormHooks) noteLocked(name, channel, user string) {
 	kind, change, _ := strings.Cut(name, "_")
+	if kind == "user" {
+		channel = "" // the channel of a user says no more than the user id
+	}
 	subject := hookSubject(kind, channel, user)
 	was, isCrowd := h.crowd[subject]
 	switch change {

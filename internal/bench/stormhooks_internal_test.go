@@ -19,11 +19,11 @@ func TestWebhooksOfAStormAreCountedOnce(t *testing.T) {
 	so := StormOptions{Members: 2, PerChannel: 2, Public: 2, SignIn: true}
 	added := []string{
 		"member_added presence-storm-0 member-0", "member_added presence-storm-0 member-1",
-		"user_online - member-2", "user_online - member-3", "channel_occupied storm-0 -",
+		"user_online #server-to-user-member-2 member-2", "user_online #server-to-user-member-3 member-3", "channel_occupied storm-0 -",
 	}
 	removed := []string{
 		"member_removed presence-storm-0 member-0", "member_removed presence-storm-0 member-1",
-		"user_offline - member-2", "user_offline - member-3", "channel_vacated storm-0 -",
+		"user_offline #server-to-user-member-2 member-2", "user_offline #server-to-user-member-3 member-3", "channel_vacated storm-0 -",
 	}
 	tests := []struct {
 		name        string
