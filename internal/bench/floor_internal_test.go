@@ -44,6 +44,22 @@ func floorOptions(url string) Options {
 	}
 }
 
+// fanOutMeasured runs a fan-out, and again for longer while a busy machine let nothing happen within
+// the time that counts.
+func fanOutMeasured(t *testing.T, o Options) *Result {
+	t.Helper()
+	for {
+		r, err := FanOut(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Delivery.Measured > 0 && r.CPU != nil && r.CPU.PerDelivery > 0 || o.Duration > 20*time.Second {
+			return r
+		}
+		o.Duration *= 4
+	}
+}
+
 func TestFanOutAgainstTheFloor(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -62,10 +78,7 @@ func TestFanOutAgainstTheFloor(t *testing.T) {
 			t.Parallel()
 			o := floorOptions(floorHere(t, tt.floor))
 			o.Rate, o.Window = tt.rate, tt.window
-			r, err := FanOut(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := fanOutMeasured(t, o)
 			if err := r.Err(); err != nil {
 				t.Errorf("%v %v", err, r.Complaints)
 			}
@@ -159,10 +172,7 @@ func TestFloorAsAProcess(t *testing.T) {
 	}
 	o := floorOptions(child.URL)
 	o.Window = 4
-	r, err := FanOut(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := fanOutMeasured(t, o)
 	if err := r.Err(); err != nil || r.CPU == nil || len(r.Unmeasured) != 0 {
 		t.Errorf("%v: %+v", err, r)
 	}
