@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
@@ -206,15 +207,16 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path string)
 		h.headers.notFound(w)
 		return
 	}
-	isNarrowed := t.route.readsViews() && isUnsigned(r) && h.narrow(w, r, t.appID, &isAllowed)
+	c := h.calls.Get().(*call)
+	c.target, c.path, c.header, c.keys = t, path, w.Header(), r.Header["X-Idempotency-Key"]
+	c.unreadable = auth.ParseQuery(&c.query, r.URL.RawQuery)
+	isNarrowed := c.isForReader() && h.narrow(w, r, t.appID, &isAllowed)
 	if r.Method == http.MethodOptions {
 		h.headers.cors.preflight(w, t.route, isAllowed, isNarrowed)
-		return
+	} else {
+		c.target.route = t.route.with(r.Method)
+		h.respond(w, c, r, start)
 	}
-	c := h.calls.Get().(*call)
-	t.route = t.route.with(r.Method)
-	c.target, c.path, c.header, c.keys = t, path, w.Header(), r.Header["X-Idempotency-Key"]
-	h.respond(w, c, r, start)
 	c.reset()
 	h.calls.Put(c)
 }
@@ -254,10 +256,12 @@ func (h *handler) has(r route) bool {
 type call struct {
 	target target
 	path   string
-	query  params
+	query  params // empty if it is unreadable
 	body   *bufpool.Buffer
 	keys   []string // X-Idempotency-Key
 	app    *app.App
+
+	unreadable error // why the query string cannot be read
 
 	reserved int64 // bytes of the budget of all bodies
 	large    int64 // bytes of that of large bodies
@@ -277,7 +281,7 @@ const maxKeptOut = 64 << 10
 // reset forgets the request, so that nothing of it is kept alive by the pool.
 func (c *call) reset() {
 	c.target, c.path, c.app, c.header, c.keys, c.isUnchanged = target{}, "", nil, nil, nil, false
-	c.reader, c.readerID = nil, ""
+	c.reader, c.readerID, c.unreadable = nil, "", nil
 	c.query.Reset()
 	c.publish.reset()
 	if cap(c.out) > maxKeptOut {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/access"
@@ -153,8 +152,8 @@ func (c *call) clearance(view string) access.Level {
 	return reader.Clearance(c.reader, view)
 }
 
-// isUnsigned reports whether a request has no signature of an app.
-func isUnsigned(r *http.Request) bool { return !strings.Contains(r.URL.RawQuery, "auth_key=") }
+// isForReader reports whether c reads views and names no key that it is signed with.
+func (c *call) isForReader() bool { return c.target.route.readsViews() && c.query.Key() == "" }
 
 // peer is the address that a request came from.
 func peer(r *http.Request) string {

@@ -47,6 +47,12 @@ func TestCORSOfViewsIsTheApps(t *testing.T) {
 		{"a page that only the server names", credentials, []string{shop}, "OPTIONS", "/apps/77/views/A/top", other, ""},
 		{"no page of the server", httpapi.CORS{Off: true}, []string{shop}, "OPTIONS", "/apps/77/views/A/top", shop, ""},
 		{"what is signed is the server's", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top?auth_key=x", other, "*"},
+		{"what is signed in capitals is the server's", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top?AUTH%5fKEY=x", other, "*"},
+		{"a key in a value of another name signs nothing", everyone, []string{shop}, "GET", "/apps/77/views/A/top?z=auth_key=", other, ""},
+		{"nor at the end of another name", everyone, []string{shop}, "GET", "/apps/77/views/A/top?z.auth_key=x", other, ""},
+		{"nor does an empty key", everyone, []string{shop}, "GET", "/apps/77/views/A/top?auth_key=", other, ""},
+		{"nor one before an empty key", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top?auth_key=x&auth_key=", other, ""},
+		{"nor a query that cannot be read", everyone, []string{shop}, "OPTIONS", "/apps/77/views/A/top?auth_key=x&y=%", other, ""},
 		{"what is no view is the server's", everyone, []string{shop}, "OPTIONS", "/apps/77/channels", other, "*"},
 	} {
 		filled(t, func(a *app.App, o *httpapi.Options) {

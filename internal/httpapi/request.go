@@ -16,12 +16,12 @@ type params = auth.Params
 // authenticate finds the app and checks the signature (pusher-protocol 5.2), or the token
 // of a reader of a view who has none. It comes before the body is read, of which the MD5 is signed.
 func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure {
-	if err := auth.ParseQuery(&c.query, r.URL.RawQuery); err != nil {
-		return unauthorized(err)
+	if c.unreadable != nil {
+		return unauthorized(c.unreadable)
 	}
 	key := c.query.Key()
 	switch {
-	case key == "" && c.target.route.readsViews() && h.o.Readers != nil:
+	case c.isForReader() && h.o.Readers != nil:
 		return h.authenticateReader(c, r, now)
 	case key == h.o.Admin.Key && key != "":
 		return h.authenticateAdmin(c, r, now)
