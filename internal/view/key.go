@@ -40,7 +40,7 @@ func (e *Engine) keyStreamLocked(s *subscription) *keyStream {
 		return st
 	}
 	if r.After != nil {
-		if after, isKnown := e.afterLocked(s.root.typ, *r.After); isKnown {
+		if after, isKnown := e.afterLocked(s.root.typ, ParseCursor(*r.After)); isKnown {
 			st.isResumed, st.after = true, after
 		}
 	}

@@ -2,7 +2,6 @@ package view
 
 import (
 	"math"
-	"strings"
 
 	"github.com/millrace/millrace/internal/entity"
 )
@@ -66,7 +65,7 @@ func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
 	}
 	rows = t.LenLocked()
 	if r.After != nil {
-		after, isKnown := e.afterLocked(t, *r.After)
+		after, isKnown := e.afterLocked(t, ParseCursor(*r.After))
 		st.dead = after
 		if st.spare = head; isKnown {
 			st.isAscending, st.next, st.gone, st.spare = true, after, after, 0
@@ -74,26 +73,6 @@ func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
 		}
 	}
 	return st, min(st.left, rows)
-}
-
-// orSame stands behind the cursor of a client that may have received a part of its batch: the
-// whole batch is told again.
-const orSame = "="
-
-// afterLocked is the change number that a cursor stands for, and whether all that happened
-// since is known. If not, because the cursor is not one of this store's own past or too much
-// has been forgotten since, it is from where on deletions are (live-views 5.7 [M]).
-func (e *Engine) afterLocked(t *entity.Type, cursor string) (number uint64, isKnown bool) {
-	cursor, isIncluded := strings.CutSuffix(cursor, orSame)
-	seq, forgotten := entity.ParseSeq(cursor), t.ForgottenLocked()
-	if !e.entities.Knows(seq) {
-		return forgotten, false
-	}
-	if isIncluded {
-		seq.Index-- // there is none of 0
-	}
-	number = t.NumberAtLocked(seq)
-	return max(number, forgotten), number >= forgotten
 }
 
 func (st *listStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool) {

@@ -67,12 +67,13 @@ type Result struct {
 	Rows     []protocol.Row // in the order of the view
 	IsWhole  bool           // the rows are all there are; otherwise those that changed since After
 	Deleted  []string       // with After: keys deleted since, as far as they are known
-	Position entity.Seq     // a subscription to a base view after it goes on without a gap
+	Position Cursor         // a read of a base view after it, or a subscription, goes on without a gap
 	Total    int            // rows of the whole view
 }
 
 // Read reads what a subscription with the same request would get as its snapshot, whatever
-// NoSnapshot says. More than MaxRows, if that is above zero, is IssueSnapshotLimit; the other
+// NoSnapshot says. Where After and SnapshotLimit are given, the rows are a page: reading on from
+// Position comes upon all changes. The limit does not count where After cannot be resumed. More than MaxRows, if that is above zero, is IssueSnapshotLimit; the other
 // issue is ErrUnknownView.
 func (e *Engine) Read(app string, r *protocol.ViewRequest, l Limits) (*Result, *protocol.Issue) {
 	s := subscription{id: newID(r.View, r.Key), request: *r}
@@ -106,7 +107,8 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 		return s.node.readLocked(res, s, maxRows)
 	}
 	t := s.root.typ
-	res.Position, _ = t.LastLocked()
+	res.Position.Seq, _ = t.LastLocked()
+	e.dropLimitLocked(s)
 	var rows []*entity.Version
 	var count int
 	if key := s.entityKey(); key != nil {
@@ -121,12 +123,22 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 	return rows, nil, nil
 }
 
+// dropLimitLocked keeps a whole view from being cut that a client asked for as a page of changes:
+// no position would lead to what is cut off.
+func (e *Engine) dropLimitLocked(s *subscription) {
+	if r := &s.request; r.After != nil && r.SnapshotLimit != nil {
+		if _, isKnown := e.afterLocked(s.root.typ, ParseCursor(*r.After)); !isKnown {
+			r.SnapshotLimit = nil
+		}
+	}
+}
+
 func tooManyRows(rows, limit int) *protocol.Issue {
 	return protocol.IssueSnapshotLimit.Withf("The snapshot has %d rows, %d are allowed", rows, limit)
 }
 
 func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
-	res.Position, _ = n.root.Load().typ.LastLocked()
+	res.Position.Seq, _ = n.root.Load().typ.LastLocked()
 	res.Total, res.IsWhole = n.lenLocked(), true
 	low, high := n.boundsLocked(partOf(&s.request))
 	if count := n.countLocked(low, high); count > maxRows {
@@ -137,7 +149,9 @@ func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.
 
 func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
 	t, st := s.root.typ, e.keyStreamLocked(s)
-	res.IsWhole = !st.isResumed
+	if res.IsWhole = !st.isResumed; st.isResumed && !st.isWanted {
+		res.Position = ParseCursor(*s.request.After) // nothing after it is told
+	}
 	if t.GetLocked(key) != nil {
 		res.Total = 1
 	} else if s.request.After != nil {
@@ -157,10 +171,27 @@ func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows
 	if res.IsWhole = !st.isAscending; count > maxRows {
 		return nil, count
 	}
+	rows = st.readLocked(t, count)
+	end := st.head
+	if st.isAscending && t.CountAfterLocked(st.next) > count {
+		res.Position, end = st.pageLocked(t, s, rows)
+	}
 	if s.request.After != nil {
 		for _, d := range t.DeletedAfterLocked(nil, st.dead, math.MaxInt) {
+			if d.Number > end {
+				break
+			}
 			res.Deleted = append(res.Deleted, d.Key)
 		}
 	}
-	return st.readLocked(t, count), count
+	return rows, count
+}
+
+// pageLocked is where a page of changes ends that is not the last: as a cursor, and as a change number.
+func (st *listStream) pageLocked(t *entity.Type, s *subscription, rows []*entity.Version) (Cursor, uint64) {
+	if len(rows) == 0 {
+		return ParseCursor(*s.request.After), st.next
+	}
+	last := rows[len(rows)-1]
+	return cursorAtLocked(t, last), last.Number
 }

@@ -67,8 +67,8 @@ func TestRead(t *testing.T) {
 			if isWhole := !resumes(n, test.request); r.IsWhole != isWhole {
 				t.Errorf("%s: whole is %v, want %v", test.request, r.IsWhole, isWhole)
 			}
-			if r.Position != last {
-				t.Errorf("%s: position %v, want %v", test.request, r.Position, last)
+			if want := (view.Cursor{Seq: last}); r.Position != want {
+				t.Errorf("%s: position %v, want %v", test.request, r.Position, want)
 			}
 		}
 		for _, r := range []string{"Auction/list", "Auction/top", "Auction/list after=" + origin} {
