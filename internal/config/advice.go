@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Advice lists what is allowed in c and probably not meant, in the order of the keys. None of it keeps
@@ -25,6 +27,11 @@ func (r *rules) adviseViews(at string, v *AppViews) {
 	}
 	if len(v.PublishableKeys) > 0 && len(v.MintOrigins) == 0 {
 		r.report(at+"mint_origins", "", `empty, so every web page may mint tokens with a key of publishable_keys, and read whatever tokens may; name the origins of your own pages, such as ["https://shop.example"]`)
+	}
+	for i, entry := range v.MintOrigins {
+		if _, host, hasScheme := strings.Cut(entry, "://"); strings.ContainsAny(entry, "* ,") || strings.Contains(host, "/") || !hasScheme && strings.Contains(entry, "/") {
+			r.report(fmt.Sprintf("%smint_origins[%d]", at, i), strconv.Quote(entry), `no page has this origin; write scheme and host, as in "https://shop.example", or a host alone for itself and its subdomains: "shop.example"`)
+		}
 	}
 	if hasKeys := len(v.PublicKeys) > 0 || v.JWKSURL != "" || v.SigningKey != ""; hasKeys && len(v.Access) == 0 {
 		r.report(at+"access", "", `none, so tokens read derived views only, and no "X/list", "X/state" or "X/append"; if they are to, write [[apps.views.access]] with views = "*" and access = "token", or better name the types: views = "Auction/*"`)

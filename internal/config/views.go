@@ -129,7 +129,7 @@ type AppViews struct {
 	SecretKeys []Secret `toml:"secret_keys"`
 	// API keys of web pages that may mint tokens.
 	PublishableKeys []Secret `toml:"publishable_keys"`
-	// Web origins that may mint with a publishable key; an entry covers its subdomains. Empty allows all.
+	// Web origins that may mint with a publishable key. "https://shop.example" is that origin alone; "shop.example" is that host, with any scheme, and its subdomains. Empty allows all.
 	MintOrigins []string `toml:"mint_origins"`
 	// Most tokens minted per minute for one key, address and origin. 0 means unlimited.
 	MintPerMinute int `toml:"mint_per_minute"`

@@ -203,9 +203,12 @@ func TestAdvice(t *testing.T) {
 		oneApp:                           nil,
 		oneApp + "views.auth = 'open'\n": nil,
 		signing:                          {"apps[0].views.access"},
-		oneApp + "[views.rates]\nsnapshots_per_connection = { max = 5 }\n":                                                                     {"views.rates.snapshots_per_connection"},
-		oneApp + "[views.rates]\nsnapshots_per_connection = { max = 0 }\n":                                                                     nil,
-		signing + "publishable_keys = ['p']":                                                                                                   {"apps[0].views.mint_origins", "apps[0].views.access"},
+		oneApp + "[views.rates]\nsnapshots_per_connection = { max = 5 }\n": {"views.rates.snapshots_per_connection"},
+		oneApp + "[views.rates]\nsnapshots_per_connection = { max = 0 }\n": nil,
+		signing + "publishable_keys = ['p']":                               {"apps[0].views.mint_origins", "apps[0].views.access"},
+		signing + "publishable_keys = ['p']\nmint_origins = ['shop.example', 'https://shop.example/', 'https://*.shop.example']\n[[apps.views.access]]\nviews = '*'\naccess = 'server'\n": {
+			"apps[0].views.mint_origins[1]", "apps[0].views.mint_origins[2]",
+		},
 		signing + "publishable_keys = ['p']\nmint_origins = ['https://shop.example']\n[[apps.views.access]]\nviews = '*'\naccess = 'server'\n": nil,
 	} {
 		c, err := load(t, text)

@@ -24,16 +24,25 @@ func deploymentOf(u *url.URL, fallback string) string {
 	return fallback
 }
 
-// isOriginAllowed reports whether an origin is in a list or below one of its entries
-// (live-views 1.12). An empty list has them all.
+// isOriginAllowed reports whether a list names an origin (live-views 1.12): an entry with a scheme
+// is that origin alone, one without a scheme is a host and all hosts below it. An empty list has
+// them all.
 func isOriginAllowed(list []string, origin string) bool {
 	if len(list) == 0 {
 		return true
 	}
 	origin = strings.ToLower(origin)
+	_, host, hasScheme := strings.Cut(origin, "://")
+	if !hasScheme {
+		host = origin
+	}
 	for _, entry := range list {
 		entry = strings.ToLower(entry)
-		if entry != "" && (origin == entry || strings.HasSuffix(origin, "."+entry)) {
+		switch {
+		case entry == "":
+		case origin == entry:
+			return true
+		case !strings.Contains(entry, "://") && (host == entry || strings.HasSuffix(host, "."+entry)):
 			return true
 		}
 	}
