@@ -19,7 +19,7 @@ import (
 type shown struct {
 	ID       string              `json:"id"`
 	Source   directory.Source    `json:"source"`
-	IsServed bool                `json:"served"`
+	IsServed bool                `json:"served"` // clients and requests are let in: it is good, and enabled
 	Version  uint64              `json:"version,omitempty"`
 	Changed  string              `json:"changed,omitempty"`
 	App      json.RawMessage     `json:"app,omitempty"`
@@ -28,7 +28,7 @@ type shown struct {
 
 func show(e directory.Entry) shown {
 	s := shown{
-		ID: e.ID, Source: e.Source, IsServed: e.App != nil, Version: e.Version, App: e.Shown, Problems: e.Problems,
+		ID: e.ID, Source: e.Source, IsServed: e.App != nil && e.App.Enabled, Version: e.Version, App: e.Shown, Problems: e.Problems,
 	}
 	if e.Source == directory.SourceStore {
 		s.Changed = e.Changed.UTC().Format(time.RFC3339)

@@ -48,10 +48,12 @@ type listedApp struct {
 
 func (a *listedApp) state() string {
 	switch {
-	case !a.Served:
+	case len(a.Problems) > 0:
 		return "invalid"
 	case a.App.Enabled != nil && !*a.App.Enabled:
 		return "disabled"
+	case !a.Served:
+		return "invalid"
 	default:
 		return "enabled"
 	}

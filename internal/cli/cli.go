@@ -58,6 +58,8 @@ type root struct {
 	Doctor  DoctorCmd  `cmd:"" help:"Look for what is wrong with a server and what is around it, and say how to right it."`
 	Bench   BenchCmd   `cmd:"" help:"Put load on a server and measure it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
+
+	VersionFlag versionFlag `name:"version" help:"Print the version, as the command does."`
 }
 
 // variable is the value of an environment variable, empty if it is not set.

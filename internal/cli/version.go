@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 // VersionCmd prints the version.
@@ -13,6 +15,18 @@ type VersionCmd struct{}
 func (VersionCmd) Run(_ context.Context, env *Env) error {
 	_, err := fmt.Fprintf(env.Stdout, "millrace %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
+}
+
+// versionFlag is --version, which other programs have in place of the command.
+type versionFlag bool
+
+// BeforeReset prints the version and ends the program, before the parser misses a command.
+func (versionFlag) BeforeReset(ctx context.Context, parser *kong.Kong, env *Env) error {
+	if err := (VersionCmd{}).Run(ctx, env); err != nil {
+		return err
+	}
+	parser.Exit(0)
+	return nil
 }
 
 // buildVersion is what the Go tool stamped into the binary: the module's version if it was

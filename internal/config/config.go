@@ -42,7 +42,7 @@ type Config struct {
 
 // HTTP is the listener for clients and for the HTTP API.
 type HTTP struct {
-	// Address of the listener that serves WebSocket connections and the HTTP API, or "unix:" and the path of a socket.
+	// Address of the listener that serves WebSocket connections and the HTTP API, or "unix:" and the path of a socket. The default is all addresses of the machine, so other machines reach it; behind a proxy on this machine write "127.0.0.1:6001".
 	Listen string `toml:"listen"`
 	// Permissions of the socket, in octal, when listen is one.
 	SocketMode string `toml:"socket_mode"`
