@@ -158,6 +158,15 @@ func TestThePageOfAFileIsForThisMachineOnly(t *testing.T) {
 		{name: "a short secret, as wished", file: strings.Replace(oneApp, "mill-secret-of-77", "s", 1), dev: true, isDevelopment: true},
 		{name: "a short secret of a further key", file: oneApp + "[[apps.keys]]\nkey = 'k2'\nsecret = 'change-me'\n", problems: []string{"apps[0].keys[0].secret"}},
 		{name: "a short secret of the operator", file: oneApp + "[admin]\nkey = 'operator'\nsecret = 'change-me'\n", problems: []string{"admin.secret"}},
+		{
+			name: "short tokens, labels do not count", file: oneApp + "views = { static_tokens = ['fifteen.bytes..', 'a-long-label:short', 'd:sixteen..bytes..'] }\n",
+			problems: []string{"apps[0].views.static_tokens[0]", "apps[0].views.static_tokens[1]"},
+		},
+		{
+			name: "short keys that mint", file: oneApp + "views = { signing_key = '" + testSeed + "', secret_keys = ['sixteen..bytes..', 'sk-one'], publishable_keys = ['pk'] }\n",
+			problems: []string{"apps[0].views.secret_keys[1]"},
+		},
+		{name: "short tokens, as wished", file: oneApp + "views = { static_tokens = ['t'], secret_keys = ['s'], signing_key = '" + testSeed + "' }\n", dev: true, isDevelopment: true},
 		{name: "a short secret of a variable", file: oneApp, environ: []string{"MILLRACE_APPS_0_SECRET=short"}, problems: []string{"apps[0].secret"}},
 		{
 			name: "origins", environ: []string{"MILLRACE_DEVELOPMENT_ORIGINS=http://localhost:5173,https://dev.example,*,http://a/b,HTTP://a,http://B:1,localhost"},

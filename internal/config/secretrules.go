@@ -21,7 +21,7 @@ func WeakSecret(s Secret) string {
 	}
 }
 
-// secrets are the rules of what signs requests and subscriptions.
+// secrets are the rules of what signs requests and subscriptions, and of what lets readers of views in.
 func (r *rules) secrets(c *Config) {
 	if c.IsDevelopment() {
 		return
@@ -33,7 +33,30 @@ func (r *rules) secrets(c *Config) {
 		for j, k := range a.Keys {
 			r.secret(fmt.Sprintf("apps[%d].keys[%d].secret", i, j), k.Secret)
 		}
+		for _, s := range a.Views.Secrets() {
+			r.secret(fmt.Sprintf("apps[%d].%s", i, s.Path), s.Secret)
+		}
 	}
+}
+
+// PathSecret is a secret of an app, and where in the app it stands.
+type PathSecret struct {
+	Path   string
+	Secret Secret
+}
+
+// Secrets lists those texts of v that let in, or mint tokens for, any client that guesses one.
+// Publishable keys are none: pages show them.
+func (v *AppViews) Secrets() []PathSecret {
+	var list []PathSecret
+	for i, labelled := range v.StaticTokens {
+		_, token := labelled.Labelled()
+		list = append(list, PathSecret{fmt.Sprintf("views.static_tokens[%d]", i), token})
+	}
+	for i, key := range v.SecretKeys {
+		list = append(list, PathSecret{fmt.Sprintf("views.secret_keys[%d]", i), key})
+	}
+	return list
 }
 
 // secret leaves one that is missing to others.

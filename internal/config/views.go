@@ -108,7 +108,7 @@ type Rate struct {
 type AppViews struct {
 	// Who may connect: session asks for a signed session token, static for one of static_tokens, open lets every client in, off no client. None of them concerns Pusher clients and signed requests.
 	Auth string `toml:"auth"`
-	// With auth = "static": "label:token", or the token alone. The label is the metering key.
+	// With auth = "static": "label:token", or the token alone. The label is the metering key. A token has at least 16 bytes outside development.
 	StaticTokens []Secret `toml:"static_tokens"`
 	// Query parameter that may hold the token. Empty means hs_token, and with auth = "static" also token.
 	TokenQuery string `toml:"token_query"`
@@ -125,7 +125,7 @@ type AppViews struct {
 
 	// Base64 of an Ed25519 seed. It lets the server mint session tokens, and accepts what it minted: see "millrace token generate-key".
 	SigningKey Secret `toml:"signing_key"`
-	// API keys of backends that may mint tokens.
+	// API keys of backends that may mint tokens. Each has at least 16 bytes outside development.
 	SecretKeys []Secret `toml:"secret_keys"`
 	// API keys of web pages that may mint tokens.
 	PublishableKeys []Secret `toml:"publishable_keys"`

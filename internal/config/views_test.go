@@ -37,7 +37,7 @@ sample_ratio = 0.25
 `+oneApp+`
 [apps.views]
 auth = "static"
-static_tokens = ["phone:s3cret:x", "bare"]
+static_tokens = ["phone:s3cret:of-16-bytes", "a-token-of-16-bytes"]
 signing_key = "`+testSeed+`"
 publishable_keys = ["pk_1"]
 [[apps.views.access]]
@@ -52,7 +52,7 @@ channels = "auction-*"
 entity = "Auction"
 key = "$1"
 append = ["history"]
-`, "MILLRACE_APPS_0_PROJECTIONS_0_DELETE_EVENTS=gone,over", "MILLRACE_APPS_0_VIEWS_SECRET_KEYS=a, b",
+`, "MILLRACE_APPS_0_PROJECTIONS_0_DELETE_EVENTS=gone,over", "MILLRACE_APPS_0_VIEWS_SECRET_KEYS=a-key-of-16-bytes, b-key-of-16-bytes",
 		"MILLRACE_VIEWS_RATES_HANDSHAKES_PER_IP_WINDOW=5s", "MILLRACE_TELEMETRY_SAMPLE_RATIO=0.5")
 	if err != nil {
 		t.Fatal(err)
@@ -68,9 +68,9 @@ append = ["history"]
 	a := config.DefaultApp()
 	a.ID, a.Key, a.Secret = "77", "mill-key", "mill-secret-of-77"
 	a.Views.Auth = "static"
-	a.Views.StaticTokens = []config.Secret{"phone:s3cret:x", "bare"}
+	a.Views.StaticTokens = []config.Secret{"phone:s3cret:of-16-bytes", "a-token-of-16-bytes"}
 	a.Views.SigningKey = testSeed
-	a.Views.PublishableKeys, a.Views.SecretKeys = []config.Secret{"pk_1"}, []config.Secret{"a", "b"}
+	a.Views.PublishableKeys, a.Views.SecretKeys = []config.Secret{"pk_1"}, []config.Secret{"a-key-of-16-bytes", "b-key-of-16-bytes"}
 	a.Views.Access = []config.ViewAccess{{Views: "Auction/*", Access: "token"}}
 	a.Views.Definitions = []map[string]any{{
 		"id": "Auction/top", "limit": int64(3),

@@ -255,13 +255,13 @@ func (d *Directory) parse(was *storedApp, raw []byte) (Parsed, error) {
 	if len(problems) > 0 {
 		return Parsed{}, &Invalid{problems}
 	}
-	var before *app.App
+	var before *Parsed
 	if was != nil {
-		if before = was.parsed.App; parsed.App.ID != was.record.ID {
+		if before = &was.parsed; parsed.App.ID != was.record.ID {
 			return Parsed{}, &Invalid{[]Problem{{Path: "id", Value: parsed.App.ID, Message: "an app keeps its id; create another one"}}}
 		}
 	}
-	if problems := append(d.newSecrets(before, parsed.App), d.o.Admit(parsed)...); len(problems) > 0 {
+	if problems := append(d.newSecrets(before, &parsed), d.o.Admit(parsed)...); len(problems) > 0 {
 		return Parsed{}, &Invalid{problems}
 	}
 	return parsed, nil

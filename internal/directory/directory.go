@@ -58,10 +58,14 @@ func (e *Invalid) Error() string {
 // Parsed is what a document means.
 type Parsed struct {
 	App      *app.App
-	Document []byte // as it is kept
-	Shown    []byte // the same without its secrets
-	Rest     any    // what it means besides, for whoever parses; the directory only carries it
+	Document []byte   // as it is kept
+	Shown    []byte   // the same without its secrets
+	Rest     any      // what it means besides, for whoever parses; the directory only carries it
+	Secrets  []Secret // besides those of the keys of App
 }
+
+// Secret is a text of a document that is as good as a key's secret, and where it stands.
+type Secret struct{ Path, Value string }
 
 // Parse reads a document. What it returns without problems must pass app.Validate.
 type Parse func(document []byte) (Parsed, []Problem)
@@ -313,8 +317,8 @@ func (d *Directory) know(s *state) {
 		isNews := was.App == nil || was.Version != e.Version
 		if e.App != nil {
 			stored++
-			if problems := d.newSecrets(nil, e.App); isNews && len(problems) > 0 {
-				d.o.Log.Warn("a stored app is served with a secret that can be guessed; rotate its key", "app", e.ID, "path", problems[0].Path)
+			if problems := d.newSecrets(nil, &e.parsed); isNews && len(problems) > 0 {
+				d.o.Log.Warn("a stored app is served with a secret that can be guessed; replace it", "app", e.ID, "path", problems[0].Path)
 			}
 			continue
 		}

@@ -69,25 +69,32 @@ func (d *Directory) Rotate(ctx context.Context, id string, version uint64) (Entr
 	return entry, c, err
 }
 
-// newSecrets lists what stands against the secrets of a that was, the same app before, has not; nil
+// newSecrets lists what stands against the secrets of is that was, the same app before, has not; nil
 // is an app without any.
-func (d *Directory) newSecrets(was, a *app.App) []Problem {
+func (d *Directory) newSecrets(was, is *Parsed) []Problem {
 	has := map[string]bool{}
 	if was != nil {
-		has[was.Secret] = true
-		for _, c := range was.Credentials {
-			has[c.Secret] = true
+		for _, s := range was.secrets() {
+			has[s.Value] = true
 		}
 	}
 	var problems []Problem
-	judge := func(path, secret string) {
-		if message := d.o.NewSecret(secret); message != "" && !has[secret] {
-			problems = append(problems, Problem{Path: path, Message: message})
+	for _, s := range is.secrets() {
+		if message := d.o.NewSecret(s.Value); message != "" && !has[s.Value] {
+			problems = append(problems, Problem{Path: s.Path, Message: message})
 		}
 	}
-	judge("secret", a.Secret)
-	for i, c := range a.Credentials {
-		judge(fmt.Sprintf("keys[%d].secret", i), c.Secret)
-	}
 	return problems
+}
+
+// secrets are those of the keys of p, and the others. An app that cannot be read has none.
+func (p *Parsed) secrets() []Secret {
+	if p.App == nil {
+		return nil
+	}
+	list := []Secret{{"secret", p.App.Secret}}
+	for i, c := range p.App.Credentials {
+		list = append(list, Secret{fmt.Sprintf("keys[%d].secret", i), c.Secret})
+	}
+	return append(list, p.Secrets...)
 }

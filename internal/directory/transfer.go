@@ -73,7 +73,7 @@ func (d *Directory) preview(documents [][]byte) (outcomes []Outcome, isGood bool
 		case s.has(o.ID):
 			o.Result = ResultExists
 		default:
-			if o.Problems = append(t.problems(parsed.App), d.newSecrets(nil, parsed.App)...); len(o.Problems) > 0 {
+			if o.Problems = append(t.problems(parsed.App), d.newSecrets(nil, &parsed)...); len(o.Problems) > 0 {
 				o.Result = ResultInvalid
 			}
 		}

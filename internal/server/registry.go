@@ -83,6 +83,9 @@ func (s *Server) parsed(c *config.App) (directory.Parsed, error) {
 	p := directory.Parsed{
 		App: convert(c, origins), Document: config.AppDocument(c, true), Shown: config.AppDocument(c, false),
 	}
+	for _, secret := range c.Views.Secrets() {
+		p.Secrets = append(p.Secrets, directory.Secret{Path: secret.Path, Value: secret.Secret.Reveal()})
+	}
 	if s.views != nil {
 		p.Rest, err = s.viewTools().views(c)
 	}

@@ -16,14 +16,15 @@ func TestStoredAppsGetNoSecretThatCanBeGuessed(t *testing.T) {
 	const long = "a-secret-of-16-bytes"
 	n := startRegistry(t, registryConfig(path))
 	n.admin("POST", "/admin/apps", `{"id":"old","key":"old-key","secret":"short"}`, 201) // in development mode
+	n.admin("POST", "/admin/apps", `{"id":"desk","key":"desk-key","secret":"`+long+`","views":{"auth":"static","static_tokens":["desk:peek"]}}`, 201)
 	n.stop()
 
 	production := registryConfig(path)
 	production.Development.Page = false
 	n = startRegistry(t, production)
 	n.signed("POST", "/apps/old/events", `{"name":"e","channel":"c","data":"{}"}`, "old-key", "short", 200)
-	if got := strings.Count(n.log.String(), "a stored app is served with a secret that can be guessed"); got != 1 {
-		t.Errorf("the log warns %d times, want once:\n%s", got, n.log)
+	if got := strings.Count(n.log.String(), "a stored app is served with a secret that can be guessed"); got != 2 || !strings.Contains(n.log.String(), "views.static_tokens[0]") {
+		t.Errorf("the log warns %d times, want once for each app:\n%s", got, n.log)
 	}
 	for _, tt := range []struct {
 		name, method, path, body string
@@ -37,6 +38,11 @@ func TestStoredAppsGetNoSecretThatCanBeGuessed(t *testing.T) {
 		{"another short one", "PATCH", "/admin/apps/old", `{"secret":"other"}`, 422},
 		{"the same short one", "PATCH", "/admin/apps/old", `{"secret":"short","max_connections":5}`, 200},
 		{"another limit", "PATCH", "/admin/apps/old", `{"max_connections":7}`, 200},
+		{"a new app with a short token", "POST", "/admin/apps", `{"id":"new2","views":{"auth":"static","static_tokens":["new-desk-on-floor-2:peek"]}}`, 422},
+		{"a short key that mints", "PATCH", "/admin/apps/old", `{"views":{"signing_key":"` + seed + `","secret_keys":["sk"]}}`, 422},
+		{"another limit beside a short token", "PATCH", "/admin/apps/desk", `{"max_connections":7}`, 200},
+		{"the same short token with another label", "PATCH", "/admin/apps/desk", `{"views":{"static_tokens":["till:peek"]}}`, 200},
+		{"another short token", "PATCH", "/admin/apps/desk", `{"views":{"static_tokens":["till:look"]}}`, 422},
 		{"a further key", "POST", "/admin/apps/old/keys", `{"key":"k3","secret":"s"}`, 422},
 		{"a new first key", "POST", "/admin/apps/old/rotate", ``, 201},
 		{"an import", "POST", "/admin/import", `[{"id":"soketi","key":"k4","secret":"app-secret","enabled":true}]`, 422},
