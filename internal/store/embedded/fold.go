@@ -129,7 +129,9 @@ func (s *Store) fold(ctx context.Context) error {
 
 // bounds are the first and the last id of the log, zero when it is empty.
 func (s *Store) bounds(ctx context.Context) (first, last int64, err error) {
-	err = s.reader.QueryRowContext(ctx, "SELECT coalesce((SELECT min(id) FROM entity_log), 0), coalesce((SELECT max(id) FROM entity_log), 0)").Scan(&first, &last)
+	err = patiently(ctx, func() error {
+		return s.reader.QueryRowContext(ctx, "SELECT coalesce((SELECT min(id) FROM entity_log), 0), coalesce((SELECT max(id) FROM entity_log), 0)").Scan(&first, &last)
+	})
 	return first, last, err
 }
 

@@ -8,7 +8,8 @@ import (
 )
 
 // Health writes something small and waits until it is on the disk, after whatever is being
-// written: what reads well may still refuse to be written to, or may be gone from the folder.
+// written: what reads well may still refuse to be written to, or may be gone from the folder. Only a
+// disk that does not answer keeps it beyond ctx.
 func (s *Store) Health(ctx context.Context) error {
 	err := s.write(ctx, "health", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO health (id, looked) VALUES (1, ?) ON CONFLICT DO UPDATE SET looked = excluded.looked",

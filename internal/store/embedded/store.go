@@ -88,7 +88,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.writer, err = connect(s.file, 1); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.writer); err != nil {
+	if err := patiently(ctx, func() error { return migrate(ctx, s.writer) }); err != nil {
 		return s.explain(err)
 	}
 	if s.reader, err = connect(s.file, 2); err != nil {
@@ -127,7 +127,7 @@ func connect(file string, connections int) (*sql.DB, error) {
 	query := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {
-			"busy_timeout(5000)", // for somebody who looks at the file with a tool of his own
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), // the rest is for patiently
 			"journal_mode(wal)",
 			"synchronous(full)",
 			"wal_autocheckpoint(0)",        // maintain does it
@@ -184,7 +184,11 @@ func (s *Store) write(ctx context.Context, what string, fn func(tx *sql.Tx) erro
 	if err := s.look(); err != nil {
 		return s.fail(what, err)
 	}
-	tx, err := s.writer.BeginTx(ctx, nil)
+	var tx *sql.Tx
+	err := patiently(ctx, func() (err error) {
+		tx, err = s.writer.BeginTx(ctx, nil)
+		return err
+	})
 	if err != nil {
 		return s.fail(what, err)
 	}
@@ -202,7 +206,11 @@ func (s *Store) write(ctx context.Context, what string, fn func(tx *sql.Tx) erro
 
 // each calls fn for every row of a query, until it fails.
 func (s *Store) each(ctx context.Context, fn func(rows *sql.Rows) error, query string, args ...any) error {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	var rows *sql.Rows
+	err := patiently(ctx, func() (err error) {
+		rows, err = s.reader.QueryContext(ctx, query, args...)
+		return err
+	})
 	if err != nil {
 		return err
 	}

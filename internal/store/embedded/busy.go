@@ -1,0 +1,55 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// busyTimeout is how long SQLite itself waits for a lock that another program has: it cannot be
+	// made to stop, so it is short.
+	busyTimeout = 20 * time.Millisecond
+	// busyPatience is how long the store waits for it where the caller has no earlier deadline: an
+	// operator may look at the file with a tool.
+	busyPatience = 5 * time.Second
+	busyPause    = 10 * time.Millisecond
+)
+
+// patiently calls do until no other program keeps it from the lock that it needs, ctx ends or
+// busyPatience is over. Between two calls nothing is held, so other callers have their turn.
+func patiently(ctx context.Context, do func() error) error {
+	err := do()
+	if !isBusy(err) {
+		return err
+	}
+	patient, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	pause := time.NewTicker(busyPause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-patient.Done():
+			return err
+		case <-pause.C:
+		}
+		switch next := do(); {
+		case next == nil:
+			return nil
+		case ctx.Err() != nil: // next may say only that, err says what was waited for
+			return fmt.Errorf("%w (%w)", err, ctx.Err())
+		case !isBusy(next):
+			return next
+		}
+	}
+}
+
+// isBusy reports whether err says that another program has a lock on the file.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
