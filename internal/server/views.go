@@ -151,8 +151,16 @@ func viewLimits(c *config.Views) viewsession.Limits {
 	l.ConnectsPerMeteringKey = rate(c.Rates.ConnectionsPerMeteringKey)
 	l.SubscribesPerConnection = rate(c.Rates.SubscriptionsPerConnection)
 	l.MessagesPerConnection = rate(c.Rates.MessagesPerConnection)
-	l.SnapshotRowsPerSecond, l.SnapshotBytesPerSecond = c.SnapshotRowsPerSecond, int64(c.SnapshotBytesPerSecond)
+	l.Snapshots = snapshotRate(c)
 	return l
+}
+
+// snapshotRate is the pace of snapshots of every connection, whichever protocol it speaks.
+func snapshotRate(c *config.Views) view.SnapshotRate {
+	if !c.RateLimitingEnabled {
+		return view.SnapshotRate{}
+	}
+	return view.SnapshotRate{Rows: c.SnapshotRowsPerSecond, Bytes: int64(c.SnapshotBytesPerSecond)}
 }
 
 // mintFace is the endpoint that mints tokens, for the apps that have a signing key.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/token"
+	"github.com/millrace/millrace/internal/view"
 )
 
 // Limits are those of live-views 2. Zero means unlimited. Where a token has a limit of its
@@ -29,9 +30,7 @@ type Limits struct {
 	SubscribesPerConnection limit.Rate
 	MessagesPerConnection   limit.Rate
 
-	// Of the snapshots of one connection: what is beyond waits.
-	SnapshotRowsPerSecond  int
-	SnapshotBytesPerSecond int64
+	Snapshots view.SnapshotRate
 }
 
 // grant is who a connection acts for and what that allows. It is immutable: a refresh

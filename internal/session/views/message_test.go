@@ -308,8 +308,8 @@ func TestSnapshotsArePacedAndNeverRefused(t *testing.T) {
 	t.Parallel()
 	const keys = 150
 	for name, change := range map[string]func(*views.Limits){
-		"by rows":  func(l *views.Limits) { l.SnapshotRowsPerSecond = 100 },
-		"by bytes": func(l *views.Limits) { l.SnapshotBytesPerSecond = 100 * 130 },
+		"by rows":  func(l *views.Limits) { l.Snapshots.Rows = 100 },
+		"by bytes": func(l *views.Limits) { l.Snapshots.Bytes = 100 * 130 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

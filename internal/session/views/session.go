@@ -163,7 +163,7 @@ func (s *Session) Reply(m *protocol.Message) {
 		s.conn.Send(b.B) // control is free
 	case s.out.send(b.B):
 		if m.Kind == protocol.MessageViewSnapshot {
-			s.spend(len(m.View.Rows), len(b.B))
+			s.pace.Spend(s.face.Now(), s.o.Limits.Snapshots.Takes(len(m.View.Rows), len(b.B)))
 		}
 		s.out.replied(m, len(b.B))
 	}
@@ -192,15 +192,6 @@ func (s *Session) IsCongested() bool {
 		s.out.setTimer(min(wait, s.deadline(now)))
 	}
 	return wait > 0
-}
-
-// spend counts a frame of a snapshot. One without rows is work too.
-func (s *Session) spend(rows, bytes int) {
-	now, l := s.face.Now(), &s.o.Limits
-	s.pace.Spend(now, max(
-		limit.Takes(int64(max(rows, 1)), int64(l.SnapshotRowsPerSecond)),
-		limit.Takes(int64(bytes), l.SnapshotBytesPerSecond),
-	))
 }
 
 // CloseSlow ends a connection that reads too slowly to be brought up to date.
