@@ -116,6 +116,7 @@ func (s *Server) makeChannelFace(codec protocol.Codec) *pushersession.Sessions {
 		QuotaRetry:      cfg.Handshake.QuotaCloseCode == protocol.ErrAppQuotaRetry.Code,
 		Refusals:        refusals(cfg.WebSocket.SubscriptionRefusals),
 		MaxSnapshotRows: cfg.Views.DefaultMaxSnapshotRows,
+		Snapshots:       snapshotRate(&cfg.Views),
 		MaxViews:        cfg.Views.DefaultMaxSubscriptions,
 		Filters:         filters(&cfg.Filters),
 		Connects:        rate(cfg.Limits.Connects),

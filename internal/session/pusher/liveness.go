@@ -35,11 +35,7 @@ func (s *Session) checkDeadlines(c *socket.Conn) {
 		s.close(protocol.ErrAuthTimeout)
 		return
 	}
-	pinging, sincePing := s.pinged != 0, time.Duration(0)
-	if pinging {
-		sincePing = s.face.Since(s.pinged)
-	}
-	step, next := liveness(c.IdleFor(), pinging, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
+	step, next := s.liveness()
 	switch step {
 	case stepDead:
 		s.close(protocol.ErrPongTimeout)
@@ -54,7 +50,30 @@ func (s *Session) checkDeadlines(c *socket.Conn) {
 	if waiting {
 		next = min(next, left)
 	}
+	if wait, isPaced := s.paceLeft(); isPaced {
+		next = min(next, wait)
+	}
 	c.SetTimer(next)
+}
+
+// nextDeadline is how long s may go on if nothing happens, above zero.
+func (s *Session) nextDeadline() time.Duration {
+	step, next := s.liveness()
+	if step == stepPing || step == stepDead {
+		next = 0
+	}
+	if left, waiting := s.authorizationLeft(); waiting {
+		next = min(next, left)
+	}
+	return max(next, 1)
+}
+
+func (s *Session) liveness() (step, time.Duration) {
+	isPinged, sincePing := s.pinged != 0, time.Duration(0)
+	if isPinged {
+		sincePing = s.face.Since(s.pinged)
+	}
+	return liveness(s.conn.IdleFor(), isPinged, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
 }
 
 // step is what liveness asks for.

@@ -68,9 +68,10 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	s.dispatch(&cmd)
 }
 
-// Timeout serves the deadlines of liveness and of authorization.
+// Timeout serves the deadlines of liveness and of authorization, and the pace of snapshots.
 func (s *Session) Timeout(c *socket.Conn) {
 	defer s.rescue()
+	s.paceViews()
 	s.checkDeadlines(c)
 }
 
@@ -133,6 +134,9 @@ func (s *Session) readmit() { s.conn.Close(s.restart) }
 func (s *Session) Reply(m *protocol.Message) {
 	b := bufpool.Get(m.Size())
 	b.B = s.o.Codec.AppendMessage(b.B, m)
+	if m.Kind == protocol.MessageViewSnapshot {
+		s.spendSnapshot(len(m.View.Rows), len(b.B))
+	}
 	s.conn.Send(b.B)
 	b.Release()
 }

@@ -50,6 +50,7 @@ type Options struct {
 	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher-protocol 7.4)
 	Refusals        Refusals
 	MaxSnapshotRows int // of a view; may be zero: unlimited
+	Snapshots       view.SnapshotRate
 	MaxViews        int // that one connection is subscribed to; may be zero: unlimited
 
 	Filters pusher.FilterLimits // may be zero: filters mean nothing

@@ -2,8 +2,10 @@ package pusher
 
 import (
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/view"
@@ -19,6 +21,7 @@ func isView(channel string) bool { return strings.HasPrefix(channel, viewPrefix)
 type views struct {
 	view.Connection
 	watched map[string]watched // by channel
+	pace    limit.Pace         // of snapshots
 }
 
 // watched is what a channel was subscribed to.
@@ -144,6 +147,30 @@ func (s *Session) unsubscribeView(channel string) {
 	}
 }
 
+// paceViews goes on with snapshots that waited for their pace, once that is over.
+func (s *Session) paceViews() {
+	if v := s.watching(); v != nil && v.IsWaiting() && v.pace.Wait(s.face.Now()) == 0 {
+		s.o.Views.Resume(&v.Connection)
+	}
+}
+
+// paceLeft is how long snapshots of s wait for their pace; false where none waits.
+func (s *Session) paceLeft() (time.Duration, bool) {
+	v := s.watching()
+	if v == nil || !v.IsWaiting() {
+		return 0, false
+	}
+	wait := v.pace.Wait(s.face.Now())
+	return wait, wait > 0
+}
+
+// spendSnapshot counts a frame of a snapshot.
+func (s *Session) spendSnapshot(rows, bytes int) {
+	if v := s.watching(); v != nil {
+		v.pace.Spend(s.face.Now(), s.o.Snapshots.Takes(rows, bytes))
+	}
+}
+
 // resumeViews goes on with what waited for the connection.
 func (s *Session) resumeViews() {
 	if v := s.watching(); v != nil {
@@ -158,8 +185,22 @@ func (s *Session) leaveViews() error {
 	return nil
 }
 
-// IsCongested reports whether no more of a snapshot should be sent now.
-func (s *Session) IsCongested() bool { return s.conn.IsCongested(0) }
+// IsCongested reports whether no more of a snapshot should be sent now: so much waits, or so
+// much was sent of snapshots that the next must wait for the timer.
+func (s *Session) IsCongested() bool {
+	if s.conn.IsCongested(0) {
+		return true
+	}
+	v := s.watching()
+	if v == nil {
+		return false
+	}
+	wait := v.pace.Wait(s.face.Now())
+	if wait > 0 {
+		s.conn.SetTimer(min(wait, s.nextDeadline()))
+	}
+	return wait > 0
+}
 
 // CloseSlow ends a connection that reads too slowly to be brought up to date.
 func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }

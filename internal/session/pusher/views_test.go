@@ -5,12 +5,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/entity"
 	face "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
+	"github.com/millrace/millrace/internal/view"
 )
 
 const listChannel = "private-view-Auction;list"
@@ -331,6 +333,63 @@ func TestASnapshotForASlowReaderGoesOnWhenItReads(t *testing.T) {
 	if rows != entities {
 		t.Errorf("got %d rows, want %d", rows, entities)
 	}
+}
+
+// Snapshots have the pace of those of other clients: all rows come, and not at once.
+func TestSnapshotsArePaced(t *testing.T) {
+	t.Parallel()
+	const entities, patch = 150, `{"n":1}`
+	for name, rate := range map[string]view.SnapshotRate{
+		"by rows":  {Rows: 100},
+		"by bytes": {Bytes: 100 * int64(len(`{"key":"100","data":{"n":1,"_seq":"1893450000456:417208000001"}},`))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, func(o *face.Options) { o.Snapshots = rate }, nil)
+			for i := range entities {
+				s.mutate(t, strconv.Itoa(i), patch, entity.OpPatch)
+			}
+			w := s.watch(t)
+			begun, rows := time.Now(), 0
+			// The first takes more than a second's worth, and so the second waits.
+			for _, channel := range []string{listChannel, "private-view-Auction;append"} {
+				w.subscribe(channel, "", "")
+			}
+			for complete := 0; complete < 2; {
+				e := w.next()
+				if e.Event != "view:snapshot" {
+					continue
+				}
+				rows += len(e.keys())
+				if e.Data.(map[string]any)["complete"] == true {
+					complete++
+				}
+			}
+			if rows != 2*entities {
+				t.Errorf("got %d rows, want %d", rows, 2*entities)
+			}
+			if took := time.Since(begun); took < 300*time.Millisecond {
+				t.Errorf("three seconds' worth came in %v", took)
+			}
+			w.wantSilence()
+		})
+	}
+}
+
+// A snapshot that waits keeps no ping from being sent.
+func TestAPacedConnectionIsPinged(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, func(o *face.Options) {
+		o.Snapshots, o.ActivityTimeout = view.SnapshotRate{Rows: 1}, time.Second
+	}, nil)
+	for i := range 100 {
+		s.mutate(t, strconv.Itoa(i), `{}`, entity.OpPatch)
+	}
+	w := s.watch(t)
+	w.subscribe(listChannel, "", "")
+	w.want("pusher_internal:subscription_succeeded")
+	w.want("view:snapshot") // of many rows, so that the next is many seconds away
+	w.want("pusher:ping")
 }
 
 func TestAWatcherThatLeavesWatchesNoMore(t *testing.T) {
