@@ -48,7 +48,7 @@ type HTTP struct {
 	SocketMode string `toml:"socket_mode"`
 	// Largest body of an HTTP API request; a larger one gets 413.
 	MaxBody Size `toml:"max_body"`
-	// Most memory for the bodies of all API requests that are under way; a request that finds no room within a second gets 503. Bodies above 64KB get three quarters of it at most, those of one app half. Answers above 64KB to readers of views without a signature have as much again. One body of max_body always fits. Above zero.
+	// Most memory for the bodies of all API requests that are under way; a request that finds no room within a second gets 503. Bodies above 64KB get three quarters of it at most, those of one app half. Answers above 64KB to readers of views without a signature have as much again, those to one address half of it, and one answer no more than that. One body of max_body always fits. Above zero.
 	MaxBodyMemory Size `toml:"max_body_memory"`
 	// Largest header of any request, handshakes and the line of the request included; a larger one gets 431.
 	MaxHeader Size `toml:"max_header"`

@@ -103,7 +103,7 @@ type handler struct {
 	samples map[code]*limit.Sampler // of refusals; immutable
 	calls   sync.Pool               // of *call
 	large   *large                  // bounds of large bodies
-	answers *limit.Budget           // of the bytes of large answers to readers without a signature; nil: unlimited
+	answers *answers                // bounds of large answers to readers without a signature
 	headers headers
 }
 
@@ -147,13 +147,9 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	var answers *limit.Budget
-	if most := o.Bodies.Max(); most > 0 {
-		answers = limit.NewBudget(most)
-	}
 	return &handler{
 		o:       o,
-		answers: answers,
+		answers: newAnswers(o.Bodies),
 		clients: limit.NewFixed[netip.Addr](o.Requests, 0),
 		readers: newReaders(),
 		calls:   sync.Pool{New: func() any { return new(call) }},
@@ -229,6 +225,9 @@ func (h *handler) respond(w http.ResponseWriter, c *call, r *http.Request, start
 		h.headers.refuse(w, c, f)
 		h.refuse(c, r, f, start)
 	} else {
+		if c.answered > 0 {
+			h.answers.press(w)
+		}
 		h.headers.answer(w, c)
 	}
 	h.o.Metrics.observe(c.target.route, f, h.o.Now().Sub(start))
@@ -263,9 +262,10 @@ type call struct {
 
 	unreadable error // why the query string cannot be read
 
-	reserved int64 // bytes of the budget of all bodies
-	large    int64 // bytes of that of large bodies
-	answered int64 // bytes of that of large answers
+	reserved int64      // bytes of the budget of all bodies
+	large    int64      // bytes of that of large bodies
+	answered int64      // bytes of that of large answers
+	taker    netip.Addr // whose share of it they are
 
 	reader   *token.Principal // who reads without a signature; else nil
 	readerID string           // what its budgets are kept under
@@ -281,7 +281,7 @@ const maxKeptOut = 64 << 10
 // reset forgets the request, so that nothing of it is kept alive by the pool.
 func (c *call) reset() {
 	c.target, c.path, c.app, c.header, c.keys, c.isUnchanged = target{}, "", nil, nil, nil, false
-	c.reader, c.readerID, c.unreadable = nil, "", nil
+	c.reader, c.readerID, c.unreadable, c.taker = nil, "", nil, netip.Addr{}
 	c.query.Reset()
 	c.publish.reset()
 	if cap(c.out) > maxKeptOut {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -133,7 +134,8 @@ func TestETagsAreForReaders(t *testing.T) {
 // slowTaker is a client that takes its answer when it is told to.
 type slowTaker struct {
 	*httptest.ResponseRecorder
-	takes <-chan struct{}
+	takes  <-chan struct{}
+	within *time.Duration // how long it may take, where it was told; may be nil
 }
 
 func (s slowTaker) Write(p []byte) (int, error) {
@@ -141,8 +143,30 @@ func (s slowTaker) Write(p []byte) (int, error) {
 	return s.ResponseRecorder.Write(p)
 }
 
+// SetWriteDeadline is for http.ResponseController.
+func (s slowTaker) SetWriteDeadline(t time.Time) error {
+	if s.within != nil {
+		*s.within = time.Until(t)
+	}
+	return nil
+}
+
+// from is a read by the client with this address.
+func from(address, target string) *http.Request {
+	r := httptest.NewRequest("GET", target, nil)
+	r.RemoteAddr = address
+	return r
+}
+
+func (n *node) read(address, target string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	n.api.ServeHTTP(w, from(address, target))
+	return w
+}
+
 // What readers without a signature make the server hold for them by taking no answers is bounded,
-// and bounds neither the app's own reads nor small ones.
+// and bounds neither the app's own reads nor small ones. One address has half of it, so that it
+// leaves room for the largest answer to another.
 func TestAnswersThatAreNotTakenAreBounded(t *testing.T) {
 	t.Parallel()
 	change := func(_ *app.App, o *httpapi.Options) {
@@ -151,19 +175,36 @@ func TestAnswersThatAreNotTakenAreBounded(t *testing.T) {
 	inNode(t, change, func(n *node) {
 		n.mutate(`{"entity":"Auction","key":"large","data":{"a":"` + strings.Repeat("x", 300<<10) + `"}},{"entity":"Auction","key":"small","data":{}}`)
 		const large, small = "/apps/77/views/Auction/state?key=large", "/apps/77/views/Auction/state?key=small"
+		const one, sameSite, other, third = "[2001:db8::1]:5", "[2001:db8::2]:5", "192.0.2.7:5", "192.0.2.8:5"
 		takes := make(chan struct{})
 		var slow sync.WaitGroup
-		for range 2 {
+		occupy := func(address string) *time.Duration {
+			within := new(time.Duration)
 			slow.Go(func() {
-				n.api.ServeHTTP(slowTaker{httptest.NewRecorder(), takes}, httptest.NewRequest("GET", large, nil))
+				n.api.ServeHTTP(slowTaker{httptest.NewRecorder(), takes, within}, from(address, large))
 			})
+			synctest.Wait()
+			return within
 		}
-		synctest.Wait()
-		begun := time.Now()
-		n.expect(n.raw("GET", large, ""), 503, " backpressure")
-		if took := time.Since(begun); took != time.Second {
-			t.Errorf("refused after %v, want 1s", took)
+		wantBackpressure := func(address string) {
+			t.Helper()
+			begun := time.Now()
+			n.expect(n.read(address, large), 503, " backpressure")
+			if took := time.Since(begun); took != time.Second {
+				t.Errorf("refused after %v, want 1s", took)
+			}
 		}
+		if within := occupy(one); *within != 0 {
+			t.Errorf("the first of two may take %v for its answer, want no less than usual", *within)
+		}
+		wantBackpressure(sameSite)
+		if w := n.read(other, large); w.Code != 200 {
+			t.Errorf("beside a slow reader of another address: got %d", w.Code)
+		}
+		if within := occupy(other); *within != 10*time.Second {
+			t.Errorf("who takes the last of the room may take %v, want 10s", *within)
+		}
+		wantBackpressure(third)
 		for _, w := range []*httptest.ResponseRecorder{n.do("GET", large, ""), n.raw("GET", small, "")} {
 			if w.Code != 200 {
 				t.Errorf("got %d %s, want 200", w.Code, w.Body)
@@ -171,8 +212,31 @@ func TestAnswersThatAreNotTakenAreBounded(t *testing.T) {
 		}
 		close(takes)
 		slow.Wait()
-		if w := n.raw("GET", large, ""); w.Code != 200 {
-			t.Errorf("once they were taken: got %d", w.Code)
+		for _, address := range []string{one, sameSite, other, third} {
+			if w := n.read(address, large); w.Code != 200 {
+				t.Errorf("once they were taken: got %d", w.Code)
+			}
+		}
+	})
+}
+
+// An answer that would take the room of others is refused, and the refusal says how to get less.
+func TestAnAnswerMayTakeHalfOfTheRoom(t *testing.T) {
+	t.Parallel()
+	change := func(_ *app.App, o *httpapi.Options) {
+		o.Readers, o.Bodies = tokenRules(openReaders), limit.NewBudget(500<<10)
+	}
+	inNode(t, change, func(n *node) {
+		for _, key := range []string{"a", "b"} {
+			n.mutate(`{"entity":"Auction","key":"` + key + `","data":{"a":"` + strings.Repeat("x", 200<<10) + `"}}`)
+		}
+		const list = "/apps/77/views/Auction/list"
+		n.expect(n.raw("GET", list, ""), 400, " limit_exceeded")
+		if w := n.raw("GET", list+"?limit=1", ""); w.Code != 200 {
+			t.Errorf("one of two rows: got %d", w.Code)
+		}
+		if w := n.do("GET", list, ""); w.Code != 200 {
+			t.Errorf("the app's own: got %d", w.Code)
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/reader"
@@ -172,21 +173,28 @@ func (h *handler) showView(c *call, r *http.Request, now time.Time) *failure {
 // reserveAnswer makes room for a large answer. A reader without a signature waits for its share of
 // the memory that all of them have, and holds it until the answer is taken.
 func (h *handler) reserveAnswer(c *call, r *http.Request, result *view.Result) *failure {
-	const around = 24 // bytes of a row besides its key and data
+	const around = 24 // bytes of a row besides its key and data; of a key that is gone at most
 	size := 0
 	for _, row := range result.Rows {
 		size += len(row.Key) + len(row.Data) + around
+	}
+	for _, key := range result.Deleted {
+		size += len(key) + around
 	}
 	if size <= maxKeptOut {
 		return nil
 	}
 	if c.reader != nil {
+		if !h.answers.fits(int64(size)) {
+			return fail(codeLimit, fmt.Sprintf("The answer would have %d bytes, and may have %d; ask for some of the rows with key, limit, after, or take and skip", size, h.answers.each))
+		}
 		patient := &patience{Context: r.Context(), limit: h.o.MaxWait}
 		defer patient.stop()
-		if !h.answers.Acquire(patient, int64(size)) { //nolint:contextcheck // patient inherits from the request's
+		taker := limit.Address(h.o.ClientIP(r))
+		if !h.answers.acquire(patient, taker, int64(size)) { //nolint:contextcheck // patient inherits from the request's
 			return fail(codeBackpressure, "The server is sending too many rows at this moment; try again, or ask for fewer").because(causeAnswers)
 		}
-		c.answered = int64(size)
+		c.answered, c.taker = int64(size), taker
 	}
 	c.out = slices.Grow(c.out, size+maxKeptOut/8)
 	return nil
@@ -194,7 +202,7 @@ func (h *handler) reserveAnswer(c *call, r *http.Request, result *view.Result) *
 
 // freeAnswer gives back what was reserved for the answer.
 func (h *handler) freeAnswer(c *call) {
-	h.answers.Release(c.answered)
+	h.answers.release(c.taker, c.answered)
 	c.answered = 0
 }
 
