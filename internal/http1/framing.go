@@ -104,8 +104,13 @@ func guard(h *http.Server) {
 // ServeByNetHTTP serves l with h alone, over TLS if h has a configuration for it. h gets another
 // handler before its own, so it is called once.
 func ServeByNetHTTP(h *http.Server, l net.Listener) error {
+	return serveByNetHTTP(h, l, func(waiter) {})
+}
+
+// serveByNetHTTP is ServeByNetHTTP that shows each connection to keep, before anything is read.
+func serveByNetHTTP(h *http.Server, l net.Listener, keep func(waiter)) error {
 	guard(h)
-	return h.Serve(&guarded{Listener: l, server: h, config: h.TLSConfig}) // Serve itself may give h another one
+	return h.Serve(&guarded{Listener: l, server: h, config: h.TLSConfig, keep: keep}) // Serve itself may give h another one
 }
 
 // guarded is a listener whose connections look at what they read.
@@ -113,6 +118,7 @@ type guarded struct {
 	net.Listener
 	server *http.Server
 	config *tls.Config // nil: without TLS
+	keep   func(waiter)
 }
 
 // Accept implements net.Listener.
@@ -122,24 +128,40 @@ func (g *guarded) Accept() (net.Conn, error) {
 	case err != nil:
 		return nil, err
 	case g.config == nil:
-		return &replay{Conn: nc}, nil
+		r := &replay{Conn: nc}
+		g.keep(r)
+		return r, nil
 	default:
-		return &encrypted{Conn: tls.Server(nc, g.config), server: g.server}, nil
+		e := &encrypted{Conn: tls.Server(nc, g.config), server: g.server}
+		g.keep(e)
+		return e, nil
 	}
 }
 
 // encrypted is a connection over TLS.
 type encrypted struct {
 	*tls.Conn
-	lines
+	awaited
 	server *http.Server
 }
 
 // Read implements net.Conn.
 func (e *encrypted) Read(p []byte) (int, error) {
 	n, err := e.Conn.Read(p)
-	e.see(p[:n])
+	if err := e.took(p[:n]); err != nil {
+		return 0, err
+	}
 	return n, err
+}
+
+// shed closes a connection that has waited since before then, and reports whether it did. It says
+// nothing over TLS, which could wait for the client.
+func (e *encrypted) shed(before int64) bool {
+	if !e.giveUp(before) {
+		return false
+	}
+	_ = e.NetConn().Close() // its client may come back
+	return true
 }
 
 // ConnectionState is asked by net/http before it reads, as it does not know the type: so here
@@ -150,8 +172,12 @@ func (e *encrypted) ConnectionState() tls.ConnectionState {
 	}
 	err := e.Handshake()
 	_ = e.SetDeadline(time.Time{}) // fails with the connection
-	if err != nil {
+	switch {
+	case !e.begin(): // shed: there is nothing to say, and its socket is closed
+	case err != nil:
 		e.fail(err)
+	default:
+		e.wait()
 	}
 	return e.Conn.ConnectionState()
 }

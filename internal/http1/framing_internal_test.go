@@ -61,14 +61,10 @@ func TestAFramingInTwoWaysEndsTheConnection(t *testing.T) {
 			_, _ = w.Write(text)
 		}
 	})
-	certified := httptest.NewTLSServer(echo) // for its certificate
-	defer certified.Close()
-	config := &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	config, trusting := certified()
 	plain, overTLS := loopback(t), loopback(t)
 	start(t, plain, echo, options())
 	startTLS(t, overTLS, echo, config)
-	trusting := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	trusting.ServerName, trusting.NextProtos = "example.com", nil
 	for name, dial := range map[string]func() (net.Conn, error){
 		"plain":    func() (net.Conn, error) { return net.Dial("tcp", plain.Addr().String()) },
 		"over TLS": func() (net.Conn, error) { return tls.Dial("tcp", overTLS.Addr().String(), trusting) },
@@ -128,7 +124,7 @@ func TestAFramingInTwoWaysEndsTheConnection(t *testing.T) {
 }
 
 // startTLS is start for a server that speaks TLS, where net/http has all connections.
-func startTLS(t *testing.T, l net.Listener, h http.Handler, config *tls.Config) {
+func startTLS(t *testing.T, l net.Listener, h http.Handler, config *tls.Config) *Server {
 	t.Helper()
 	s := New(&http.Server{Handler: h, TLSConfig: config, ReadHeaderTimeout: time.Minute}, options())
 	served := make(chan error, 1)
@@ -139,4 +135,14 @@ func startTLS(t *testing.T, l net.Listener, h http.Handler, config *tls.Config) 
 			t.Errorf("Serve: %v", err)
 		}
 	})
+	return s
+}
+
+// certified are the configurations of a server and of a client that trusts it.
+func certified() (server, client *tls.Config) {
+	s := httptest.NewTLSServer(nil) // for its certificate
+	defer s.Close()
+	client = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	client.ServerName, client.NextProtos = "example.com", nil
+	return &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, client
 }

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // handover is the listener of net/http: it accepts what it is given.
@@ -54,46 +52,17 @@ func (h *handover) Addr() net.Addr { return h.at }
 // replay is a connection of which something may have been read before.
 type replay struct {
 	net.Conn
-	lines
+	awaited
 	unread []byte
-	// waitsSince is when the wait for a whole head began, in Unix nanoseconds; 0: none is waited
-	// for; isShed: the connection has been closed instead.
-	waitsSince atomic.Int64
-}
-
-const isShed = -1
-
-// wait notes that a head is waited for from now on.
-func (r *replay) wait() {
-	r.hasHead = false
-	r.waitsSince.Store(time.Now().UnixNano())
 }
 
 // shed closes a connection that has waited since before then, and reports whether it did.
 func (r *replay) shed(before int64) bool {
-	since := r.waitsSince.Load()
-	if since <= 0 || since > before || !r.waitsSince.CompareAndSwap(since, isShed) {
+	if !r.giveUp(before) {
 		return false
 	}
 	_ = r.Close() // its client may come back
 	return true
-}
-
-// begin notes that a request is under way, which may have been read together with the one before.
-// It reports false if the connection was shed.
-func (r *replay) begin() bool {
-	since := r.waitsSince.Load()
-	return since == 0 || since > 0 && r.waitsSince.CompareAndSwap(since, 0)
-}
-
-// took is told of what has been read. It fails if the connection was shed before the head was
-// whole, so that no request is carried out whose answer cannot be sent.
-func (r *replay) took(p []byte) error {
-	r.see(p)
-	if r.waitsSince.Load() == isShed || r.hasHead && !r.begin() {
-		return net.ErrClosed
-	}
-	return nil
 }
 
 var errUnread = errors.New("http1: the connection has bytes that its socket has not")

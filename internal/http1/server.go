@@ -39,9 +39,9 @@ type Server struct {
 	isIdle     chan struct{} // closed when no connection is left after draining
 
 	mu       sync.Mutex
-	listener net.Listener         // guarded by mu; nil before Serve
-	conns    map[*conn]struct{}   // guarded by mu
-	handed   map[*replay]struct{} // guarded by mu; those that net/http serves
+	listener net.Listener        // guarded by mu; nil before Serve
+	conns    map[*conn]struct{}  // guarded by mu
+	handed   map[waiter]struct{} // guarded by mu; those that net/http serves
 }
 
 // New makes a server that answers with the handler of next, and by next itself where it must.
@@ -49,7 +49,7 @@ type Server struct {
 func New(next *http.Server, o Options) *Server {
 	s := &Server{
 		o: o, handler: next.Handler, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{},
-		handed: map[*replay]struct{}{},
+		handed: map[waiter]struct{}{},
 	}
 	given := next.ConnState
 	next.ConnState = func(nc net.Conn, state http.ConnState) {
@@ -70,7 +70,7 @@ func New(next *http.Server, o Options) *Server {
 // called once.
 func (s *Server) Serve(l net.Listener) error {
 	if s.next.TLSConfig != nil {
-		return ServeByNetHTTP(s.next, l)
+		return serveByNetHTTP(s.next, l, s.keep)
 	}
 	guard(s.next)
 	s.mu.Lock()
@@ -150,34 +150,39 @@ func (s *Server) handOver(c *conn, unused []byte) {
 	s.forget(c)
 	_ = c.nc.SetDeadline(time.Time{}) // fails with the connection
 	r := &replay{Conn: c.nc, unread: bytes.Clone(unused)}
-	r.wait()
-	s.mu.Lock()
-	s.handed[r] = struct{}{}
-	s.mu.Unlock()
+	s.keep(r)
 	if !s.over.give(r) {
 		s.note(r, http.StateClosed)
 	}
 }
 
+// keep lets Shed end a connection that net/http is about to get, from which nothing has been read.
+func (s *Server) keep(w waiter) {
+	w.wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handed[w] = struct{}{}
+}
+
 // note follows what net/http does with a connection.
 func (s *Server) note(nc net.Conn, state http.ConnState) {
-	r, ok := nc.(*replay)
+	w, ok := nc.(waiter)
 	if !ok {
 		return
 	}
 	if state == http.StateIdle {
-		r.wait()
+		w.wait()
 	}
 	if state == http.StateHijacked || state == http.StateClosed {
 		s.mu.Lock()
-		delete(s.handed, r)
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		delete(s.handed, w)
 	}
 }
 
 // answerByNetHTTP is the handler of what net/http serves.
 func (s *Server) answerByNetHTTP(w http.ResponseWriter, r *http.Request) {
-	if nc, ok := r.Context().Value(twiceKey{}).(*replay); ok && !nc.begin() {
+	if nc, ok := r.Context().Value(twiceKey{}).(interface{ begin() bool }); ok && !nc.begin() {
 		panic(http.ErrAbortHandler) // it has been closed, and the client may ask again
 	}
 	if s.isRetiring.Load() {
@@ -211,7 +216,7 @@ func (s *Server) Close() error {
 }
 
 // Shed ends up to n connections of which no request has come for so long, or not the whole head
-// of one, because descriptors are scarce, and returns how many. One from which something comes at
+// of one, or of a TLS handshake, because descriptors are scarce, and returns how many. One from which something comes at
 // this moment counts, and may stay.
 func (s *Server) Shed(n int, silence time.Duration) (ended int) {
 	before := time.Now().Add(-silence).UnixNano()
@@ -227,11 +232,11 @@ func (s *Server) Shed(n int, silence time.Duration) (ended int) {
 			ended++
 		}
 	}
-	for r := range s.handed {
+	for w := range s.handed {
 		if ended == n {
 			break
 		}
-		if r.shed(before) {
+		if w.shed(before) {
 			ended++
 		}
 	}

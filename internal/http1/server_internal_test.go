@@ -601,24 +601,7 @@ func TestShedClosesWhoSendsInPart(t *testing.T) {
 			if n.Shed(1, time.Minute) > 0 {
 				t.Error("one that has just come was closed")
 			}
-			closed := make(chan bool, 1)
-			var waiting sync.WaitGroup
-			waiting.Go(func() { closed <- p.isClosed() })
-			defer waiting.Wait()
-			for begun := time.Now(); ; runtime.Gosched() {
-				n.Shed(1, 0) // one from which something comes at this moment may stay
-				select {
-				case ok := <-closed:
-					if !ok {
-						t.Error("it is still there")
-					}
-					return
-				default:
-				}
-				if time.Since(begun) > patience {
-					t.Fatal("it is never closed")
-				}
-			}
+			n.shedUntil(t, p)
 		})
 	}
 }
