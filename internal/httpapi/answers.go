@@ -26,8 +26,14 @@ type share struct {
 	uses   int // answers that hold or wait for a part of it; guarded by answers.mu
 }
 
-// hurry is how long a reader may take for its answer once most of the room for answers is taken.
-const hurry = 10 * time.Second
+const (
+	// hurry is how long a reader may take for an answer once most of the room for answers is taken,
+	// and slowest is the rate, in bytes per second, at which a large one may take longer.
+	hurry   = 10 * time.Second
+	slowest = 2 << 20
+	// usual is how long the server gives each answer.
+	usual = 30 * time.Second
+)
 
 // newAnswers makes the bounds of as many bytes as total has.
 func newAnswers(total *limit.Budget) *answers {
@@ -90,9 +96,14 @@ func (a *answers) leave(to netip.Addr) *limit.Budget {
 	return s.budget
 }
 
-// press gives a reader less time to take its answer while little room is left for those of others.
-func (a *answers) press(w http.ResponseWriter) {
-	if a != nil && a.all.Used() > a.all.Max()/2 {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(hurry)) // else it has the usual time
+// press gives a reader less time to take its answer of n bytes while little room is left for those
+// of others.
+func (a *answers) press(w http.ResponseWriter, n int64) {
+	if a == nil || a.all.Used() <= a.all.Max()/2 {
+		return
+	}
+	within := hurry + limit.Takes(n, slowest)
+	if within < usual {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within)) // else it has the usual time
 	}
 }

@@ -226,7 +226,7 @@ func (h *handler) respond(w http.ResponseWriter, c *call, r *http.Request, start
 		h.refuse(c, r, f, start)
 	} else {
 		if c.answered > 0 {
-			h.answers.press(w)
+			h.answers.press(w, c.answered)
 		}
 		h.headers.answer(w, c)
 	}
