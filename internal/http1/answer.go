@@ -58,9 +58,6 @@ func (a *answer) WriteHeader(status int) {
 			b = appendField(b, name, value)
 		}
 	}
-	if !a.hasDate {
-		b = appendField(b, "Date", a.c.server.today())
-	}
 	a.head.B = b
 }
 
@@ -116,7 +113,9 @@ func (a *answer) Write(p []byte) (int, error) {
 // finish sends what has not left. It reports whether the connection can go on.
 func (a *answer) finish() bool {
 	a.WriteHeader(http.StatusOK)
-	if !a.isSent {
+	if a.isSent {
+		a.c.answered = time.Now() // the handler has gone on after it
+	} else {
 		var body []byte
 		if a.body != nil {
 			body = a.body.B
@@ -141,10 +140,17 @@ func (a *answer) reset() {
 	*a = answer{c: a.c, header: a.header}
 }
 
-// send writes the head and the body.
+// send writes the head and the body. It reads the clock once for all that an answer needs it for,
+// and again only if the client was slow to take it.
 func (a *answer) send(body []byte) {
 	a.isSent = true
+	now := time.Now()
 	b := a.head.B
+	if !a.hasDate {
+		b = append(b, "Date: "...)
+		b = append(b, a.c.server.date.at(now)...)
+		b = append(b, "\r\n"...)
+	}
 	if a.hasBody() {
 		if len(body) > 0 && !a.hasType {
 			b = appendField(b, "Content-Type", http.DetectContentType(body))
@@ -158,15 +164,19 @@ func (a *answer) send(body []byte) {
 	}
 	b = append(b, "\r\n"...)
 	if !a.isTimed {
-		a.c.willWrite()
+		a.c.willWrite(now)
 	}
+	hasWaited := true
 	if len(body) <= joinedBody {
 		b = append(b, body...)
-		a.err = a.c.wire.write(b)
+		hasWaited, a.err = a.c.wire.write(b)
 	} else {
 		_, a.err = (&net.Buffers{b, body}).WriteTo(a.c.nc)
 	}
-	a.head.B = b
+	if hasWaited {
+		now = time.Now()
+	}
+	a.head.B, a.c.answered = b, now
 }
 
 // appendField appends a line of the header. A value cannot end it.

@@ -45,6 +45,7 @@ type conn struct {
 	answer     answer
 	isHijacked bool
 
+	answered              time.Time    // when the last answer left; before it, when the connection came
 	readUntil, writeUntil time.Time    // the deadlines that are set
 	isWaiting             atomic.Bool  // for the first bytes of a request
 	isStuck               atomic.Bool  // in the head of a request, or in a body that is passed over
@@ -80,7 +81,8 @@ func (c *conn) serve() {
 			c.panicked(recover())
 		}
 	}()
-	c.readBy(c.server.o.HeaderTimeout)
+	c.answered = time.Now()
+	c.readBy(c.answered, c.server.o.HeaderTimeout)
 	for {
 		text, fate := c.readHead()
 		if fate == goesOn && !c.head.parse(text) {
@@ -144,7 +146,7 @@ func (c *conn) readHead() (string, fate) {
 		}
 		if !isPartial {
 			isPartial = true
-			c.readBy(c.server.o.HeaderTimeout)
+			c.readBy(time.Now(), c.server.o.HeaderTimeout)
 			sheds = c.beginStuck()
 		}
 		if !c.fill() {
@@ -170,10 +172,10 @@ func (c *conn) await() bool {
 	c.head.forget()
 	*c.request = http.Request{}
 	if c.last != "" { // not the first, which is due already
-		c.readBy(c.server.o.IdleTimeout)
+		c.readBy(c.answered, c.server.o.IdleTimeout)
 	}
 	sheds := c.server.sheds.Load()
-	c.waitsSince.Store(time.Now().UnixNano())
+	c.waitsSince.Store(c.answered.UnixNano())
 	c.isWaiting.Store(true)
 	if c.server.isDraining.Load() {
 		return false
@@ -209,16 +211,16 @@ func (c *conn) fill() bool {
 }
 
 // readBy lets the client send for d from now on.
-func (c *conn) readBy(d time.Duration) {
-	if until := time.Now().Add(d); !isWithinSlack(c.readUntil, until) {
+func (c *conn) readBy(now time.Time, d time.Duration) {
+	if until := now.Add(d); !isWithinSlack(c.readUntil, until) {
 		c.readUntil = until.Add(slack)
 		_ = c.nc.SetReadDeadline(c.readUntil) // fails with the connection
 	}
 }
 
-// willWrite gives the client time to take an answer.
-func (c *conn) willWrite() {
-	if until := time.Now().Add(c.server.o.RequestTimeout); !isWithinSlack(c.writeUntil, until) {
+// willWrite gives the client time to take an answer, from now on.
+func (c *conn) willWrite(now time.Time) {
+	if until := now.Add(c.server.o.RequestTimeout); !isWithinSlack(c.writeUntil, until) {
 		c.writeUntil = until.Add(slack)
 		_ = c.nc.SetWriteDeadline(c.writeUntil) // fails with the connection
 	}
@@ -248,7 +250,7 @@ func (c *conn) answerRequest(size int) fate {
 	if h.length > 0 {
 		r.Body = &c.body
 		if h.length > int64(len(c.buf.B)-c.read) {
-			c.readBy(c.server.o.RequestTimeout)
+			c.readBy(time.Now(), c.server.o.RequestTimeout)
 		}
 	}
 	c.answer.closes = h.isLast
@@ -274,6 +276,7 @@ func (c *conn) answerRequest(size int) fate {
 		if err != nil {
 			return ends
 		}
+		c.answered = time.Now() // the rest of the body is in
 	}
 	return goesOn
 }

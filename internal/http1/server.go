@@ -30,7 +30,7 @@ type Server struct {
 	cancel  context.CancelFunc
 	blank   *http.Request // what every request begins as; immutable
 	over    *handover
-	date    atomic.Pointer[date]
+	date    calendar
 	running sync.WaitGroup // the connections; Serve joins them
 
 	isRetiring atomic.Bool   // every connection ends with the answer to what has come
@@ -279,12 +279,14 @@ type date struct {
 	text   string
 }
 
-func (s *Server) today() string {
-	now := time.Now()
-	d := s.date.Load()
-	if d == nil || d.second != now.Unix() {
-		d = &date{now.Unix(), now.UTC().Format(http.TimeFormat)}
-		s.date.Store(d)
+// calendar keeps the date that was asked for last.
+type calendar struct{ last atomic.Pointer[date] }
+
+func (c *calendar) at(now time.Time) string {
+	d := c.last.Load()
+	if second := now.Unix(); d == nil || d.second != second {
+		d = &date{second, now.UTC().Format(http.TimeFormat)}
+		c.last.Store(d)
 	}
 	return d.text
 }

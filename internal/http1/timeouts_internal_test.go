@@ -61,6 +61,45 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestTheIdleTimeBeginsWhenTheAnswerIsTaken: one clock reading serves an answer and the wait after
+// it, unless the client has kept the answer waiting, or the rest of its body.
+func TestTheIdleTimeBeginsWhenTheAnswerIsTaken(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.IdleTimeout = time.Minute
+	for name, say := range map[string]func(*peer){
+		"which is taken late": func(p *peer) {
+			p.say(get)
+			time.Sleep(time.Hour / 2)
+			p.hears()
+		},
+		"which is taken before the body is sent": func(p *peer) {
+			p.say("POST /empty HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf")
+			p.hears()
+			time.Sleep(time.Hour / 2)
+			p.say(" more")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := inMemory()
+				n := start(t, l, echo, o)
+				p := dial(t, l)
+				say(p)
+				synctest.Wait()
+				time.Sleep(o.IdleTimeout - time.Second)
+				if n.open() != 1 {
+					t.Error("gone before its idle time was over")
+				}
+				_ = p.Close()
+				if err := n.shutdown(t); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 func (n *node) open() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -17,6 +17,7 @@ type wire struct {
 	buf             []byte // of the call under way
 	n               int    // bytes that it has read or written
 	errno           syscall.Errno
+	hasWaited       bool                  // of a write: the socket was full
 	tryRead, tryPut func(fd uintptr) bool // made once, to allocate nothing later
 }
 
@@ -53,24 +54,25 @@ func (w *wire) readSocket(fd uintptr) bool {
 	return w.errno != syscall.EAGAIN
 }
 
-// write writes all of b.
-func (w *wire) write(b []byte) error {
+// write writes all of b, and reports whether it may have waited for the peer.
+func (w *wire) write(b []byte) (hasWaited bool, err error) {
 	if w.raw == nil {
-		_, err := w.nc.Write(b)
-		return err
+		_, err = w.nc.Write(b)
+		return true, err
 	}
-	w.buf, w.errno = b, 0
-	err := w.raw.Write(w.tryPut)
+	w.buf, w.errno, w.hasWaited = b, 0, false
+	err = w.raw.Write(w.tryPut)
 	w.buf = nil
 	if err == nil && w.errno != 0 {
 		err = w.errno
 	}
-	return err
+	return w.hasWaited, err
 }
 
 // writeSocket reports whether the call is over: false waits for the socket.
 func (w *wire) writeSocket(fd uintptr) bool {
 	w.n, w.errno = rawio.Write(int(fd), w.buf)
 	w.buf = w.buf[w.n:]
+	w.hasWaited = w.hasWaited || w.errno == syscall.EAGAIN
 	return w.errno != syscall.EAGAIN
 }

@@ -11,7 +11,8 @@ func (w *wire) open(nc net.Conn) { w.nc = nc }
 
 func (w *wire) read(b []byte) (int, error) { return w.nc.Read(b) }
 
-func (w *wire) write(b []byte) error {
-	_, err := w.nc.Write(b)
-	return err
+// write writes all of b. It may have waited for the peer.
+func (w *wire) write(b []byte) (hasWaited bool, err error) {
+	_, err = w.nc.Write(b)
+	return true, err
 }
