@@ -32,6 +32,21 @@ func BenchmarkRequest(b *testing.B) {
 	})
 }
 
+// BenchmarkHead reads the head of a publish and forgets it.
+func BenchmarkHead(b *testing.B) {
+	const text = "POST /apps/app-id/events?auth_key=app-key&auth_signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef&" +
+		"auth_timestamp=1700000000&auth_version=1.0&body_md5=0123456789abcdef0123456789abcdef HTTP/1.1\r\n" +
+		"Host: 127.0.0.1:6001\r\nContent-Type: application/json\r\nContent-Length: 191\r\n\r\n"
+	h := head{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !h.parse(text) {
+			b.Fatal("not usual")
+		}
+		h.forget()
+	}
+}
+
 var contentType = []string{"application/json"}
 
 func requests(b *testing.B, l net.Listener, request string) {

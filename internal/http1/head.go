@@ -24,6 +24,7 @@ type head struct {
 	isLast               bool // the client wants the connection closed after the answer
 
 	values [maxHeaders]string // what header points to
+	lines  int                // of values that are used
 	place  url.URL            // what url points to, for most targets
 }
 
@@ -52,34 +53,57 @@ func canBeUsual(b []byte) bool {
 // a usual request: GET or POST of a path, HTTP/1.1, every line by the letter of RFC 9112, one
 // Host, a body with a length or none, nothing about it that needs more than reading it.
 func (h *head) parse(text string) bool {
-	line, rest, _ := strings.Cut(text, "\r\n")
-	if !h.parseLine(line) {
+	line, rest, ok := cutLine(text)
+	if !ok || !h.parseLine(line) {
 		return false
 	}
 	h.host, h.length, h.isLast = "", 0, false
 	clear(h.header)
 	for n := 0; ; n++ {
-		if line, rest, _ = strings.Cut(rest, "\r\n"); line == "" {
+		if line, rest, ok = cutLine(rest); line == "" {
 			break
 		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || n == maxHeaders || !isToken(name) {
+		name, value, isField := strings.Cut(line, ":")
+		if !isField || n == maxHeaders || !isToken(name) {
 			return false
 		}
-		value = strings.Trim(value, " \t")
+		value = trimBlanks(value)
 		if !isValue(value) || !h.take(textproto.CanonicalMIMEHeaderKey(name), value, n) {
 			return false
 		}
 	}
 	_, hasPragma := h.header["Pragma"]
 	_, hasCacheControl := h.header["Cache-Control"]
-	return h.host != "" && rest == "" && (hasCacheControl || !hasPragma) // net/http makes one of the other
+	return ok && h.host != "" && rest == "" && (hasCacheControl || !hasPragma) // net/http makes one of the other
 }
 
-// forget lets go of the text. The header goes on with its room.
+// cutLine is the first line of text, without its end, and what follows; not ok without a line feed
+// that a carriage return stands before.
+func cutLine(text string) (line, rest string, ok bool) {
+	i := strings.IndexByte(text, '\n')
+	if i <= 0 || text[i-1] != '\r' {
+		return "", "", false
+	}
+	return text[:i-1], text[i+1:], true
+}
+
+func trimBlanks(s string) string {
+	isBlank := func(b byte) bool { return b == ' ' || b == '\t' }
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// forget lets go of the text. The header goes on with its room. Only what is in use is cleared:
+// most of the room for lines never is.
 func (h *head) forget() {
 	clear(h.header)
-	*h = head{header: h.header}
+	clear(h.values[:h.lines])
+	h.lines, h.target, h.host, h.url, h.place = 0, "", "", nil, url.URL{}
 }
 
 func (h *head) parseLine(line string) (ok bool) {
@@ -141,6 +165,7 @@ func (h *head) take(name, value string, n int) bool {
 		return false
 	}
 	h.values[n] = value
+	h.lines = max(h.lines, n+1)
 	if had, has := h.header[name]; has {
 		h.header[name] = append(had, value)
 		return true
@@ -193,9 +218,34 @@ func consistsOf(s string, c class) bool {
 }
 
 func isToken(s string) bool   { return consistsOf(s, inToken) }
-func isVisible(s string) bool { return consistsOf(s, inTarget) }
+func isVisible(s string) bool { return s != "" && passVisible(s) == len(s) }
 func isHost(s string) bool    { return consistsOf(s, inHost) }
 func isValue(s string) bool   { return s == "" || consistsOf(s, inValue) }
+
+// passVisible is how many bytes of s, from the first on, are above the blank and below 0x7f. Eight
+// at a time: targets are long, as signatures are in them.
+func passVisible(s string) (n int) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; n+8 <= len(s); n += 8 {
+		word := load(s, n)
+		// The top bit of a byte is set in the first where it is below 0x21, in the second where it is
+		// 0x7f or above; a carry only reaches bytes above one that is marked rightly.
+		if ((word-ones*0x21)|(word+ones))&tops != 0 {
+			break
+		}
+	}
+	for n < len(s) && classes[s[n]]&inTarget != 0 {
+		n++
+	}
+	return n
+}
+
+// load is the eight bytes of s from i on.
+func load(s string, i int) uint64 {
+	b := s[i : i+8]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
 
 func isDigits(s string) bool {
 	for i := range len(s) {

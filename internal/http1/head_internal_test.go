@@ -115,3 +115,40 @@ func FuzzHead(f *testing.F) {
 		}
 	})
 }
+
+// TestVisibleBytes: eight at a time or one by one, the same bytes may be in a target.
+func TestVisibleBytes(t *testing.T) {
+	t.Parallel()
+	const usual = "/apps/app-id/eve~!"
+	for length := range len(usual) {
+		for i := range length {
+			for b := range 256 {
+				text := usual[:i] + string([]byte{byte(b)}) + usual[i+1:length]
+				if got, want := isVisible(text), consistsOf(text, inTarget); got != want {
+					t.Fatalf("%q: got %v, want %v", text, got, want)
+				}
+			}
+		}
+	}
+	if isVisible("") {
+		t.Error("a target without a byte")
+	}
+}
+
+// TestAHeadIsForgotten: the room for it goes on empty, however much was in it.
+func TestAHeadIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := head{header: http.Header{}}
+	for _, text := range []string{
+		"GET /a?b HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\nB: 3\r\nC: 4\r\n\r\n",
+		"GET / HTTP/1.1\r\nA: 1\r\nHost: h\r\n\r\n",
+	} {
+		if !h.parse(text) {
+			t.Fatalf("%q is not usual", text)
+		}
+	}
+	h.forget()
+	if len(h.header) > 0 || h.url != nil || h.place != (url.URL{}) || h.target != "" || h.host != "" || h.values != [maxHeaders]string{} {
+		t.Errorf("left: %+v", h)
+	}
+}
