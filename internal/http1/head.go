@@ -23,6 +23,8 @@ type head struct {
 	length               int64
 	isLast               bool // the client wants the connection closed after the answer
 
+	hasPragma, hasCacheControl bool // of header
+
 	values [maxHeaders]string // what header points to
 	lines  int                // of values that are used
 	place  url.URL            // what url points to, for most targets
@@ -57,24 +59,35 @@ func (h *head) parse(text string) bool {
 	if !ok || !h.parseLine(line) {
 		return false
 	}
-	h.host, h.length, h.isLast = "", 0, false
+	h.host, h.length, h.isLast, h.hasPragma, h.hasCacheControl = "", 0, false, false, false
 	clear(h.header)
 	for n := 0; ; n++ {
 		if line, rest, ok = cutLine(rest); line == "" {
 			break
 		}
 		name, value, isField := strings.Cut(line, ":")
-		if !isField || n == maxHeaders || !isToken(name) {
+		if !isField || n == maxHeaders {
+			return false
+		}
+		if name, ok = canonical(name); !ok {
 			return false
 		}
 		value = trimBlanks(value)
-		if !isValue(value) || !h.take(textproto.CanonicalMIMEHeaderKey(name), value, n) {
+		if !isValue(value) || !h.take(name, value, n) {
 			return false
 		}
 	}
-	_, hasPragma := h.header["Pragma"]
-	_, hasCacheControl := h.header["Cache-Control"]
-	return ok && h.host != "" && rest == "" && (hasCacheControl || !hasPragma) // net/http makes one of the other
+	return ok && h.host != "" && rest == "" && (h.hasCacheControl || !h.hasPragma) // net/http makes one of the other
+}
+
+// canonical is the name of a line as handlers know it; not ok if it cannot be one. Most lines of
+// most requests are named as they are.
+func canonical(name string) (_ string, ok bool) {
+	switch name {
+	case "Host", "Content-Type", "Content-Length", "User-Agent", "Accept", "Accept-Encoding", "Connection":
+		return name, true
+	}
+	return textproto.CanonicalMIMEHeaderKey(name), isToken(name)
 }
 
 // cutLine is the first line of text, without its end, and what follows; not ok without a line feed
@@ -140,18 +153,19 @@ func (h *head) parseTarget(target string) bool {
 
 // take notes line n of the header; false for one that is not usual.
 func (h *head) take(name, value string, n int) bool {
+	had, has := h.header[name]
 	switch name {
 	case "Host":
 		isFirst := h.host == ""
 		h.host = value
 		return isFirst && isHost(value) // and the header has none
 	case "Content-Length":
-		if _, has := h.header[name]; has || len(value) > maxDigits || !isDigits(value) {
+		if has || len(value) > maxDigits || !isDigits(value) {
 			return false
 		}
 		h.length, _ = strconv.ParseInt(value, 10, 64)
 	case "Connection":
-		if _, has := h.header[name]; has {
+		if has {
 			return false
 		}
 		switch strings.ToLower(value) {
@@ -161,12 +175,16 @@ func (h *head) take(name, value string, n int) bool {
 		default:
 			return false
 		}
+	case "Pragma":
+		h.hasPragma = true
+	case "Cache-Control":
+		h.hasCacheControl = true
 	case "Transfer-Encoding", "Expect", "Trailer", "Te":
 		return false
 	}
 	h.values[n] = value
 	h.lines = max(h.lines, n+1)
-	if had, has := h.header[name]; has {
+	if has {
 		h.header[name] = append(had, value)
 		return true
 	}
