@@ -34,10 +34,7 @@ func (in *inbox) mark() chan struct{} {
 		return passed
 	}
 	in.marks = append(in.marks, passed)
-	select {
-	case in.signal <- struct{}{}:
-	default:
-	}
+	in.wake()
 	return passed
 }
 

@@ -132,7 +132,11 @@ func (h *Hub) newShards(n int) {
 func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, sh := range h.shards {
-		wg.Go(func() { sh.flusher.run(ctx) }) // ends with ctx
+		wg.Go(func() { sh.flusher.run(ctx) }) // ends with ctx, once it is woken
+	}
+	<-ctx.Done()
+	for _, sh := range h.shards {
+		sh.inbox.wake()
 	}
 	wg.Wait()
 	return nil

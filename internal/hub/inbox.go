@@ -14,7 +14,7 @@ type item struct {
 
 // inbox is what waits for one flusher, in order.
 type inbox struct {
-	signal chan struct{} // one slot, filled when something waits
+	signal chan struct{} // one slot, filled when something waits, and at the end
 
 	mu       sync.Mutex
 	items    []item          // guarded by mu
@@ -35,12 +35,17 @@ func (in *inbox) put(it item) bool {
 	isFirst := len(in.items) == 1
 	in.mu.Unlock()
 	if isFirst {
-		select {
-		case in.signal <- struct{}{}:
-		default:
-		}
+		in.wake()
 	}
 	return true
+}
+
+// wake makes the flusher look at the inbox. It does not wait.
+func (in *inbox) wake() {
+	select {
+	case in.signal <- struct{}{}:
+	default:
+	}
 }
 
 // take returns all that waits and leaves the empty spare in its place. The marks come along if
