@@ -45,7 +45,7 @@ const maxRecursion = 1000
 // encoding/json allows. Equal keys and lone surrogates are no mistakes.
 func Parse(text []byte) (Value, bool) {
 	ok := utf8.Valid(text)
-	if bytes.Count(text, []byte{'['})+bytes.Count(text, []byte{'{'}) <= maxRecursion {
+	if len(text) <= maxRecursion || bytes.Count(text, []byte{'['})+bytes.Count(text, []byte{'{'}) <= maxRecursion {
 		ok = ok && gjson.ValidBytes(text)
 	} else {
 		ok = ok && json.Valid(text)
@@ -53,7 +53,18 @@ func Parse(text []byte) (Value, bool) {
 	if !ok {
 		return nil, false
 	}
-	return Value(bytes.Trim(text, " \t\r\n")), true
+	return Value(trim(text)), true
+}
+
+// trim is text, which is not only space, without what is around it.
+func trim(text []byte) []byte {
+	for text[0] <= ' ' {
+		text = text[1:]
+	}
+	for text[len(text)-1] <= ' ' {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // Kind is Absent for nil.
