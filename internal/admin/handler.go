@@ -252,7 +252,7 @@ func (h *handler) authenticate(c *call, now time.Time) *failure {
 		return fail(codeAuth, "auth_key is missing or not that of the operator")
 	}
 	signed := auth.Request{Method: c.r.Method, Path: c.path, Prefix: h.o.PathPrefix}
-	if err := auth.VerifyHead(signed, &c.query, h.o.Secret, now); err != nil {
+	if err := new(auth.Verifier).VerifyHead(signed, &c.query, h.o.Secret, now); err != nil {
 		return fail(codeAuth, err.Error())
 	}
 	return nil

@@ -9,6 +9,9 @@ import (
 // blockSize is the block size of SHA-256, which HMAC pads its key to (RFC 2104).
 const blockSize = 64
 
+// What the padded key is combined with, for either of the two hashes (RFC 2104).
+const innerPad, outerPad = 0x36, 0x5c
+
 // hexSize is the length of a signature in text form.
 const hexSize = 2 * sha256.Size
 
@@ -27,20 +30,17 @@ func newMessage(buf []byte, secret string) message {
 		copy(key[:], secret)
 	}
 	for i := range key {
-		key[i] ^= 0x36
+		key[i] ^= innerPad
 	}
 	return append(message(buf[:0]), key[:]...)
 }
-
-// text is what has been signed so far.
-func (m message) text() []byte { return m[blockSize:] }
 
 // sum is the signature as lower-case hex.
 func (m message) sum() [hexSize]byte {
 	inner := sha256.Sum256(m)
 	var outer [blockSize + sha256.Size]byte
 	for i := range blockSize {
-		outer[i] = m[i] ^ 0x36 ^ 0x5c
+		outer[i] = m[i] ^ innerPad ^ outerPad
 	}
 	copy(outer[blockSize:], inner[:])
 	mac := sha256.Sum256(outer[:])

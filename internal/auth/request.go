@@ -53,34 +53,6 @@ type Request struct {
 	Prefix string
 }
 
-// VerifyRequest checks a signed request whose body is known, with VerifyHead and VerifyBody.
-func VerifyRequest(r Request, p *Params, secret string, now time.Time) error {
-	if err := VerifyHead(r, p, secret, now); err != nil {
-		return err
-	}
-	return VerifyBody(r.Body, p)
-}
-
-// VerifyHead checks everything about a signed request but its body (pusher-protocol 5.2):
-// version, time, then signature. It needs no body, which is signed by its body_md5, so a
-// server asks it before it reads one. A failure is always an *Error. That p names the app
-// which secret belongs to is the caller's to check. Where p was signed in another spelling
-// than the usual one, it reads in that spelling afterwards.
-//
-//millrace:hot BenchmarkVerifyRequest TestVerifyRequestAllocs
-func VerifyHead(r Request, p *Params, secret string, now time.Time) error {
-	if p.Key() == "" {
-		return &Error{ReasonKey, "auth_key is missing; sign the request with the app's key and secret"}
-	}
-	if v, _ := p.Get("auth_version"); v != version {
-		return &Error{ReasonVersion, `auth_version must be "1.0"`}
-	}
-	if err := verifyTime(p, now); err != nil {
-		return err
-	}
-	return verifySignature(r, p, secret)
-}
-
 // ParseQuery reads rawQuery into p. A failure is always an *Error.
 func ParseQuery(p *Params, rawQuery string) error {
 	if err := p.Parse(rawQuery); err != nil {
@@ -159,27 +131,6 @@ func bodySum(body []byte) [2 * md5.Size]byte {
 	return text
 }
 
-// verifySignature takes a signature over the request as it was sent, or as it reads once
-// decoded: libraries sign what they are given, and what sends it for them escapes some of it.
-// The two differ in the path (%7C or |) and in a + of the query, which they may mean as it is.
-// The path may be signed with the prefix before it.
-func verifySignature(r Request, p *Params, secret string) error {
-	given, ok := p.Get("auth_signature")
-	if !ok {
-		return &Error{ReasonSignature, "auth_signature is missing"}
-	}
-	var buf [1024]byte
-	m := requestMessage(buf[:], r, p, secret)
-	if m.isSignedBy(given) {
-		return nil
-	}
-	wrong := &Error{ReasonSignature, "auth_signature is wrong; " + describe(m.text())}
-	if isSignedDecoded(r, p, secret, given) {
-		return nil
-	}
-	return wrong
-}
-
 // isSignedDecoded tries every other reading of a request.
 func isSignedDecoded(r Request, p *Params, secret, given string) bool {
 	paths := []string{r.Path}
@@ -193,7 +144,7 @@ func isSignedDecoded(r Request, p *Params, secret, given string) bool {
 	}
 	for {
 		for _, path := range paths {
-			if requestMessage(nil, Request{Method: r.Method, Path: path}, p, secret).isSignedBy(given) {
+			if requestMessage(Request{Method: r.Method, Path: path}, p, secret).isSignedBy(given) {
 				return true
 			}
 		}
@@ -244,13 +195,17 @@ func describe(text []byte) string {
 	return "check the app secret; the string to sign is " + strconv.Quote(string(text))
 }
 
-func requestMessage(buf []byte, r Request, p *Params, secret string) message {
-	m := newMessage(buf, secret)
-	m = append(m, r.Method...)
-	m = append(m, '\n')
-	m = append(m, r.Path...)
-	m = append(m, '\n')
-	return message(p.appendSigned(m))
+func requestMessage(r Request, p *Params, secret string) message {
+	return message(appendRequest(newMessage(nil, secret), r, p))
+}
+
+// appendRequest appends the string to sign of a request.
+func appendRequest(dst []byte, r Request, p *Params) []byte {
+	dst = append(dst, r.Method...)
+	dst = append(dst, '\n')
+	dst = append(dst, r.Path...)
+	dst = append(dst, '\n')
+	return p.appendSigned(dst)
 }
 
 // SignRequest returns query with the authentication parameters added. r.Path is the raw
@@ -271,7 +226,7 @@ func SignRequest(r Request, query url.Values, key, secret string, now time.Time)
 	signed.Del("auth_signature")
 	var p Params
 	_ = p.Parse(signed.Encode()) // what Encode writes, Parse reads
-	sum := requestMessage(nil, r, &p, secret).sum()
+	sum := requestMessage(r, &p, secret).sum()
 	signed.Set("auth_signature", string(sum[:]))
 	return signed
 }

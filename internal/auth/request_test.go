@@ -48,7 +48,7 @@ func verify(r auth.Request, rawQuery string, now time.Time) error {
 	if err := auth.ParseQuery(&p, rawQuery); err != nil {
 		return err
 	}
-	return auth.VerifyRequest(r, &p, secret, now)
+	return new(auth.Verifier).VerifyRequest(r, &p, secret, now)
 }
 
 // sign is a second, naive reading of pusher-protocol 5.2 over decoded pairs.
@@ -301,17 +301,40 @@ func TestSignRequestVerifies(t *testing.T) {
 }
 
 func TestVerifyRequestAllocs(t *testing.T) {
-	r, p := post(), new(auth.Params)
+	r, p, v := post(), new(auth.Params), new(auth.Verifier)
 	allocs := testing.AllocsPerRun(100, func() {
 		if err := auth.ParseQuery(p, vectorPost); err != nil {
 			t.Fatal(err)
 		}
-		if err := auth.VerifyRequest(r, p, secret, vectorTime()); err != nil {
+		if err := v.VerifyRequest(r, p, secret, vectorTime()); err != nil {
 			t.Fatal(err)
 		}
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations per request, want 0", allocs)
+	}
+}
+
+// TestVerifierChangesSecrets: what is kept of one secret verifies nothing of another, short or long.
+func TestVerifierChangesSecrets(t *testing.T) {
+	t.Parallel()
+	secrets := []string{"", secret, secret + "2", strings.Repeat("long ", 12) + "1234", strings.Repeat("longer ", 20)}
+	var v auth.Verifier
+	for round := range 3 {
+		for i, signedWith := range secrets {
+			query := auth.SignRequest(post(), nil, "mill-key", signedWith, vectorTime())
+			for j, verifiedWith := range secrets {
+				var p auth.Params
+				if err := auth.ParseQuery(&p, query.Encode()); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if err := v.VerifyRequest(post(), &p, verifiedWith, vectorTime()); (err == nil) != (i == j) {
+						t.Errorf("round %d: signed with secret %d, verified with %d: %v", round, i, j, err)
+					}
+				}
+			}
+		}
 	}
 }
 
@@ -384,12 +407,12 @@ func signedPairs(rawQuery string, isPlusKept bool) (pairs, signature string, err
 
 func BenchmarkVerifyRequest(b *testing.B) {
 	b.ReportAllocs()
-	r, p := post(), new(auth.Params)
+	r, p, v := post(), new(auth.Params), new(auth.Verifier)
 	for b.Loop() {
 		if err := auth.ParseQuery(p, vectorPost); err != nil {
 			b.Fatal(err)
 		}
-		if err := auth.VerifyRequest(r, p, secret, vectorTime()); err != nil {
+		if err := v.VerifyRequest(r, p, secret, vectorTime()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -120,7 +120,7 @@ func TestPublishIsSignedAndTriesAgain(t *testing.T) {
 		if err := auth.ParseQuery(&p, r.URL.RawQuery); err != nil {
 			t.Error(err)
 		}
-		if err := auth.VerifyRequest(auth.Request{Method: r.Method, Path: r.URL.EscapedPath(), Body: body}, &p, testSecret, time.Now()); err != nil {
+		if err := new(auth.Verifier).VerifyRequest(auth.Request{Method: r.Method, Path: r.URL.EscapedPath(), Body: body}, &p, testSecret, time.Now()); err != nil {
 			t.Error(err)
 		}
 		if bodies = append(bodies, string(body)); len(bodies) < 3 {

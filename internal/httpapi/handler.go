@@ -258,7 +258,9 @@ type call struct {
 	query  params // empty if it is unreadable
 	body   *bufpool.Buffer
 	keys   []string // X-Idempotency-Key
-	app    *app.App
+
+	verifier auth.Verifier // goes on from one request to the next
+	app      *app.App
 
 	unreadable error // why the query string cannot be read
 

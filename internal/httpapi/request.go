@@ -42,7 +42,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 		return unauthorized(&auth.Error{Reason: auth.ReasonKey, Message: "auth_key is missing or no app has it"})
 	}
 	signed := auth.Request{Method: r.Method, Path: c.path, Prefix: h.o.PathPrefix}
-	if err := auth.VerifyHead(signed, &c.query, credential.Secret, now); err != nil {
+	if err := c.verifier.VerifyHead(signed, &c.query, credential.Secret, now); err != nil {
 		return unauthorized(err)
 	}
 	return c.enter(a, credential.Rights)
@@ -51,7 +51,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 // authenticateAdmin lets in whoever signs with the admin key, to any app.
 func (h *handler) authenticateAdmin(c *call, r *http.Request, now time.Time) *failure {
 	signed := auth.Request{Method: r.Method, Path: c.path, Prefix: h.o.PathPrefix}
-	if err := auth.VerifyHead(signed, &c.query, h.o.Admin.Secret, now); err != nil {
+	if err := c.verifier.VerifyHead(signed, &c.query, h.o.Admin.Secret, now); err != nil {
 		return unauthorized(err)
 	}
 	if c.target.appID == "" {
