@@ -60,9 +60,9 @@ func TestPublishAllocs(t *testing.T) {
 			t.Fatalf("status %d", w.status)
 		}
 	})
-	// The event's name, channel and data, its context, and what the engine makes of it.
-	if allocs > 5 {
-		t.Errorf("%v allocations per publish, want at most 5", allocs)
+	// The event's name, channel and data, and what the engine makes of it.
+	if allocs > 4 {
+		t.Errorf("%v allocations per publish, want at most 4", allocs)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // Channels is what the API asks of the channel engine; see [channel.Engine]. Publish must
-// not keep the slice of events.
+// keep neither the slice of events nor the context.
 type Channels interface {
 	Publish(ctx context.Context, a *app.App, events []channel.Event) error
 	Channels(a *app.App, prefix string) []channel.Status
@@ -260,6 +260,7 @@ type call struct {
 	keys   []string // X-Idempotency-Key
 
 	verifier auth.Verifier // goes on from one request to the next
+	patience *patience     // nil, or one that nobody uses
 	app      *app.App
 
 	unreadable error // why the query string cannot be read

@@ -36,6 +36,29 @@ func (p *patience) Err() error {
 	return p.Context.Err()
 }
 
+// patientWith is a patience of c; its end may make it that of the next request.
+func (c *call) patientWith(ctx context.Context, limit time.Duration) *patience {
+	p := c.patience
+	if p == nil {
+		p = new(patience)
+	}
+	p.Context, p.limit = ctx, limit
+	return p
+}
+
+// end is stop, and returns p, emptied, if it can be used again: it has told no one of its end, so
+// that nothing is left that waits for it.
+func (p *patience) end() *patience {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cancel != nil {
+		p.cancel()
+		return nil
+	}
+	p.Context = nil
+	return p
+}
+
 // stop frees the timer. The context is not to be used after it.
 func (p *patience) stop() {
 	p.mu.Lock()

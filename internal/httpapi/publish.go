@@ -144,9 +144,9 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 	if f := h.limits.spend(c.app, len(events), now); f != nil {
 		return f
 	}
-	patient := &patience{Context: ctx, limit: h.o.MaxWait}
+	patient := c.patientWith(ctx, h.o.MaxWait)
 	err := h.o.Channels.Publish(patient, c.app, events) //nolint:contextcheck // patient inherits from ctx
-	patient.stop()
+	c.patience = patient.end()
 	switch {
 	case err == nil:
 		return nil
