@@ -45,6 +45,7 @@ func (p *Params) keepPlus() bool {
 
 func (p *Params) parse(rawQuery string, isPlusKept bool) error {
 	p.Reset()
+	isPlain := strings.IndexByte(rawQuery, '%') < 0 && (isPlusKept || strings.IndexByte(rawQuery, '+') < 0)
 	for rawQuery != "" {
 		var pair string
 		pair, rawQuery, _ = strings.Cut(rawQuery, "&")
@@ -55,12 +56,15 @@ func (p *Params) parse(rawQuery string, isPlusKept bool) error {
 			p.Reset()
 			return errTooManyParams
 		}
-		rawKey, rawValue, _ := strings.Cut(pair, "=")
-		key, ok1 := unescape(rawKey, isPlusKept)
-		value, ok2 := unescape(rawValue, isPlusKept)
-		if !ok1 || !ok2 {
-			p.Reset()
-			return errEscape
+		key, value, _ := strings.Cut(pair, "=")
+		if !isPlain {
+			var ok1, ok2 bool
+			key, ok1 = unescape(key, isPlusKept)
+			value, ok2 = unescape(value, isPlusKept)
+			if !ok1 || !ok2 {
+				p.Reset()
+				return errEscape
+			}
 		}
 		p.insert(param{strings.ToLower(key), value})
 	}
@@ -87,6 +91,9 @@ func (p *Params) insert(next param) {
 
 // keepLast drops every pair that is followed by one of the same key.
 func (p *Params) keepLast() {
+	if !p.hasRepeated() {
+		return
+	}
 	kept := p.list[:0]
 	for i, next := range p.list {
 		if i+1 < len(p.list) && p.list[i+1].key == next.key {
@@ -96,6 +103,15 @@ func (p *Params) keepLast() {
 	}
 	clear(p.list[len(kept):])
 	p.list = kept
+}
+
+func (p *Params) hasRepeated() bool {
+	for i := 1; i < len(p.list); i++ {
+		if p.list[i].key == p.list[i-1].key {
+			return true
+		}
+	}
+	return false
 }
 
 // Get is the value of key, which is given in lower case, and whether it is there.
