@@ -2,8 +2,12 @@ package socket
 
 import (
 	"bytes"
+	"net"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/websocket"
 )
@@ -29,6 +33,74 @@ func parse(e *Engine, chunks ...[]byte) (messages []string, broken bool) {
 	}
 	return h.messages, c.isBroken
 }
+
+// TestAStreamKeepsItsOrderHoweverReadingPauses pauses and goes on with reading at any moment, as the
+// queue of a peer does that takes its answers as fast as they come.
+func TestAStreamKeepsItsOrderHoweverReadingPauses(t *testing.T) {
+	t.Parallel()
+	const messages = 20_000
+	e, err := New(Options{Pollers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := net.Pipe()
+	heard := make(chan string, messages)
+	c := &Conn{eng: e, ep: &Endpoint{MaxMessage: 4096, MaxQueueFrames: 1 << 20}, state: open, wheel: e.wheels[0]}
+	c.stream = &stream{nc: here, isWriting: true} // nobody takes from the queue
+	c.handler = hearer(heard)
+	c.events.Store(turnTaken) // nobody is told of the end
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	e.workers.Add(1)
+	wg.Go(func() { c.stream.read(c) }) // ends when the test closes the pipe
+	wg.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			c.mu.Lock()
+			c.isPaused.Store(true)
+			c.mu.Unlock()
+			c.mu.Lock()
+			c.readOnLocked()
+			c.mu.Unlock()
+		}
+	})
+	wg.Go(func() {
+		for i := 0; i < messages; i += 100 {
+			var b []byte
+			for j := i; j < i+100; j++ {
+				b = websocket.AppendMaskedFrame(b, OpText, []byte(strconv.Itoa(j)), [4]byte{1, 2, 3, 4})
+			}
+			if _, err := there.Write(b); err != nil {
+				return
+			}
+		}
+	})
+	defer wg.Wait()
+	defer there.Close()
+	defer close(ended)
+	for i := range messages {
+		select {
+		case got := <-heard:
+			if got != strconv.Itoa(i) {
+				t.Fatalf("message %q came where %d was due", got, i)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("message %d did not come", i)
+		}
+	}
+}
+
+// hearer is a Handler that passes on what it hears.
+type hearer chan<- string
+
+func (h hearer) Message(_ *Conn, _ Opcode, payload []byte) { h <- string(payload) }
+func (hearer) Timeout(*Conn)                               {}
+func (hearer) Drained(*Conn)                               {}
+func (hearer) Closed(*Conn, CloseReason)                   {}
 
 // Whatever arrives, the parser does not panic, and what it makes of the bytes does not
 // depend on how they are cut into reads.

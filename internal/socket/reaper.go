@@ -180,12 +180,11 @@ func (c *Conn) isEnding() bool {
 func (c *Conn) endsNow() bool {
 	c.mu.Lock() // Start may be under way
 	state := c.state
-	hasUnread := state == corked || c.hasUnread()
 	c.mu.Unlock()
 	switch {
-	case state > open:
+	case state > open: // every stream that comes here: its reader may be at what is asked below
 		return true
-	case hasUnread: // what came with the upgrade, or was set aside, is for the handler
+	case state == corked, c.hasUnread(): // what came with the upgrade, or was set aside, is for the handler
 		return false
 	}
 	return c.peekEnd()
