@@ -167,7 +167,7 @@ func TestFilterMemoryIsBounded(t *testing.T) {
 	if err := c.SubscribeFiltered(&c.subs[1], benchTopic(1), a); !errors.Is(err, ErrFilterMemory) {
 		t.Errorf("a second topic: got %v", err)
 	}
-	if c.subs[1].state != closed || len(h.topics.stripes[h.topics.hash(benchTopic(1))%stripes].lists) != 0 {
+	if c.subs[1].state != closed || len(h.topics.listsOf(benchTopic(1))) != 0 {
 		t.Error("what was refused has left something behind")
 	}
 	if err := c.subs[0].SetFilter(b); !errors.Is(err, ErrFilterMemory) {
