@@ -111,6 +111,7 @@ type settings struct {
 	app      *app.App
 	sessions token.SignedOptions
 	hub      hub.Options
+	view     view.Options
 
 	Authenticator func(appID string) token.Authenticator
 	base          *access.Rules
@@ -156,9 +157,9 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 	}
 	h := hub.New(all.hub)
 	s.entities = entity.New(entity.Options{Log: log})
-	s.views = view.New(s.entities, h, bus.NewLocal(h, nil), view.Options{
-		Log: log, Restrict: func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) },
-	})
+	all.view.Log = log
+	all.view.Restrict = func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) }
+	s.views = view.New(s.entities, h, bus.NewLocal(h, nil), all.view)
 	s.registry = session.New(all.registry)
 	all.Registry, all.Hub, all.Views = s.registry, h, s.views
 	s.sessions = views.New(all.Options)
@@ -243,6 +244,24 @@ func (s *stack) waitForLen(t testing.TB, want int) {
 	err := testkit.Eventually(t.Context(), func() error {
 		if n := s.registry.Len(); n != want {
 			return errors.New("connections that should be gone are listed, or the other way round")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitForWaiting returns when at least so many bytes wait for the only connection.
+func (s *stack) waitForWaiting(t testing.TB, bytes int) {
+	t.Helper()
+	err := testkit.Eventually(t.Context(), func() error {
+		all := s.registry.All()
+		if len(all) != 1 {
+			return fmt.Errorf("%d connections, want one", len(all))
+		}
+		if n := all[0].(*views.Session).Connection().Waiting(); n < bytes {
+			return fmt.Errorf("%d bytes wait, want %d at least", n, bytes)
 		}
 		return nil
 	})

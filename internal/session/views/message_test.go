@@ -255,11 +255,13 @@ func TestInboundBudget(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			now := time.Now() // it stands still, so that no second ends in between
 			c := newStack(t, func(o *settings) {
+				o.registry.Now = func() time.Time { return now }
 				tt.change(o)
 				signedSessions(o)
 			}).connect(t, valid(t, tt.claim))
-			var pings []byte // in one write, so that no second ends in between
+			var pings []byte
 			for range 4 {
 				pings = testkit.AppendFrame(pings, testkit.Text, []byte(`{"type":"ping"}`))
 			}
@@ -415,26 +417,52 @@ func TestC29TheEgressBudgetIsUsedUpToItsLastWholeFrame(t *testing.T) {
 	}
 }
 
+// TestC30PingsKeepAConnectionOpen begins again, with more time, when the machine has left so much of it
+// between two pings that the connection could have ended rightly.
 func TestC30PingsKeepAConnectionOpen(t *testing.T) {
 	t.Parallel()
-	c := newStack(t, func(o *settings) { o.IdleTimeout = 3 * time.Second }).connect(t, "")
-	tick := time.NewTicker(200 * time.Millisecond)
+	for timeout := 2 * time.Second; !pingsKeepOpen(t, timeout); timeout *= 2 {
+		t.Logf("too slow for %v", timeout)
+	}
+}
+
+// pingsKeepOpen pings for longer than the idle timeout. It reports false when that shows nothing.
+func pingsKeepOpen(t *testing.T, timeout time.Duration) bool {
+	t.Helper()
+	dialled := time.Now()
+	c := newStack(t, func(o *settings) { o.IdleTimeout = timeout }).connect(t, "")
+	tick := time.NewTicker(timeout / 10)
 	defer tick.Stop()
-	for range 20 {
+	for last, begun := dialled, dialled; time.Since(begun) < timeout*3/2; {
 		<-tick.C
-		if err := c.Send(testkit.Ping, nil); err != nil {
-			t.Fatal(err)
+		err := c.Send(testkit.Ping, nil)
+		var f testkit.Frame
+		if err == nil {
+			f, err = c.Next(patience)
 		}
-		if f, err := c.Next(patience); err != nil || f.Opcode != testkit.Pong {
+		now := time.Now()
+		if now.Sub(last) > timeout/2 {
+			return false
+		}
+		if err != nil || f.Opcode != testkit.Pong {
 			t.Fatalf("got opcode %d %s, %v", f.Opcode, f.Payload, err)
 		}
+		last = now
 	}
+	return true
 }
 
 func TestC31SilenceEndsAConnection(t *testing.T) {
 	t.Parallel()
-	c := newStack(t, func(o *settings) { o.IdleTimeout = 300 * time.Millisecond }).connect(t, "")
-	c.subscribed("Auction/list")
+	s := newStack(t, func(o *settings) { o.IdleTimeout = 300 * time.Millisecond })
+	p, err := testkit.DialPeer(s.addr, path, nil, testkit.AppendFrame(nil, testkit.Text, []byte(subscribeList)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Cut)
+	c := client{p, t}
+	c.wantBinary(`{"op":"subscribed","view":"Auction/list"}`)
+	c.wantBinary(`{"op":"snapshot","complete":true}`)
 	c.wantClose(1001, "idle: no traffic")
 }
 
