@@ -23,7 +23,7 @@ func (c *Conn) Close(f Farewell) bool {
 	if c.state > open {
 		return false
 	}
-	c.farewellLocked(f, ReasonServer, lingerTimeout)
+	c.farewellLocked(f, ReasonServer, c.eng.linger)
 	return true
 }
 
@@ -49,7 +49,7 @@ func (c *Conn) closeSlowLocked() {
 			c.queue.dropToFrame()
 		}
 	}
-	c.farewellLocked(c.ep.SlowConsumer, ReasonSlowConsumer, slowLinger)
+	c.farewellLocked(c.ep.SlowConsumer, ReasonSlowConsumer, c.eng.slowLinger)
 }
 
 // farewellLocked makes f the last thing that is written, and the connection dead to the
@@ -109,7 +109,7 @@ func (c *Conn) peerClosing(payload []byte) {
 	case c.state == open:
 		buf := bufpool.Get(websocket.MaxControl + websocket.MaxHeader)
 		buf.B = c.appendFrame(buf.B, websocket.OpClose, websocket.AppendClosePayload(nil, code, ""))
-		c.lastWriteLocked(buf, 1, reason, lingerTimeout)
+		c.lastWriteLocked(buf, 1, reason, c.eng.linger)
 	}
 }
 
@@ -122,7 +122,7 @@ func (c *Conn) fail(code int, reason string) {
 	if c.state > open {
 		return
 	}
-	c.farewellLocked(Farewell{Code: code, Reason: reason}, ReasonProtocol, slowLinger)
+	c.farewellLocked(Farewell{Code: code, Reason: reason}, ReasonProtocol, c.eng.slowLinger)
 }
 
 // cut ends the connection without a word.

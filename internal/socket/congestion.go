@@ -13,6 +13,8 @@ const (
 	stallTimeout = 30 * time.Second
 	// stallCheck is how often that is looked at.
 	stallCheck = time.Second
+	// lateCheck is how late that is only when the process, or the machine, stood still.
+	lateCheck = 5 * time.Second
 )
 
 // IsCongested reports whether more bytes should not be queued now because others wait
@@ -54,7 +56,7 @@ func (c *Conn) pauseLocked() {
 		return
 	}
 	c.isPaused.Store(true)
-	c.queue.taken = c.eng.now.Load()
+	c.queue.taken = c.eng.present()
 	c.eng.stalls.add(c)
 }
 
@@ -65,7 +67,7 @@ func (c *Conn) resumeLocked() {
 	if !c.isPaused.Load() {
 		return
 	}
-	now := c.eng.now.Load()
+	now := c.eng.present()
 	c.queue.taken = now
 	c.lastRead.Store(now)
 	if c.queue.isEmpty() || 2*c.queue.bytes <= c.ep.congestedBytes() && 4*c.queue.frames <= c.ep.MaxQueueFrames {
@@ -120,15 +122,34 @@ func (s *stalls) all(buf []*Conn) []*Conn {
 	return buf
 }
 
-// closeStalled disconnects c if its peer has taken nothing for too long.
-func (c *Conn) closeStalled(now uint32) {
+// checkStalls disconnects those whose peers have taken nothing for too long. While the process
+// stands still no peer can be seen to take anything: afterwards each has its time again.
+func (e *Engine) checkStalls(now uint32, buf []*Conn) []*Conn {
+	late := now - e.checked
+	if late < uint32(stallCheck/tick) {
+		return buf
+	}
+	e.checked, buf = now, e.stalls.all(buf[:0])
+	for i, c := range buf {
+		c.closeStalled(now, late >= uint32(lateCheck/tick))
+		buf[i] = nil
+	}
+	return buf
+}
+
+// closeStalled disconnects c if its peer has taken nothing for too long, unless that is forgiven.
+func (c *Conn) closeStalled(now uint32, isForgiven bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := c.ep.StallTimeout
 	if limit <= 0 {
 		limit = stallTimeout
 	}
-	if c.isPaused.Load() && c.state == open && now-c.queue.taken >= uint32(limit/tick) {
+	switch {
+	case !c.isPaused.Load() || c.state != open:
+	case isForgiven:
+		c.queue.taken = now
+	case int32(now-c.queue.taken) >= int32(limit/tick):
 		c.closeSlowLocked()
 	}
 }

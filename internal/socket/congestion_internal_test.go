@@ -1,6 +1,9 @@
 package socket
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestIsCongested(t *testing.T) {
 	t.Parallel()
@@ -40,5 +43,33 @@ func TestIsCongested(t *testing.T) {
 				t.Errorf("got %v and a note to tell %v, want %v", got, c.tellDrained, tt.want)
 			}
 		})
+	}
+}
+
+func TestWhileTheProcessStandsStillNoPeerStalls(t *testing.T) {
+	t.Parallel()
+	e, err := New(Options{Pollers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Conn{eng: e, ep: &Endpoint{MaxQueueFrames: 1, StallTimeout: 30 * time.Second}, state: open, wheel: e.wheels[0], queue: new(queue)}
+	c.stream = &stream{isWriting: true} // nobody takes from the queue
+	c.events.Store(turnTaken)           // nor is anybody told
+	c.queue.push(framesOf(1000))
+	c.pauseLocked()
+	isOpen := func(now time.Duration) bool {
+		e.checkStalls(uint32(now/tick), nil)
+		return c.state == open
+	}
+	for now := time.Second; now <= 20*time.Second; now += time.Second {
+		isOpen(now)
+	}
+	for now := time.Minute; now < 90*time.Second; now += time.Second {
+		if !isOpen(now) {
+			t.Fatalf("closed %v after the process stood still", now-time.Minute)
+		}
+	}
+	if isOpen(90 * time.Second) {
+		t.Error("open, though the peer takes nothing for 30 s")
 	}
 }

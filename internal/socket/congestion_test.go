@@ -113,6 +113,7 @@ func TestDrainedIsNotCalledOnceAConnectionCloses(t *testing.T) {
 		h.onDrained = func(*socket.Conn) { calls.Add(1) }
 		o.handler = func() socket.Handler { return h }
 		s := startServer(t, o)
+		s.engine.LingerFor(patience)
 		p := s.dial(t)
 		c := await(t, s.conns)
 		frame := segment(string(make([]byte, 10_000)))

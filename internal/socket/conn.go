@@ -170,7 +170,8 @@ func (c *Conn) setTimerLocked(d time.Duration) {
 
 // IdleFor is the time since anything at all was received, within 100 ms.
 func (c *Conn) IdleFor() time.Duration {
-	return time.Duration(c.eng.now.Load()-c.lastRead.Load()) * tick
+	last := c.lastRead.Load() // before the clock is read: it only grows
+	return time.Duration(c.eng.present()-last) * tick
 }
 
 // appendFrame frames a payload as this side must.

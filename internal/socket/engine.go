@@ -60,6 +60,8 @@ type Engine struct {
 	reapers []*reaper // one per wheel; empty where handlers run on the poller
 	work    chan *Conn
 
+	linger, slowLinger time.Duration // the constants, unless a test has more to read; immutable once in use
+
 	now     atomic.Uint32 // ticks since started, at least 1
 	next    atomic.Uint32 // wheel for the next connection
 	parked  atomic.Int32  // workers waiting for a turn
@@ -68,8 +70,10 @@ type Engine struct {
 
 	traces traces
 	stalls stalls
-	spare  spare
-	shelf  bufpool.Shelf // large replies that wait for several connections
+	// checked is when stalls were; owned by turnWheels.
+	checked uint32
+	spare   spare
+	shelf   bufpool.Shelf // large replies that wait for several connections
 
 	mu      sync.Mutex
 	stopped bool
@@ -91,6 +95,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		inline: o.Inline, log: o.Log, metrics: o.Metrics, started: time.Now(),
 		work: make(chan *Conn), conns: make(map[*Conn]struct{}),
+		linger: lingerTimeout, slowLinger: slowLinger,
 	}
 	e.now.Store(1)
 	e.spare.first, e.spare.most = o.FirstSpare, int32(o.MostSpare)
@@ -182,7 +187,6 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	var due []*Conn
-	checked := uint32(0) // when stalls were
 	for {
 		select {
 		case <-stop:
@@ -200,16 +204,10 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 			}
 		}
 		for _, r := range e.reapers {
-			r.relieve()
+			r.relieve(now)
 		}
 		e.traces.tick()
-		if now-checked >= uint32(stallCheck/tick) {
-			checked, due = now, e.stalls.all(due[:0])
-			for i, c := range due {
-				c.closeStalled(now)
-				due[i] = nil
-			}
-		}
+		due = e.checkStalls(now, due)
 	}
 }
 

@@ -21,7 +21,7 @@ func (p *partial) free() { *p = partial{} }
 // consume takes the bytes received next and handles every frame that is complete. It
 // changes b in place. The turn is held.
 func (c *Conn) consume(b []byte) {
-	c.lastRead.Store(c.eng.now.Load())
+	c.lastRead.Store(c.eng.present())
 	if c.isBroken || c.setAside(b) {
 		return
 	}

@@ -29,7 +29,8 @@ const (
 //
 // It takes only turns in which the handler hears of nothing but the end; the others go to
 // workers, because a handler may block, and come back if the end is what is left. One that
-// blocks at its end holds up the others for two ticks at most: then each gets a goroutine.
+// blocks at its end holds up the others for three ticks at most: then they get goroutines, some
+// at first and twice as many in each tick that it goes on.
 type reaper struct {
 	eng    *Engine
 	signal chan struct{} // one slot, filled when somebody waits
@@ -38,7 +39,11 @@ type reaper struct {
 	waiting []*Conn // from head on; their turns are taken; guarded by mu, as all below
 	head    int
 	taken   uint64 // turns so far
-	seen    uint64 // taken, when relief last looked
+	isAtOne bool   // the turn that was taken last may be under way
+
+	seen  uint64 // taken, when relief last looked
+	since uint32 // tick from which on it was the same, in a turn
+	share int    // how many relief takes next
 }
 
 func newReaper(e *Engine) *reaper { return &reaper{eng: e, signal: make(chan struct{}, 1)} }
@@ -104,6 +109,7 @@ func (r *reaper) reap() {
 			r.eng.dispatch(c)
 		}
 		if n >= max(batch, left/reapShare) && !r.eng.hasStopped() {
+			r.rest()
 			begun := time.Now()
 			time.Sleep(reapPause)
 			if time.Since(begun) <= promptPause {
@@ -121,7 +127,15 @@ func (r *reaper) take() (_ *Conn, left int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.takeLocked()
+	r.isAtOne = c != nil
 	return c, len(r.waiting) - r.head
+}
+
+// rest says that no turn is under way.
+func (r *reaper) rest() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.isAtOne = false
 }
 
 func (r *reaper) takeLocked() *Conn {
@@ -142,29 +156,41 @@ func (r *reaper) takeLocked() *Conn {
 // maxReaped is how many places of a list that is never empty may be spent.
 const maxReaped = 1 << 12
 
-// maxRelief is how many get a goroutine in one tick.
-const maxRelief = 1 << 10
+// minRelief and maxRelief bound how many get a goroutine in one tick: few at first, as a machine
+// that is busy with other things looks like a handler that blocks.
+const (
+	minRelief = 16
+	maxRelief = 1 << 10
+)
 
-// relief takes some of those that wait, if none was taken since it was last called: the one
-// that was taken last blocks.
-func (r *reaper) relief() (some []*Conn) {
+// relief takes some of those that wait, if the turn that was taken last is as long under way as a
+// handler's only is when it blocks. The ticks of a busy machine may follow each other at once, so
+// the time is what counts, not how often it is called.
+func (r *reaper) relief(now uint32) (some []*Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.taken == r.seen {
-		for c := r.takeLocked(); c != nil; c = r.takeLocked() {
-			if some = append(some, c); len(some) == maxRelief {
-				break
-			}
-		}
-		r.taken -= uint64(len(some)) // it still blocks
+	if !r.isAtOne || r.taken != r.seen {
+		r.seen, r.since, r.share = r.taken, now, minRelief
+		return nil
 	}
-	r.seen = r.taken
+	if now-r.since < 2 { // of which the first had begun
+		return nil
+	}
+	for len(some) < r.share {
+		c := r.takeLocked()
+		if c == nil {
+			break
+		}
+		some = append(some, c)
+	}
+	r.taken -= uint64(len(some)) // it still blocks
+	r.since, r.share = now-1, min(2*r.share, maxRelief)
 	return some
 }
 
-// relieve gives the turns that wait behind one that blocks a goroutine each.
-func (r *reaper) relieve() {
-	for _, c := range r.relief() {
+// relieve gives turns that wait behind one that blocks a goroutine each.
+func (r *reaper) relieve(now uint32) {
+	for _, c := range r.relief(now) {
 		r.eng.lend(c)
 	}
 }

@@ -297,12 +297,37 @@ func TestIdleForCountsFromTheLastBytesReceived(t *testing.T) {
 	if idle := <-fired; idle < 900*time.Millisecond {
 		t.Errorf("idle for %v after 1 s of silence", idle)
 	}
-	sent := time.Now()
+	heard := c.LastRead()
 	p.send(websocket.OpPong, "")
 	p.send(websocket.OpText, "x")
 	p.want(websocket.OpText, "x")
-	if idle, most := c.IdleFor(), time.Since(sent); idle > most+500*time.Millisecond { // not since the silence began
-		t.Errorf("idle for %v within %v after a message", idle, most)
+	if c.LastRead() == heard {
+		t.Error("a message is no sign of life")
+	}
+}
+
+// A process that stood still finds a timer that is due, and what came before it was.
+func TestWhatHasArrivedIsHeardBeforeATimer(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("connections are streams here")
+	}
+	h := newRecorder()
+	said := make(chan string, 2)
+	h.onMessage = func(*socket.Conn, socket.Opcode, []byte) { said <- "message" }
+	h.onTimeout = func(*socket.Conn) { said <- "timeout" }
+	s := startServer(t, serverOptions{handler: func() socket.Handler { return h }, prepare: (*socket.Conn).TakeTurn})
+	p := s.dial(t)
+	c := await(t, s.conns)
+	p.send(websocket.OpText, "x")
+	for deadline := time.Now().Add(patience); !c.HasArrived(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the message did not arrive")
+		}
+	}
+	c.Expire()
+	if first, second := <-said, <-said; first != "message" || second != "timeout" {
+		t.Errorf("heard of a %s, then of a %s", first, second)
 	}
 }
 
@@ -341,6 +366,7 @@ func TestASlowConsumerIsToldAndCutWhileOthersGoOn(t *testing.T) {
 		o.endpoint.MaxQueueFrames = 50
 		o.endpoint.SlowConsumer = socket.Farewell{Message: []byte("too slow"), Code: 4100, Reason: "slow"}
 		s := startServer(t, o)
+		s.engine.LingerFor(patience)
 		slow := s.dial(t)
 		slowConn := await(t, s.conns)
 		quick := s.dial(t)
@@ -369,6 +395,7 @@ func TestASlowConsumerIsToldAndCutWhileOthersGoOn(t *testing.T) {
 			}
 		}
 		slow.wantClose(4100)
+		slow.send(websocket.OpClose, "\x10\x04")
 		slow.wantEnd()
 	})
 }

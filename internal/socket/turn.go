@@ -63,7 +63,9 @@ func (c *Conn) handle(e uint32, buf []byte) {
 		c.stream.turn.Lock()
 		defer c.stream.turn.Unlock()
 	}
-	if e&eventRead != 0 && c.stream == nil {
+	// What has arrived counts before the time that was waited for it: a machine that stood still
+	// finds both at once.
+	if e&(eventRead|eventTimer) != 0 && c.stream == nil {
 		c.read(buf, e&eventEnd != 0)
 	}
 	if e&eventTimer != 0 {

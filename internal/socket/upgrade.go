@@ -103,9 +103,9 @@ func (c *Conn) Start(h Handler) {
 	}
 	events := uint32(0)
 	if wasClosed {
-		linger := lingerTimeout
+		linger := c.eng.linger
 		if c.isSpare {
-			linger = slowLinger // others need the descriptor
+			linger = c.eng.slowLinger // others need the descriptor
 		}
 		c.setTimerLocked(linger)
 		events = eventClosed
