@@ -194,15 +194,21 @@ func join(t *testing.T, p *testkit.Peer, socketID, user string) {
 }
 
 // slowPublishes is enough to fill the kernel's buffers of a connection that is not read,
-// and its queue.
-const slowPublishes = 3000
+// and its queue. They are few, so that they take no 30 s, after which who takes nothing is cut.
+const slowPublishes = 200
 
-// publishPaced publishes numbered events of 10 KB and returns when reader has all of them
-// in order. The publisher is never more than 50 ahead of the reader.
+// startSlow starts a node whose connections have room for a few events of 100 KB.
+func startSlow(t *testing.T, settings ...string) *testkit.Node {
+	t.Helper()
+	return testkit.Start(t, append(settings, "apps.0.max_event_payload=100KB", "websocket.max_messages=10", "websocket.max_bytes=2MB")...)
+}
+
+// publishPaced publishes numbered events of 100 KB and returns when reader has all of them
+// in order. The publisher is never more than 5 ahead of the reader.
 func publishPaced(t *testing.T, node *testkit.Node, reader *testkit.Peer) {
 	t.Helper()
-	ahead := make(chan struct{}, 50)
-	filling := strings.Repeat("x", 10<<10-8)
+	ahead := make(chan struct{}, 5)
+	filling := strings.Repeat("x", 100_000-8)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range slowPublishes {
@@ -228,7 +234,7 @@ func publishPaced(t *testing.T, node *testkit.Node, reader *testkit.Peer) {
 
 func TestS01ASlowConsumerIsDisconnectedAndHarmsNobody(t *testing.T) {
 	t.Parallel()
-	node := testkit.Start(t, "websocket.max_messages=100")
+	node := startSlow(t)
 	slow, _ := node.Dial(t)
 	slow.Subscribe(t, "prices")
 	reader, _ := node.Dial(t)
@@ -240,7 +246,7 @@ func TestS01ASlowConsumerIsDisconnectedAndHarmsNobody(t *testing.T) {
 	// What was on its way is still there; then it ends, and not in the middle of a queue.
 	for n := 0; ; n++ {
 		if _, err := slow.Next(patience); err != nil {
-			if n > slowPublishes-100 {
+			if n > slowPublishes-10 {
 				t.Errorf("the slow consumer got %d events", n)
 			}
 			break
@@ -250,7 +256,7 @@ func TestS01ASlowConsumerIsDisconnectedAndHarmsNobody(t *testing.T) {
 
 func TestS02ASlowConsumerThatIsNotDisconnectedHasGapsAndGoesOn(t *testing.T) {
 	t.Parallel()
-	node := testkit.Start(t, "websocket.max_messages=100", "websocket.disconnect_on_buffer_full=false")
+	node := startSlow(t, "websocket.disconnect_on_buffer_full=false")
 	slow, _ := node.Dial(t)
 	slow.Subscribe(t, "prices")
 	reader, _ := node.Dial(t)

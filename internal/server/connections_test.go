@@ -109,7 +109,10 @@ func TestOperatorsSeeAndCloseConnections(t *testing.T) {
 	if err := views.SendText(`{"type":"subscribe","view":"Auction/list"}`); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // subscribed, and the snapshot: it has joined
+	if err := views.SendText(`{"type":"refresh_auth","token":"x"}`); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // subscribed, the snapshot, and the refusal: it has joined
 		if _, err := views.Next(patience); err != nil {
 			t.Fatal(err)
 		}
