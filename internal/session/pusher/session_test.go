@@ -236,7 +236,10 @@ func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
 
 func TestTheLimitOfSubscriptionsIsToldWithTheChannelAndLoggedWithItsSetting(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, nil, nil)
+	now := time.Now() // it stands still: one line a second is logged
+	s := newStack(t, func(o *face.Options) {
+		o.Registry = session.New(session.Options{Log: o.Log, Now: func() time.Time { return now }})
+	}, nil)
 	s.app.Limits.MaxSubscriptionsPerConnection = 1
 	p := s.connect(t)
 	for _, name := range []string{"one", "two", "three"} {
