@@ -174,8 +174,9 @@ func TestAServerWithoutDescriptorsStaysUsefulAndObservable(t *testing.T) {
 	}
 	took := medians(t, public, operator)
 	wg.Wait()
-	for what, median := range took {
-		if most := 100*time.Millisecond + 10*quiet[what]; median > most { // a busy machine is slow without a crowd
+	again := medians(t, public, operator)
+	for what, median := range took { // a busy machine is slow without a crowd, too, before it or after
+		if most := 100*time.Millisecond + 10*max(quiet[what], again[what]); median > most {
 			t.Errorf("%s took %s, want at most %s", what, median, most)
 		}
 	}

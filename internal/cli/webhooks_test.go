@@ -112,7 +112,11 @@ func (f *flaky) answers(fn func(int, *http.Request) int) {
 // start listens, after stop on the same address.
 func (f *flaky) start() {
 	f.t.Helper()
-	l, err := net.Listen("tcp", f.addr)
+	var l net.Listener
+	err := testkit.Eventually(f.t.Context(), func() (err error) { // another may have the port for a moment
+		l, err = net.Listen("tcp", f.addr)
+		return err
+	})
 	if err != nil {
 		f.t.Fatal(err)
 	}
