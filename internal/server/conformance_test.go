@@ -194,18 +194,19 @@ func join(t *testing.T, p *testkit.Peer, socketID, user string) {
 }
 
 // slowPublishes is enough to fill the kernel's buffers of a connection that is not read,
-// and its queue. They are few, so that they take no 30 s, after which who takes nothing is cut.
+// and its queue.
 const slowPublishes = 200
 
 // startSlow starts a node whose connections have room for a few events of 100 KB.
 func startSlow(t *testing.T, settings ...string) *testkit.Node {
 	t.Helper()
-	return testkit.Start(t, append(settings, "apps.0.max_event_payload=100KB", "websocket.max_messages=10", "websocket.max_bytes=2MB")...)
+	return testkit.Start(t, append(settings, "apps.0.max_event_payload=100KB", "websocket.max_messages=10",
+		"websocket.max_bytes=2MB", "websocket.activity_timeout=10m")...)
 }
 
 // publishPaced publishes numbered events of 100 KB and returns when reader has all of them
-// in order. The publisher is never more than 5 ahead of the reader.
-func publishPaced(t *testing.T, node *testkit.Node, reader *testkit.Peer) {
+// in order. The publisher is never more than 5 ahead of the reader. now is called now and then.
+func publishPaced(t *testing.T, node *testkit.Node, reader *testkit.Peer, now func()) {
 	t.Helper()
 	ahead := make(chan struct{}, 5)
 	filling := strings.Repeat("x", 100_000-8)
@@ -227,6 +228,9 @@ func publishPaced(t *testing.T, node *testkit.Node, reader *testkit.Peer) {
 		if got := tick(t, reader); got != want {
 			t.Fatalf("event %d came where %d was due", got, want)
 		}
+		if want%20 == 19 {
+			now()
+		}
 		<-ahead
 	}
 	wg.Wait()
@@ -239,7 +243,7 @@ func TestS01ASlowConsumerIsDisconnectedAndHarmsNobody(t *testing.T) {
 	slow.Subscribe(t, "prices")
 	reader, _ := node.Dial(t)
 	reader.Subscribe(t, "prices")
-	publishPaced(t, node, reader)
+	publishPaced(t, node, reader, func() {})
 	if err := node.WaitForConnections(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
@@ -261,12 +265,18 @@ func TestS02ASlowConsumerThatIsNotDisconnectedHasGapsAndGoesOn(t *testing.T) {
 	slow.Subscribe(t, "prices")
 	reader, _ := node.Dial(t)
 	reader.Subscribe(t, "prices")
-	publishPaced(t, node, reader)
+	last := -1
+	publishPaced(t, node, reader, func() { // who takes nothing for 30 s is cut
+		if n := tick(t, slow); n != last+1 {
+			t.Fatalf("event %d came after %d", n, last)
+		}
+		last++
+	})
 
 	if err := slow.SendText(`{"event":"pusher:ping"}`); err != nil {
 		t.Fatal(err)
 	}
-	last, gaps := -1, 0
+	gaps := 0
 	for {
 		f, err := slow.Next(patience)
 		if err != nil {

@@ -125,9 +125,9 @@ func watchNumbers(t *testing.T, node *testkit.Node, view, more string, numbers i
 var large = strings.Repeat("x", 20_000)
 
 // flood changes 40 entities more often than the kernel and the queue of a connection that is
-// not read can hold, 8 MB for each view, and deletes some of them. It takes no 30 s, after which who
-// takes nothing is cut. Frames must not be compressed.
-func flood(t *testing.T, n *testkit.Node) (mutations int) {
+// not read can hold, 8 MB for each view, and deletes some of them. v takes a frame now and then: a
+// client that takes nothing for 30 s is cut. Frames must not be compressed.
+func flood(t *testing.T, n *testkit.Node, v *viewer) (mutations int) {
 	t.Helper()
 	for round := range 10 {
 		var batch []string
@@ -141,6 +141,9 @@ func flood(t *testing.T, n *testkit.Node) (mutations int) {
 		}
 		mutations += len(batch)
 		mutate(t, n, batch...)
+		if _, err := v.next(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return mutations
 }
@@ -162,7 +165,7 @@ func TestS03AClientThatReadsOnEndsWithTheTruth(t *testing.T) {
 		return ""
 	})
 	before := v.frames
-	mutations := flood(t, node)
+	mutations := flood(t, node, v)
 	want := map[string]map[string]any{}
 	for _, view := range views {
 		want[view] = rows(t, node, view)
