@@ -21,13 +21,13 @@ type Item[K comparable] interface {
 // Set holds items of different keys. The zero Set is empty. It is not safe for concurrent use.
 type Set[K comparable, T Item[K]] struct {
 	few  []T          // all, unless many is set
-	many *table[K, T] // all
+	many *Table[K, T] // all
 }
 
 // Len is the number of items.
 func (s *Set[K, T]) Len() int {
 	if s.many != nil {
-		return s.many.n
+		return s.many.Len()
 	}
 	return len(s.few)
 }
@@ -35,7 +35,7 @@ func (s *Set[K, T]) Len() int {
 // Get is the item with that key, or the zero T.
 func (s *Set[K, T]) Get(key K) T {
 	if s.many != nil {
-		return s.many.get(key)
+		return s.many.Get(key)
 	}
 	for _, item := range s.few {
 		if item.Key() == key {
@@ -53,13 +53,13 @@ func (s *Set[K, T]) Add(item T) {
 			s.few = append(s.few, item)
 			return
 		}
-		s.many = newTable[K, T]()
+		s.many = new(Table[K, T])
 		for _, item := range s.few {
-			s.many.add(item)
+			s.many.Add(item)
 		}
 		s.few = nil
 	}
-	s.many.add(item)
+	s.many.Add(item)
 }
 
 // Remove removes an item if it is there.
@@ -70,7 +70,7 @@ func (s *Set[K, T]) Remove(item T) {
 		}
 		return
 	}
-	if s.many.remove(item.Key()); s.many.n == 0 {
+	if s.many.Remove(item.Key()); s.many.Len() == 0 {
 		s.many = nil
 	}
 }
@@ -78,7 +78,7 @@ func (s *Set[K, T]) Remove(item T) {
 // All yields every item, in no particular order. None may be added or removed meanwhile.
 func (s *Set[K, T]) All() iter.Seq[T] {
 	if s.many != nil {
-		return s.many.all()
+		return s.many.All()
 	}
 	return slices.Values(s.few)
 }
@@ -89,7 +89,7 @@ func (s *Set[K, T]) All() iter.Seq[T] {
 func (s *Set[K, T]) Turns(first int) iter.Seq2[int, T] {
 	return func(yield func(int, T) bool) {
 		if s.many != nil {
-			for item := range s.many.all() {
+			for item := range s.many.All() {
 				if !yield(0, item) {
 					return
 				}

@@ -132,3 +132,25 @@ func TestTurnsGoOnWhereTheyWereLeft(t *testing.T) {
 		t.Errorf("from the third got %v", got)
 	}
 }
+
+func TestAnEmptyTableHasNothing(t *testing.T) {
+	t.Parallel()
+	var s keyed.Table[int, *item]
+	s.Remove(1)
+	if got := s.Get(1); got != nil || s.Len() != 0 {
+		t.Errorf("got %v and %d items, want none", got, s.Len())
+	}
+	for i := range s.All() {
+		t.Errorf("got %v, want none", i)
+	}
+	one := &item{1}
+	s.Add(one)
+	s.Remove(2)
+	if got := s.Get(1); got != one || s.Len() != 1 {
+		t.Errorf("got %v and %d items, want the one", got, s.Len())
+	}
+	s.Remove(1)
+	if got := s.Get(1); got != nil || s.Len() != 0 {
+		t.Errorf("got %v and %d items after it was removed, want none", got, s.Len())
+	}
+}
