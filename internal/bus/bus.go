@@ -48,13 +48,15 @@ type Bus interface {
 
 	// Subscribe makes this node receive t and returns the topic's position at that moment:
 	// the node receives everything published after it, and possibly some before. It is
-	// called once until Unsubscribe.
-	Subscribe(ctx context.Context, t protocol.Topic) (protocol.Position, error)
+	// called once until Unsubscribe, and until then the bus keeps t itself, which must not
+	// change: there may be millions, and their owners have them anyway.
+	Subscribe(ctx context.Context, t *protocol.Topic) (protocol.Position, error)
 
 	// Unsubscribe ends Subscribe. A publication under way may still arrive.
 	Unsubscribe(t protocol.Topic)
 
-	// Position is the topic's position now.
+	// Position is the topic's position now: it covers all that was published to t, and nothing
+	// that is published later.
 	Position(ctx context.Context, t protocol.Topic) (protocol.Position, error)
 
 	// Retained reads the retained value, nil if there is none or it has expired, and the

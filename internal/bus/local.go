@@ -3,11 +3,13 @@ package bus
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -22,8 +24,9 @@ var _ Bus = (*Local)(nil)
 // goroutine and never fails before Shutdown.
 //
 // Invariants: all that concerns one topic happens under the lock of its stripe, Receive
-// included, so the order of Receive is the order of positions; offsets of a topic never go
-// back, even if its state was dropped between.
+// included, so the order of Receive is the order of positions. The topics of a stripe share one
+// offset: those of each grow, with gaps, and a topic costs nothing but its place among those
+// that are subscribed.
 type Local struct {
 	receiver Receiver         // immutable
 	now      func() time.Time // immutable
@@ -39,23 +42,19 @@ type localStripe struct {
 	mu sync.Mutex
 
 	// All guarded by mu.
-	topics   map[protocol.Topic]*localTopic
-	retained int // topics with a retained value, expired or not
-	// offset is the greatest of every topic that has no state. A topic's state begins with
-	// it, so a topic need not be remembered to keep its offsets growing.
-	offset uint64
-	swept  time.Duration // when expired values were last looked for
+	offset     uint64 // of the last publication
+	subscribed keyed.Table[protocol.Topic, *subscribed]
+	retained   map[protocol.Topic]localRetained // expired ones too
+	swept      time.Duration                    // when expired values were last looked for
 
-	_ [24]byte // one cache line each
+	_ [32]byte // two cache lines each
 }
 
-// localTopic is the state of a topic. It exists while the node is subscribed or a value is
-// retained.
-type localTopic struct {
-	offset       uint64
-	retained     *localRetained // mostly nil
-	isSubscribed bool
-}
+// subscribed is a topic that the node receives, where its owner has it.
+type subscribed protocol.Topic
+
+// Key is the topic.
+func (t *subscribed) Key() protocol.Topic { return protocol.Topic(*t) }
 
 type localRetained struct {
 	publication *protocol.Publication
@@ -71,49 +70,39 @@ func NewLocal(r Receiver, now func() time.Time) *Local {
 	return &Local{receiver: r, now: now, start: now(), epoch: 1 + rand.Uint64N(1<<64-1), seed: maphash.MakeSeed()}
 }
 
-// Publish implements Bus. Where nobody is subscribed and nothing is retained it only counts.
+// Publish implements Bus. Of a topic that is not subscribed and not retained it only counts.
 func (b *Local) Publish(_ context.Context, p *protocol.Publication, r Retention) (protocol.Position, error) {
 	s, err := b.lock(p.Topic)
 	if err != nil {
 		return protocol.Position{}, err
 	}
 	defer s.mu.Unlock()
-	if r.TTL > 0 || s.retained > 0 {
+	s.offset++
+	p.Position = b.at(s.offset)
+	if r.TTL > 0 || len(s.retained) > 0 {
 		now := b.elapsed()
 		s.sweepLocked(now)
 		if r.TTL > 0 {
-			t := s.stateLocked(p.Topic)
-			if t.retained == nil {
-				t.retained = new(localRetained)
-				s.retained++
-			}
-			*t.retained = localRetained{p, now + r.TTL}
+			s.retainLocked(p, now+r.TTL)
 		}
 	}
-	t := s.topics[p.Topic]
-	if t == nil {
-		s.offset++
-		p.Position = b.at(s.offset)
-		return p.Position, nil
-	}
-	t.offset++
-	p.Position = b.at(t.offset)
-	if t.isSubscribed {
+	if s.subscribed.Get(p.Topic) != nil {
 		b.receiver.Receive(p)
 	}
 	return p.Position, nil
 }
 
 // Subscribe implements Bus.
-func (b *Local) Subscribe(_ context.Context, topic protocol.Topic) (protocol.Position, error) {
-	s, err := b.lock(topic)
+func (b *Local) Subscribe(_ context.Context, t *protocol.Topic) (protocol.Position, error) {
+	s, err := b.lock(*t)
 	if err != nil {
 		return protocol.Position{}, err
 	}
 	defer s.mu.Unlock()
-	t := s.stateLocked(topic)
-	t.isSubscribed = true
-	return b.at(t.offset), nil
+	if s.subscribed.Get(*t) == nil {
+		s.subscribed.Add((*subscribed)(t))
+	}
+	return b.at(s.offset), nil
 }
 
 // Unsubscribe implements Bus.
@@ -123,10 +112,7 @@ func (b *Local) Unsubscribe(topic protocol.Topic) {
 		return // nothing is received any more
 	}
 	defer s.mu.Unlock()
-	if t := s.topics[topic]; t != nil {
-		t.isSubscribed = false
-		s.dropLocked(topic, t)
-	}
+	s.subscribed.Remove(topic)
 }
 
 // Position implements Bus.
@@ -136,7 +122,7 @@ func (b *Local) Position(_ context.Context, topic protocol.Topic) (protocol.Posi
 		return protocol.Position{}, err
 	}
 	defer s.mu.Unlock()
-	return b.at(s.offsetLocked(topic)), nil
+	return b.at(s.offset), nil
 }
 
 // Retained implements Bus.
@@ -146,17 +132,17 @@ func (b *Local) Retained(_ context.Context, topic protocol.Topic) (*Retained, pr
 		return nil, protocol.Position{}, err
 	}
 	defer s.mu.Unlock()
-	at := b.at(s.offsetLocked(topic))
-	t := s.topics[topic]
-	if t == nil || t.retained == nil {
+	at := b.at(s.offset)
+	r, ok := s.retained[topic]
+	if !ok {
 		return nil, at, nil
 	}
-	remaining := t.retained.expires - b.elapsed()
+	remaining := r.expires - b.elapsed()
 	if remaining <= 0 {
-		s.expireLocked(topic, t)
+		delete(s.retained, topic)
 		return nil, at, nil
 	}
-	return &Retained{Publication: t.retained.publication, Remaining: remaining}, at, nil
+	return &Retained{Publication: r.publication, Remaining: remaining}, at, nil
 }
 
 // Shutdown ends the bus: when it returns nothing is under way, and every call since is
@@ -164,9 +150,10 @@ func (b *Local) Retained(_ context.Context, topic protocol.Topic) (*Retained, pr
 func (b *Local) Shutdown(context.Context) error {
 	b.isClosed.Store(true)
 	for i := range b.stripes {
-		b.stripes[i].mu.Lock()
-		b.stripes[i].topics = nil
-		b.stripes[i].mu.Unlock()
+		s := &b.stripes[i]
+		s.mu.Lock()
+		s.subscribed, s.retained = keyed.Table[protocol.Topic, *subscribed]{}, nil
+		s.mu.Unlock()
 	}
 	return nil
 }
@@ -188,38 +175,11 @@ func (b *Local) at(offset uint64) protocol.Position {
 
 func (b *Local) elapsed() time.Duration { return b.now().Sub(b.start) }
 
-func (s *localStripe) offsetLocked(topic protocol.Topic) uint64 {
-	if t := s.topics[topic]; t != nil {
-		return t.offset
+func (s *localStripe) retainLocked(p *protocol.Publication, expires time.Duration) {
+	if s.retained == nil {
+		s.retained = make(map[protocol.Topic]localRetained)
 	}
-	return s.offset
-}
-
-// stateLocked finds or makes the state of a topic.
-func (s *localStripe) stateLocked(topic protocol.Topic) *localTopic {
-	t := s.topics[topic]
-	if t == nil {
-		if s.topics == nil {
-			s.topics = make(map[protocol.Topic]*localTopic)
-		}
-		t = &localTopic{offset: s.offset}
-		s.topics[topic] = t
-	}
-	return t
-}
-
-// dropLocked forgets a state that nothing needs.
-func (s *localStripe) dropLocked(topic protocol.Topic, t *localTopic) {
-	if !t.isSubscribed && t.retained == nil {
-		s.offset = max(s.offset, t.offset)
-		delete(s.topics, topic)
-	}
-}
-
-func (s *localStripe) expireLocked(topic protocol.Topic, t *localTopic) {
-	t.retained = nil
-	s.retained--
-	s.dropLocked(topic, t)
+	s.retained[p.Topic] = localRetained{p, expires}
 }
 
 // sweepLocked forgets expired values that nobody reads, from time to time. Those who publish
@@ -229,9 +189,5 @@ func (s *localStripe) sweepLocked(now time.Duration) {
 		return
 	}
 	s.swept = now
-	for topic, t := range s.topics {
-		if t.retained != nil && t.retained.expires <= now {
-			s.expireLocked(topic, t)
-		}
-	}
+	maps.DeleteFunc(s.retained, func(_ protocol.Topic, r localRetained) bool { return r.expires <= now })
 }

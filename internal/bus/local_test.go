@@ -42,7 +42,7 @@ func TestLocalShutdown(t *testing.T) {
 	b := bus.NewLocal(&received, nil)
 	topic := protocol.Topic{App: "app", Name: "a"}
 	ctx := t.Context()
-	if _, err := b.Subscribe(ctx, topic); err != nil {
+	if _, err := b.Subscribe(ctx, &topic); err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}
 	if err := b.Shutdown(ctx); err != nil {
@@ -53,7 +53,7 @@ func TestLocalShutdown(t *testing.T) {
 			_, err := b.Publish(ctx, &protocol.Publication{Topic: topic}, bus.Retention{TTL: time.Minute})
 			return err
 		},
-		"Subscribe": func() error { _, err := b.Subscribe(ctx, topic); return err },
+		"Subscribe": func() error { _, err := b.Subscribe(ctx, &topic); return err },
 		"Position":  func() error { _, err := b.Position(ctx, topic); return err },
 		"Retained":  func() error { _, _, err := b.Retained(ctx, topic); return err },
 	}
@@ -82,7 +82,7 @@ func BenchmarkLocalPublish(b *testing.B) {
 				topic := protocol.Topic{App: "app", Name: fmt.Sprintf("channel-%d", i)}
 				pubs = append(pubs, &protocol.Publication{Topic: topic})
 				if bench.isSubscribed {
-					_, _ = l.Subscribe(b.Context(), topic)
+					_, _ = l.Subscribe(b.Context(), &topic)
 				}
 			}
 			ctx, i := context.Background(), 0

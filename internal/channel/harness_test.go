@@ -118,11 +118,11 @@ func (b *faultyBus) Publish(ctx context.Context, p *protocol.Publication, r bus.
 	return b.Bus.Publish(ctx, p, r)
 }
 
-func (b *faultyBus) Subscribe(ctx context.Context, t protocol.Topic) (protocol.Position, error) {
+func (b *faultyBus) Subscribe(ctx context.Context, t *protocol.Topic) (protocol.Position, error) {
 	if b.subscribe.Load() {
 		return protocol.Position{}, errFault
 	}
-	b.turn(t, true)
+	b.turn(*t, true)
 	return b.Bus.Subscribe(ctx, t)
 }
 

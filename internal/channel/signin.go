@@ -117,7 +117,7 @@ func (e *Engine) enter(ctx context.Context, c *Connection, online *protocol.Publ
 
 // goOnlineLocked is for the first connection. With an error it has done nothing.
 func (e *Engine) goOnlineLocked(ctx context.Context, ch *channel, online *protocol.Publication) (protocol.Position, error) {
-	at, err := e.bus.Subscribe(ctx, ch.topic)
+	at, err := e.bus.Subscribe(ctx, &ch.topic)
 	if err != nil {
 		return at, err
 	}

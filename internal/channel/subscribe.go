@@ -90,7 +90,7 @@ func (e *Engine) join(
 		return state{}, err
 	}
 	if ch.subs == 0 {
-		if _, err := e.bus.Subscribe(ctx, topic); err != nil {
+		if _, err := e.bus.Subscribe(ctx, &ch.topic); err != nil {
 			s.Close()
 			e.table.removeLocked(ch)
 			return state{}, err

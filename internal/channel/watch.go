@@ -53,7 +53,8 @@ func (e *Engine) watchOne(ctx context.Context, c *Connection, w *watched, id str
 	if ch.watchers > 0 {
 		w.position, err = e.bus.Position(ctx, topic)
 	} else {
-		w.position, err = e.bus.Subscribe(ctx, topic)
+		kept := topic // on the heap, for the first watcher only
+		w.position, err = e.bus.Subscribe(ctx, &kept)
 	}
 	if err != nil {
 		w.Close()

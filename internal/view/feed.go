@@ -61,7 +61,7 @@ func ViewOfTopic(name string) (id string, ok bool) {
 // attachLocked counts one more subscription of f.
 func (e *Engine) attachLocked(f *feed) error {
 	if f.subs == 0 {
-		if _, err := e.bus.Subscribe(context.Background(), f.topic); err != nil {
+		if _, err := e.bus.Subscribe(context.Background(), &f.topic); err != nil {
 			return err
 		}
 		e.metrics.feeds.Inc()

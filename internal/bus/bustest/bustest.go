@@ -72,7 +72,7 @@ func (n node) publish(t *testing.T, topic protocol.Topic, text string, ttl time.
 
 func (n node) subscribe(t *testing.T, topic protocol.Topic) protocol.Position {
 	t.Helper()
-	at, err := n.Subscribe(t.Context(), topic)
+	at, err := n.Subscribe(t.Context(), &topic)
 	if err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}
