@@ -25,7 +25,7 @@ type notice struct {
 }
 
 // due is when the next notice may be sent.
-func (n *notice) due(subs int) time.Time {
+func (n *notice) due(subs uint32) time.Time {
 	if subs > largeChannel {
 		return n.last.Add(noticeIntervalLarge)
 	}
@@ -36,7 +36,7 @@ func (n *notice) due(subs int) time.Time {
 // else as soon as the interval allows. The app is that of the connection that joined or left.
 func (e *Engine) countChangedLocked(ctx context.Context, ch *channel, a *app.App) {
 	if e.observer != nil && !ch.kind.HasMembers() {
-		e.observer.SubscriptionCount(ch.topic.App, ch.topic.Name, ch.subs)
+		e.observer.SubscriptionCount(ch.topic.App, ch.topic.Name, int(ch.subs))
 	}
 	if !a.Features.SubscriptionCount || ch.kind.HasMembers() || ch.subs == 0 {
 		return
@@ -56,7 +56,7 @@ func (e *Engine) sendOrArmLocked(ctx context.Context, ch *channel) {
 		return
 	}
 	ch.notice.last = now
-	p := &protocol.Publication{Topic: ch.topic, Kind: protocol.KindSubscriptionCount, Count: ch.subs}
+	p := &protocol.Publication{Topic: ch.topic, Kind: protocol.KindSubscriptionCount, Count: int(ch.subs)}
 	if _, err := e.bus.Publish(context.WithoutCancel(ctx), p, bus.Retention{}); err != nil {
 		e.metrics.noticeFailures.Inc() // the next change makes good for it
 	}

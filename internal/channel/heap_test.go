@@ -15,11 +15,11 @@ import (
 )
 
 // subscriptionBytes is how much of the heap each of many subscriptions of one connection takes, to
-// channels without other subscribers. Names of channels and what the connection says about its
-// user are as long as they may be by default.
-func subscriptionBytes(t *testing.T, prefix string) int {
+// channels without other subscribers. Names of channels are as long as they may be by default.
+// member is what it says about its user in the n-th.
+func subscriptionBytes(t *testing.T, prefix string, member func(n int) protocol.Member) int {
 	t.Helper()
-	const many, longName, longID, longInfo = 10_000, 200, 128, 2 << 10
+	const many, longName = 10_000, 200
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
 	e := channel.New(h, bus.NewLocal(h, nil), channel.Options{})
 	n := &node{t: t, hub: h, Engine: e, app: testApp()}
@@ -28,8 +28,7 @@ func subscriptionBytes(t *testing.T, prefix string) int {
 	subscribe := func(i int) {
 		name := fmt.Sprint(prefix, i, "-")
 		name += strings.Repeat("x", longName-len(name))
-		m := protocol.Member{UserID: strings.Repeat("u", longID), Info: []byte(strings.Repeat("x", longInfo))}
-		if err := n.Subscribe(context.Background(), &c.Connection, name, m, nil); err != nil {
+		if err := n.Subscribe(context.Background(), &c.Connection, name, member(i), nil); err != nil {
 			t.Fatal(err)
 		}
 		for h.Waiting() > 0 {
@@ -57,11 +56,27 @@ func subscriptionBytes(t *testing.T, prefix string) int {
 // TestASubscriptionTakesLittle is not parallel: it measures the heap of the process. 208 bytes of
 // each are the name of the channel.
 func TestASubscriptionTakesLittle(t *testing.T) {
-	for prefix, most := range map[string]int{"": 550, "presence-": 650} {
-		got := subscriptionBytes(t, prefix)
-		t.Logf("each subscription to %q takes %d bytes", prefix, got)
-		if got > most {
-			t.Errorf("each subscription to %q takes %d bytes, want at most %d", prefix, got, most)
+	const longID, longInfo = 128, 2 << 10
+	same := func(int) protocol.Member {
+		return protocol.Member{UserID: strings.Repeat("u", longID), Info: []byte(strings.Repeat("x", longInfo))}
+	}
+	another := func(n int) protocol.Member {
+		return protocol.Member{UserID: fmt.Sprint("user-", n), Info: []byte("{}")}
+	}
+	for _, tt := range []struct {
+		name   string
+		prefix string
+		member func(int) protocol.Member
+		most   int
+	}{
+		{"a public channel", "", same, 530},
+		{"a presence channel", "presence-", same, 580},
+		{"a presence channel, each as another user", "presence-", another, 640},
+	} {
+		got := subscriptionBytes(t, tt.prefix, tt.member)
+		t.Logf("each subscription to %s takes %d bytes", tt.name, got)
+		if got > tt.most {
+			t.Errorf("each subscription to %s takes %d bytes, want at most %d", tt.name, got, tt.most)
 		}
 	}
 }

@@ -18,8 +18,8 @@ const (
 // infos is what a connection says about its user in the channels that it is a member of. Only
 // connections with more than a few subscriptions have one. It belongs to its connection.
 type infos struct {
-	most     protocol.Member // what it mostly says
-	bytes    int             // of all that differs from it
+	most     *protocol.Member // what it mostly says; never changes
+	bytes    int              // of all that differs from it
 	channels int
 }
 
@@ -34,36 +34,39 @@ func (i *infos) size(m protocol.Member) (n int) {
 	return n
 }
 
-// share makes m say what the connection mostly says with the same bytes.
-func (i *infos) share(m *protocol.Member) {
+// shared is m, where the connection mostly says the same kept with that.
+func (i *infos) shared(m protocol.Member) *protocol.Member {
 	if m.UserID == i.most.UserID {
 		m.UserID = i.most.UserID
 	}
 	if bytes.Equal(m.Info, i.most.Info) {
 		m.Info = i.most.Info
 	}
+	if i.size(m) == 0 && m.HasNumericID == i.most.HasNumericID {
+		return i.most
+	}
+	return new(m)
 }
 
-// holdInfo counts what c says about m before c joins a channel, and keeps it once if c says the
-// same elsewhere.
-func (e *Engine) holdInfo(c *Connection, m *protocol.Member) *protocol.Error {
+// holdInfo counts what c says about m before c joins a channel, and returns what the channel is to
+// keep: what c says elsewhere too is there once.
+func (e *Engine) holdInfo(c *Connection, m protocol.Member) (*protocol.Member, *protocol.Error) {
 	i := e.infosOf(c)
 	if i == nil {
 		if c.Subscriptions() < fewInfos {
-			return nil
+			return new(m), nil
 		}
-		i = c.countInfos(*m)
+		i = c.countInfos(m)
 		e.infos.Store(c, i)
 	}
-	size := i.size(*m)
+	size := i.size(m)
 	if i.bytes+size > maxInfos {
-		return protocol.ErrMemberTooLarge.Withf(
+		return nil, protocol.ErrMemberTooLarge.Withf(
 			"The connection has more than %d bytes of user_id and user_info in all its channels; send less of them, or the same everywhere", maxInfos)
 	}
-	i.share(m)
 	i.bytes += size
 	i.channels++
-	return nil
+	return i.shared(m), nil
 }
 
 // dropInfo takes back holdInfo.
@@ -88,7 +91,7 @@ func (e *Engine) infosOf(c *Connection) *infos {
 
 // countInfos is what c says already, when it is about to say m.
 func (c *Connection) countInfos(m protocol.Member) *infos {
-	i := &infos{most: m}
+	i := &infos{most: new(m)}
 	for s := range c.subs.All() {
 		ch := s.channel
 		ch.mu.Lock()

@@ -10,7 +10,7 @@ func (e *Engine) SignedIn(appID string) (connections, users int) {
 		ch.mu.Lock()
 		subs := ch.subs // none if the user is only watched
 		ch.mu.Unlock()
-		connections += subs
+		connections += int(subs)
 		if subs > 0 {
 			users++
 		}

@@ -46,7 +46,7 @@ func (e *Engine) Channel(a *app.App, name string) Status {
 func (ch *channel) status() Status {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	s := Status{Name: ch.topic.Name, Occupied: ch.subs > 0, Subscriptions: ch.subs}
+	s := Status{Name: ch.topic.Name, Occupied: ch.subs > 0, Subscriptions: int(ch.subs)}
 	if ch.members != nil {
 		s.Users = ch.members.Len()
 	}

@@ -52,12 +52,14 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 		}
 	}
 	s := new(subscription)
+	var kept *protocol.Member // nil for kinds without members
 	if kind.HasMembers() {
-		if perr := e.holdInfo(c, &m); perr != nil {
+		var perr *protocol.Error
+		if kept, perr = e.holdInfo(c, m); perr != nil {
 			return perr
 		}
 	}
-	st, err := e.join(ctx, c, s, topic, m, f)
+	st, err := e.join(ctx, c, s, topic, kept, f)
 	if err != nil && kind.HasMembers() {
 		e.dropInfo(c, m)
 	}
@@ -75,7 +77,7 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 // join is the step that decides: when it returns without error, c is in the channel, held
 // at the position of the state. What the client may see of an error is its visibleError.
 func (e *Engine) join(
-	ctx context.Context, c *Connection, s *subscription, topic protocol.Topic, m protocol.Member, f *protocol.Filter,
+	ctx context.Context, c *Connection, s *subscription, topic protocol.Topic, m *protocol.Member, f *protocol.Filter,
 ) (state, error) {
 	ch := e.table.lock(topic)
 	defer ch.mu.Unlock()
@@ -116,9 +118,9 @@ func (e *Engine) join(
 
 // enterLocked makes c a member, tells the others if its user is new, and reads the state.
 // After an error the caller must leave.
-func (e *Engine) enterLocked(ctx context.Context, c *Connection, ch *channel, m protocol.Member) (state, error) {
+func (e *Engine) enterLocked(ctx context.Context, c *Connection, ch *channel, m *protocol.Member) (state, error) {
 	if ch.members != nil && ch.members.Join(c.ID(), m) {
-		if _, err := e.bus.Publish(ctx, memberAdded(c, ch.topic, m), bus.Retention{}); err != nil {
+		if _, err := e.bus.Publish(ctx, memberAdded(c, ch.topic, *m), bus.Retention{}); err != nil {
 			ch.members.Leave(c.ID()) // nobody was told, so nobody needs to hear of the leave
 			return state{}, err
 		}

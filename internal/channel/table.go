@@ -27,7 +27,7 @@ type channel struct {
 
 	mu       sync.Mutex
 	watchers uint32        // guarded by mu, as all below; subscriptions to the watch topic of a user kind
-	subs     int           // subscribed connections
+	subs     uint32        // subscribed connections
 	members  *presence.Set // nil unless the kind has members
 	notice   *notice       // nil until a count is due
 	users    *user         // of user kind: its connections, newest first

@@ -20,55 +20,59 @@ const few = 8
 //
 // Every operation but Members is constant in the number of members, and in the number of
 // connections of one user. Most channels have few connections, and one connection may be the
-// only one in thousands of channels: few take little memory.
+// only one in thousands of channels: few take little memory, and one nothing but the Set.
 type Set struct {
+	one  [1]place // the only connection; without a member while there is none, or several
+	more *several // nil while there are fewer than two
+}
+
+// several are the connections of a Set that has more than one.
+type several struct {
 	few  []place // in the order in which they joined; none while there is a crowd
 	many *crowd  // until it is empty
 }
 
-// place is a connection and what it says about its user.
+// place is a connection and what it says about its user, which it mostly says elsewhere too.
 type place struct {
 	id protocol.SocketID
-	protocol.Member
+	*protocol.Member
 }
 
 // Join adds connection id as a connection of m.UserID and reports whether it is that
-// user's first. A connection that is in the set already stays as it is. m.Info is kept.
-func (s *Set) Join(id protocol.SocketID, m protocol.Member) (isFirst bool) {
+// user's first. A connection that is in the set already stays as it is. m is kept and must not
+// change: a connection that says the same in many sets gives all of them the same.
+func (s *Set) Join(id protocol.SocketID, m *protocol.Member) (isFirst bool) {
 	if s.has(id) {
 		return false
 	}
-	if s.many == nil && len(s.few) == few {
-		s.many = new(crowd)
-		for _, p := range s.few {
-			s.many.join(p.id, p.Member)
-		}
-		s.few = nil
+	if g := s.crowd(); g != nil {
+		return g.join(id, *m)
 	}
-	if s.many != nil {
-		return s.many.join(id, m)
+	places := s.places()
+	if len(places) == few {
+		return s.gather().join(id, *m)
 	}
 	isFirst = true
-	for _, p := range s.few {
+	for _, p := range places {
 		if p.UserID != m.UserID {
 			continue
 		}
-		isFirst, m.UserID = false, p.UserID
-		if bytes.Equal(p.Info, m.Info) {
-			m.Info = p.Info // a user's connections mostly say the same: keep it once
+		isFirst = false
+		if bytes.Equal(p.Info, m.Info) && p.HasNumericID == m.HasNumericID {
+			m = p.Member // a user's connections mostly say the same: keep it once
 		}
 	}
-	s.few = append(s.few, place{id, m})
+	s.keep(append(places, place{id, m}))
 	return isFirst
 }
 
 // Leave removes connection id. It returns the member whose it was, as Members listed it, and
 // whether it was that user's last. An unknown connection is of no member: zero and false.
 func (s *Set) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
-	if s.many != nil {
-		m, isLast = s.many.leave(id)
-		if len(s.many.members) == 0 {
-			s.many = nil
+	if g := s.crowd(); g != nil {
+		m, isLast = g.leave(id)
+		if len(g.members) == 0 {
+			s.more = nil
 		}
 		return m, isLast
 	}
@@ -76,30 +80,75 @@ func (s *Set) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
 	if i < 0 {
 		return protocol.Member{}, false
 	}
-	m = s.shown(s.few[i].UserID)
-	s.few = slices.Delete(s.few, i, i+1)
+	places := s.places()
+	m = s.shown(places[i].UserID)
+	s.keep(slices.Delete(places, i, i+1))
 	return m, !s.Has(m.UserID)
+}
+
+// crowd is where the connections are if they are many, otherwise nil.
+func (s *Set) crowd() *crowd {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.many
+}
+
+// places are the connections if they are few, in the order in which they joined.
+func (s *Set) places() []place {
+	switch {
+	case s.more != nil:
+		return s.more.few
+	case s.one[0].Member != nil:
+		return s.one[:]
+	default:
+		return s.one[:0]
+	}
+}
+
+// keep makes places, which are few, those of the set. They may lie where places returns them.
+func (s *Set) keep(places []place) {
+	switch {
+	case len(places) == 0:
+		*s = Set{}
+	case len(places) == 1:
+		s.one[0], s.more = places[0], nil
+	case s.more != nil:
+		s.more.few = places
+	default:
+		s.one[0], s.more = place{}, &several{few: places}
+	}
+}
+
+// gather makes a crowd of the few.
+func (s *Set) gather() *crowd {
+	g := new(crowd)
+	for _, p := range s.more.few {
+		g.join(p.id, *p.Member)
+	}
+	s.more.few, s.more.many = nil, g
+	return g
 }
 
 // Member is the member as whom connection id is there, as Members lists it; zero for an unknown
 // connection.
 func (s *Set) Member(id protocol.SocketID) protocol.Member {
-	if s.many != nil {
-		return s.many.member(id)
+	if g := s.crowd(); g != nil {
+		return g.member(id)
 	}
 	if i := s.find(id); i >= 0 {
-		return s.shown(s.few[i].UserID)
+		return s.shown(s.places()[i].UserID)
 	}
 	return protocol.Member{}
 }
 
 // Said is what connection id has said about its user; zero for an unknown connection.
 func (s *Set) Said(id protocol.SocketID) protocol.Member {
-	if s.many != nil {
-		return s.many.said(id)
+	if g := s.crowd(); g != nil {
+		return g.said(id)
 	}
 	if i := s.find(id); i >= 0 {
-		return s.few[i].Member
+		return *s.places()[i].Member
 	}
 	return protocol.Member{}
 }
@@ -108,13 +157,13 @@ func (s *Set) Said(id protocol.SocketID) protocol.Member {
 // connection that is still there, and its id spelled as that connection gave it. The list is
 // the caller's; the infos must not be changed.
 func (s *Set) Members() []protocol.Member {
-	if s.many != nil {
-		return slices.Clone(s.many.members)
+	if g := s.crowd(); g != nil {
+		return slices.Clone(g.members)
 	}
 	var list []protocol.Member
-	for i := range s.few {
+	for i, p := range s.places() {
 		if s.isShown(i) {
-			list = append(list, s.few[i].Member)
+			list = append(list, *p.Member)
 		}
 	}
 	return list
@@ -122,18 +171,18 @@ func (s *Set) Members() []protocol.Member {
 
 // Has reports whether the user is a member.
 func (s *Set) Has(userID string) bool {
-	if s.many != nil {
-		return s.many.users.Get(userID) != nil
+	if g := s.crowd(); g != nil {
+		return g.users.Get(userID) != nil
 	}
-	return slices.ContainsFunc(s.few, func(p place) bool { return p.UserID == userID })
+	return slices.ContainsFunc(s.places(), func(p place) bool { return p.UserID == userID })
 }
 
 // Len is the number of distinct users.
 func (s *Set) Len() (n int) {
-	if s.many != nil {
-		return len(s.many.members)
+	if g := s.crowd(); g != nil {
+		return len(g.members)
 	}
-	for i := range s.few {
+	for i := range s.places() {
 		if s.isShown(i) {
 			n++
 		}
@@ -142,24 +191,25 @@ func (s *Set) Len() (n int) {
 }
 
 func (s *Set) has(id protocol.SocketID) bool {
-	if s.many != nil {
-		return s.many.has(id)
+	if g := s.crowd(); g != nil {
+		return g.has(id)
 	}
 	return s.find(id) >= 0
 }
 
-// find is the index in few of a connection, below zero for one that is not there.
+// find is the index in places of a connection, below zero for one that is not there.
 func (s *Set) find(id protocol.SocketID) int {
-	return slices.IndexFunc(s.few, func(p place) bool { return p.id == id })
+	return slices.IndexFunc(s.places(), func(p place) bool { return p.id == id })
 }
 
 // shown is the member of few as Members lists it.
 func (s *Set) shown(userID string) protocol.Member {
-	return s.few[slices.IndexFunc(s.few, func(p place) bool { return p.UserID == userID })].Member
+	places := s.places()
+	return *places[slices.IndexFunc(places, func(p place) bool { return p.UserID == userID })].Member
 }
 
 // isShown reports whether the connection at i is the oldest of its user.
 func (s *Set) isShown(i int) bool {
-	userID := s.few[i].UserID
-	return !slices.ContainsFunc(s.few[:i], func(p place) bool { return p.UserID == userID })
+	places := s.places()
+	return !slices.ContainsFunc(places[:i], func(p place) bool { return p.UserID == places[i].UserID })
 }

@@ -19,8 +19,8 @@ func socketID(n int) protocol.SocketID {
 	return id
 }
 
-func member(userID, info string) protocol.Member {
-	return protocol.Member{UserID: userID, Info: []byte(info)}
+func member(userID, info string) *protocol.Member {
+	return &protocol.Member{UserID: userID, Info: []byte(info)}
 }
 
 func sorted(members []protocol.Member) []protocol.Member {
@@ -39,7 +39,7 @@ func TestInfoIsOfTheOldestLiveConnection(t *testing.T) {
 		want  string
 	}{{0, `1`}, {2, `1`}, {1, `3`}} {
 		s.Leave(socketID(step.leave))
-		if diff := cmp.Diff([]protocol.Member{member("u-9", step.want)}, s.Members()); diff != "" {
+		if diff := cmp.Diff([]protocol.Member{*member("u-9", step.want)}, s.Members()); diff != "" {
 			t.Errorf("after %d left (-want +got):\n%s", step.leave, diff)
 		}
 	}
@@ -52,7 +52,7 @@ func TestJoiningTwiceChangesNothing(t *testing.T) {
 	if s.Join(socketID(1), member("u-3", `2`)) {
 		t.Error("the second join was a first")
 	}
-	if diff := cmp.Diff([]protocol.Member{member("u-9", `1`)}, s.Members()); diff != "" {
+	if diff := cmp.Diff([]protocol.Member{*member("u-9", `1`)}, s.Members()); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 	if m, last := s.Leave(socketID(1)); m.UserID != "u-9" || !last {
@@ -112,7 +112,7 @@ func TestSetAgreesWithModel(t *testing.T) {
 		for n := range rapid.IntRange(0, 12).Draw(t, "from the beginning") { // few, or a crowd
 			m := member(user.Draw(t, "user"), `{}`)
 			s.Join(socketID(n+1), m)
-			model = append(model, naiveConn{socketID(n + 1), m})
+			model = append(model, naiveConn{socketID(n + 1), *m})
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
@@ -121,7 +121,7 @@ func TestSetAgreesWithModel(t *testing.T) {
 				known := model.find(id) >= 0
 				want := !known && !model.has(m.UserID)
 				if !known {
-					model = append(model, naiveConn{id, m})
+					model = append(model, naiveConn{id, *m})
 				}
 				if got := s.Join(id, m); got != want {
 					t.Fatalf("join of %v as %q: got first %v, want %v", id, m.UserID, got, want)
@@ -165,6 +165,21 @@ func TestSetAgreesWithModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+func TestWhatAConnectionSaysInManySetsIsKeptOnce(t *testing.T) {
+	id, m := socketID(1), member("u-9", `{"name":"Ida"}`)
+	var s presence.Set
+	if got := testing.AllocsPerRun(100, func() {
+		s = presence.Set{}
+		s.Join(id, m)
+	}); got > 0 {
+		t.Errorf("%v objects for one connection, want none but the set", got)
+	}
+	s.Join(socketID(2), member("u-9", `{"name":"Ida"}`))
+	if first, second := s.Said(id), s.Said(socketID(2)); &first.Info[0] != &second.Info[0] {
+		t.Error("what two connections of a user say alike is kept twice")
+	}
 }
 
 func BenchmarkJoinLeave(b *testing.B) {
