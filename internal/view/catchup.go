@@ -25,7 +25,7 @@ type windowStream struct {
 
 func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (stream, int) {
 	n := s.node
-	w := n.windowLocked(partOf(&s.request))
+	w := n.windowLocked(partOf(s))
 	s.window, s.feed = w, &w.feed
 	rows := n.countLocked(w.low, w.high)
 	if rows > maxRows {

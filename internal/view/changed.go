@@ -31,7 +31,7 @@ func (e *Engine) Changed(t *entity.Type, changes []entity.Change) {
 
 // publishBaseLocked tells of one change exactly as it was made.
 func (r *root) publishBaseLocked(b *base, ch *entity.Change) {
-	keyed := b.keyed[ch.Key]
+	keyed := b.keyed.Get(ch.Key)
 	if keyed == nil && b.all.subs == 0 {
 		return
 	}

@@ -71,7 +71,11 @@ func (c *Connection) Has(view string, key *string) bool { return c.subs.Get(newI
 func (c *Connection) Subscribed() iter.Seq2[string, *string] {
 	return func(yield func(string, *string) bool) {
 		for _, s := range slices.Collect(c.subs.All()) {
-			if !yield(s.id.view, s.request.Key) {
+			var key *string
+			if s.hasKey {
+				key = &s.key
+			}
+			if !yield(s.view(), key) {
 				return
 			}
 		}
@@ -96,10 +100,11 @@ func (c *Connection) countUsage(s *subscription) {
 	if frames == 0 {
 		return
 	}
-	i := slices.IndexFunc(c.ended, func(u usage) bool { return u.view == s.id.view })
+	view := s.view()
+	i := slices.IndexFunc(c.ended, func(u usage) bool { return u.view == view })
 	if i < 0 {
 		i = len(c.ended)
-		c.ended = append(c.ended, usage{view: s.id.view})
+		c.ended = append(c.ended, usage{view: view})
 	}
 	c.ended[i].frames += frames
 	c.ended[i].bytes += bytes
@@ -119,4 +124,4 @@ func newID(view string, key *string) subscriptionID {
 }
 
 // Key is what tells s from the others of its connection.
-func (s *subscription) Key() subscriptionID { return s.id }
+func (s *subscription) Key() subscriptionID { return subscriptionID{s.view(), s.key, s.hasKey} }

@@ -13,8 +13,12 @@ import (
 // from the bus, and publishes to it, only while there are any. Guarded by the type's lock.
 type feed struct {
 	topic protocol.Topic // immutable
+	keyAt int            // of one key: where it begins in the name of the topic; immutable
 	subs  int            // those that are still being brought up to date included
 }
+
+// Key is the key of the entity, of a feed of one.
+func (f *feed) Key() string { return f.topic.Name[f.keyAt:] }
 
 // Topics are named so that none is a channel's, which has no NUL, and no two are alike
 // whatever characters are in views and keys.

@@ -15,15 +15,16 @@ type keyStream struct {
 }
 
 func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
-	t, key := s.root.typ, s.entityKey()
-	s.feed = s.root.bases[s.base].feedLocked(t.App, key)
-	if s.request.NoSnapshot {
+	t := s.base.root.typ
+	s.feed = s.base.feedLocked(s.key)
+	s.key = s.feed.Key() // not kept twice
+	if s.terms.asked().noSnapshot {
 		_, head := t.LastLocked()
-		return &keyStream{isWanted: true, after: head, isAbsence: t.GetLocked(*key) != nil}, 0
+		return &keyStream{isWanted: true, after: head, isAbsence: t.GetLocked(s.key) != nil}, 0
 	}
 	st := e.keyStreamLocked(s)
 	st.isAbsence = st.isAbsence || old != nil
-	if st.find(t, *key) == nil {
+	if st.find(t, s.key) == nil {
 		return st, 0
 	}
 	return st, 1
@@ -33,18 +34,18 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
 // honour cursors and limits. That the entity of a key is not there is always told: clients of
 // HyperStack subscribe again without a cursor, and keep at a snapshot what is not in it.
 func (e *Engine) keyStreamLocked(s *subscription) *keyStream {
-	_, isDeleted := s.root.typ.DeletedLocked(*s.entityKey())
-	st, r := &keyStream{isSnapshot: true, isWanted: true}, &s.request
-	st.isAbsence = r.Key != nil || isDeleted
-	if baseMode(s.base) == protocol.ModeState {
+	_, isDeleted := s.base.root.typ.DeletedLocked(s.key)
+	st, asked := &keyStream{isSnapshot: true, isWanted: true}, s.terms.asked()
+	st.isAbsence = s.hasKey || isDeleted
+	if s.base.mode == protocol.ModeState {
 		return st
 	}
-	if r.After != nil {
-		if after, isKnown := e.afterLocked(s.root.typ, ParseCursor(*r.After)); isKnown {
+	if asked.hasAfter {
+		if after, isKnown := e.afterLocked(s.base.root.typ, asked.after); isKnown {
 			st.isResumed, st.after = true, after
 		}
 	}
-	st.isWanted = r.SnapshotLimit == nil || *r.SnapshotLimit > 0
+	st.isWanted = !asked.hasLimit || asked.limit > 0
 	return st
 }
 
@@ -56,7 +57,7 @@ func (st *keyStream) find(t *entity.Type, key string) *entity.Version {
 }
 
 func (st *keyStream) stepLocked(_ *Engine, s *subscription, b *burst, _ bool) {
-	t, key := s.root.typ, *s.entityKey()
+	t, key := s.base.root.typ, s.key
 	b.isAtEnd = true
 	b.isFrame, b.isFirst, b.isWhole, b.isComplete = st.isSnapshot, true, !st.isResumed, true
 	if v := st.find(t, key); v != nil && st.isSnapshot {

@@ -30,9 +30,9 @@ type listStream struct {
 }
 
 func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
-	t := s.root.typ
-	s.feed = s.root.bases[s.base].feedLocked(t.App, nil)
-	if s.request.NoSnapshot {
+	t := s.base.root.typ
+	s.feed = &s.base.all
+	if s.terms.asked().noSnapshot {
 		_, head := t.LastLocked()
 		return &listStream{live: head, dead: head}, 0
 	}
@@ -54,18 +54,18 @@ func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
 // listStreamLocked is the way from the request of s to the present, and how many rows the
 // snapshot has (live-views 5.6).
 func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
-	t, r := s.root.typ, &s.request
+	t, asked := s.base.root.typ, s.terms.asked()
 	_, head := t.LastLocked()
 	st = &listStream{
 		isSnapshot: true, isFirst: true, left: math.MaxInt,
 		head: head, next: head + 1, live: head, dead: head,
 	}
-	if r.SnapshotLimit != nil {
-		st.left = *r.SnapshotLimit
+	if asked.hasLimit {
+		st.left = asked.limit
 	}
 	rows = t.LenLocked()
-	if r.After != nil {
-		after, isKnown := e.afterLocked(t, ParseCursor(*r.After))
+	if asked.hasAfter {
+		after, isKnown := e.afterLocked(t, asked.after)
 		st.dead = after
 		if st.spare = head; isKnown {
 			st.isAscending, st.next, st.gone, st.spare = true, after, after, 0
@@ -84,10 +84,10 @@ func (st *listStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusi
 		}
 	}
 	if st.isSnapshot {
-		st.snapshotLocked(e, s.root.typ, b)
+		st.snapshotLocked(e, s.base.root.typ, b)
 	}
 	if !st.isSnapshot && isExclusive {
-		st.catchUpLocked(e, s.root.typ, b)
+		st.catchUpLocked(e, s.base.root.typ, b)
 	}
 }
 

@@ -76,14 +76,14 @@ type Result struct {
 // Position comes upon all changes. The limit does not count where After cannot be resumed. More than MaxRows, if that is above zero, is IssueSnapshotLimit; the other
 // issue is ErrUnknownView.
 func (e *Engine) Read(app string, r *protocol.ViewRequest, l Limits) (*Result, *protocol.Issue) {
-	s := subscription{id: newID(r.View, r.Key), request: *r}
-	m := e.resolve(app, r, &s, l.Clearance)
+	s := newSubscription(r)
+	m := e.resolve(app, r, s, l.Clearance)
 	if m == nil {
 		return nil, unknownView(r.View)
 	}
 	res := &Result{View: m.View, Mode: m.Mode, SortPath: m.SortPath, SortDesc: m.SortDesc}
 	t := s.rlock()
-	rows, shape, issue := e.readLocked(res, &s, l)
+	rows, shape, issue := e.readLocked(res, s, l)
 	t.RUnlock()
 	if issue != nil {
 		return nil, issue
@@ -102,17 +102,17 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 	}
 	if s.node != nil {
 		if s.node.isHiddenLocked(l.Clearance) {
-			return nil, nil, unknownView(s.id.view)
+			return nil, nil, unknownView(s.view())
 		}
 		return s.node.readLocked(res, s, maxRows)
 	}
-	t := s.root.typ
+	t := s.base.root.typ
 	res.Position.Seq, _ = t.LastLocked()
 	e.dropLimitLocked(s)
 	var rows []*entity.Version
 	var count int
-	if key := s.entityKey(); key != nil {
-		rows = e.readKeyLocked(res, s, *key)
+	if key, isOne := s.entityKey(); isOne {
+		rows = e.readKeyLocked(res, s, key)
 		count = len(rows)
 	} else {
 		rows, count = e.readListLocked(res, s, maxRows)
@@ -126,10 +126,13 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 // dropLimitLocked keeps a whole view from being cut that a client asked for as a page of changes:
 // no position would lead to what is cut off.
 func (e *Engine) dropLimitLocked(s *subscription) {
-	if r := &s.request; r.After != nil && r.SnapshotLimit != nil {
-		if _, isKnown := e.afterLocked(s.root.typ, ParseCursor(*r.After)); !isKnown {
-			r.SnapshotLimit = nil
-		}
+	asked := s.terms.asked()
+	if !asked.hasAfter || !asked.hasLimit {
+		return
+	}
+	if _, isKnown := e.afterLocked(s.base.root.typ, asked.after); !isKnown {
+		asked.limit, asked.hasLimit = 0, false
+		s.terms = asked.kept()
 	}
 }
 
@@ -140,7 +143,7 @@ func tooManyRows(rows, limit int) *protocol.Issue {
 func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
 	res.Position.Seq, _ = n.root.Load().typ.LastLocked()
 	res.Total, res.IsWhole = n.lenLocked(), true
-	low, high := n.boundsLocked(partOf(&s.request))
+	low, high := n.boundsLocked(partOf(s))
 	if count := n.countLocked(low, high); count > maxRows {
 		return nil, nil, tooManyRows(count, maxRows)
 	}
@@ -148,13 +151,13 @@ func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.
 }
 
 func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
-	t, st := s.root.typ, e.keyStreamLocked(s)
+	t, st := s.base.root.typ, e.keyStreamLocked(s)
 	if res.IsWhole = !st.isResumed; st.isResumed && !st.isWanted {
-		res.Position = ParseCursor(*s.request.After) // nothing after it is told
+		res.Position = s.terms.asked().after // nothing after it is told
 	}
 	if t.GetLocked(key) != nil {
 		res.Total = 1
-	} else if s.request.After != nil {
+	} else if s.terms.asked().hasAfter {
 		res.Deleted = []string{key}
 	}
 	if v := st.find(t, key); v != nil {
@@ -165,7 +168,7 @@ func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*enti
 
 // readListLocked returns nothing, and how many rows there would be, when these are too many.
 func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
-	t := s.root.typ
+	t := s.base.root.typ
 	res.Total = t.LenLocked()
 	st, count := e.listStreamLocked(s)
 	if res.IsWhole = !st.isAscending; count > maxRows {
@@ -176,7 +179,7 @@ func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows
 	if st.isAscending && t.CountAfterLocked(st.next) > count {
 		res.Position, end = st.pageLocked(t, s, rows)
 	}
-	if s.request.After != nil {
+	if s.terms.asked().hasAfter {
 		for _, d := range t.DeletedAfterLocked(nil, st.dead, math.MaxInt) {
 			if d.Number > end {
 				break
@@ -190,7 +193,7 @@ func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows
 // pageLocked is where a page of changes ends that is not the last: as a cursor, and as a change number.
 func (st *listStream) pageLocked(t *entity.Type, s *subscription, rows []*entity.Version) (Cursor, uint64) {
 	if len(rows) == 0 {
-		return ParseCursor(*s.request.After), st.next
+		return s.terms.asked().after, st.next
 	}
 	last := rows[len(rows)-1]
 	return cursorAtLocked(t, last), last.Number

@@ -42,20 +42,21 @@ func (e *Engine) catchUp(c *Connection, s *subscription) {
 	}
 	s.Close()
 	e.metrics.resyncs.Inc()
-	switch {
-	case s.node != nil:
+	if s.node != nil {
 		st, ok := e.missed(s, lag)
 		if !ok {
 			e.lose(c)
 			return
 		}
 		s.stream = st
-	case s.entityKey() != nil:
-		s.stream = &keyStream{isWanted: true, isAbsence: true}
-	default:
-		from := lag.From - min(lag.From, 1)
-		s.stream = &listStream{live: from, dead: from}
+		return
 	}
+	if _, isOne := s.entityKey(); isOne {
+		s.stream = &keyStream{isWanted: true, isAbsence: true}
+		return
+	}
+	from := lag.From - min(lag.From, 1)
+	s.stream = &listStream{live: from, dead: from}
 }
 
 // missed is what a lagging subscription of a window must look at: all keys since the first

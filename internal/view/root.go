@@ -2,6 +2,7 @@ package view
 
 import (
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -20,11 +21,12 @@ type root struct {
 
 // base is one of the views that every type has.
 type base struct {
+	root  *root         // immutable
 	view  string        // immutable
 	mode  protocol.Mode // immutable
 	subs  int
 	all   feed
-	keyed map[string]*feed // by entity key; nil until there is one
+	keyed keyed.Table[string, *feed] // by entity key
 }
 
 func newRoot(e *Engine, t *entity.Type) *root {
@@ -32,31 +34,26 @@ func newRoot(e *Engine, t *entity.Type) *root {
 	for i := range r.bases {
 		mode := baseMode(i)
 		view := t.Name + "/" + string(mode)
-		r.bases[i] = base{view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
+		r.bases[i] = base{root: r, view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
 	}
 	return r
 }
 
-// feedLocked finds or makes the feed of one key, or of all when key is nil.
-func (b *base) feedLocked(app string, key *string) *feed {
-	if key == nil {
-		return &b.all
-	}
-	f := b.keyed[*key]
+// feedLocked finds or makes the feed of one key.
+func (b *base) feedLocked(key string) *feed {
+	f := b.keyed.Get(key)
 	if f == nil {
-		if b.keyed == nil {
-			b.keyed = make(map[string]*feed)
-		}
-		f = &feed{topic: keyTopic(app, b.view, *key)}
-		b.keyed[*key] = f
+		f = &feed{topic: keyTopic(b.root.typ.App, b.view, key)}
+		f.keyAt = len(f.topic.Name) - len(key)
+		b.keyed.Add(f)
 	}
 	return f
 }
 
-// forgetLocked drops the feed of a key that nobody needs any more.
-func (b *base) forgetLocked(key *string) {
-	if key != nil && b.keyed[*key].subs == 0 {
-		delete(b.keyed, *key)
+// forgetLocked drops the feed of a key when no subscription needs it any more.
+func (b *base) forgetLocked(f *feed) {
+	if f != &b.all && f.subs == 0 {
+		b.keyed.Remove(f.Key())
 	}
 }
 

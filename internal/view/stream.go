@@ -104,11 +104,11 @@ func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
 }
 
 func (e *Engine) stepLocked(s *subscription, isExclusive bool) *burst {
-	b := new(burst)
+	b := &burst{view: s.view()}
 	if s.node != nil {
-		b.view, b.mode, b.shape = s.id.view, s.node.modeLocked(), s.node.shape
+		b.mode, b.shape = s.node.modeLocked(), s.node.shape
 	} else {
-		b.view, b.mode = s.id.view, baseMode(s.base)
+		b.mode = s.base.mode
 	}
 	s.stream.stepLocked(e, s, b, isExclusive)
 	return b

@@ -23,23 +23,31 @@ type Limits struct {
 //
 // Invariants: it counts in its feed from begin to end. The hub delivers to it only while
 // stream is nil; otherwise stream knows what is still to be sent.
+//
+// A connection may have thousands, so all that a subscription shares with its view or its topic is
+// there alone.
 type subscription struct {
 	hub.Subscription
-	id      subscriptionID
-	request protocol.ViewRequest // its own copy
-	stream  stream
+	stream stream
+	feed   *feed  // once it has begun
+	terms  *terms // nil: nothing in particular
 
-	// A base view.
-	root *root
-	base int
-	feed *feed // also of a window
+	base   *base   // of a base view, otherwise nil
+	node   *node   // of a derived view, otherwise nil
+	window *window // of a derived view, once it has begun
 
-	// A derived view.
-	node    *node
-	window  *window
-	isBegun bool // counts in Connection.begun
+	key     string // if it has one; of a base view a part of its topic's name
+	hasKey  bool
+	isBegun bool   // counts in Connection.begun
+	since   uint64 // change number of the type when it began
+}
 
-	since uint64 // change number of the type when it began
+// view is the id of the view.
+func (s *subscription) view() string {
+	if s.node != nil {
+		return s.node.id
+	}
+	return s.base.view
 }
 
 // lock locks the type that decides what s sees.
@@ -47,24 +55,24 @@ func (s *subscription) lock() *entity.Type {
 	if s.node != nil {
 		return s.node.lock()
 	}
-	s.root.typ.Lock()
-	return s.root.typ
+	t := s.base.root.typ
+	t.Lock()
+	return t
 }
 
 func (s *subscription) rlock() *entity.Type {
 	if s.node != nil {
 		return s.node.rlock()
 	}
-	s.root.typ.RLock()
-	return s.root.typ
+	t := s.base.root.typ
+	t.RLock()
+	return t
 }
 
-// entityKey is the key of the one entity that s is about, nil when it is about all.
-func (s *subscription) entityKey() *string {
-	if s.request.Key == nil && baseMode(s.base) == protocol.ModeState {
-		return new(string) // live-views 5.2
-	}
-	return s.request.Key
+// entityKey is the key of the one entity that s, of a base view, is about; false when it is about
+// all.
+func (s *subscription) entityKey() (key string, isOne bool) {
+	return s.key, s.hasKey || s.base.mode == protocol.ModeState // without a key the empty one (live-views 5.2)
 }
 
 // Subscribe answers with MessageViewSubscribed, the snapshot and then changes (live-views
@@ -76,11 +84,19 @@ func (s *subscription) entityKey() *string {
 // protocol.IssueSnapshotLimit: MessageViewSubscribed was sent, and there is no subscription,
 // also not the one that this should have replaced. protocol.IssueInternal: likewise.
 func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *protocol.Issue {
-	s := &subscription{id: newID(r.View, r.Key)}
+	s := newSubscription(r)
 	if m := e.resolve(c.app, r, s, l.Clearance); m != nil {
 		return e.start(c, s, r, l, m)
 	}
 	return unknownView(r.View)
+}
+
+func newSubscription(r *protocol.ViewRequest) *subscription {
+	s := &subscription{terms: termsOf(r).kept(), hasKey: r.Key != nil}
+	if s.hasKey {
+		s.key = *r.Key
+	}
+	return s
 }
 
 // resolve finds what s is about and returns the answer that it exists, nil if it does not, or not
@@ -88,8 +104,8 @@ func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *pr
 func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription, clearance access.Level) *protocol.ViewMessage {
 	m := &protocol.ViewMessage{View: r.View}
 	if root, base, ok := e.findBase(app, r.View); ok {
-		s.root, s.base = root, base
-		m.Mode = baseMode(base)
+		s.base = &root.bases[base]
+		m.Mode = s.base.mode
 		if m.Mode == protocol.ModeList {
 			m.SortPath, m.SortDesc = seqPath(), true
 		}
@@ -123,18 +139,17 @@ func (n *node) sortLocked() (path []string, isDescending bool) {
 
 // start replaces what c has under the same id by s, if that is another.
 func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, l Limits, m *protocol.ViewMessage) *protocol.Issue {
-	old := c.subs.Get(s.id)
-	if old != nil && isSame(&old.request, r) {
+	old := c.subs.Get(newID(r.View, r.Key))
+	if old != nil && old.terms.asked() == s.terms.asked() {
 		return nil
 	}
-	s.request = clone(r)
 	if old == nil && r.NoSnapshot && s.node == nil {
 		return e.startLive(c, s, l, m)
 	}
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageViewSubscribed, View: m})
 	if old != nil {
 		if r.NoSnapshot && s.node == nil {
-			old.request = s.request // the same stream, and nothing before it
+			old.terms = s.terms // the same stream, and nothing before it
 			return nil
 		}
 		e.catchUp(c, old) // so that it knows what it misses
@@ -178,7 +193,7 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 // beginLocked counts s in its feed and prepares what is to be sent.
 func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.Issue) {
 	if s.node != nil && s.node.isHiddenLocked(l.Clearance) {
-		return nil, unknownView(s.id.view) // removed, or closed to this reader, this moment
+		return nil, unknownView(s.view()) // removed, or closed to this reader, this moment
 	}
 	var st stream
 	var rows int
@@ -189,10 +204,8 @@ func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.
 	switch {
 	case s.node != nil:
 		st, rows = e.beginWindowLocked(s, old, maxRows)
-	case s.entityKey() != nil:
-		st, rows = e.beginKeyLocked(s, old)
 	default:
-		st, rows = e.beginListLocked(s, old)
+		st, rows = e.beginBaseLocked(s, old)
 	}
 	if rows > maxRows {
 		e.forgetLocked(s)
@@ -205,9 +218,16 @@ func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.
 		return nil, protocol.IssueInternal
 	}
 	if s.node == nil {
-		s.root.bases[s.base].subs++
+		s.base.subs++
 	}
 	return st, nil
+}
+
+func (e *Engine) beginBaseLocked(s, old *subscription) (stream, int) {
+	if _, isOne := s.entityKey(); isOne {
+		return e.beginKeyLocked(s, old)
+	}
+	return e.beginListLocked(s, old)
 }
 
 // forgetLocked drops what only s needed.
@@ -216,7 +236,7 @@ func (e *Engine) forgetLocked(s *subscription) {
 		s.node.forgetLocked(s.window)
 		return
 	}
-	s.root.bases[s.base].forgetLocked(s.entityKey())
+	s.base.forgetLocked(s.feed)
 }
 
 // end takes s out of everything.
@@ -230,7 +250,7 @@ func (e *Engine) end(c *Connection, s *subscription) {
 	defer t.Unlock()
 	e.detachLocked(s.feed)
 	if s.node == nil {
-		s.root.bases[s.base].subs--
+		s.base.subs--
 	}
 	e.forgetLocked(s)
 }
@@ -268,32 +288,4 @@ func (e *Engine) joinLocked(c *Connection, s *subscription) (protocol.Position, 
 		s.Close()
 	}
 	return p, err
-}
-
-func isSame(a, b *protocol.ViewRequest) bool {
-	return a.View == b.View && equal(a.Key, b.Key) && equal(a.Take, b.Take) && a.Skip == b.Skip &&
-		equal(a.After, b.After) && equal(a.SnapshotLimit, b.SnapshotLimit) && a.NoSnapshot == b.NoSnapshot
-}
-
-func equal[T comparable](a, b *T) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
-}
-
-// clone is r without anything that its owner may change.
-func clone(r *protocol.ViewRequest) protocol.ViewRequest {
-	own := *r
-	own.Key, own.Take = copied(r.Key), copied(r.Take)
-	own.After, own.SnapshotLimit = copied(r.After), copied(r.SnapshotLimit)
-	return own
-}
-
-func copied[T any](p *T) *T {
-	if p == nil {
-		return nil
-	}
-	v := *p
-	return &v
 }

@@ -29,8 +29,13 @@ type window struct {
 	low, high int   // what part means with the present definition
 	sent      ring  // frames; they are numbered per window (protocol.Change.Number)
 
-	touches []touch        // of this group, in the order in which they came
-	index   map[string]int // of touches, once they are many
+	touched *touches // of this group; nil until one has done something
+}
+
+// touches is what a group of changes does to a window.
+type touches struct {
+	list  []touch        // in the order in which they came
+	index map[string]int // of list, once it is long
 }
 
 // touch is what a group of changes does to one key of a window.
@@ -48,7 +53,6 @@ func (n *node) windowLocked(p part) *window {
 		}
 	}
 	w := &window{node: n, part: p, feed: feed{topic: windowTopic(n.app, n.id, p)}}
-	w.sent.max = n.engine.options.MaxMissed
 	w.resolveLocked()
 	n.windows = append(n.windows, w)
 	n.engine.metrics.windows.Inc()
@@ -66,11 +70,12 @@ func (n *node) forgetLocked(w *window) {
 	}
 }
 
-// partOf is which part a request means.
-func partOf(r *protocol.ViewRequest) part {
-	p := part{skip: r.Skip, take: -1, isOther: r.Key != nil && *r.Key != rowKey}
-	if r.Take != nil {
-		p.take = *r.Take
+// partOf is which part s is about.
+func partOf(s *subscription) part {
+	asked := s.terms.asked()
+	p := part{skip: asked.skip, take: -1, isOther: s.hasKey && s.key != rowKey}
+	if asked.hasTake {
+		p.take = asked.take
 	}
 	return p
 }
@@ -182,63 +187,76 @@ func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, f
 // note adds one step to what the group does to a key: the first says what was, the last what
 // is.
 func (w *window) note(ch *entity.Change, key string, was, is *entity.Version) {
-	i := w.find(key)
-	if i < 0 {
-		i = len(w.touches)
-		w.touches = append(w.touches, touch{key: key, was: was})
-		if w.index != nil {
-			w.index[key] = i
-		}
+	if w.touched == nil {
+		w.touched = new(touches)
 	}
-	t := &w.touches[i]
+	t := w.touched.of(key, was)
 	t.is = is
 	if ch != nil {
 		t.change = ch
 	}
 }
 
-func (w *window) find(key string) int {
-	if w.index != nil {
-		if i, ok := w.index[key]; ok {
+// of finds or makes the touch of a key.
+func (ts *touches) of(key string, was *entity.Version) *touch {
+	i := ts.find(key)
+	if i < 0 {
+		i = len(ts.list)
+		ts.list = append(ts.list, touch{key: key, was: was})
+		if ts.index != nil {
+			ts.index[key] = i
+		}
+	}
+	return &ts.list[i]
+}
+
+func (ts *touches) find(key string) int {
+	if ts.index != nil {
+		if i, ok := ts.index[key]; ok {
 			return i
 		}
 		return -1
 	}
-	for i := range w.touches {
-		if w.touches[i].key == key {
+	for i := range ts.list {
+		if ts.list[i].key == key {
 			return i
 		}
 	}
-	if len(w.touches) >= manyTouches {
-		w.index = make(map[string]int, 4*manyTouches)
-		for i := range w.touches {
-			w.index[w.touches[i].key] = i
+	if len(ts.list) >= manyTouches {
+		ts.index = make(map[string]int, 4*manyTouches)
+		for i := range ts.list {
+			ts.index[ts.list[i].key] = i
 		}
 	}
 	return -1
 }
 
+// forget empties ts, unless a burst has made it too large to keep: then it reports false.
+func (ts *touches) forget() bool {
+	clear(ts.list)
+	ts.list, ts.index = ts.list[:0], nil
+	return cap(ts.list) <= 64*manyTouches
+}
+
 // flushLocked publishes what the group did: what left before what entered or changed, so
 // that nobody ever shows more than the window holds (live-views 5.5 [M]).
 func (w *window) flushLocked(seq string) {
-	if len(w.touches) == 0 {
+	if w.touched == nil || len(w.touched.list) == 0 {
 		return
 	}
-	mode := w.node.modeLocked()
-	for i := range w.touches {
-		if t := &w.touches[i]; t.was != nil && t.is == nil {
+	mode, list := w.node.modeLocked(), w.touched.list
+	for i := range list {
+		if t := &list[i]; t.was != nil && t.is == nil {
 			w.publishLocked(&protocol.Change{Mode: mode, Op: protocol.OpDelete, Key: t.key, Seq: seq}, nil)
 		}
 	}
-	for i := range w.touches {
-		if t := &w.touches[i]; t.is != nil && t.is != t.was {
+	for i := range list {
+		if t := &list[i]; t.is != nil && t.is != t.was {
 			w.publishTouchLocked(t, mode)
 		}
 	}
-	clear(w.touches)
-	w.touches, w.index = w.touches[:0], nil
-	if cap(w.touches) > 64*manyTouches {
-		w.touches = nil
+	if !w.touched.forget() {
+		w.touched = nil
 	}
 }
 
@@ -263,23 +281,23 @@ func (w *window) publishTouchLocked(t *touch, mode protocol.Mode) {
 }
 
 func (w *window) publishLocked(ch *protocol.Change, data []byte) {
-	w.sent.add(ch.Key)
+	w.sent.add(ch.Key, w.node.engine.options.MaxMissed)
 	ch.View, ch.Number = w.node.id, w.sent.last
 	w.node.engine.publishLocked(&w.feed, ch, data)
 }
 
 // ring remembers the keys of the last frames of a window. Frames are numbered from 1.
 type ring struct {
-	max  int      // most that are remembered
-	keys []string // that of number i at i-1 modulo max
+	keys []string // that of number i at i-1 modulo the most that are remembered
 	last uint64   // number of the last frame
 }
 
-func (r *ring) add(key string) {
-	if len(r.keys) < r.max {
+// add remembers the key of the next frame, and those of at most limit, which is always the same.
+func (r *ring) add(key string, limit int) {
+	if len(r.keys) < limit {
 		r.keys = append(r.keys, key)
 	} else {
-		r.keys[r.last%uint64(r.max)] = key
+		r.keys[r.last%uint64(limit)] = key
 	}
 	r.last++
 }
@@ -295,7 +313,7 @@ func (r *ring) since(number uint64) ([]string, bool) {
 	}
 	keys := make([]string, 0, r.last-number)
 	for i := number; i < r.last; i++ {
-		keys = append(keys, r.keys[i%uint64(r.max)])
+		keys = append(keys, r.keys[i%uint64(len(r.keys))])
 	}
 	return keys, true
 }

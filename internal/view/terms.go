@@ -1,0 +1,43 @@
+package view
+
+import "github.com/millrace/millrace/internal/protocol"
+
+// terms are what a subscriber or reader asks of a view besides its id and key (live-views 3.2).
+type terms struct {
+	take, skip, limit int // take and limit if they are asked for
+	after             Cursor
+
+	hasTake, hasLimit, hasAfter bool
+	noSnapshot                  bool
+}
+
+// termsOf keeps nothing of r.
+func termsOf(r *protocol.ViewRequest) terms {
+	t := terms{skip: r.Skip, noSnapshot: r.NoSnapshot}
+	if r.Take != nil {
+		t.take, t.hasTake = *r.Take, true
+	}
+	if r.SnapshotLimit != nil {
+		t.limit, t.hasLimit = *r.SnapshotLimit, true
+	}
+	if r.After != nil {
+		t.after, t.hasAfter = ParseCursor(*r.After), true
+	}
+	return t
+}
+
+// kept is t where a subscription keeps it; nil if t asks for nothing in particular.
+func (t terms) kept() *terms {
+	if t == (terms{}) {
+		return nil
+	}
+	return &t
+}
+
+// asked is what kept was made of.
+func (t *terms) asked() terms {
+	if t == nil {
+		return terms{}
+	}
+	return *t
+}
