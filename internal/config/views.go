@@ -16,7 +16,7 @@ type Views struct {
 	EntityMaxSize Size `toml:"entity_max_size"`
 	// Deepest nesting of an entity. Above zero.
 	EntityMaxDepth int `toml:"entity_max_depth"`
-	// Longest key of an entity, in bytes. Above zero.
+	// Longest key of an entity, in bytes. A subscription with a longer one is refused. Above zero.
 	EntityMaxKey int `toml:"entity_max_key"`
 	// Most mutations in one batch. Above zero.
 	MaxBatch int `toml:"max_batch"`

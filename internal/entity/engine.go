@@ -116,6 +116,9 @@ func (e *Engine) Find(app, name string) *Type {
 	return nil
 }
 
+// MaxKey is how many bytes the key of an entity may have.
+func (e *Engine) MaxKey() int { return e.o.MaxKey }
+
 // Types lists those of an app that Find finds, by name.
 func (e *Engine) Types(app string) []*Type { return e.types.of(app) }
 

@@ -66,16 +66,21 @@ func (c *Connection) isHeldUp() bool {
 // Has reports whether c is subscribed to a view with exactly this key, or without one.
 func (c *Connection) Has(view string, key *string) bool { return c.subs.Get(newID(view, key)) != nil }
 
+// Kept is what c keeps of the view and key of a subscription that it has, until that ends: an owner
+// that notes these instead of its own keeps neither twice. Of others it is what was given.
+func (c *Connection) Kept(view string, key *string) (string, *string) {
+	if s := c.subs.Get(newID(view, key)); s != nil {
+		return s.view(), s.keyOrNil()
+	}
+	return view, key
+}
+
 // Subscribed are the views and keys that c is subscribed to. The loop may end the subscription that
 // it is at, and no other.
 func (c *Connection) Subscribed() iter.Seq2[string, *string] {
 	return func(yield func(string, *string) bool) {
 		for _, s := range slices.Collect(c.subs.All()) {
-			var key *string
-			if s.hasKey {
-				key = &s.key
-			}
-			if !yield(s.view(), key) {
+			if !yield(s.view(), s.keyOrNil()) {
 				return
 			}
 		}
@@ -121,6 +126,14 @@ func newID(view string, key *string) subscriptionID {
 		return subscriptionID{view: view}
 	}
 	return subscriptionID{view, *key, true}
+}
+
+// keyOrNil is the key as requests have it.
+func (s *subscription) keyOrNil() *string {
+	if !s.hasKey {
+		return nil
+	}
+	return &s.key
 }
 
 // Key is what tells s from the others of its connection.

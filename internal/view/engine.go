@@ -26,6 +26,18 @@ var ErrUnknownView = &protocol.Issue{
 	Message: "Unknown view", Action: "Check the spelling of the view's id, which is case-sensitive",
 }
 
+// ErrKeyTooLong is the issue of a subscription with a key that no entity can have: it would be kept
+// for nothing. What is returned is a copy that says how long it is: see [IsKeyTooLong].
+var ErrKeyTooLong = &protocol.Issue{
+	Code: protocol.IssueInternal.Code, Name: "key-too-long", Status: http.StatusBadRequest, Retryable: true,
+	Message: "The key is too long", Action: "Subscribe with the key of an entity; views.entity_max_key says how long it may be",
+}
+
+// IsKeyTooLong reports whether i says that no entity can have the key.
+func IsKeyTooLong(i *protocol.Issue) bool {
+	return i != nil && i.Code == ErrKeyTooLong.Code && i.Status == ErrKeyTooLong.Status
+}
+
 // IsUnknownView reports whether i says that there is no such view.
 func IsUnknownView(i *protocol.Issue) bool {
 	return i != nil && i.Code == ErrUnknownView.Code && i.Status == ErrUnknownView.Status

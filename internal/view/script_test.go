@@ -4,8 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/view"
 )
 
 // script is what happens, one step after another: what is done, then the frames that come.
@@ -246,6 +251,13 @@ func TestSubscribeRefusals(t *testing.T) {
 				t.Errorf("C14 C15 subscribe to %s: %q, want unknown view", view, got)
 			}
 		}
+		tooLong := strings.Repeat("k", n.entities.MaxKey()+1)
+		for _, id := range []string{"Auction/state", "Auction/list", "Auction/top"} {
+			issue := n.Subscribe(&c.Connection, &protocol.ViewRequest{View: id, Key: &tooLong}, view.Limits{Clearance: access.Server})
+			if !view.IsKeyTooLong(issue) || issue.View != id {
+				t.Errorf("subscribe to %s with a key that no entity may have: %v, want that it is too long", id, issue)
+			}
+		}
 		c.expect()
 		for _, sub := range []string{"Auction/list", "Auction/list after=" + origin, "Auction/top"} {
 			if got := c.subscribeWithin(sub, 2); got != "snapshot-limit-exceeded" {
@@ -272,6 +284,29 @@ func TestSubscribeRefusals(t *testing.T) {
 		key := "a"
 		if !c.Has("Auction/list", &key) || c.Has("Auction/list", new(string)) || !c.Has("Auction/list", nil) {
 			t.Error("Has is wrong")
+		}
+	})
+}
+
+func TestWhatIsKeptOfASubscriptionIsThereOnce(t *testing.T) {
+	t.Parallel()
+	inNode(t, func(t *testing.T, n *node) {
+		c := n.connect()
+		defer c.leave()
+		key := strings.Repeat("k", 100)
+		id, given := strings.Clone("Auction/state"), strings.Clone(key)
+		if _, got := c.Kept(id, &given); got != &given {
+			t.Errorf("without a subscription %q is kept", *got)
+		}
+		if issue := n.Subscribe(&c.Connection, &protocol.ViewRequest{View: id, Key: &given}, view.Limits{}); issue != nil {
+			t.Fatal(issue)
+		}
+		gotID, got := c.Kept(id, &given)
+		if gotID != id || *got != key {
+			t.Fatalf("got %q and %q, want what was asked for", gotID, *got)
+		}
+		if unsafe.StringData(gotID) == unsafe.StringData(id) || unsafe.StringData(*got) == unsafe.StringData(given) {
+			t.Error("what was asked for is kept beside what the view has")
 		}
 	})
 }

@@ -80,15 +80,21 @@ func (s *subscription) entityKey() (key string, isOne bool) {
 // they replace the old ones, and whatever the connection should no longer have is deleted
 // (3.5 [M]).
 //
-// A returned issue was not sent. [ErrUnknownView]: nothing was sent and nothing has changed.
+// A returned issue was not sent. [ErrUnknownView] and [ErrKeyTooLong]: nothing was sent and nothing
+// has changed.
 // protocol.IssueSnapshotLimit: MessageViewSubscribed was sent, and there is no subscription,
 // also not the one that this should have replaced. protocol.IssueInternal: likewise.
 func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *protocol.Issue {
 	s := newSubscription(r)
-	if m := e.resolve(c.app, r, s, l.Clearance); m != nil {
+	m := e.resolve(c.app, r, s, l.Clearance)
+	switch limit := e.entities.MaxKey(); {
+	case m == nil:
+		return unknownView(r.View)
+	case len(s.key) > limit:
+		return ErrKeyTooLong.Withf("The key has %d bytes, and no entity has one of more than %d", len(s.key), limit).Of(r.View, r.Key)
+	default:
 		return e.start(c, s, r, l, m)
 	}
-	return unknownView(r.View)
 }
 
 func newSubscription(r *protocol.ViewRequest) *subscription {
