@@ -86,7 +86,8 @@ func (s *Session) subscribeView(cmd *protocol.Command) *protocol.Error {
 	// The app's server has signed the channel, and so it may be any view.
 	i := s.o.Views.Subscribe(&v.Connection, r, view.Limits{MaxRows: s.o.MaxSnapshotRows, Clearance: access.Server})
 	if i == nil {
-		v.watched[cmd.Channel] = watched{id, r.Key}
+		id, key := v.Kept(id, r.Key)
+		v.watched[cmd.Channel] = watched{id, key}
 	}
 	return viewError(i)
 }
@@ -128,6 +129,8 @@ func viewError(i *protocol.Issue) *protocol.Error {
 		return nil
 	case view.IsUnknownView(i):
 		return protocol.ErrChannelName.Withf("%s", i.Message)
+	case view.IsKeyTooLong(i):
+		return protocol.ErrChannelData.Withf("%s", i.Message)
 	case i.Code == protocol.IssueSnapshotLimit.Code:
 		return protocol.ErrSubscriptionMax.Withf("%s", i.Message)
 	default:

@@ -240,6 +240,7 @@ func TestViewsThatCannotBeWatched(t *testing.T) {
 		{"an unknown view", "private-view-Auction;best", "", s, false, "InvalidChannel"},
 		{"a name that spells no view", "private-view-Auction=zz", "", s, false, "InvalidChannel"},
 		{"channel_data of a wrong type", listChannel, `{"key":1}`, s, false, "InvalidChannelData"},
+		{"a key that no entity may have", listChannel, `{"key":"` + strings.Repeat("k", 1025) + `"}`, s, false, "InvalidChannelData"},
 		{"too many rows", listChannel, "", s, true, "LimitReached"},
 		{"views are off", listChannel, "", off, false, "InvalidChannel"},
 	}
