@@ -22,6 +22,8 @@ const (
 	manyFilters = 50
 	// longName is how long the name of a channel may be by default.
 	longName = 200
+	// longKey is how long the key of an entity may be by default; tooLongKey fits into a message.
+	shortKey, longKey, tooLongKey = 40, 1 << 10, 60 << 10
 	// fullInfo is how large the information about a member may be by default.
 	fullInfo = 2 << 10
 )
@@ -66,8 +68,10 @@ func attacks() []attack {
 			}
 			return text(`{"type":"subscribe","view":"Lamp/list"}`)
 		}},
-		{name: "single entities, read", path: views, reads: true, subscriptions: manyViews, rows: 100, request: subscribeKeys(manyViews)},
-		{name: "single entities", path: views, subscriptions: manyViews, rows: 100, request: subscribeKeys(1 << 30)},
+		{name: "single entities, read", path: views, reads: true, subscriptions: manyViews, rows: 100, request: subscribeKeys(manyViews, shortKey)},
+		{name: "single entities", path: views, subscriptions: manyViews, rows: 100, request: subscribeKeys(1<<30, shortKey)},
+		{name: "keys as long as they may be, read", path: views, reads: true, subscriptions: manyViews, request: subscribeKeys(manyViews, longKey)},
+		{name: "keys that are too long, read", path: views, reads: true, request: subscribeKeys(manyViews, tooLongKey)},
 	}
 }
 
@@ -182,12 +186,12 @@ func fragments(_ *hostile, n int) []byte {
 	}
 }
 
-func subscribeKeys(most int) func(*hostile, int) []byte {
+func subscribeKeys(most, size int) func(*hostile, int) []byte {
 	return func(h *hostile, n int) []byte {
 		if n >= most {
 			return nil
 		}
-		return text(`{"type":"subscribe","view":"Lamp/state","key":"` + channelOf(h, n, 40) + `"}`)
+		return text(`{"type":"subscribe","view":"Lamp/state","key":"` + channelOf(h, n, size) + `"}`)
 	}
 }
 
