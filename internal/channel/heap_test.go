@@ -69,9 +69,9 @@ func TestASubscriptionTakesLittle(t *testing.T) {
 		member func(int) protocol.Member
 		most   int
 	}{
-		{"a public channel", "", same, 530},
-		{"a presence channel", "presence-", same, 580},
-		{"a presence channel, each as another user", "presence-", another, 640},
+		{"a public channel", "", same, 510},
+		{"a presence channel", "presence-", same, 545},
+		{"a presence channel, each as another user", "presence-", another, 600},
 	} {
 		got := subscriptionBytes(t, tt.prefix, tt.member)
 		t.Logf("each subscription to %s takes %d bytes", tt.name, got)

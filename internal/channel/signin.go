@@ -83,7 +83,7 @@ func (c *Connection) userLive(position protocol.Position) {
 			return
 		}
 		s.Close()
-		c.Subscribe(&s.Subscription, s.channel.topic)
+		c.Subscribe(&s.Subscription, &s.channel.topic)
 		position = protocol.Position{} // whatever comes now was not delivered
 	}
 }
@@ -95,7 +95,7 @@ func (e *Engine) enter(ctx context.Context, c *Connection, online *protocol.Publ
 	defer ch.mu.Unlock()
 	u := &user{conn: c}
 	u.channel = ch
-	c.Subscribe(&u.Subscription, ch.topic)
+	c.Subscribe(&u.Subscription, &ch.topic)
 	if ch.subs > 0 {
 		at, err = e.bus.Position(ctx, ch.topic)
 	} else {

@@ -85,7 +85,7 @@ func (e *Engine) join(
 		return state{}, protocol.ErrPresenceFull.Withf("The channel has %d members, which is its limit", limit)
 	}
 	s.channel = ch
-	if err := c.SubscribeFiltered(&s.Subscription, topic, f); err != nil {
+	if err := c.SubscribeFiltered(&s.Subscription, &ch.topic, f); err != nil {
 		if ch.subs == 0 {
 			e.table.removeLocked(ch)
 		}

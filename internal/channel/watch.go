@@ -49,12 +49,11 @@ func (e *Engine) watchOne(ctx context.Context, c *Connection, w *watched, id str
 	ch := e.table.lock(userTopic(c.app.ID, id))
 	defer ch.mu.Unlock()
 	topic := watchTopic(ch.topic)
-	c.Subscribe(&w.Subscription, topic)
+	c.Subscribe(&w.Subscription, &topic)
 	if ch.watchers > 0 {
 		w.position, err = e.bus.Position(ctx, topic)
 	} else {
-		kept := topic // on the heap, for the first watcher only
-		w.position, err = e.bus.Subscribe(ctx, &kept)
+		w.position, err = e.bus.Subscribe(ctx, &topic)
 	}
 	if err != nil {
 		w.Close()
@@ -136,7 +135,7 @@ func (e *Engine) watchAgain(ctx context.Context, c *Connection, w *watched) (err
 	defer ch.mu.Unlock()
 	w.Close()
 	topic := watchTopic(ch.topic)
-	c.Subscribe(&w.Subscription, topic)
+	c.Subscribe(&w.Subscription, &topic)
 	w.isOnline = ch.subs > 0
 	w.position, err = e.bus.Position(ctx, topic)
 	return err

@@ -99,14 +99,11 @@ func (sh *shard) ask(l *list, fn func(protocol.SocketID, Conn) bool) bool {
 
 // listsOf returns the lists of a topic, one for each shard with subscribers of it.
 func (t *table) listsOf(topic protocol.Topic) (all []*list) {
-	hash := t.hash(topic)
-	s := t.stripe(hash)
+	s := t.stripe(topic)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for l := s.lists[hash]; l != nil; l = l.next {
-		if l.topic == topic {
-			all = append(all, l)
-		}
+	for l := s.lists.Get(topic); l != nil; l = l.next {
+		all = append(all, l)
 	}
 	return all
 }

@@ -27,9 +27,9 @@ func TestWhatTheHubKnowsOfConnections(t *testing.T) {
 	conns := make([]deaf, len(all))
 	for i := range all {
 		h.Attach(&all[i], &conns[i], protocol.NewSocketID(), protocol.VariantPusher)
-		all[i].Subscribe(&subs[i], prices)
+		all[i].Subscribe(&subs[i], &prices)
 	}
-	all[0].Subscribe(&subs[len(all)], news)
+	all[0].Subscribe(&subs[len(all)], &news)
 	if got := h.Conn(all[7].ID()); got != &conns[7] {
 		t.Errorf("got %v, want the seventh", got)
 	}
@@ -52,7 +52,7 @@ func TestWhatTheHubKnowsOfConnections(t *testing.T) {
 			}
 			for i := 200; i < 300; i++ {
 				subs[i].Close()
-				all[i].Subscribe(&subs[i], prices)
+				all[i].Subscribe(&subs[i], &prices)
 			}
 		}
 	})
@@ -96,7 +96,7 @@ func TestTopicsOfASubscriberAreAllThere(t *testing.T) {
 	subs := make([]hub.Subscription, stays+churns)
 	topic := func(i int) protocol.Topic { return protocol.Topic{App: "1", Name: strconv.Itoa(i)} }
 	for i := range subs {
-		s.Subscribe(&subs[i], topic(i))
+		s.Subscribe(&subs[i], new(topic(i)))
 	}
 	var churn sync.WaitGroup
 	stop := make(chan struct{})
@@ -109,7 +109,7 @@ func TestTopicsOfASubscriberAreAllThere(t *testing.T) {
 				default:
 				}
 				subs[i].Close()
-				s.Subscribe(&subs[i], topic(i))
+				s.Subscribe(&subs[i], new(topic(i)))
 			}
 		}
 	})

@@ -42,7 +42,7 @@ type filterKey struct {
 
 // SubscribeFiltered is Subscribe for the publications that pass f alone, which is nil for all
 // of them. After ErrFilterMemory sub is closed.
-func (s *Subscriber) SubscribeFiltered(sub *Subscription, t protocol.Topic, f *protocol.Filter) error {
+func (s *Subscriber) SubscribeFiltered(sub *Subscription, t *protocol.Topic, f *protocol.Filter) error {
 	return s.open(sub, t, delivers, f)
 }
 

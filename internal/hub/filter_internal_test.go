@@ -114,7 +114,7 @@ func TestFiltersAreSharedAndReleased(t *testing.T) {
 		}
 	}
 	open := func(c, s, topic int, f *protocol.Filter) {
-		if err := conns[c].SubscribeFiltered(&conns[c].subs[s], benchTopic(topic), f); err != nil {
+		if err := conns[c].SubscribeFiltered(&conns[c].subs[s], new(benchTopic(topic)), f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,10 +161,10 @@ func TestFilterMemoryIsBounded(t *testing.T) {
 	h := New(Options{Shards: 1, MaxFilters: int(filterSize(a))})
 	c := &sink{subs: make([]Subscription, 3)}
 	h.Attach(&c.Subscriber, c, protocol.NewSocketID(), protocol.VariantPusher)
-	if err := c.SubscribeFiltered(&c.subs[0], benchTopic(0), a); err != nil {
+	if err := c.SubscribeFiltered(&c.subs[0], new(benchTopic(0)), a); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SubscribeFiltered(&c.subs[1], benchTopic(1), a); !errors.Is(err, ErrFilterMemory) {
+	if err := c.SubscribeFiltered(&c.subs[1], new(benchTopic(1)), a); !errors.Is(err, ErrFilterMemory) {
 		t.Errorf("a second topic: got %v", err)
 	}
 	if c.subs[1].state != closed || len(h.topics.listsOf(benchTopic(1))) != 0 {
@@ -177,7 +177,7 @@ func TestFilterMemoryIsBounded(t *testing.T) {
 		t.Error("the former filter is gone")
 	}
 	c.subs[0].Close()
-	if err := c.SubscribeFiltered(&c.subs[2], benchTopic(2), b); err != nil {
+	if err := c.SubscribeFiltered(&c.subs[2], new(benchTopic(2)), b); err != nil {
 		t.Errorf("after the others are gone: %v", err)
 	}
 }
@@ -193,7 +193,7 @@ func TestOneConnectionCannotUseUpTheFiltersOfAll(t *testing.T) {
 	}
 	subs := make([]Subscription, 9)
 	for i := range 7 {
-		if err := c.SubscribeFiltered(&subs[i], benchTopic(i), large(i)); err != nil {
+		if err := c.SubscribeFiltered(&subs[i], new(benchTopic(i)), large(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -203,20 +203,20 @@ func TestOneConnectionCannotUseUpTheFiltersOfAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.SubscribeFiltered(&subs[7], benchTopic(7), large(7)); !errors.Is(err, ErrFilterMemory) {
+	if err := c.SubscribeFiltered(&subs[7], new(benchTopic(7)), large(7)); !errors.Is(err, ErrFilterMemory) {
 		t.Errorf("one more: %v", err)
 	}
 	if got := h.filterBytes.Load(); got != held {
 		t.Errorf("%d bytes are held, want %d", got, held)
 	}
 	subs[1].Close()
-	if err := c.SubscribeFiltered(&subs[7], benchTopic(7), large(7)); err != nil {
+	if err := c.SubscribeFiltered(&subs[7], new(benchTopic(7)), large(7)); err != nil {
 		t.Errorf("after another was closed: %v", err)
 	}
 	if err := subs[2].SetFilter(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SubscribeFiltered(&subs[8], benchTopic(8), large(8)); err != nil {
+	if err := c.SubscribeFiltered(&subs[8], new(benchTopic(8)), large(8)); err != nil {
 		t.Errorf("after another had no filter any more: %v", err)
 	}
 	c.Detach()

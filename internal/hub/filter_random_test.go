@@ -87,7 +87,7 @@ func (c *chooser) act(t *testing.T, r *rand.Rand, all []*past) {
 	c.mu.Unlock()
 	switch {
 	case sp == nil:
-		if err := c.SubscribeFiltered(sub, topic(filterTopics[i]), f); err != nil {
+		if err := c.SubscribeFiltered(sub, new(topic(filterTopics[i])), f); err != nil {
 			t.Errorf("SubscribeFiltered: %v", err)
 		}
 		c.goLive(t, i, all[i], f)

@@ -25,7 +25,7 @@ func only(names ...string) *protocol.Filter { return protocol.NewFilter(names) }
 func (p *peer) openFor(t *testing.T, name string, names ...string) *hub.Subscription {
 	t.Helper()
 	sub := new(hub.Subscription)
-	if err := p.SubscribeFiltered(sub, topic(name), only(names...)); err != nil {
+	if err := p.SubscribeFiltered(sub, new(topic(name)), only(names...)); err != nil {
 		t.Fatal(err)
 	}
 	release(t, sub, protocol.Position{})
@@ -116,7 +116,7 @@ func TestFilteredDeliveriesAreCounted(t *testing.T) {
 		}
 		synctest.Wait()
 		held := new(hub.Subscription)
-		if err := p.SubscribeFiltered(held, topic("c"), only("tick")); err != nil {
+		if err := p.SubscribeFiltered(held, new(topic("c")), only("tick")); err != nil {
 			t.Fatal(err)
 		}
 		h.Receive(event("c", 1, "news"))
@@ -155,7 +155,7 @@ func TestFilterFromState(t *testing.T) {
 		want []string
 	}{
 		"what is held is released by the filter": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			h.Receive(event("a", 1, "tick"))
 			h.Receive(event("a", 2, "news"))
 			h.Receive(event("a", 3, "tick"))
@@ -165,14 +165,14 @@ func TestFilterFromState(t *testing.T) {
 			h.Receive(event("a", 5, "tick"))
 		}, []string{"a/3", "a/5"}},
 		"what is held is released by the filter that was set last": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			h.Receive(event("a", 1, "news"))
 			synctest.Wait()
 			setFilter(t, sub, "news")
 			release(t, sub, protocol.Position{})
 		}, []string{"a/1"}},
 		"a filter taken off while held": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			h.Receive(event("a", 1, "news"))
 			synctest.Wait()
 			setFilter(t, sub)
@@ -180,7 +180,7 @@ func TestFilterFromState(t *testing.T) {
 			h.Receive(event("a", 2, "news"))
 		}, []string{"a/1", "a/2"}},
 		"a filter set before the gate opens": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			p.Subscribe(sub, topic("a"))
+			p.Subscribe(sub, new(topic("a")))
 			release(t, sub, at(2))
 			setFilter(t, sub, "tick")
 			for o := range uint64(4) {
@@ -191,7 +191,7 @@ func TestFilterFromState(t *testing.T) {
 			h.Receive(event("a", 6, "tick"))
 		}, []string{"a/3", "a/4", "a/6"}},
 		"a filter taken off before the gate opens": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			release(t, sub, at(1))
 			setFilter(t, sub)
 			h.Receive(event("a", 1, "news"))
@@ -200,7 +200,7 @@ func TestFilterFromState(t *testing.T) {
 			h.Receive(event("a", 3, "news"))
 		}, []string{"a/2", "a/3"}},
 		"a filter set, replaced and taken off while live": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			p.Subscribe(sub, topic("a"))
+			p.Subscribe(sub, new(topic("a")))
 			release(t, sub, protocol.Position{})
 			offset := uint64(0)
 			for _, names := range [][]string{{"tick"}, {"news", "trade"}, nil, {"trade"}} {
@@ -213,7 +213,7 @@ func TestFilterFromState(t *testing.T) {
 			}
 		}, []string{"a/1", "a/5", "a/6", "a/7", "a/8", "a/9", "a/12"}},
 		"a filter outlasts an overflow and the hold after it": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			for o := range uint64(20) {
 				h.Receive(event("a", o+1, "tick"))
 			}
@@ -228,7 +228,7 @@ func TestFilterFromState(t *testing.T) {
 			release(t, sub, at(20))
 		}, []string{"a/22"}},
 		"a live subscription is held again": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			release(t, sub, protocol.Position{})
 			h.Receive(event("a", 1, "tick"))
 			synctest.Wait()
@@ -240,7 +240,7 @@ func TestFilterFromState(t *testing.T) {
 			h.Receive(event("a", 4, "news"))
 		}, []string{"a/1", "a/3"}},
 		"one without filter is held again": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			p.Subscribe(sub, topic("a"))
+			p.Subscribe(sub, new(topic("a")))
 			release(t, sub, protocol.Position{})
 			sub.Hold()
 			h.Receive(event("a", 1, "tick"))
@@ -251,17 +251,17 @@ func TestFilterFromState(t *testing.T) {
 		"a closed subscription has no filter and is not held again": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
 			sub.Hold()
 			setFilter(t, sub, "tick")
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			sub.Close()
 			sub.Hold()
 			setFilter(t, sub, "tick")
 			h.Receive(event("a", 1, "tick"))
-			p.Subscribe(sub, topic("a"))
+			p.Subscribe(sub, new(topic("a")))
 			release(t, sub, at(1))
 			h.Receive(event("a", 2, "news"))
 		}, []string{"a/2"}},
 		"what others publish of the protocol passes": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
-			_ = p.SubscribeFiltered(sub, topic("a"), only("tick"))
+			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			release(t, sub, protocol.Position{})
 			for i, kind := range []protocol.PublicationKind{protocol.KindMemberAdded, protocol.KindMemberRemoved, protocol.KindSubscriptionCount} {
 				n := pub("a", uint64(i+1))

@@ -14,7 +14,7 @@ func TestMarksPassThoughMoreAlwaysComes(t *testing.T) {
 	c := &sink{subs: make([]Subscription, 2)}
 	h.Attach(&c.Subscriber, c, protocol.NewSocketID(), protocol.VariantPusher)
 	for i := range c.subs {
-		c.Subscribe(&c.subs[i], benchTopic(i))
+		c.Subscribe(&c.subs[i], new(benchTopic(i)))
 		_ = c.subs[i].Release(protocol.Position{})
 	}
 	receive := func(topic, n int) {

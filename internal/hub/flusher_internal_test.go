@@ -53,7 +53,7 @@ func newBench(tb testing.TB, topics, connections, each int) (*Hub, []*sink) {
 			tb.Fatal("Attach refused a fresh id")
 		}
 		for j := range c.subs {
-			c.Subscribe(&c.subs[j], benchTopic((i*each+j)%topics))
+			c.Subscribe(&c.subs[j], new(benchTopic((i*each+j)%topics)))
 			if err := c.subs[j].Release(protocol.Position{}); err != nil {
 				tb.Fatal(err)
 			}
@@ -181,7 +181,7 @@ func BenchmarkMemory(b *testing.B) {
 				for i := range conns {
 					c := &conns[i]
 					h.Attach(&c.Subscriber, nil, ids[i], protocol.VariantPusher)
-					c.Subscribe(&c.sub, names[i])
+					c.Subscribe(&c.sub, &names[i])
 					_ = c.sub.Release(protocol.Position{})
 				}
 				held = heap() - before

@@ -41,13 +41,13 @@ type missed struct {
 // The owner hears of it from the connection, which tells when it is no longer congested; or,
 // when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
 // only then: what Release covers can no longer be told from the rest.
-func (s *Subscriber) Follow(sub *Subscription, t protocol.Topic) {
+func (s *Subscriber) Follow(sub *Subscription, t *protocol.Topic) {
 	_ = s.open(sub, t, notesAsKeys, nil)
 }
 
 // FollowWithoutKeys is Follow for state that can be read from Lag.From on without Keys: none are
 // noted, and Lag says IsOverflow.
-func (s *Subscriber) FollowWithoutKeys(sub *Subscription, t protocol.Topic) {
+func (s *Subscriber) FollowWithoutKeys(sub *Subscription, t *protocol.Topic) {
 	_ = s.open(sub, t, notesFrom, nil)
 }
 

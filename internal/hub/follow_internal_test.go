@@ -120,12 +120,12 @@ func newFollowModel(t *rapid.T) *followModel {
 	}
 	c := m.conns[0]
 	c.channel = new(Subscription)
-	c.Subscribe(c.channel, modelTopic(modelTopics))
+	c.Subscribe(c.channel, new(modelTopic(modelTopics)))
 	_ = c.channel.Release(protocol.Position{Epoch: 1})
 	stayer := &sink{subs: make([]Subscription, modelTopics)} // so that everything is received
 	m.h.Attach(&stayer.Subscriber, stayer, protocol.NewSocketID(), protocol.VariantPusher)
 	for i := range stayer.subs {
-		stayer.Subscribe(&stayer.subs[i], modelTopic(i))
+		stayer.Subscribe(&stayer.subs[i], new(modelTopic(i)))
 		_ = stayer.subs[i].Release(protocol.Position{Epoch: 1})
 	}
 	return m
@@ -180,7 +180,7 @@ func (m *followModel) toggle(t *rapid.T) {
 
 func (m *followModel) follow(c *slowConn, i int) {
 	f := &c.followers[i]
-	c.Follow(&f.sub, modelTopic(i))
+	c.Follow(&f.sub, new(modelTopic(i)))
 	f.isOpen, f.isHeld, f.first = true, true, m.feeds[i].received
 }
 
@@ -318,7 +318,7 @@ func newFollowers(tb testing.TB, topics, connections, each int) (*Hub, []*sink) 
 	for i, c := range conns {
 		for j := range c.subs {
 			c.subs[j].Close()
-			c.Follow(&c.subs[j], benchTopic((i*each+j)%topics))
+			c.Follow(&c.subs[j], new(benchTopic((i*each+j)%topics)))
 			if err := c.subs[j].Release(protocol.Position{}); err != nil {
 				tb.Fatal(err)
 			}

@@ -100,7 +100,7 @@ func TestFollow(t *testing.T) {
 				h := start(t, hub.Options{Shards: 1, MaxHeld: 5})
 				p := attach(t, h)
 				var sub hub.Subscription
-				p.Follow(&sub, topic("a"))
+				p.Follow(&sub, new(topic("a")))
 				changes(h, "a", 1, tt.held)
 				synctest.Wait()
 				expectLag(t, &sub, nil)
@@ -129,7 +129,7 @@ func TestALagLastsUntilClose(t *testing.T) {
 		var sub hub.Subscription
 		follow := func(after uint64) {
 			t.Helper()
-			p.Follow(&sub, topic("a"))
+			p.Follow(&sub, new(topic("a")))
 			release(t, &sub, at(after))
 		}
 		follow(0)
@@ -190,7 +190,7 @@ func TestAConnectionIsAskedOnceInARound(t *testing.T) {
 				var want []string
 				for i := range subs {
 					name := fmt.Sprint("view-", i)
-					p.Follow(&subs[i], topic(name))
+					p.Follow(&subs[i], new(topic(name)))
 					release(t, &subs[i], at(0))
 					changes(h, name, 1, 5)
 					want = append(want, lines(name, 1, 5)...)
@@ -260,7 +260,7 @@ func TestALargeRoundIsWrittenInParts(t *testing.T) {
 				var want []string
 				for i := range subs {
 					name := fmt.Sprint("topic-", i)
-					p.Follow(&subs[i], topic(name))
+					p.Follow(&subs[i], new(topic(name)))
 					release(t, &subs[i], at(0))
 					for o := range tt.frames {
 						c := change(name, o, "key")
@@ -287,7 +287,7 @@ func TestALargeHoldIsWrittenInParts(t *testing.T) {
 		h := start(t, hub.Options{Shards: 1})
 		p := attach(t, h)
 		var sub hub.Subscription
-		p.Follow(&sub, topic("a"))
+		p.Follow(&sub, new(topic("a")))
 		changes(h, "a", 1, 600)
 		synctest.Wait()
 		release(t, &sub, at(0))
@@ -321,8 +321,8 @@ func TestSent(t *testing.T) {
 		h := start(t, hub.Options{Shards: 1})
 		p := attach(t, h)
 		var a, b, never hub.Subscription
-		p.Follow(&a, topic("a"))
-		p.Follow(&b, topic("b"))
+		p.Follow(&a, new(topic("a")))
+		p.Follow(&b, new(topic("b")))
 		channel := p.open(t, "c")
 		expect := func(sub *hub.Subscription, want []string) {
 			t.Helper()
@@ -349,7 +349,7 @@ func TestSent(t *testing.T) {
 		expect(&b, []string{"b/1"})
 		a.Close()
 		p.congest(false)
-		p.Follow(&a, topic("a"))
+		p.Follow(&a, new(topic("a")))
 		release(t, &a, at(6))
 		changes(h, "a", 7, 7)
 		synctest.Wait()
@@ -365,7 +365,7 @@ func TestAFollowerIsExceptedAsOthersAre(t *testing.T) {
 		h := start(t, hub.Options{Shards: 1})
 		p := attach(t, h)
 		var sub hub.Subscription
-		p.Follow(&sub, topic("a"))
+		p.Follow(&sub, new(topic("a")))
 		release(t, &sub, at(0))
 		send := func(first, last uint64) {
 			for o := first; o <= last; o++ {
@@ -412,7 +412,7 @@ func TestTheCodecChoosesTheTypeOfMessage(t *testing.T) {
 			p := new(opPeer)
 			h.Attach(&p.Subscriber, p, protocol.NewSocketID(), v)
 			var sub hub.Subscription
-			p.Follow(&sub, topic("a"))
+			p.Follow(&sub, new(topic("a")))
 			changes(h, "a", 1, 1)
 			synctest.Wait()
 			release(t, &sub, at(0))

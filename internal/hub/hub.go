@@ -153,13 +153,9 @@ func (h *Hub) Reserve(ctx context.Context, n int) error { return h.room.reserve(
 //millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
 func (h *Hub) Receive(p *protocol.Publication) {
 	size := int64(p.Size())
-	hash := h.topics.hash(p.Topic)
-	stripe := h.topics.stripe(hash)
+	stripe := h.topics.stripe(p.Topic)
 	stripe.mu.RLock()
-	for l := stripe.lists[hash]; l != nil; l = l.next {
-		if l.topic != p.Topic {
-			continue
-		}
+	for l := stripe.lists.Get(p.Topic); l != nil; l = l.next {
 		h.room.add(size) // first, so that the flusher never takes off more than was added
 		if !h.shards[l.shard].inbox.put(item{l, p}) {
 			h.room.release(size)

@@ -54,7 +54,7 @@ func TestSeveralTopicsOfAConnectionGoOutInOneWrite(t *testing.T) {
 		}
 		justA.open(t, "a")
 		var held hub.Subscription
-		both.Subscribe(&held, topic("c"))
+		both.Subscribe(&held, new(topic("c")))
 
 		receive(h, "a", 1, 2)
 		excepted := pub("b", 1)
@@ -114,7 +114,7 @@ func TestASmallTopicDoesNotWaitBehindAGiantOne(t *testing.T) {
 			w := &diarist{name: name, diary: &d}
 			h.Attach(&w.Subscriber, w, protocol.NewSocketID(), protocol.VariantPusher)
 			sub := new(hub.Subscription)
-			w.Subscribe(sub, topic(name))
+			w.Subscribe(sub, new(topic(name)))
 			release(t, sub, protocol.Position{})
 		}
 		for range 100 {

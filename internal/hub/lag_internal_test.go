@@ -23,7 +23,7 @@ func TestWhatADeafConnectionMissesTakesLittle(t *testing.T) {
 	h.Attach(&c.Subscriber, c, protocol.NewSocketID(), protocol.VariantPusher)
 	subs := make([]Subscription, topics)
 	for i := range subs {
-		c.Follow(&subs[i], modelTopic(i))
+		c.Follow(&subs[i], new(modelTopic(i)))
 		if err := subs[i].Release(protocol.Position{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ func TestALagIsBounded(t *testing.T) {
 		p.congest(true)
 		var few, many, unknown hub.Subscription
 		for name, sub := range map[string]*hub.Subscription{"few": &few, "many": &many, "unknown": &unknown} {
-			p.Follow(sub, topic(name))
+			p.Follow(sub, new(topic(name)))
 			release(t, sub, at(0))
 		}
 		const key = "a key that is repeated takes its room once"
@@ -43,9 +43,9 @@ func TestKeysAreNotedOnlyForThoseWhoNeedThem(t *testing.T) {
 		h := start(t, hub.Options{Shards: 1, MaxHeld: 2, MaxOwnLag: 400})
 		p := attach(t, h)
 		var state, held, window hub.Subscription
-		p.FollowWithoutKeys(&state, topic("state"))
-		p.FollowWithoutKeys(&held, topic("held"))
-		p.Follow(&window, topic("window"))
+		p.FollowWithoutKeys(&state, new(topic("state")))
+		p.FollowWithoutKeys(&held, new(topic("held")))
+		p.Follow(&window, new(topic("window")))
 		release(t, &state, at(0))
 		release(t, &window, at(0))
 		changes(h, "state", 1, 1)
@@ -93,19 +93,19 @@ func TestTheLagsOfAConnectionAreBoundedTogether(t *testing.T) {
 				subs := map[string]*hub.Subscription{}
 				for _, name := range []string{"a", "b", "c", "d"} {
 					subs[name] = new(hub.Subscription)
-					p.Follow(subs[name], topic(name))
+					p.Follow(subs[name], new(topic(name)))
 					release(t, subs[name], at(0))
 				}
 				p.congest(true)
 				other.congest(true)
 				var sub hub.Subscription
-				other.Follow(&sub, topic("a")) // takes nothing of the room
+				other.Follow(&sub, new(topic("a"))) // takes nothing of the room
 				release(t, &sub, at(0))
 				offset := uint64(0)
 				for step := range strings.FieldsSeq(tt.missed) {
 					if name, isClosed := strings.CutPrefix(step, "-"); isClosed {
 						subs[name].Close()
-						p.Follow(subs[name], topic(name))
+						p.Follow(subs[name], new(topic(name)))
 						release(t, subs[name], at(offset))
 						continue
 					}

@@ -146,7 +146,7 @@ func (p *peer) expect(t *testing.T, want ...string) {
 func (p *peer) open(t *testing.T, name string) *hub.Subscription {
 	t.Helper()
 	sub := new(hub.Subscription)
-	p.Subscribe(sub, topic(name))
+	p.Subscribe(sub, new(topic(name)))
 	release(t, sub, protocol.Position{})
 	return sub
 }

@@ -145,7 +145,7 @@ func (w *witness) act(r *rand.Rand) {
 	if i%2 == 0 { // while nobody is congested, it is the same
 		subscribe = w.Follow
 	}
-	subscribe(sub, topic(w.model.streams[i].name))
+	subscribe(sub, new(topic(w.model.streams[i].name)))
 	for range r.IntN(4) {
 		runtime.Gosched() // the hold lasts a while
 	}

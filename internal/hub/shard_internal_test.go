@@ -29,7 +29,7 @@ func TestWalk(t *testing.T) {
 		"one detaches":                {1, func(s []*Subscription) { s[2].subscriber.Detach() }, []int{4, 3, 1, 0}},
 		"the next one opens again": {2, func(s []*Subscription) {
 			s[2].Close()
-			s[2].subscriber.Subscribe(s[2], benchTopic(0))
+			s[2].subscriber.Subscribe(s[2], new(benchTopic(0)))
 		}, []int{4, 3, 1, 0}},
 	}
 	for name, tt := range tests {
@@ -41,7 +41,7 @@ func TestWalk(t *testing.T) {
 				s := new(Subscriber)
 				h.Attach(s, nil, protocol.NewSocketID(), 0)
 				sub := new(Subscription)
-				s.Subscribe(sub, benchTopic(0))
+				s.Subscribe(sub, new(benchTopic(0)))
 				subs = append(subs, sub)
 			}
 			sh := h.shards[0]
@@ -83,13 +83,13 @@ func TestCloseBetweenCollectAndDeliver(t *testing.T) {
 		"the small topic closes":  {func(c *sink) { c.subs[0].Close() }, 1},
 		"the large topic closes":  {func(c *sink) { c.subs[1].Close() }, 1},
 		"the connection goes":     {func(c *sink) { c.Detach() }, 0},
-		"a topic is opened again": {func(c *sink) { c.subs[1].Close(); c.Subscribe(&c.subs[1], benchTopic(1)) }, 1},
-		"a third topic is opened": {func(c *sink) { c.Subscribe(&c.subs[2], benchTopic(1)) }, 2},
+		"a topic is opened again": {func(c *sink) { c.subs[1].Close(); c.Subscribe(&c.subs[1], new(benchTopic(1))) }, 1},
+		"a third topic is opened": {func(c *sink) { c.Subscribe(&c.subs[2], new(benchTopic(1))) }, 2},
 		"both are opened crosswise": {func(c *sink) {
 			c.subs[0].Close()
 			c.subs[1].Close()
-			c.Subscribe(&c.subs[0], benchTopic(1))
-			c.Subscribe(&c.subs[1], benchTopic(0))
+			c.Subscribe(&c.subs[0], new(benchTopic(1)))
+			c.Subscribe(&c.subs[1], new(benchTopic(0)))
 		}, 0},
 	}
 	for name, tt := range tests {
@@ -102,7 +102,7 @@ func TestCloseBetweenCollectAndDeliver(t *testing.T) {
 			h.Attach(&other.Subscriber, other, protocol.NewSocketID(), protocol.VariantPusher)
 			for i, s := range []*sink{c, c, other} {
 				sub := &s.subs[i%2]
-				s.Subscribe(sub, benchTopic(min(i, 1)))
+				s.Subscribe(sub, new(benchTopic(min(i, 1))))
 				_ = sub.Release(protocol.Position{})
 			}
 			for _, p := range newBatch(2, 1) {
@@ -143,38 +143,47 @@ func TestTopicsVanishWithTheirLastSubscription(t *testing.T) {
 		c.Detach()
 	}
 	for i := range h.topics.stripes {
-		if n := len(h.topics.stripes[i].lists); n != 0 {
+		if n := h.topics.stripes[i].lists.Len(); n != 0 {
 			t.Fatalf("stripe %d still has %d lists", i, n)
 		}
 	}
 }
 
-// TestTableWithEqualHashes puts lists of several topics in one chain.
-func TestTableWithEqualHashes(t *testing.T) {
+// TestListsOfATopicHangInOneChain takes them out of its middle, from its front and at last.
+func TestListsOfATopicHangInOneChain(t *testing.T) {
 	t.Parallel()
-	h := New(Options{Shards: 3})
-	hash := h.topics.hash(benchTopic(0))
-	stripe := h.topics.stripe(hash)
+	h := New(Options{Shards: 4})
+	topic := benchTopic(0)
 	var lists []*list
-	for i := range 3 {
-		lists = append(lists, h.topics.acquire(benchTopic(0), i))
+	for i := range h.shards {
+		lists = append(lists, h.topics.acquire(&topic, i))
 	}
-	if h.topics.acquire(benchTopic(0), 1) != lists[1] {
+	if h.topics.acquire(new(benchTopic(0)), 1) != lists[1] {
 		t.Fatal("a second subscription made a second list")
 	}
 	h.topics.release(lists[1])
-	stranger := &list{topic: benchTopic(1), next: stripe.lists[hash]}
-	stripe.lists[hash] = stranger // as if it had the same hash
-	h.Receive(newBatch(1, 1)[0])
-	for i, sh := range h.shards {
-		if n := len(sh.inbox.items); n != 1 {
-			t.Errorf("inbox %d has %d publications, want 1", i, n)
+	want := []int{1, 1, 1, 1} // publications that each shard has received
+	receive := func() {
+		t.Helper()
+		h.Receive(newBatch(1, 1)[0])
+		for i, sh := range h.shards {
+			if n := len(sh.inbox.items); n != want[i] {
+				t.Errorf("inbox %d has %d publications, want %d", i, n, want[i])
+			}
 		}
 	}
-	for _, i := range []int{1, 0, 2} {
-		h.topics.release(lists[i])
+	receive()
+	for _, gone := range []int{2, 0, 3, 1} {
+		h.topics.release(lists[gone])
+		lists[gone] = nil
+		for i, l := range lists {
+			if l != nil {
+				want[i]++
+			}
+		}
+		receive()
 	}
-	if stripe.lists[hash] != stranger || stranger.next != nil {
-		t.Error("the chain is not the one list that was not released")
+	if n := h.topics.stripe(topic).lists.Len(); n != 0 {
+		t.Errorf("%d lists are left", n)
 	}
 }

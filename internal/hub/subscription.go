@@ -51,8 +51,9 @@ type hold struct {
 }
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
-// it until Release. On a detached subscriber sub stays closed.
-func (s *Subscriber) Subscribe(sub *Subscription, t protocol.Topic) {
+// it until Release. On a detached subscriber sub stays closed. The hub keeps t itself while the
+// topic has subscribers: it must not change.
+func (s *Subscriber) Subscribe(sub *Subscription, t *protocol.Topic) {
 	_ = s.open(sub, t, delivers, nil)
 }
 
@@ -66,7 +67,7 @@ const (
 )
 
 // open fails only because of f.
-func (s *Subscriber) open(sub *Subscription, t protocol.Topic, m mode, f *protocol.Filter) error {
+func (s *Subscriber) open(sub *Subscription, t *protocol.Topic, m mode, f *protocol.Filter) error {
 	sh := s.shard
 	l := sh.hub.topics.acquire(t, sh.index)
 	sh.mu.Lock()

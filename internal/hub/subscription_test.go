@@ -59,7 +59,7 @@ func TestRelease(t *testing.T) {
 				h := start(t, hub.Options{Shards: 2})
 				p := attach(t, h)
 				var sub hub.Subscription
-				p.Subscribe(&sub, topic("a"))
+				p.Subscribe(&sub, new(topic("a")))
 				for _, pub := range tt.held {
 					h.Receive(pub)
 				}
@@ -82,7 +82,7 @@ func TestReleaseWhileTheInboxWaits(t *testing.T) {
 		h := hub.New(hub.Options{Codecs: codecs(), Shards: 1})
 		p := attach(t, h)
 		var sub hub.Subscription
-		p.Subscribe(&sub, topic("a"))
+		p.Subscribe(&sub, new(topic("a")))
 		receive(h, "a", 1, 5)
 		release(t, &sub, at(3))
 		run(t, h)
@@ -97,10 +97,10 @@ func TestHeldOverflow(t *testing.T) {
 		h := start(t, hub.Options{MaxHeld: 3})
 		fits, over := attach(t, h), attach(t, h)
 		var fitting, overflowing hub.Subscription
-		over.Subscribe(&overflowing, topic("a"))
+		over.Subscribe(&overflowing, new(topic("a")))
 		receive(h, "a", 1, 1)
 		synctest.Wait()
-		fits.Subscribe(&fitting, topic("a"))
+		fits.Subscribe(&fitting, new(topic("a")))
 		receive(h, "a", 2, 4)
 		synctest.Wait()
 
@@ -116,7 +116,7 @@ func TestHeldOverflow(t *testing.T) {
 		over.expect(t)
 
 		overflowing.Close()
-		over.Subscribe(&overflowing, topic("a"))
+		over.Subscribe(&overflowing, new(topic("a")))
 		receive(h, "a", 6, 6)
 		synctest.Wait()
 		release(t, &overflowing, at(5))
@@ -133,7 +133,7 @@ func TestExcept(t *testing.T) {
 		stranger.open(t, "b")
 		var held hub.Subscription
 		sender.open(t, "a")
-		sender.Subscribe(&held, topic("b"))
+		sender.Subscribe(&held, new(topic("b")))
 		receiveExcept := func(name string, last uint64, at map[uint64]protocol.SocketID) {
 			for o := last - 5; o <= last; o++ {
 				p := pub(name, o)
@@ -181,7 +181,7 @@ func TestClose(t *testing.T) {
 		synctest.Wait()
 		p.expect(t, "b/1")
 
-		p.Subscribe(a, topic("c"))
+		p.Subscribe(a, new(topic("c")))
 		release(t, a, protocol.Position{})
 		receive(h, "a", 3, 3)
 		receive(h, "c", 1, 1)
@@ -209,7 +209,7 @@ func TestSubscribeTwicePanics(t *testing.T) {
 		}
 		sub.Close() // the lock is free
 	}()
-	p.Subscribe(sub, topic("b"))
+	p.Subscribe(sub, new(topic("b")))
 }
 
 func TestDetach(t *testing.T) {
@@ -229,7 +229,7 @@ func TestDetach(t *testing.T) {
 			t.Errorf("Connections after Detach = %d, want 1", got)
 		}
 		late := new(hub.Subscription)
-		p.Subscribe(late, topic("a"))
+		p.Subscribe(late, new(topic("a")))
 		release(t, late, protocol.Position{})
 		subs[0].Close()
 		receive(h, "a", 1, 1)

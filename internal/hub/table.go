@@ -2,9 +2,9 @@ package hub
 
 import (
 	"hash/maphash"
-	"math/bits"
 	"sync"
 
+	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -14,21 +14,25 @@ const stripes = 64 // a power of two
 // later list of the same topic is another one, so what still waits for an ended list
 // reaches nobody.
 type list struct {
-	topic protocol.Topic // immutable
-	next  *list          // of equal hash; guarded by the stripe
-	head  *Subscription  // guarded by the shard's mu
-	refs  int32          // open or opening subscriptions; guarded by the stripe
-	n     int32          // linked subscriptions; guarded by the shard's mu
-	group int32          // index+1 of what waits for this list; owned by the shard's flusher
-	shard uint16         // immutable
+	topic *protocol.Topic // immutable; that of the first subscription
+	next  *list           // of the same topic, in another shard; guarded by the stripe
+	head  *Subscription   // guarded by the shard's mu
+	refs  int32           // open or opening subscriptions; guarded by the stripe
+	n     int32           // linked subscriptions; guarded by the shard's mu
+	group int32           // index+1 of what waits for this list; owned by the shard's flusher
+	shard uint16          // immutable
 
 	// variants has a bit for each variant that has ever been linked; guarded by the shard's
 	// mu. It only tells what to encode before taking the lock.
 	variants uint8
 }
 
+// Key is the topic.
+func (l *list) Key() protocol.Topic { return *l.topic }
+
 // table finds the lists of a topic. A topic's lists, one per shard with subscribers, hang in
-// one chain under the topic's hash: no object per topic, and one look-up for all shards.
+// one chain, of which the first is in the stripe: no object per topic, and one look-up for all
+// shards.
 type table struct {
 	seed    maphash.Seed // immutable
 	stripes [stripes]stripe
@@ -36,59 +40,55 @@ type table struct {
 
 type stripe struct {
 	mu    sync.RWMutex
-	lists map[uint64]*list // guarded by mu; by hash of topic
+	lists keyed.Table[protocol.Topic, *list] // the first of each topic; guarded by mu
 
-	_ [32]byte // one cache line each
+	_ [40]byte // two cache lines each
 }
 
-func (t *table) hash(topic protocol.Topic) uint64 {
-	return maphash.String(t.seed, topic.Name) ^ bits.RotateLeft64(maphash.String(t.seed, topic.App), 29)
+func (t *table) stripe(topic protocol.Topic) *stripe {
+	return &t.stripes[maphash.String(t.seed, topic.Name)%stripes]
 }
-
-func (t *table) stripe(hash uint64) *stripe { return &t.stripes[hash%stripes] }
 
 // acquire finds or makes the list of topic in a shard and adds one reference. From here on
 // Receive puts publications into the inbox of that shard.
-func (t *table) acquire(topic protocol.Topic, shard int) *list {
-	hash := t.hash(topic)
-	s := t.stripe(hash)
+func (t *table) acquire(topic *protocol.Topic, shard int) *list {
+	s := t.stripe(*topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for l := s.lists[hash]; l != nil; l = l.next {
-		if int(l.shard) == shard && l.topic == topic {
+	first := s.lists.Get(*topic)
+	for l := first; l != nil; l = l.next {
+		if int(l.shard) == shard {
 			l.refs++
 			return l
 		}
 	}
-	if s.lists == nil {
-		s.lists = make(map[uint64]*list)
+	l := &list{topic: topic, shard: uint16(shard), refs: 1}
+	if first == nil {
+		s.lists.Add(l)
+	} else {
+		first.next, l.next = l, first.next
 	}
-	l := &list{topic: topic, shard: uint16(shard), refs: 1, next: s.lists[hash]}
-	s.lists[hash] = l
 	return l
 }
 
 // release drops one reference of acquire, and the list with the last one.
 func (t *table) release(l *list) {
-	hash := t.hash(l.topic)
-	s := t.stripe(hash)
+	s := t.stripe(*l.topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.refs--; l.refs > 0 {
 		return
 	}
-	if s.lists[hash] == l {
-		if l.next == nil {
-			delete(s.lists, hash)
-		} else {
-			s.lists[hash] = l.next
+	before := s.lists.Get(*l.topic)
+	if before == l {
+		s.lists.Remove(*l.topic)
+		if l.next != nil {
+			s.lists.Add(l.next)
 		}
 		return
 	}
-	for before := s.lists[hash]; before != nil; before = before.next {
-		if before.next == l {
-			before.next = l.next
-			return
-		}
+	for before.next != l {
+		before = before.next
 	}
+	before.next = l.next
 }

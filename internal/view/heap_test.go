@@ -69,24 +69,28 @@ func TestASubscriptionTakesLittle(t *testing.T) {
 		k := fmt.Sprint(i, "-")
 		return k + strings.Repeat("x", 40-len(k))
 	}
-	for name, request := range map[string]func(i int) string{
-		"a key of a base view": func(i int) string {
+	for _, tt := range []struct {
+		name    string
+		most    int
+		request func(i int) string
+	}{
+		{"a key of a base view", 420, func(i int) string {
 			return fmt.Sprintf(`{"type":"subscribe","view":"Lamp/state","key":"%s"}`, key(i))
-		},
-		"a key of a base view, with a position": func(i int) string {
+		}},
+		{"a key of a base view, with a position", 490, func(i int) string {
 			return fmt.Sprintf(`{"type":"subscribe","view":"Lamp/list","key":"%s","after":"1700000000000:000000000001","snapshotLimit":100}`, key(i))
-		},
-		"a window of a derived view": func(i int) string {
+		}},
+		{"a window of a derived view", 600, func(i int) string {
 			return fmt.Sprintf(`{"type":"subscribe","view":"Lamp/bright","key":"%s","take":10,"skip":%d}`, key(i), i)
-		},
+		}},
 	} {
 		n := newNode(t, setup{})
 		n.define(`{"id":"Lamp/bright","source":"Lamp/list","sort":[{"field":"watts"}]}`)
-		got := subscriptionBytes(t, n, request)
+		got := subscriptionBytes(t, n, tt.request)
 		n.stop()
-		t.Logf("%s takes %d bytes", name, got)
-		if got > 600 {
-			t.Errorf("%s takes %d bytes, want at most 600", name, got)
+		t.Logf("%s takes %d bytes", tt.name, got)
+		if got > tt.most {
+			t.Errorf("%s takes %d bytes, want at most %d", tt.name, got, tt.most)
 		}
 	}
 }

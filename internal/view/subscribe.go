@@ -285,9 +285,9 @@ func (e *Engine) Leave(c *Connection) {
 // the lock shows.
 func (e *Engine) joinLocked(c *Connection, s *subscription) (protocol.Position, error) {
 	if s.node != nil {
-		c.subscriber.Follow(&s.Subscription, s.feed.topic)
+		c.subscriber.Follow(&s.Subscription, &s.feed.topic)
 	} else { // what it is of can be read by number
-		c.subscriber.FollowWithoutKeys(&s.Subscription, s.feed.topic)
+		c.subscriber.FollowWithoutKeys(&s.Subscription, &s.feed.topic)
 	}
 	p, err := e.bus.Position(context.Background(), s.feed.topic)
 	if err != nil {
