@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/webhook"
@@ -111,15 +113,15 @@ func (r *webhookRun) tell(ctx context.Context) (a webhookAnswer, err error) {
 // ServeHTTP implements http.Handler: the endpoint.
 func (r *webhookRun) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
 	var batch struct {
-		Events []struct{ Data struct{ N int } }
+		Events []struct{ Data string } // the JSON text of a client event
 	}
 	if err := json.NewDecoder(request.Body).Decode(&batch); err != nil {
 		r.end(fmt.Errorf("webhook: %w", err))
 		return
 	}
 	for _, e := range batch.Events {
-		if e.Data.N != r.next {
-			r.end(fmt.Errorf("webhook: event %d arrived, want %d", e.Data.N, r.next))
+		if n := gjson.Get(e.Data, "n").Int(); int(n) != r.next {
+			r.end(fmt.Errorf("webhook: event %d arrived, want %d", n, r.next))
 			return
 		}
 		r.next++
