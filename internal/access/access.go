@@ -42,7 +42,7 @@ func Parse(word string) (Level, bool) {
 // May reports whether a reader with clearance l may read a view of a level.
 func (l Level) May(level Level) bool { return level != 0 && l >= level }
 
-// IsBase reports whether an id can only name a base view (live-views 5.1).
+// IsBase reports whether an id can only name a base view (views 5.1).
 func IsBase(view string) bool {
 	return strings.HasSuffix(view, "/list") || strings.HasSuffix(view, "/state") || strings.HasSuffix(view, "/append")
 }

@@ -1,7 +1,7 @@
 // Package admin is the signed HTTP API below /admin, by which operators list, create, change,
 // disable and delete apps, and their keys, while the server runs.
 //
-// A request is signed as those of the HTTP API of an app (pusher-protocol 5.2), with the
+// A request is signed as those of the HTTP API of an app (pusher 5.2), with the
 // credentials of the operator; one that changes something is heeded once, as far as its Signatures remember. The answer to a
 // change is sent when the change is stored and in force on this node. Secrets are in no answer
 // but that which made them, and never in the log, which gets one line for each change.
@@ -134,7 +134,7 @@ type call struct {
 	reserved int64 // bytes of the budget of all bodies
 }
 
-// ServeHTTP applies the checks in the order of the HTTP API (pusher-protocol 5.1): the
+// ServeHTTP applies the checks in the order of the HTTP API (pusher 5.1): the
 // client's limit, route, method, signature, body, then what the route wants.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: w, r: r, path: rawPath(r), ip: h.o.ClientIP(r)}
@@ -175,7 +175,7 @@ func (h *handler) serve(ctx context.Context, c *call) *failure {
 	return h.dispatch(ctx, c)
 }
 
-// admit counts a request against the limit of its client's address (pusher-protocol 7.3).
+// admit counts a request against the limit of its client's address (pusher 7.3).
 func (h *handler) admit(c *call, now time.Time) *failure {
 	if h.clients == nil {
 		return nil

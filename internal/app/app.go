@@ -14,7 +14,7 @@ import (
 // the registry could not be asked.
 var ErrNotFound = errors.New("app: not found")
 
-// App is one application and its settings (pusher-protocol 7.1). It is immutable: a change
+// App is one application and its settings (pusher 7.1). It is immutable: a change
 // of settings is a new App.
 type App struct {
 	ID      string
@@ -72,7 +72,7 @@ type Features struct {
 func (a *App) HasID(id string) bool { return a.ID == id || slices.Contains(a.Aliases, id) }
 
 // AuthorizeWithin is how long a connection may stay without a sign-in and without a signed
-// subscription; zero is for ever (pusher-protocol 4.2).
+// subscription; zero is for ever (pusher 4.2).
 func (a *App) AuthorizeWithin() time.Duration {
 	switch {
 	case a.Features.RequireAuthorized:

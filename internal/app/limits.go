@@ -2,7 +2,7 @@ package app
 
 import "time"
 
-// DefaultLimits are the limits of an app that sets none (pusher-protocol 7.1).
+// DefaultLimits are the limits of an app that sets none (pusher 7.1).
 func DefaultLimits() Limits {
 	return Limits{
 		MaxSubscriptionsPerConnection: 10_000,

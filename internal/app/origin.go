@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Origins says from which web origins an app may be used (pusher-protocol 7.5). The zero
+// Origins says from which web origins an app may be used (pusher 7.5). The zero
 // value allows everyone. It is immutable; make one with [ParseOrigins].
 type Origins struct {
 	rules []originRule

@@ -1,4 +1,4 @@
-// Package audit writes security events (live-views 7.2): one JSON object a line.
+// Package audit writes security events (views 7.2): one JSON object a line.
 //
 // It must never see a token or a secret: callers hand in ids, codes and reasons. It decides the
 // severity, and when failed attempts of one address are a suspicious pattern.

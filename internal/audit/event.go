@@ -85,7 +85,7 @@ func (l *Log) SuspiciousPattern(s Source, pattern, details string) {
 	})
 }
 
-// appendEvent appends one line (live-views 7.2).
+// appendEvent appends one line (views 7.2).
 func appendEvent(dst []byte, now time.Time, severity severity, s *Source, kind string, members func(object) object) []byte {
 	o := append(object(dst), '{').required("event_id", uuid.NewString())
 	o = strconv.AppendInt(o.name("timestamp_ms"), now.UnixMilli(), 10)

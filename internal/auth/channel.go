@@ -3,7 +3,7 @@ package auth
 import "crypto/subtle"
 
 // ChannelSignature signs a subscription of the connection socketID: the hex part of the
-// auth value. channelData is empty for channels without it (pusher-protocol 2.4.1).
+// auth value. channelData is empty for channels without it (pusher 2.4.1).
 func ChannelSignature(secret, socketID, channel, channelData string) string {
 	sum := channelSum(secret, socketID, channel, channelData)
 	return string(sum[:])

@@ -24,7 +24,7 @@ func verifyChannel(authString, socketID, channel, channelData string) bool {
 	return ok && p.Key == key && p.VerifyChannel(secret, socketID, channel, channelData)
 }
 
-// The vectors of pusher-protocol 2.4.1.
+// The vectors of pusher 2.4.1.
 func TestChannelSignatureVectors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -51,7 +51,7 @@ func verify(r auth.Request, rawQuery string, now time.Time) error {
 	return new(auth.Verifier).VerifyRequest(r, &p, secret, now)
 }
 
-// sign is a second, naive reading of pusher-protocol 5.2 over decoded pairs.
+// sign is a second, naive reading of pusher 5.2 over decoded pairs.
 func sign(method, path string, pairs ...string) string {
 	slices.Sort(pairs)
 	mac := hmac.New(sha256.New, []byte(secret))

@@ -5,7 +5,7 @@ package auth
 const signInChannel = ":user:"
 
 // UserSignature signs the sign-in of the connection socketID: the hex part of the auth value
-// (pusher-protocol 2.4.1).
+// (pusher 2.4.1).
 func UserSignature(secret, socketID, userData string) string {
 	return ChannelSignature(secret, socketID, signInChannel, userData)
 }

@@ -10,7 +10,7 @@ func TestVerifyUser(t *testing.T) {
 	t.Parallel()
 	const (
 		secret, data = "mill-secret", `{"id":"u-9","watchlist":["u-3"]}`
-		signature    = "01a7266056d94c6a3d57b57e1662b1e10621a365181049f23bb8aa220377d86e" // pusher-protocol 2.4.1
+		signature    = "01a7266056d94c6a3d57b57e1662b1e10621a365181049f23bb8aa220377d86e" // pusher 2.4.1
 	)
 	if got := auth.UserSignature(secret, "4711.815", data); got != signature {
 		t.Errorf("got %s, want %s", got, signature)

@@ -30,7 +30,7 @@ func (v *Verifier) VerifyRequest(r Request, p *Params, secret string, now time.T
 	return VerifyBody(r.Body, p)
 }
 
-// VerifyHead checks everything about a signed request but its body (pusher-protocol 5.2):
+// VerifyHead checks everything about a signed request but its body (pusher 5.2):
 // version, time, then signature. It needs no body, which is signed by its body_md5, so a
 // server asks it before it reads one. A failure is always an *Error. That p names the app
 // which secret belongs to is the caller's to check. Where p was signed in another spelling

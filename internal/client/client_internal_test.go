@@ -308,7 +308,7 @@ func TestSubscribeSigns(t *testing.T) {
 	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "channel prices: AuthError: no") {
 		t.Errorf("got %v", err)
 	}
-	want := []map[string]string{ // signatures: vectors of pusher-protocol 2.4.1
+	want := []map[string]string{ // signatures: vectors of pusher 2.4.1
 		{"channel": "prices", "auth": ""},
 		{"channel": "private-orders", "auth": testKey + ":43500007267b0f969cf855c9b3dc388dc95ddf36421788f14844963af7d7d9c4"},
 		{

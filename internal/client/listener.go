@@ -133,7 +133,7 @@ func (l *listener) refuse(c *socket.Conn, err error) {
 }
 
 // Timeout pings a connection on which nothing came, and ends one that does not answer
-// (pusher-protocol 1.5).
+// (pusher 1.5).
 func (l *listener) Timeout(c *socket.Conn) {
 	idle := c.IdleFor()
 	switch {

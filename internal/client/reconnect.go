@@ -48,7 +48,7 @@ const (
 	giveUp
 )
 
-// react says what the range of a code means (pusher-protocol 1.8). A connection that ended
+// react says what the range of a code means (pusher 1.8). A connection that ended
 // without a code is opened again after a while.
 func react(code int) reaction {
 	switch {

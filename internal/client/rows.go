@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// viewFrame is any binary message of a view (live-views 4).
+// viewFrame is any binary message of a view (views 4).
 type viewFrame struct {
 	Op       string          `json:"op"`
 	Key      string          `json:"key"`
@@ -188,7 +188,7 @@ func (r *rows) note(seq string) {
 	}
 }
 
-// isBefore compares cursors (live-views 5.7); parts that are no numbers count as zero.
+// isBefore compares cursors (views 5.7); parts that are no numbers count as zero.
 func isBefore(a, b string) bool {
 	slotA, indexA := splitSeq(a)
 	slotB, indexB := splitSeq(b)
@@ -202,7 +202,7 @@ func splitSeq(seq string) (slot, index uint64) {
 	return slot, index
 }
 
-// merge merges a patch into what is stored at path (live-views 5.6), which it leaves as it
+// merge merges a patch into what is stored at path (views 5.6), which it leaves as it
 // is.
 func merge(stored, patch any, appended []string, path string) any {
 	switch patch := patch.(type) {

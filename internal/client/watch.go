@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/socket"
 )
 
-// viewPing is how often a watcher says that it is there (live-views 8.1). It gets no answer.
+// viewPing is how often a watcher says that it is there (views 8.1). It gets no answer.
 const viewPing = 15 * time.Second
 
 var _ socket.Handler = (*watcher)(nil)
@@ -103,7 +103,7 @@ func refusedStatus(err error) int {
 	return status
 }
 
-// subscribeView is the request to watch a view (live-views 3.2).
+// subscribeView is the request to watch a view (views 3.2).
 type subscribeView struct {
 	Type          string  `json:"type"`
 	View          string  `json:"view"`
@@ -126,7 +126,7 @@ type watcher struct {
 	last    *issue // why the server closes
 }
 
-// issue is what the server says when something is wrong (live-views 1.10).
+// issue is what the server says when something is wrong (views 1.10).
 type issue struct {
 	Type, Code, Message string
 	Retryable, Fatal    bool

@@ -276,7 +276,7 @@ func TestWatchGivesUp(t *testing.T) {
 	}
 }
 
-// The table of live-views 5.6, without what the server cuts off.
+// The table of views 5.6, without what the server cuts off.
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, stored, patch, paths, want string }{

@@ -10,7 +10,7 @@ import (
 )
 
 // Prefixes of the variables by which other servers of the protocol of live views are set
-// (live-views 8.4, 10).
+// (views 8.4, 10).
 const (
 	olderPrefix = "HYPERSTACK_"
 	newerPrefix = "ARETE_"
@@ -71,7 +71,7 @@ func aliasesOf(v *Views) []alias {
 		most, window := whole(&r.rate.Max, 1), whole(&r.rate.Window, Duration(time.Second))
 		list = append(list,
 			alias{"RATE_LIMIT_" + r.name + "_MAX", func(text string) error {
-				r.rate.Burst = 0 // there, a maximum that is set is all that is admitted (live-views 2)
+				r.rate.Burst = 0 // there, a maximum that is set is all that is admitted (views 2)
 				return most(text)
 			}},
 			alias{"RATE_LIMIT_" + r.name + "_WINDOW_SECS", window},

@@ -14,7 +14,7 @@ const (
 	ownApp   = "[[apps]]\nid = 'own'\nkey = 'k2'\nsecret = 'a-secret-of-16-bytes'\nmax_connections = 0\nmax_event_payload = '10KB'\n"
 )
 
-// pusher-protocol 7.2: event_limits, channel_limits and presence are the fallback for apps.
+// pusher 7.2: event_limits, channel_limits and presence are the fallback for apps.
 func TestWhatAppsLeaveOutStandsInAppDefaults(t *testing.T) {
 	t.Parallel()
 	type limits struct {

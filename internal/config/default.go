@@ -56,7 +56,7 @@ func Default() *Config {
 	}
 }
 
-// defaultWebhooks has the numbers of pusher-protocol 6.4.
+// defaultWebhooks has the numbers of pusher 6.4.
 func defaultWebhooks() Webhooks {
 	return Webhooks{
 		Grace:            Duration(3 * time.Second),
@@ -81,7 +81,7 @@ func defaultWebhooks() Webhooks {
 	}
 }
 
-// defaultViews has the limits of live-views 2 and the numbers of 10.
+// defaultViews has the limits of views 2 and the numbers of views 10.
 func defaultViews() Views {
 	perMinute := func(most, burst int) Rate { return Rate{Max: most, Window: Duration(time.Minute), Burst: burst} }
 	return Views{
@@ -123,7 +123,7 @@ func defaultViews() Views {
 	}
 }
 
-// defaultAppLimits has the numbers of pusher-protocol 7.1.
+// defaultAppLimits has the numbers of pusher 7.1.
 func defaultAppLimits() AppLimits {
 	return AppLimits{
 		MaxSubscriptionsPerConnection: 10_000,

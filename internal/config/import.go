@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ImportApps reads the apps of other servers of the protocol (pusher-protocol 7.1): one app,
+// ImportApps reads the apps of other servers of the protocol (pusher 7.1): one app,
 // a list, or the part of a configuration that holds a list, with flat keys in snake_case or
 // camelCase, or with a policy that goes before them; and the id, key and secret that hosted
 // services hand out.

@@ -88,7 +88,7 @@ func (r *rules) operations(c *Config) {
 	r.aboveZero("telemetry.interval", t.Interval)
 }
 
-// minTokenTTL is the lifetime that clients refuse at once (live-views 1.12).
+// minTokenTTL is the lifetime that clients refuse at once (views 1.12).
 const minTokenTTL = time.Minute
 
 func (r *rules) appViews(at string, v *AppViews) {

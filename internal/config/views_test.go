@@ -100,7 +100,7 @@ func TestStaticTokensHaveLabels(t *testing.T) {
 	}
 }
 
-// The variables of live-views 2 and 10.
+// The variables of views 2 and 10.
 func TestVariablesOfOtherServers(t *testing.T) {
 	t.Parallel()
 	got, err := load(t, oneApp+"[views]\nmax_connections_per_ip = 1\n",

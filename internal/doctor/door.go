@@ -192,7 +192,7 @@ func (e *examination) certificateFiles(context.Context) {
 	}
 }
 
-// Signed requests are refused when the clocks are 600 s apart (pusher-protocol 5.2), and
+// Signed requests are refused when the clocks are 600 s apart (pusher 5.2), and
 // session tokens end within minutes.
 const (
 	muchDrift = 60 * time.Second

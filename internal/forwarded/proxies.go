@@ -80,7 +80,7 @@ func (p *Proxies) peer(r *http.Request) (at netip.Addr, isTrusted bool) {
 	return netip.Addr{}, p.isUnix
 }
 
-// ClientIP returns the address that a request comes from (pusher-protocol 7.3), without a zone.
+// ClientIP returns the address that a request comes from (pusher 7.3), without a zone.
 // Only a trusted proxy is believed: of a list of addresses the last one counts that is no trusted
 // proxy itself, because everything before it is the client's own word.
 func (p *Proxies) ClientIP(r *http.Request) string {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Claims remembers which requests have been carried out, for a time (pusher-protocol 5.9).
+// Claims remembers which requests have been carried out, for a time (pusher 5.9).
 // Implementations are safe for concurrent use.
 type Claims interface {
 	// Claim either makes its caller the one who carries out key, or returns the answer that

@@ -10,7 +10,7 @@ import (
 )
 
 // admit counts a request against the limit of its client's address, and answers it if that
-// is exceeded (pusher-protocol 7.3).
+// is exceeded (pusher 7.3).
 func (h *handler) admit(w http.ResponseWriter, r *http.Request, path string, now time.Time) bool {
 	if h.clients == nil {
 		return true

@@ -102,7 +102,7 @@ func TestClientLimitBelievesClientIP(t *testing.T) { // A41
 	})
 }
 
-func TestCORS(t *testing.T) { // A44, pusher-protocol 5.11
+func TestCORS(t *testing.T) { // A44, pusher 5.11
 	t.Parallel()
 	origins := func(entries ...string) app.Origins {
 		o, err := app.ParseOrigins(entries)

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 )
 
-// CORS says what browsers let the pages of other origins do (pusher-protocol 5.11). Requests
+// CORS says what browsers let the pages of other origins do (pusher 5.11). Requests
 // are signed or carry a token all the same. The zero value lets every page make requests
 // without credentials.
 type CORS struct {

@@ -1,5 +1,5 @@
 // Package httpapi is the HTTP API that backends call: publishing, asking about channels,
-// and health (pusher-protocol 5), and for views: mutations, definitions, reads and the
+// and health (pusher 5), and for views: mutations, definitions, reads and the
 // revocation of sessions. Views may be read by whoever may connect to them, too.
 //
 // It owns routing on the raw path, authentication of requests, validation and the answers.

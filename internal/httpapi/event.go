@@ -129,7 +129,7 @@ func (p *publish) reset() {
 	p.inputs, p.events, p.entries = p.inputs[:0], p.events[:0], p.entries[:0]
 }
 
-// add validates one event (pusher-protocol 5.3) and adds it, once for each channel.
+// add validates one event (pusher 5.3) and adds it, once for each channel.
 func (p *publish) add(in *input, l *app.Limits) *failure {
 	name, f := eventName(in.name, l)
 	if f != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// code is the machine-readable part of an error answer (pusher-protocol 5.1).
+// code is the machine-readable part of an error answer (pusher 5.1).
 type code string
 
 const (
@@ -82,7 +82,7 @@ func failMethod(allow string) *failure {
 	return &failure{code: codeMethod, message: "This method is not allowed here; use " + allow, allow: allow}
 }
 
-// failIssue is a failure that clients of views know (live-views 1.6): the same codes, in
+// failIssue is a failure that clients of views know (views 1.6): the same codes, in
 // the shape of this API.
 func failIssue(i *protocol.Issue) *failure {
 	return &failure{code: code(i.Code), message: i.Message, issue: i}

@@ -189,7 +189,7 @@ func rawPath(r *http.Request) string {
 	return r.URL.EscapedPath()
 }
 
-// serveApps applies the checks in this order (pusher-protocol 5.1): the client's limit, route,
+// serveApps applies the checks in this order (pusher 5.1): the client's limit, route,
 // method, authentication, limits of the app, body, then what the route wants.
 func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path string) {
 	start := h.o.Now()

@@ -18,7 +18,7 @@ const (
 	HealthError
 )
 
-// serveHealth answers /live, /up and /up/{app_id} (pusher-protocol 5.10), / as /up for balancers
+// serveHealth answers /live, /up and /up/{app_id} (pusher 5.10), / as /up for balancers
 // that ask for no other path, and 404 to every other path. These are not signed.
 func (h *handler) serveHealth(w http.ResponseWriter, r *http.Request, path string) {
 	t, isApp := strings.CutPrefix(path, "/up/")

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 )
 
-// limits counts publishes and reads per app and second (pusher-protocol 7.1). Only apps
+// limits counts publishes and reads per app and second (pusher 7.1). Only apps
 // that have such a limit are counted. The zero value is ready; safe for concurrent use.
 type limits struct {
 	mu   sync.Mutex

@@ -19,7 +19,7 @@ type Entities interface {
 
 var _ Entities = (*entity.Engine)(nil)
 
-// maxIdempotencyKey is the longest key, in bytes (pusher-protocol 5.9).
+// maxIdempotencyKey is the longest key, in bytes (pusher 5.9).
 const maxIdempotencyKey = 128
 
 // mutate is POST /apps/{app_id}/mutations: a batch that is applied whole or not at all.

@@ -11,7 +11,7 @@ import (
 )
 
 // TestTheFirstFailedCheckDecides sends requests that fail several of the checks of
-// pusher-protocol 5.1, from the first to the last.
+// pusher 5.1, from the first to the last.
 func TestTheFirstFailedCheckDecides(t *testing.T) {
 	t.Parallel()
 	const maxBody = 100
@@ -54,7 +54,7 @@ func TestTheFirstFailedCheckDecides(t *testing.T) {
 	}
 }
 
-func TestKeysOfAppsAreApart(t *testing.T) { // pusher-protocol 5.9
+func TestKeysOfAppsAreApart(t *testing.T) { // pusher 5.9
 	t.Parallel()
 	claims := httpapi.NewMemoryClaims(httpapi.ClaimLimits{})
 	inNode(t, func(_ *app.App, o *httpapi.Options) { o.Idempotency.Claims = claims }, func(n *node) {

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// publishEvent is POST /apps/{app_id}/events (pusher-protocol 5.3).
+// publishEvent is POST /apps/{app_id}/events (pusher 5.3).
 func (h *handler) publishEvent(ctx context.Context, c *call, now time.Time) *failure {
 	v, f := parseObject(c.bytes())
 	if f != nil {
@@ -63,7 +63,7 @@ func (h *handler) publishInput(ctx context.Context, c *call, now time.Time) *fai
 	return nil
 }
 
-// publishBatch is POST /apps/{app_id}/batch_events (pusher-protocol 5.4).
+// publishBatch is POST /apps/{app_id}/batch_events (pusher 5.4).
 func (h *handler) publishBatch(ctx context.Context, c *call, now time.Time) *failure {
 	name, f := h.headerKey(c, "batch")
 	switch {

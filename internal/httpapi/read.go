@@ -12,7 +12,7 @@ import (
 
 const presencePrefix = "presence-"
 
-// listChannels is GET /apps/{app_id}/channels (pusher-protocol 5.5).
+// listChannels is GET /apps/{app_id}/channels (pusher 5.5).
 func (h *handler) listChannels(c *call) *failure {
 	prefix, _ := c.query.Get("filter_by_prefix")
 	want := c.wanted()
@@ -33,7 +33,7 @@ func (h *handler) listChannels(c *call) *failure {
 	return nil
 }
 
-// showChannel is GET /apps/{app_id}/channels/{channel} (pusher-protocol 5.6).
+// showChannel is GET /apps/{app_id}/channels/{channel} (pusher 5.6).
 func (h *handler) showChannel(ctx context.Context, c *call) *failure {
 	name := c.target.name
 	if f := checkName(name, &c.app.Limits); f != nil {
@@ -79,7 +79,7 @@ func (h *handler) appendCache(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-// listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher-protocol 5.7), with
+// listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher 5.7), with
 // with_user_info=1 with what each has told about itself.
 func (h *handler) listUsers(c *call) *failure {
 	if f := checkName(c.target.name, &c.app.Limits); f != nil {

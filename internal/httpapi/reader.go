@@ -16,7 +16,7 @@ import (
 )
 
 // ReaderLimits are the limits of readers of views without a signature, where a token has none of
-// its own; zero: unlimited (live-views 2).
+// its own; zero: unlimited (views 2).
 type ReaderLimits struct {
 	MaxSubscriptions int
 	MaxSnapshotRows  int
@@ -35,7 +35,7 @@ func newReaders() readers {
 }
 
 // authenticateReader lets in whom a WebSocket connection of views would let in: from the same
-// origins, with the same tokens, in the same places, refused with the same codes (live-views 1.2
+// origins, with the same tokens, in the same places, refused with the same codes (views 1.2
 // to 1.7).
 func (h *handler) authenticateReader(c *call, r *http.Request, now time.Time) *failure {
 	a, err := h.o.Apps.ByID(r.Context(), c.target.appID)

@@ -13,7 +13,7 @@ import (
 // params are the decoded parameters of a request.
 type params = auth.Params
 
-// authenticate finds the app and checks the signature (pusher-protocol 5.2), or the token
+// authenticate finds the app and checks the signature (pusher 5.2), or the token
 // of a reader of a view who has none. It comes before the body is read, of which the MD5 is signed.
 func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure {
 	if c.unreadable != nil {

@@ -34,7 +34,7 @@ type Memory struct{ Free, Total uint64 }
 // stats serves numbers about a node.
 type stats struct{ o StatsOptions }
 
-// NewStats makes the handler of GET /stats and GET /usage (pusher-protocol 5.10). They are
+// NewStats makes the handler of GET /stats and GET /usage (pusher 5.10). They are
 // not signed, so it belongs on the operators' listener. A request looks at every channel.
 func NewStats(o StatsOptions) http.Handler { return &stats{o} }
 

@@ -78,7 +78,7 @@ func TestStatsArePublicOnlyIfAsked(t *testing.T) {
 	}
 }
 
-func TestHealthOfParts(t *testing.T) { // pusher-protocol 5.10
+func TestHealthOfParts(t *testing.T) { // pusher 5.10
 	t.Parallel()
 	for _, tt := range []struct {
 		health httpapi.Health

@@ -12,7 +12,7 @@ type Users interface {
 
 var _ Users = (*channel.Engine)(nil)
 
-// terminate is POST /apps/{app_id}/users/{user_id}/terminate_connections (pusher-protocol
+// terminate is POST /apps/{app_id}/users/{user_id}/terminate_connections (pusher
 // 5.8). Nobody need be there.
 func (h *handler) terminate(c *call) *failure {
 	if h.o.Users != nil {

@@ -6,7 +6,7 @@ import "net/netip"
 const siteBits = 64
 
 // Address is the key for whatever is limited per client address: IPv6 addresses of one
-// site, a /64, are one key (pusher-protocol 7.3). Texts that are no address share one.
+// site, a /64, are one key (pusher 7.3). Texts that are no address share one.
 func Address(ip string) netip.Addr {
 	a, err := netip.ParseAddr(ip)
 	if err != nil {

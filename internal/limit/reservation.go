@@ -62,7 +62,7 @@ func (r *Reservation[K]) Hold(name string, q *Keyed[K], key K, max int) bool {
 		return false
 	}
 	if r.held == nil {
-		r.held = make([]hold[K], 0, 4) // a view connection holds as many (live-views 2)
+		r.held = make([]hold[K], 0, 4) // a view connection holds as many (views 2)
 	}
 	r.held = append(r.held, hold[K]{q, key})
 	return true

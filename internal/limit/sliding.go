@@ -28,7 +28,7 @@ func (r Rate) millis() uint32 {
 }
 
 // Sliding is a sliding window log: in any stretch of time as long as Rate.Per, up to seven
-// days, it allows at most Max + Burst events (live-views 2). Times are kept in whole
+// days, it allows at most Max + Burst events (views 2). Times are kept in whole
 // milliseconds, and an event never leaves early because of that.
 //
 // The zero value is ready and costs one word: the log is allocated with the first event,

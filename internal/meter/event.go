@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// The types of events (live-views 7.1).
+// The types of events (views 7.1).
 const (
 	eventEstablished = "connection_established"
 	eventClosed      = "connection_closed"
@@ -58,7 +58,7 @@ func (e encoder) text(name, value string) encoder {
 	return jsontext.AppendString(e.name(name), value)
 }
 
-// optional is null when there is no value: consumers want every member (live-views 7.1).
+// optional is null when there is no value: consumers want every member (views 7.1).
 func (e encoder) optional(name, value string) encoder {
 	if value == "" {
 		return append(e.name(name), "null"...)

@@ -1,5 +1,5 @@
 // Package meter counts what connections of live views use and hands it out as usage events
-// (live-views 7.1): batched, tried again when they cannot be delivered, spooled to a folder when
+// (views 7.1): batched, tried again when they cannot be delivered, spooled to a folder when
 // that lasts.
 //
 // It must never know what usage costs or who may connect. It does not aggregate: who counts
@@ -20,7 +20,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Emitter delivers one batch: {"events":[envelope,...]} (live-views 7.1). Success means that
+// Emitter delivers one batch: {"events":[envelope,...]} (views 7.1). Success means that
 // the receiver has it for good. The batch must not be kept. It is called from one goroutine.
 type Emitter interface {
 	Emit(ctx context.Context, batch []byte) error

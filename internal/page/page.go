@@ -34,7 +34,7 @@ const Event = "message"
 const (
 	maxForm   = 16 << 10 // bytes of a request body
 	maxText   = 2 << 10  // bytes of one message
-	maxUserID = 128      // pusher-protocol 2.7
+	maxUserID = 128      // pusher 2.7
 	maxName   = 128      // bytes of a display name
 )
 
@@ -166,7 +166,7 @@ func (p *page) serveFile(w http.ResponseWriter, r *http.Request) {
 
 // authorize answers as a Pusher channel authorization endpoint does: socket_id and
 // channel_name come in, auth and, for presence channels, channel_data go out
-// (pusher-protocol 2.4.1). The visitor is whoever user_id and user_name say.
+// (pusher 2.4.1). The visitor is whoever user_id and user_name say.
 func (p *page) authorize(w http.ResponseWriter, r *http.Request) {
 	if !readForm(w, r) {
 		return

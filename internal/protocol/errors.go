@@ -5,12 +5,12 @@ import "fmt"
 // Error is an answer that a client may see: a code of the wire and a sentence that says
 // what to do. It carries no internals. The ranges of Code tell a client what a close
 // means: 4000-4099 do not reconnect, 4100-4199 back off first, 4200-4299 reconnect at
-// once, 4300 and above only report (pusher-protocol 1.8).
+// once, 4300 and above only report (pusher 1.8).
 type Error struct {
 	Code    int
 	Message string
 
-	// Of a refused subscription (pusher-protocol 2.5); empty and zero otherwise.
+	// Of a refused subscription (pusher 2.5); empty and zero otherwise.
 	Type   string
 	Status int
 }

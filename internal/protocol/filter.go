@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Filter is the names of the events that a subscription is for (pusher-protocol 7.6). It is
+// Filter is the names of the events that a subscription is for (pusher 7.6). It is
 // immutable and safe for concurrent use; nil passes everything.
 type Filter struct {
 	key   string   // names, each behind its length: equal for equal filters

@@ -7,7 +7,7 @@ import (
 )
 
 // Issue is an error as clients of views see it: in the answer to a refused handshake, in a
-// socket issue, and as the first word of a close reason (live-views 1.6, 1.7, 1.10). It
+// socket issue, and as the first word of a close reason (views 1.6, 1.7, 1.10). It
 // carries no internals. Compare Code, never Message.
 type Issue struct {
 	Code       string
@@ -64,7 +64,7 @@ func (i *Issue) After(d time.Duration) *Issue {
 	return &c
 }
 
-// Every issue that a client of views can be sent (live-views 1.7).
+// Every issue that a client of views can be sent (views 1.7).
 var (
 	IssueTokenMissing      = &Issue{Code: "token-missing", Status: 401, Message: "No token", Action: "Send a token in the Authorization header or in hs_token"}
 	IssueTokenExpired      = &Issue{Code: "token-expired", Status: 401, Retryable: true, Message: "The token has expired"}
@@ -95,7 +95,7 @@ var (
 )
 
 // Refusals of one view, in codes that clients know. They are worth another try, with another token,
-// and must say so: one client does not come back after an issue that is not (live-views 1.10).
+// and must say so: one client does not come back after an issue that is not (views 1.10).
 var (
 	IssueViewDenied = &Issue{
 		Code: "deployment-access-denied", Name: "view-access-denied", Status: 403, Retryable: true, Message: "The token may not read this view",
@@ -105,7 +105,7 @@ var (
 )
 
 // What the endpoint that mints session tokens answers besides IssueRateLimit,
-// IssueOriginNotAllowed and IssueInternal (live-views 1.12).
+// IssueOriginNotAllowed and IssueInternal (views 1.12).
 var (
 	IssueMintNoKey      = &Issue{Code: "missing-authorization-header", Status: 401, Message: "No API key", Action: "Send it as Authorization: Bearer <key>"}
 	IssueMintKey        = &Issue{Code: "invalid-api-key", Status: 401, Message: "The API key is not known"}

@@ -7,7 +7,7 @@ import (
 )
 
 // maxSocketIDPart is the greatest value of either half of a socket id, inclusive
-// (pusher-protocol 1.4).
+// (pusher 1.4).
 const maxSocketIDPart = 10_000_000_000
 
 // SocketID names one connection of an app: two random integers, written with one dot

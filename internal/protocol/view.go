@@ -1,6 +1,6 @@
 package protocol
 
-// Mode says how a view is delivered (live-views 0).
+// Mode says how a view is delivered (views 0).
 type Mode string
 
 // Modes of views, as they are spelled on the wire.
@@ -10,7 +10,7 @@ const (
 	ModeAppend Mode = "append"
 )
 
-// ChangeOp is what happened to an entity of a view (live-views 4.3), as it is spelled on the
+// ChangeOp is what happened to an entity of a view (views 4.3), as it is spelled on the
 // wire.
 type ChangeOp string
 
@@ -28,7 +28,7 @@ type Change struct {
 	Op     ChangeOp
 	Key    string
 	Append []string // OpPatch: dotted paths of the arrays that are appended to
-	Seq    string   // cursor of the change, live-views 5.7; may be empty
+	Seq    string   // cursor of the change, views 5.7; may be empty
 
 	// Number counts the changes of an entity type. It never falls along a topic; the
 	// changes of one batch may share one.
@@ -41,13 +41,13 @@ type Row struct {
 	Data []byte // one JSON object, as it goes on the wire
 }
 
-// ViewRequest is what a client asks of a view (live-views 3.2). Nil means absent.
+// ViewRequest is what a client asks of a view (views 3.2). Nil means absent.
 type ViewRequest struct {
 	View          string
 	Key           *string
 	Take          *int
 	Skip          int
-	After         *string // cursor, live-views 5.7
+	After         *string // cursor, views 5.7
 	SnapshotLimit *int
 	NoSnapshot    bool
 }

@@ -13,7 +13,7 @@ const (
 )
 
 // appendDecimal appends a JSON number, in short: digits times 10^exponent. Integers beyond
-// 2^53-1 are decimal strings (live-views 4.5). digits does not begin with 0, save for zero.
+// 2^53-1 are decimal strings (views 4.5). digits does not begin with 0, save for zero.
 func appendDecimal(dst []byte, isNegative bool, digits []byte, exponent int64) []byte {
 	for len(digits) > 1 && digits[len(digits)-1] == '0' {
 		digits = digits[:len(digits)-1]

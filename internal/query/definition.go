@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// Definition is a derived view as it is declared (live-views 5.1).
+// Definition is a derived view as it is declared (views 5.1).
 type Definition struct {
 	ID        string
 	Source    string        // "X/list", or the id of another derived view
@@ -38,7 +38,7 @@ type Op string
 
 // Equality is that of JSON, with numbers by value and objects in any order. Order is that of
 // two numbers, two strings (bytewise) or two booleans; all else is neither above, below nor
-// at anything (live-views 5.1 [M]).
+// at anything (views 5.1 [M]).
 const (
 	And    Op = "and"
 	Or     Op = "or"

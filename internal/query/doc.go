@@ -1,4 +1,4 @@
-// Package query is the language of derived views (live-views 5.1, 5.4): definitions as users
+// Package query is the language of derived views (views 5.1, 5.4): definitions as users
 // write them, checked so that whatever cannot be served is refused with every reason at
 // once, and compiled to plans that say of one entity whether it belongs to a view, where it
 // stands in it, what of it is shown, and what it adds to an aggregate.

@@ -66,7 +66,7 @@ func (c *condition) compares(v jsontext.Value) bool {
 		}
 		return false
 	default:
-		// Of mismatched types nothing is above, below or at anything (live-views 5.1 [M]).
+		// Of mismatched types nothing is above, below or at anything (views 5.1 [M]).
 		order, ok := c.literals[0].order(v)
 		return ok && c.op.holds(order)
 	}

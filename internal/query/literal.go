@@ -39,7 +39,7 @@ func compileLiteral(v jsontext.Value) literal {
 	return l
 }
 
-// equals is JSON equality (live-views 5.1); a missing value is null.
+// equals is JSON equality (views 5.1); a missing value is null.
 func (l *literal) equals(v jsontext.Value) bool {
 	kind := v.Kind()
 	if kind == jsontext.Absent {

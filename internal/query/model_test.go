@@ -106,7 +106,7 @@ func class(v any) int {
 	return 0
 }
 
-// place compares as live-views 5.4 orders values.
+// place compares as views 5.4 orders values.
 func place(a, b any) int {
 	if c := cmp.Compare(class(a), class(b)); c != 0 {
 		return c

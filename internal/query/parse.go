@@ -105,7 +105,7 @@ func (p *parser) definition(v jsontext.Value) *Definition {
 }
 
 // identity checks what id and source say of each other. X/list, X/state and X/append exist
-// by themselves (live-views 5.1).
+// by themselves (views 5.1).
 func (p *parser) identity(d *Definition) {
 	if base := baseSuffix(d.ID); base != "" {
 		p.fail("id", "ids that end in "+base+" are those of base views; choose another name")

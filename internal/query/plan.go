@@ -62,7 +62,7 @@ func (p *Plan) IsFiltered() bool { return p.filter != nil || p.keys != nil }
 func (p *Plan) IsSorted() bool { return len(p.definition.Sort) > 0 }
 
 // SortPath and the direction of the first part of the order, which is all that clients are
-// told (live-views 4.1); nil without a sort.
+// told (views 4.1); nil without a sort.
 func (p *Plan) SortPath() (path []string, desc bool) {
 	if !p.IsSorted() {
 		return nil, false

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// SortKey is the place of an entity in the order of a view (live-views 5.4 [M]). Keys of one
+// SortKey is the place of an entity in the order of a view (views 5.4 [M]). Keys of one
 // plan compare by Prefix, then by Rest bytewise; the order of equal ones is the caller's:
 // entity key ascending, whatever the direction.
 //

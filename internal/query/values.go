@@ -90,7 +90,7 @@ func (p *parser) truth(path string, v jsontext.Value) bool {
 }
 
 // path reads member names with dots between them. There is no way to write a name that has
-// a dot (live-views 5.6).
+// a dot (views 5.6).
 func (p *parser) path(at string, v jsontext.Value) []string {
 	if v == nil {
 		p.fail(at, "missing")

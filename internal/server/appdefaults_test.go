@@ -66,7 +66,7 @@ func (n *registryNode) publishes(when string, apps map[string]bool) {
 	}
 }
 
-// pusher-protocol 7.2: a limit that an app leaves out is that of [app_defaults], live, wherever
+// pusher 7.2: a limit that an app leaves out is that of [app_defaults], live, wherever
 // the app is kept.
 func TestReloadTakesOverAppDefaultsForAppsOfTheFileAndOfTheStore(t *testing.T) {
 	t.Parallel()

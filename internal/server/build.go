@@ -196,7 +196,7 @@ func bodies(c *config.HTTP) *limit.Budget {
 	return limit.NewBudget(max(int64(c.MaxBodyMemory), int64(bufpool.Room(int(c.MaxBody)+1))))
 }
 
-// Bounds of an outgoing queue (pusher-protocol 7.7).
+// Bounds of an outgoing queue (pusher 7.7).
 const (
 	defaultQueueFrames = 1000
 	maxQueueFrames     = 10000 // when only bytes are bounded

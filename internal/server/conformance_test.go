@@ -17,7 +17,7 @@ import (
 // patience is how long a frame may take.
 const patience = testkit.Patience
 
-// The cases of pusher-protocol 8 that a transcript cannot tell: many connections, or things
+// The cases of pusher 8 that a transcript cannot tell: many connections, or things
 // that happen at the same time.
 
 func TestH02SocketIDsAreWellFormedAndUnique(t *testing.T) {

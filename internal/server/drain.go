@@ -39,7 +39,7 @@ func (s *Server) turnAway(failed <-chan error) error {
 	}
 }
 
-// drain ends the node in the order of pusher-protocol 7.9 within the grace period: first no
+// drain ends the node in the order of pusher 7.9 within the grace period: first no
 // connection and no publish is admitted any more, and what was published reaches the
 // connections; then these are told to reconnect elsewhere, spread over time; then what is under
 // way ends, and at last the engines, each after those that still feed it.

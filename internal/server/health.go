@@ -94,7 +94,7 @@ func (s *Server) failingStores() (n int) {
 	return n
 }
 
-// health is how the parts do that may fail while the node serves (pusher-protocol 5.10). None of
+// health is how the parts do that may fail while the node serves (pusher 5.10). None of
 // them is a reason to send clients away: without its stores a node goes on with what it has.
 func (s *Server) health(context.Context) httpapi.Health {
 	if !s.webhooks.IsStoring() || s.failingStores() > 0 {

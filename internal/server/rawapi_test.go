@@ -40,7 +40,7 @@ func exchange(t *testing.T, c net.Conn, r *bufio.Reader, method, request string)
 	return strings.ReplaceAll(dateLine.ReplaceAllString(string(dump), ""), "\r\n", "\n")
 }
 
-// signedPath is a path and query with the parameters of pusher-protocol 5.2.
+// signedPath is a path and query with the parameters of pusher 5.2.
 func signedPath(t *testing.T, method, target, body string) string {
 	t.Helper()
 	path, query, _ := strings.Cut(target, "?")
@@ -52,7 +52,7 @@ func signedPath(t *testing.T, method, target, body string) string {
 }
 
 // TestAnswersAsTheyStandOnTheWire sends requests that libraries do not let one send, too, all over
-// one connection, which the server keeps open, and compares all of the answers (pusher-protocol
+// one connection, which the server keeps open, and compares all of the answers (pusher
 // 5.1, 5.2, 5.10, 5.11).
 func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 	t.Parallel()

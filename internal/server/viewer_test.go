@@ -12,7 +12,7 @@ import (
 )
 
 // viewer is a client of live views that keeps what the TypeScript client keeps: entities by
-// view and key (live-views 8.1). It is used by one goroutine at a time.
+// view and key (views 8.1). It is used by one goroutine at a time.
 type viewer struct {
 	*testkit.Peer
 	store  map[string]map[string]any // by view, then key
@@ -92,7 +92,7 @@ func (v *viewer) until(t testing.TB, wrong func() string) {
 	}
 }
 
-// apply does what live-views 8.1 says that clients do, and holds the server to 3.4:
+// apply does what views 8.1 says that clients do, and holds the server to views 3.4:
 // subscribed, then the snapshot, then changes.
 func (v *viewer) apply(c *change) error {
 	if c.Op == "subscribed" {

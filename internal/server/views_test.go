@@ -19,7 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// Conformance cases of live-views 11.7 on a whole node, and others that a transcript cannot
+// Conformance cases of views 11.7 on a whole node, and others that a transcript cannot
 // say. S10 is in the transcript views-resume, and with the client library in test/clients.
 
 const top = `{"id":"Auction/top","source":"Auction/list","sort":[{"field":"rank"}],"limit":3}`
@@ -39,7 +39,7 @@ func (v *viewer) numbers(view string, n int) string {
 	return ""
 }
 
-// TestS01S02 is also F23: a viewer holds the server to the order of live-views 3.4.
+// TestS01S02 is also F23: a viewer holds the server to the order of views 3.4.
 func TestS01S02EveryNumberComesOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	node := testkit.Start(t, testkit.ServerA("views.array_limit=100000", "views.rate_limiting_enabled=false")...)

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// The cases of pusher-protocol 8.9, against a server of the app. W04 and W13 to W17 and W19 are
+// The cases of pusher 8.9, against a server of the app. W04 and W13 to W17 and W19 are
 // those of package webhook alone, which proves them on a clock of its own.
 
 func TestW01ToW03OneOccupiedAndOneVacatedAfterTheGrace(t *testing.T) {

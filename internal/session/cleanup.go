@@ -13,7 +13,7 @@ import (
 // ErrPanicked is what a Leaver returns when it panicked.
 var ErrPanicked = errors.New("session: it panicked")
 
-// Cleanup is how the effects of connections that end are carried out (pusher-protocol 7.8).
+// Cleanup is how the effects of connections that end are carried out (pusher 7.8).
 // The zero value lets each carry out its own, at once.
 type Cleanup struct {
 	QueueSize       int           // most connections that wait for a worker; zero: there are no workers

@@ -129,7 +129,7 @@ func (q *restarts) end() {
 	q.isOver, q.waiting = true, nil
 }
 
-// Drain tells every connection to reconnect elsewhere (pusher-protocol 7.9) and returns
+// Drain tells every connection to reconnect elsewhere (pusher 7.9) and returns
 // when all effects of their leaving have happened, or when ctx ends. They are told one after
 // the other in random order, as RestartAll does, but faster if that would take longer than
 // longest. New connections must be refused before it is called.

@@ -11,7 +11,7 @@ const (
 	// lingerTimeout is how long the closing handshake may take before the connection is cut.
 	lingerTimeout = 5 * time.Second
 	// slowLinger is the same for a slow consumer, who has shown that it does not read
-	// (pusher-protocol 7.7).
+	// (pusher 7.7).
 	slowLinger = time.Second
 )
 

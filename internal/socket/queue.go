@@ -138,7 +138,7 @@ func (q *queue) free() {
 }
 
 // fits reports how many of the frames of s may still wait under the endpoint's limits
-// (pusher-protocol 7.7), and where they end.
+// (pusher 7.7), and where they end.
 func (q *queue) fits(s bufpool.Segment, ep *Endpoint) (frames, end int) {
 	size := s.End - s.Start
 	if q.frames+s.Frames <= ep.MaxQueueFrames && q.admits(size, ep) {

@@ -17,7 +17,7 @@ func framesOf(sizes ...int) bufpool.Segment {
 	return bufpool.Segment{Buf: buf, End: len(buf.B), Frames: len(sizes)}
 }
 
-// S03 and S04 of pusher-protocol 8.10.
+// S03 and S04 of pusher 8.10.
 func TestTheQueueIsFullExactlyAtItsLimits(t *testing.T) {
 	t.Parallel()
 	kilobyte := 1024 - 4 // with its header a frame of exactly 1024 bytes

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Credentials of the app that every test uses (pusher-protocol, conventions).
+// Credentials of the app that every test uses (docs/protocol/pusher.md, conventions).
 const (
 	AppID  = "77"
 	Key    = "mill-key"
@@ -37,7 +37,7 @@ func SignWith(secret, text string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// ChannelAuth is the auth value for a subscription (pusher-protocol 2.4.1).
+// ChannelAuth is the auth value for a subscription (pusher 2.4.1).
 func ChannelAuth(socketID, channel, channelData string) string {
 	text := socketID + ":" + channel
 	if channelData != "" {
@@ -46,7 +46,7 @@ func ChannelAuth(socketID, channel, channelData string) string {
 	return Key + ":" + Sign(text)
 }
 
-// UserAuth is the auth value for a sign-in (pusher-protocol 2.4.1).
+// UserAuth is the auth value for a sign-in (pusher 2.4.1).
 func UserAuth(socketID, userData string) string {
 	return Key + ":" + Sign(socketID+"::user::"+userData)
 }
@@ -75,7 +75,7 @@ func (n *Node) Do(ctx context.Context, method, target, body string, header http.
 	return Response{Status: answer.StatusCode, Header: answer.Header, Body: b.String()}, err
 }
 
-// DoSigned is Do with the parameters of pusher-protocol 5.2.
+// DoSigned is Do with the parameters of pusher 5.2.
 func (n *Node) DoSigned(ctx context.Context, method, target, body string) (Response, error) {
 	path, query, _ := strings.Cut(target, "?")
 	signed, err := SignedQuery(method, path, query, body, time.Now())

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// K1 is the key that session tokens are signed with (live-views 11): a server of a test knows
+// K1 is the key that session tokens are signed with (views 11): a server of a test knows
 // it. Its seed is 32 bytes of 1.
 func K1() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
@@ -38,7 +38,7 @@ func Public(key ed25519.PrivateKey) string {
 	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
 }
 
-// ServerS are the settings of server S of live-views 11: it admits holders of session tokens
+// ServerS are the settings of server S of views 11: it admits holders of session tokens
 // by K1.
 func ServerS(more ...string) []string {
 	return append([]string{
@@ -47,7 +47,7 @@ func ServerS(more ...string) []string {
 	}, more...)
 }
 
-// ServerA are the settings of server A of live-views 11: it admits everybody.
+// ServerA are the settings of server A of views 11: it admits everybody.
 func ServerA(more ...string) []string { return append([]string{"apps.0.views.auth=open"}, more...) }
 
 // SessionToken signs a session token, apart from package token, so that a mistake there does

@@ -21,7 +21,7 @@ type compact struct {
 	keyID              string // empty: none
 }
 
-// readCompact does the first two steps of the table in live-views 1.4.
+// readCompact does the first two steps of the table in views 1.4.
 func readCompact(text string) (compact, *protocol.Issue) {
 	if len(text) > maxTokenSize {
 		return compact{}, protocol.IssueTokenFormat.Withf("The token is longer than %d bytes", maxTokenSize)
@@ -52,7 +52,7 @@ func readCompact(text string) (compact, *protocol.Issue) {
 	return c, nil
 }
 
-// claims of a session token (live-views 1.4); nil where an optional one is absent.
+// claims of a session token (views 1.4); nil where an optional one is absent.
 type claims struct {
 	issuer, subject, audience, id, scope, meteringKey, keyClass string
 	notBefore, expires                                          int64 // Unix seconds

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// deploymentOf is the deployment that a WebSocket URL names (live-views 1.12): the first
+// deploymentOf is the deployment that a WebSocket URL names (views 1.12): the first
 // label of a host with a dot in it, unless that is a label that many hosts begin with; else
 // the first segment of the path; else the fallback.
 func deploymentOf(u *url.URL, fallback string) string {
@@ -24,7 +24,7 @@ func deploymentOf(u *url.URL, fallback string) string {
 	return fallback
 }
 
-// isOriginAllowed reports whether a list names an origin (live-views 1.12): an entry with a scheme
+// isOriginAllowed reports whether a list names an origin (views 1.12): an entry with a scheme
 // is that origin alone, one without a scheme is a host and all hosts below it. An empty list has
 // them all.
 func isOriginAllowed(list []string, origin string) bool {

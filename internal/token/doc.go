@@ -1,4 +1,4 @@
-// Package token decides who a connection of live views is (live-views 1.2 to 1.5, 1.9, 1.11,
+// Package token decides who a connection of live views is (views 1.2 to 1.5, 1.9, 1.11,
 // 1.12): it finds the token of a request, checks it, and says what it allows; everybody,
 // holders of a static token, or holders of a session token (a JWT signed with EdDSA). It
 // owns the keys that sign and verify session tokens, published and fetched key sets, the

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// jwk is one key of a key set (RFC 8037, live-views 1.11).
+// jwk is one key of a key set (RFC 8037, views 1.11).
 type jwk struct {
 	Type      string `json:"kty"`
 	Curve     string `json:"crv,omitempty"`

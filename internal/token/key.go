@@ -20,7 +20,7 @@ type Key struct {
 	Expires time.Time // tokens signed with it count no more from then on; zero: never
 }
 
-// KeyID is the name of a key that was given none: the first 16 hex digits (live-views 1.4).
+// KeyID is the name of a key that was given none: the first 16 hex digits (views 1.4).
 func KeyID(public ed25519.PublicKey) string { return hex.EncodeToString(public[:8]) }
 
 // SigningKey signs session tokens. It prints as asterisks; [SigningKey.Encode] tells it.
@@ -36,7 +36,7 @@ func GenerateKey() (SigningKey, error) {
 }
 
 // ParseSigningKey reads the text of a key file or value: standard base64 of a 32 byte seed
-// (live-views 1.11), white space around it allowed.
+// (views 1.11), white space around it allowed.
 func ParseSigningKey(text string) (SigningKey, error) {
 	seed, err := decodeKey(text)
 	if err != nil {

@@ -43,7 +43,7 @@ func (o object) with(changes object) object {
 	return o
 }
 
-// claims are those of a valid token for server S (live-views 11).
+// claims are those of a valid token for server S (views 11).
 func claims(now time.Time) object {
 	return object{
 		"iss": "iss-t", "sub": "user:17", "aud": "aud-t", "iat": now.Unix(), "nbf": now.Unix(),
@@ -86,7 +86,7 @@ func valid(changes object) string {
 	return forge(key(1), header(""), claims(clock()).with(changes))
 }
 
-// serverS makes the authenticator of server S (live-views 11) with changed options.
+// serverS makes the authenticator of server S (views 11) with changed options.
 func serverS(tb testing.TB, change func(*token.SignedOptions)) token.Authenticator {
 	tb.Helper()
 	ring, err := token.NewRing(clock, token.Key{Public: public(1), Primary: true})

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/access"
 )
 
-// Lifetimes of minted tokens (live-views 1.12).
+// Lifetimes of minted tokens (views 1.12).
 const (
 	DefaultTTL        = 5 * time.Minute
 	maxTTLSecret      = time.Hour
@@ -52,7 +52,7 @@ type MinterOptions struct {
 	Metrics *Metrics         // nil: none
 }
 
-// DefaultLimits of minted tokens (live-views 1.12).
+// DefaultLimits of minted tokens (views 1.12).
 func DefaultLimits() Limits {
 	return Limits{
 		MaxConnections:       10,
@@ -156,7 +156,7 @@ type Minted struct {
 	Expires time.Time
 }
 
-// mintedClaims are the claims in the order of live-views 1.4.
+// mintedClaims are the claims in the order of views 1.4.
 type mintedClaims struct {
 	Issuer       string       `json:"iss"`
 	Subject      string       `json:"sub"`

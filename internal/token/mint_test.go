@@ -85,7 +85,7 @@ func TestMinterNeedsItsOptions(t *testing.T) {
 	}
 }
 
-// Tokens of the mint handlers that come with the TypeScript SDK (live-views 1.12).
+// Tokens of the mint handlers that come with the TypeScript SDK (views 1.12).
 func TestTokensOfTypeScriptHandlersVerify(t *testing.T) {
 	t.Parallel()
 	s := serverS(t, func(o *token.SignedOptions) { o.Issuer, o.Audience = "arete", "arete" })

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// open lets everybody in (live-views 1.3, allow-all).
+// open lets everybody in (views 1.3, allow-all).
 type open struct {
 	_ byte // so that two of them differ, and a comparison tells that the rules have changed
 }

@@ -33,7 +33,7 @@ type RemoteOptions struct {
 // maxKeySet is how long a JWKS document may be.
 const maxKeySet = 1 << 20
 
-// Remote is a key set that is fetched by URL (live-views 1.11). Safe for concurrent use.
+// Remote is a key set that is fetched by URL (views 1.11). Safe for concurrent use.
 //
 // Invariants: at most one fetch is in flight; unknown keys cause at most one fetch per
 // MinInterval, however many tokens name them; a set that was fetched is used until another

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// FromRequest finds the token of a request (live-views 1.2): in the Authorization header,
+// FromRequest finds the token of a request (views 1.2): in the Authorization header,
 // else in the query parameters with these names, in their order. The first source that has
 // a value decides, even if the value is wrong or empty.
 func FromRequest(authorization, rawQuery string, names []string) (token string, ok bool) {

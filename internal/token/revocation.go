@@ -27,13 +27,13 @@ type RevocationOptions struct {
 
 const (
 	defaultMaxRevocations = 100_000
-	// retention of a revocation that was given no end (live-views 1.11).
+	// retention of a revocation that was given no end (views 1.11).
 	retention = 24 * time.Hour
 	// purgeInterval bounds how often the list is searched for what is over.
 	purgeInterval = time.Minute
 )
 
-// Revocations are token ids that count no more (live-views 1.11). Each is forgotten when its
+// Revocations are token ids that count no more (views 1.11). Each is forgotten when its
 // time is over, which should be when the token expires. Safe for concurrent use; bounded. A
 // nil list has nothing in it.
 type Revocations struct {

@@ -15,7 +15,7 @@ import (
 // Grace is how long tokens of a primary key stay good after another took its place.
 const Grace = 24 * time.Hour
 
-// Ring is a set of configured keys (live-views 1.11). Safe for concurrent use.
+// Ring is a set of configured keys (views 1.11). Safe for concurrent use.
 //
 // A token is verified with the key that it names. If it names none, or none that is here,
 // all keys are tried, the primary first: issuers may call a key what they like.

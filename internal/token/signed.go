@@ -26,13 +26,13 @@ type SignedOptions struct {
 	Issuer, Audience string
 	Keys             Keys
 	QueryName        string           // empty: hs_token
-	OriginRequired   bool             // live-views 1.5, R
+	OriginRequired   bool             // views 1.5, R
 	ClientIPRequired bool             // a token without client_ip is refused; one with it is always held to it
 	Revocations      *Revocations     // nil: nothing is ever revoked
 	Now              func() time.Time // nil: time.Now
 }
 
-// signed lets holders of session tokens in (live-views 1.4).
+// signed lets holders of session tokens in (views 1.4).
 type signed struct {
 	o     SignedOptions
 	names []string
@@ -97,7 +97,7 @@ func (s *signed) Refresh(ctx context.Context, old *Principal, c Credentials) (*P
 	return p, nil
 }
 
-// verify takes the steps up to the signature in the order of the table in live-views 1.4,
+// verify takes the steps up to the signature in the order of the table in views 1.4,
 // which is observable. A key set by URL is asked before the claims are read.
 func (s *signed) verify(ctx context.Context, text string) (*claims, *protocol.Issue) {
 	parts, issue := readCompact(text)
@@ -149,7 +149,7 @@ func (s *signed) admit(cl *claims, c Credentials) *protocol.Issue {
 	return nil
 }
 
-// checkOrigin is the table in live-views 1.5.
+// checkOrigin is the table in views 1.5.
 func (s *signed) checkOrigin(bound *string, origin string) *protocol.Issue {
 	switch {
 	case bound == nil && s.o.OriginRequired:

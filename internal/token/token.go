@@ -16,7 +16,7 @@ const (
 	ClassPublishable = "publishable"
 )
 
-// Limits that a token carries (live-views 1.4). Negative: absent, the server's default
+// Limits that a token carries (views 1.4). Negative: absent, the server's default
 // holds. Zero: nothing of the kind is allowed.
 type Limits struct {
 	MaxConnections, MaxSubscriptions, MaxSnapshotRows, MaxMessagesPerMinute, MaxBytesPerMinute int64
@@ -46,7 +46,7 @@ type Principal struct {
 }
 
 // visitorIssuer and openIssuer are the issuers of those who have no token, where none is needed
-// for public views, and for any (live-views 1.3).
+// for public views, and for any (views 1.3).
 const (
 	visitorIssuer = "no-token"
 	openIssuer    = "allow-all"
@@ -76,7 +76,7 @@ func (p *Principal) IsAnonymous() bool {
 }
 
 // Credentials are what a handshake or a refresh brings. Those of a refresh have the new
-// token, but the origin and the address of the handshake (live-views 1.9).
+// token, but the origin and the address of the handshake (views 1.9).
 type Credentials struct {
 	Token    string
 	HasToken bool
@@ -84,10 +84,10 @@ type Credentials struct {
 	ClientIP string // after trusted proxies
 }
 
-// Authenticator is one auth plugin (live-views 1.3). Safe for concurrent use.
+// Authenticator is one auth plugin (views 1.3). Safe for concurrent use.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c Credentials) (*Principal, *protocol.Issue)
-	// Refresh checks a new token for a live connection; old is its principal (live-views
+	// Refresh checks a new token for a live connection; old is its principal (views
 	// 1.9). A refusal changes nothing: old stays good until it expires.
 	Refresh(ctx context.Context, old *Principal, c Credentials) (*Principal, *protocol.Issue)
 	// QueryNames are the query parameters that may hold the token, in order.

@@ -31,7 +31,7 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (stream, i
 	if rows > maxRows {
 		return nil, rows // not even copied
 	}
-	// Nothing is sent for a window that never shows anything (live-views 5.4).
+	// Nothing is sent for a window that never shows anything (views 5.4).
 	st := &windowStream{isSnapshot: w.part.take != 0 || n.totals != nil, isWaiting: true, isFirst: true}
 	if old != nil {
 		shown, ok := old.shownLocked()

@@ -115,7 +115,7 @@ func (c *Connection) countUsage(s *subscription) {
 	c.ended[i].bytes += bytes
 }
 
-// subscriptionID tells the subscriptions of a connection apart (live-views 3.3 [M]).
+// subscriptionID tells the subscriptions of a connection apart (views 3.3 [M]).
 type subscriptionID struct {
 	view, key string
 	hasKey    bool

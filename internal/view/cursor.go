@@ -51,7 +51,7 @@ func cursorAtLocked(t *entity.Type, v *entity.Version) Cursor {
 
 // afterLocked is the change number that a cursor stands for, and whether all that happened
 // since is known. If not, because the cursor is not one of this store's own past or too much
-// has been forgotten since, it is from where on deletions are (live-views 5.7 [M]).
+// has been forgotten since, it is from where on deletions are (views 5.7 [M]).
 func (e *Engine) afterLocked(t *entity.Type, c Cursor) (number uint64, isKnown bool) {
 	forgotten := t.ForgottenLocked()
 	if !e.entities.Knows(c.Seq) {

@@ -1,6 +1,6 @@
 // Package view is the engine of live views: which views there are, what is in them, who
 // watches them, and what each watcher must be told so that its copy becomes and stays
-// right (live-views 3.2-3.6, 4.1-4.3, 5). It owns the definitions, the sorted members of
+// right (views 3.2-3.6, 4.1-4.3, 5). It owns the definitions, the sorted members of
 // derived views, their windows, and the way from a snapshot to the live stream. It must never
 // know how a frame is spelt, how a connection is reached, or whether somebody may subscribe.
 //

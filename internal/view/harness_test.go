@@ -369,7 +369,7 @@ func (c *conn) record(payload []byte) {
 	}
 }
 
-// apply does what the TypeScript client does with a frame (live-views 8.1).
+// apply does what the TypeScript client does with a frame (views 8.1).
 func (s store) apply(f *frame) error {
 	if f.Op == "subscribed" {
 		return nil

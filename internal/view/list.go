@@ -52,7 +52,7 @@ func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
 }
 
 // listStreamLocked is the way from the request of s to the present, and how many rows the
-// snapshot has (live-views 5.6).
+// snapshot has (views 5.6).
 func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
 	t, asked := s.base.root.typ, s.terms.asked()
 	_, head := t.LastLocked()

@@ -289,7 +289,7 @@ func (w *world) reconnect(c *client) {
 }
 
 // isKnown reports whether every deletion since a cursor is remembered. If not, a client that
-// keeps its rows keeps some for ever (live-views 5.7).
+// keeps its rows keeps some for ever (views 5.7).
 func (w *world) isKnown(cursor string) bool {
 	t := w.entities.Declare(app, "T")
 	t.RLock()

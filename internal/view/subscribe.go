@@ -72,13 +72,13 @@ func (s *subscription) rlock() *entity.Type {
 // entityKey is the key of the one entity that s, of a base view, is about; false when it is about
 // all.
 func (s *subscription) entityKey() (key string, isOne bool) {
-	return s.key, s.hasKey || s.base.mode == protocol.ModeState // without a key the empty one (live-views 5.2)
+	return s.key, s.hasKey || s.base.mode == protocol.ModeState // without a key the empty one (views 5.2)
 }
 
-// Subscribe answers with MessageViewSubscribed, the snapshot and then changes (live-views
+// Subscribe answers with MessageViewSubscribed, the snapshot and then changes (views
 // 3.4). The same view and key again: with the same parameters nothing happens, with others
 // they replace the old ones, and whatever the connection should no longer have is deleted
-// (3.5 [M]).
+// (views 3.5 [M]).
 //
 // A returned issue was not sent. [ErrUnknownView] and [ErrKeyTooLong]: nothing was sent and nothing
 // has changed.
@@ -132,7 +132,7 @@ func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription, c
 
 func seqPath() []string { return []string{"_seq"} }
 
-// sortLocked is how clients are to sort (live-views 4.1).
+// sortLocked is how clients are to sort (views 4.1).
 func (n *node) sortLocked() (path []string, isDescending bool) {
 	if n.plan.IsSorted() {
 		return n.plan.SortPath()
@@ -261,7 +261,7 @@ func (e *Engine) end(c *Connection, s *subscription) {
 	e.forgetLocked(s)
 }
 
-// Unsubscribe reports whether there was something to end (live-views 3.6).
+// Unsubscribe reports whether there was something to end (views 3.6).
 func (e *Engine) Unsubscribe(c *Connection, view string, key *string) bool {
 	s := c.subs.Get(newID(view, key))
 	if s == nil {

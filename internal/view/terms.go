@@ -2,7 +2,7 @@ package view
 
 import "github.com/millrace/millrace/internal/protocol"
 
-// terms are what a subscriber or reader asks of a view besides its id and key (live-views 3.2).
+// terms are what a subscriber or reader asks of a view besides its id and key (views 3.2).
 type terms struct {
 	take, skip, limit int // take and limit if they are asked for
 	after             Cursor

@@ -96,7 +96,7 @@ func (n *node) boundsLocked(p part) (low, high int) {
 }
 
 // takeLocked is how much of n somebody gets who asks for take, or below zero for nothing in
-// particular (live-views 5.4). The latest changes, where n has no order of its own, come
+// particular (views 5.4). The latest changes, where n has no order of its own, come
 // without an end then.
 func (n *node) takeLocked(take int) int {
 	limit, hasLimit := n.plan.Limit()
@@ -239,7 +239,7 @@ func (ts *touches) forget() bool {
 }
 
 // flushLocked publishes what the group did: what left before what entered or changed, so
-// that nobody ever shows more than the window holds (live-views 5.5 [M]).
+// that nobody ever shows more than the window holds (views 5.5 [M]).
 func (w *window) flushLocked(seq string) {
 	if w.touched == nil || len(w.touched.list) == 0 {
 		return

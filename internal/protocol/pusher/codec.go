@@ -1,5 +1,5 @@
 // Package pusher is the dialect of Pusher Channels protocol 7: JSON text messages whose
-// protocol data is JSON inside a JSON string (pusher-protocol 1.4 to 1.7, 2.4 to 2.10, 3).
+// protocol data is JSON inside a JSON string (pusher 1.4 to 1.7, 2.4 to 2.10, 3).
 // A view is a channel with a name of its own and four events: view:snapshot, view:upsert,
 // view:patch and view:delete.
 //

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// Decode reads one inbound message (pusher-protocol 1.5, 1.6, 2.4, 2.6, 3, 4.1). Keys are
+// Decode reads one inbound message (pusher 1.5, 1.6, 2.4, 2.6, 3, 4.1). Keys are
 // case-sensitive and the last of equal keys counts. A name that means nothing to a server
 // is CommandIgnored, not an error.
 //
@@ -71,7 +71,7 @@ type fields struct {
 }
 
 // readFields reads data given as an object or as a string with the JSON text of one
-// (pusher-protocol 1.6); false when it is neither.
+// (pusher 1.6); false when it is neither.
 func readFields(data jsontext.Value) (f fields, ok bool) {
 	if data.Kind() == jsontext.String {
 		if data, ok = jsontext.Parse([]byte(data.Text())); !ok {
@@ -144,7 +144,7 @@ func decodeUnsubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) 
 }
 
 // decodeSignIn leaves missing fields to the signature check, which refuses them with a
-// code of its own (pusher-protocol 4.1).
+// code of its own (pusher 4.1).
 func decodeSignIn(data jsontext.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {

@@ -9,7 +9,7 @@ import (
 )
 
 // AppendPublication appends the message by which a subscriber hears of p
-// (pusher-protocol 2.7, 2.10, 2.12, 3, 4.4). p.Data must be JSON.
+// (pusher 2.7, 2.10, 2.12, 3, 4.4). p.Data must be JSON.
 //
 //millrace:hot BenchmarkAppendPublication TestAppendPublicationAllocs
 func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
@@ -61,7 +61,7 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	}
 }
 
-// AppendMessage appends a reply to one connection (pusher-protocol 1.4, 1.5, 1.7, 2.4.2,
+// AppendMessage appends a reply to one connection (pusher 1.4, 1.5, 1.7, 2.4.2,
 // 2.5, 2.9, 4.1, 4.4). A kind that the dialect does not have appends nothing.
 func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 	switch m.Kind {

@@ -11,7 +11,7 @@ type FilterLimits struct {
 	NameLength int // bytes of a name
 }
 
-// DecodeFilter reads Command.Filter: {"events":["tick","trade"]} (pusher-protocol 7.6). The
+// DecodeFilter reads Command.Filter: {"events":["tick","trade"]} (pusher 7.6). The
 // filter is nil where everything is wanted: without names. Other members mean nothing; what is
 // null is absent.
 func DecodeFilter(raw []byte, l FilterLimits) (*protocol.Filter, *protocol.Error) {

@@ -3,7 +3,7 @@ package pusher
 import "github.com/millrace/millrace/internal/protocol"
 
 // The JS client emits each entry of a watchlist event under its name and fails on any other
-// shape (pusher-protocol 4.4).
+// shape (pusher 4.4).
 const (
 	restWatchlist = `"` + eventWatchlist + `","data":"{\"events\":[`
 	tailWatchlist = `]}"}`

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// Reasons of a close that are no issue (live-views 1.8). Clients take the word before the
+// Reasons of a close that are no issue (views 1.8). Clients take the word before the
 // colon for a code. Without these words in them, a reason lets clients come back: "rate
 // limit", "rate-limit", "quota", "limit exceeded".
 const (

@@ -1,6 +1,6 @@
 // Package views is the dialect of live views: JSON messages, of which data goes out in
 // binary messages, gzipped when that makes a large one smaller, and control messages as text
-// (live-views 1.6 to 1.10, 3, 4).
+// (views 1.6 to 1.10, 3, 4).
 //
 // It owns the spelling of every message and nothing else: it must never know which views
 // there are, whether a command is allowed, or who is connected. It has no goroutines; order
@@ -20,7 +20,7 @@ type Codec struct {
 
 var _ protocol.Codec = Codec{}
 
-const defaultThreshold = 1024 // live-views 4.6
+const defaultThreshold = 1024 // views 4.6
 
 // Variant is the key under which the hub shares what this codec encodes.
 func (Codec) Variant() protocol.Variant { return protocol.VariantViews }

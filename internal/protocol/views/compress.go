@@ -33,7 +33,7 @@ func (c *compressor) Write(b []byte) (int, error) {
 }
 
 // compress replaces the message dst[start:] by gzip of it when it is large enough and that is
-// smaller (live-views 4.6). Clients know it by its first two bytes.
+// smaller (views 4.6). Clients know it by its first two bytes.
 func (c Codec) compress(dst []byte, start int) []byte {
 	threshold := c.Threshold
 	if threshold == 0 {

@@ -19,7 +19,7 @@ type fields struct {
 	kind, view, key, partition, take, skip, withSnapshot, after, snapshotLimit, token jsontext.Value
 }
 
-// Decode reads one text message (live-views 3.1). What is not understood is ignored, so it
+// Decode reads one text message (views 3.1). What is not understood is ignored, so it
 // never returns an error: a client that sent it has no code for one.
 //
 // Whatever is no well-formed message of its type is tried as a subscription without a type,
@@ -77,7 +77,7 @@ func readFields(message jsontext.Value) (f fields) {
 	return f
 }
 
-// subscribe is the subscription that f asks for, if every member has its type (live-views
+// subscribe is the subscription that f asks for, if every member has its type (views
 // 3.2). One of a wrong type spoils all: no default takes its place.
 func (f *fields) subscribe() protocol.Command {
 	var (
@@ -99,7 +99,7 @@ func (f *fields) subscribe() protocol.Command {
 	return protocol.Command{Kind: protocol.CommandSubscribe, View: &r}
 }
 
-// readView reads what identifies a subscription (live-views 3.3).
+// readView reads what identifies a subscription (views 3.3).
 func (f *fields) readView(r *protocol.ViewRequest) bool {
 	if f.view.Kind() != jsontext.String {
 		return false

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// AppendPublication appends the frame that tells a subscriber of one change (live-views 4.3),
+// AppendPublication appends the frame that tells a subscriber of one change (views 4.3),
 // compressed when that is worth it. Only changes have one; p.Data must be JSON.
 //
 //millrace:hot BenchmarkAppendPublication TestAppendPublicationAllocs
@@ -44,7 +44,7 @@ func (c Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	return c.compress(dst, start)
 }
 
-// AppendMessage appends a reply to one connection (live-views 1.9, 1.10, 4.1, 4.2). A kind
+// AppendMessage appends a reply to one connection (views 1.9, 1.10, 4.1, 4.2). A kind
 // that the dialect does not have appends nothing.
 func (c Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 	switch m.Kind {
@@ -131,7 +131,7 @@ func appendRefreshed(dst []byte, m *protocol.Message) []byte {
 	return append(dst, '}')
 }
 
-// AppendRejection appends the body of the HTTP response to a refused handshake (live-views
+// AppendRejection appends the body of the HTTP response to a refused handshake (views
 // 1.6).
 func AppendRejection(dst []byte, i *protocol.Issue) []byte {
 	return append(appendIssue(append(dst, '{'), i), '}')

@@ -17,7 +17,7 @@ import (
 )
 
 // ServeHTTP takes requests for /app and below. The checks come in the order of
-// pusher-protocol 1.2 and the first failure decides. Refusals come after the upgrade,
+// pusher 1.2 and the first failure decides. Refusals come after the upgrade,
 // because browsers can read a close code but not the status of a refused upgrade.
 func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ss.pass(w, r) {
@@ -53,7 +53,7 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // pass counts a request against the limit of its client's address, and answers it if that
-// is exceeded (pusher-protocol 7.3).
+// is exceeded (pusher 7.3).
 func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
 	if ss.connects == nil {
 		return true
@@ -207,7 +207,7 @@ func (ss *Sessions) hint(r *http.Request, err *protocol.Error) {
 // maxQuotedVersion bounds how much of a client's text an error message repeats.
 const maxQuotedVersion = 32
 
-// checkProtocol is pusher-protocol 1.3.
+// checkProtocol is pusher 1.3.
 func checkProtocol(version string, strict bool) *protocol.Error {
 	digits := version
 	if !strict {

@@ -31,7 +31,7 @@ func (s *Session) unsubscribe(channel string) {
 	s.unsigned(channel)
 }
 
-// allowMessage is the limit on everything a connection says (pusher-protocol 7.3). It is
+// allowMessage is the limit on everything a connection says (pusher 7.3). It is
 // checked before the message is decoded, so that it also bounds what nonsense costs.
 func (s *Session) allowMessage() bool {
 	l := &s.app.Limits
@@ -55,7 +55,7 @@ func (s *Session) subscribe(cmd *protocol.Command) {
 	if err == nil {
 		return
 	}
-	if err.Code == protocol.ErrFilter.Code && err.Type == "" { // an error frame (pusher-protocol 7.6)
+	if err.Code == protocol.ErrFilter.Code && err.Type == "" { // an error frame (pusher 7.6)
 		s.replyError(cmd.Channel, err)
 		return
 	}
@@ -70,7 +70,7 @@ func (s *Session) subscribe(cmd *protocol.Command) {
 
 // Refusals is how clients hear of the two refusals, a bad signature and a full presence
 // channel, that some servers tell by a subscription error and others by an error frame
-// (pusher-protocol 2.5).
+// (pusher 2.5).
 type Refusals uint8
 
 // The forms of Refusals.
@@ -80,7 +80,7 @@ const (
 	RefusalsAreErrors
 )
 
-// trySubscribe checks in the order of pusher-protocol 2.4: a signature comes before
+// trySubscribe checks in the order of pusher 2.4: a signature comes before
 // anything that would tell about the channel.
 func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	l := &s.app.Limits
@@ -150,7 +150,7 @@ func (s *Session) subscribeSigned(cmd *protocol.Command, kind channel.Kind, filt
 	return nil
 }
 
-// clientEvent applies check 2 of pusher-protocol 3, which counts every client event, also
+// clientEvent applies check 2 of pusher 3, which counts every client event, also
 // those that the engine refuses.
 func (s *Session) clientEvent(cmd *protocol.Command) {
 	l := &s.app.Limits

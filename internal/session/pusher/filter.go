@@ -5,7 +5,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol/pusher"
 )
 
-// filter is which events a subscribe asks for, nil for all (pusher-protocol 7.6).
+// filter is which events a subscribe asks for, nil for all (pusher 7.6).
 //
 // A view refuses a filter of names instead of ignoring it: without some of its events a client
 // cannot know the view's state, and a client that would get all of them believes otherwise.

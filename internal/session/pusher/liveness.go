@@ -20,7 +20,7 @@ func (s *Session) firstDeadline() time.Duration {
 }
 
 // authorizationLeft is the time until an unauthorized connection is closed; false for those
-// that need no authorization or have it (pusher-protocol 4.2).
+// that need no authorization or have it (pusher 4.2).
 func (s *Session) authorizationLeft() (time.Duration, bool) {
 	if s.unauthorized == 0 {
 		return 0, false
@@ -86,7 +86,7 @@ const (
 	stepDead
 )
 
-// liveness is the rule of pusher-protocol 1.5: after activity without anything received,
+// liveness is the rule of pusher 1.5: after activity without anything received,
 // ping; after pong more, dead. Anything received since the ping ends the suspicion. It
 // returns the time until the rule must be asked again.
 //

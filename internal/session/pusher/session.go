@@ -82,7 +82,7 @@ func (s *Session) Drained(*socket.Conn) {
 }
 
 // Closed frees the quota and the place in the hub at once, so that nothing is written to the
-// dead. The rest waits for its turn (pusher-protocol 7.8).
+// dead. The rest waits for its turn (pusher 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	defer s.rescue()
 	defer s.face.Leave(s)

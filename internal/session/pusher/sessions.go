@@ -46,8 +46,8 @@ type Options struct {
 
 	ActivityTimeout time.Duration // whole seconds are announced to clients
 	PongTimeout     time.Duration
-	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher-protocol 1.3)
-	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher-protocol 7.4)
+	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher 1.3)
+	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher 7.4)
 	Refusals        Refusals
 	MaxSnapshotRows int // of a view; may be zero: unlimited
 	Snapshots       view.SnapshotRate

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// signIn is pusher-protocol 4.1. The signature comes before anything that user_data says.
+// signIn is pusher 4.1. The signature comes before anything that user_data says.
 func (s *Session) signIn(cmd *protocol.Command) {
 	if !s.app.Features.SignIn {
 		s.replyError("", protocol.ErrSignInOff)
@@ -75,7 +75,7 @@ func (s *Session) refuseSignIn(e *protocol.Error) {
 }
 
 // member is whom a subscription to a presence channel makes a member of it: what channel_data
-// says, or the signed-in user without it (pusher-protocol 2.7).
+// says, or the signed-in user without it (pusher 2.7).
 func (s *Session) member(cmd *protocol.Command) (protocol.Member, *protocol.Error) {
 	limit := s.app.Limits.MaxPresenceMemberSize
 	if cmd.ChannelData == "" {
@@ -86,5 +86,5 @@ func (s *Session) member(cmd *protocol.Command) (protocol.Member, *protocol.Erro
 	return channel.ParseMember(cmd.ChannelData, limit)
 }
 
-// Terminate closes the connection because the app wants its user gone (pusher-protocol 4.5).
+// Terminate closes the connection because the app wants its user gone (pusher 4.5).
 func (s *Session) Terminate() { s.close(protocol.ErrTerminated) }

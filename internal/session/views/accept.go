@@ -18,7 +18,7 @@ import (
 )
 
 // ServeHTTP takes requests for /views/{app key} and whatever is below it, and, with a
-// default app, for any other path. Refusals are plain answers before the upgrade (live-views
+// default app, for any other path. Refusals are plain answers before the upgrade (views
 // 1.6): after one, clients take an open socket for success and come back at once when it
 // closes.
 func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +78,7 @@ func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
 	ss.face.Refused(&refusal)
 }
 
-// reject answers as live-views 1.6 has it. a is nil when the app is not known.
+// reject answers as views 1.6 has it. a is nil when the app is not known.
 func (ss *Sessions) reject(w http.ResponseWriter, r *http.Request, a *app.App, i *protocol.Issue) {
 	ss.refused(r, a, i.Code, i.Message)
 	body := views.AppendRejection(nil, i)

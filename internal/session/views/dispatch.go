@@ -23,7 +23,7 @@ func (s *Session) dispatch(cmd *protocol.Command, now time.Time) {
 		}
 	case protocol.CommandRefreshAuth:
 		s.refresh(cmd.Token)
-	default: // a ping is never answered, and what is not understood is ignored (live-views 3)
+	default: // a ping is never answered, and what is not understood is ignored (views 3)
 	}
 }
 
@@ -49,7 +49,7 @@ func (s *Session) endOverLimit(wait time.Duration) {
 	s.end(s.farewell(i, closePolicy, views.CloseReason(i, "too many messages")), i.Code)
 }
 
-// subscribe takes the steps of live-views 3.4.
+// subscribe takes the steps of views 3.4.
 func (s *Session) subscribe(r *protocol.ViewRequest, now time.Time) {
 	g := s.grant()
 	if i := s.refusal(g, r, now); i != nil {
@@ -92,7 +92,7 @@ func (s *Session) refusal(g *grant, r *protocol.ViewRequest, now time.Time) *pro
 	return nil
 }
 
-// refresh replaces what the session is allowed by what a new token allows (live-views 1.9).
+// refresh replaces what the session is allowed by what a new token allows (views 1.9).
 // Counters go on, and subscriptions stay even where the new limits are lower, unless the new token
 // may not read the view. The turn
 // waits for the authenticator, and nobody else does.

@@ -42,7 +42,7 @@ func (ss *Sessions) newHandshake(r *http.Request, a *app.App) *handshake {
 	return h
 }
 
-// admit decides in the order of live-views 2; the first failure wins. Without an issue the
+// admit decides in the order of views 2; the first failure wins. Without an issue the
 // connection counts everywhere until dismiss.
 func (h *handshake) admit(ctx context.Context) *protocol.Issue {
 	if issue := h.authenticate(ctx); issue != nil {
@@ -111,7 +111,7 @@ func auditAttempt(l *audit.Log, s audit.Source, issue *protocol.Issue) {
 // reserve takes a place under every limit on handshakes, or none. Subjects, metering keys
 // and origins belong to an app, addresses to everybody. Those whom the open authenticator
 // admits have no identity in common that could be limited: only their addresses count. The
-// addresses of one IPv6 site count as one (pusher-protocol 7.3).
+// addresses of one IPv6 site count as one (pusher 7.3).
 func (h *handshake) reserve() *limit.Refusal {
 	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.face.Now()
 	ip := limit.Address(h.request.ClientIP).String()

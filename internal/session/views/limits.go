@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// Limits are those of live-views 2. Zero means unlimited. Where a token has a limit of its
+// Limits are those of views 2. Zero means unlimited. Where a token has a limit of its
 // own, that counts instead of the one here.
 type Limits struct {
 	// Connections at a time.
@@ -64,7 +64,7 @@ func (l *Limits) grant(p *token.Principal) *grant {
 	return g
 }
 
-// hasExpired reports whether the grant is over at now: exp <= now (live-views 1.4).
+// hasExpired reports whether the grant is over at now: exp <= now (views 1.4).
 func (g *grant) hasExpired(now time.Time) bool {
 	e := g.principal.Expires
 	return !e.IsZero() && !now.Before(e)

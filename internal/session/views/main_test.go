@@ -43,7 +43,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = testkit.Patience
 
-// Names of the fixture of live-views 11.
+// Names of the fixture of views 11.
 const (
 	issuer   = "iss-t"
 	audience = "aud-t"
@@ -117,7 +117,7 @@ type settings struct {
 	base          *access.Rules
 }
 
-// newStack makes server A of live-views 11.
+// newStack makes server A of views 11.
 func newStack(t testing.TB, change func(*settings)) *stack {
 	t.Helper()
 	s := &stack{log: &bytes.Buffer{}, revocations: token.NewRevocations(token.RevocationOptions{})}
@@ -196,7 +196,7 @@ func ring(t testing.TB) *token.Ring {
 	return r
 }
 
-// signedSessions makes server S of live-views 11.
+// signedSessions makes server S of views 11.
 func signedSessions(o *settings) {
 	a, err := token.NewSigned(o.sessions)
 	if err != nil {

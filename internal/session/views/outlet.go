@@ -61,7 +61,7 @@ func (o *outlet) WriteSegments(segs []bufpool.Segment) {
 }
 
 // cut counts the frames of segs, up to the first that the budget does not allow, which is
-// not counted (live-views 2).
+// not counted (views 2).
 func (o *outlet) cut(segs []bufpool.Segment) (allowed []bufpool.Segment, isAll bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

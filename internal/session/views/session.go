@@ -48,7 +48,7 @@ var (
 func (s *Session) grant() *grant { return s.out.grant.Load() }
 
 // Message takes one inbound message, whatever it holds. Binary ones only show that somebody
-// is there (live-views 3).
+// is there (views 3).
 func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	defer s.rescue()
 	if op != socket.OpText {
@@ -95,7 +95,7 @@ func (s *Session) Drained(*socket.Conn) {
 }
 
 // Closed frees every place at once, that in the hub too, so that nothing is written to the
-// dead. The rest waits for its turn (pusher-protocol 7.8).
+// dead. The rest waits for its turn (pusher 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	defer s.rescue()
 	defer s.face.Leave(s)
@@ -140,7 +140,7 @@ func (s *Session) deadline(now time.Time) time.Duration {
 	return next
 }
 
-// expire ends a session whose token is over (live-views 1.8).
+// expire ends a session whose token is over (views 1.8).
 func (s *Session) expire() {
 	s.face.Reported(protocol.IssueTokenExpired.Code)
 	s.end(s.expired, protocol.IssueTokenExpired.Code)

@@ -1,6 +1,6 @@
 // Package views is the face of live views: it makes WebSocket connections to /views
-// sessions of the protocol of live views (live-views 1 to 4.7). It admits or refuses them,
-// knows who they act for and for how long, applies every limit of live-views 2, turns
+// sessions of the protocol of live views (views 1 to 4.7). It admits or refuses them,
+// knows who they act for and for how long, applies every limit of views 2, turns
 // messages into calls of the view engine and accounts for what was sent.
 //
 // It must never know how frames are written (socket), what a view holds (view), how a token
@@ -60,7 +60,7 @@ type Options struct {
 	Limits             Limits        // may be zero: none
 	IdleTimeout        time.Duration // of a client that sends nothing at all
 	HandshakeTimeout   time.Duration // for the authenticator, also of a refresh
-	ReportUnknownViews bool          // live-views 3.7, also to those who have no token and need none
+	ReportUnknownViews bool          // views 3.7, also to those who have no token and need none
 
 	Draining func() bool // whether shutdown has begun
 	Log      *slog.Logger
@@ -121,10 +121,10 @@ func New(o Options) *Sessions {
 }
 
 // closeTerminated is the reason of a close after which clients are to stay away: it is the
-// word quota, behind a code, that keeps them from coming back (live-views 1.8).
+// word quota, behind a code, that keeps them from coming back (views 1.8).
 const closeTerminated = "terminated: the connection has no quota any more"
 
-// Codes of the closes of live-views 1.8. The words of their reasons are chosen with care:
+// Codes of the closes of views 1.8. The words of their reasons are chosen with care:
 // clients decide by them whether they come back.
 const (
 	closeGoingAway = 1001
@@ -141,7 +141,7 @@ func (ss *Sessions) farewell(i *protocol.Issue, code int, reason string) socket.
 	}
 }
 
-// Revoked ends the live connections of a token that counts no more (live-views 1.11).
+// Revoked ends the live connections of a token that counts no more (views 1.11).
 func (ss *Sessions) Revoked(appID, tokenID string) {
 	all := session.Select(ss.face.Registry, func(s *Session) bool {
 		return s.app.ID == appID && s.grant().principal.ID == tokenID

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// flushInterval is how long live frames are added up before they are metered (live-views
+// flushInterval is how long live frames are added up before they are metered (views
 // 7.1).
 const flushInterval = time.Second
 

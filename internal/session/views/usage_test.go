@@ -60,7 +60,7 @@ type usageLog struct {
 	bytes      map[string]int          // by type of event; guarded by mu
 }
 
-// usageEvent has the members of all events of live-views 7.1.
+// usageEvent has the members of all events of views 7.1.
 type usageEvent struct {
 	Type          string
 	ClientID      string  `json:"client_id"`
@@ -310,7 +310,7 @@ func TestU07ARefusedHandshakeIsNotMetered(t *testing.T) {
 // auditLog is where security events are written to.
 type auditLog struct{ recorder }
 
-// auditEvent has what the tests look at of all events of live-views 7.2.
+// auditEvent has what the tests look at of all events of views 7.2.
 type auditEvent struct {
 	Event struct {
 		Type      string `json:"event_type"`

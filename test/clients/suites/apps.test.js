@@ -1,5 +1,5 @@
 // Apps that come, change and go while the server runs: the admin API and "millrace apps", with
-// pusher-js 8 and pusher 5 as their users.
+// pusher-js 8 and `pusher` 5 as their users.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

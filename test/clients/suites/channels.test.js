@@ -1,4 +1,4 @@
-// pusher-js 8 and pusher 5 in Node: every kind of channel, and client events.
+// pusher-js 8 and `pusher` 5 in Node: every kind of channel, and client events.
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';

@@ -1,4 +1,4 @@
-// The HTTP API through the official server library, pusher 5.
+// The HTTP API through the official server library, the npm package `pusher` 5.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// pusher-js 8 and pusher 5 in Node: users, their events, watchlists and the end of their connections.
+// pusher-js 8 and `pusher` 5 in Node: users, their events, watchlists and the end of their connections.
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';

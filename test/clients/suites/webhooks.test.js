@@ -1,4 +1,4 @@
-// pusher 5 reads and verifies the webhooks that pusher-js 8 brings about.
+// The npm package `pusher` 5 reads and verifies the webhooks that pusher-js 8 brings about.
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
