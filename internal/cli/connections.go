@@ -21,12 +21,12 @@ type ConnectionsCmd struct {
 // ConnectionsListCmd lists connections.
 type ConnectionsListCmd struct {
 	operatorServer
-	Face    string `help:"Only those to channels, or to views." placeholder:"FACE" enum:"channels,views," default:""`
-	IP      string `name:"ip" help:"Only those from this address." placeholder:"ADDR"`
-	User    string `help:"Only those of this user." placeholder:"ID"`
-	Channel string `help:"Only those with this channel or view." placeholder:"NAME"`
-	After   string `help:"Only those with greater socket ids, as texts." placeholder:"ID"`
-	Limit   int    `help:"At most so many." default:"100"`
+	Protocol string `help:"List connections of this protocol only: channels or views." placeholder:"PROTOCOL" enum:"channels,views," default:""`
+	IP       string `name:"ip" help:"Only those from this address." placeholder:"ADDR"`
+	User     string `help:"Only those of this user." placeholder:"ID"`
+	Channel  string `help:"Only those with this channel or view." placeholder:"NAME"`
+	After    string `help:"Only those with greater socket ids, as texts." placeholder:"ID"`
+	Limit    int    `help:"At most so many." default:"100"`
 }
 
 // Run prints a table, and how to see the rest.
@@ -36,7 +36,7 @@ func (c *ConnectionsListCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	list, err := s.Connections(ctx, client.ConnectionQuery{
-		Face: c.Face, IP: c.IP, UserID: c.User, Channel: c.Channel, After: c.After, Limit: c.Limit,
+		Protocol: c.Protocol, IP: c.IP, UserID: c.User, Channel: c.Channel, After: c.After, Limit: c.Limit,
 	})
 	if err != nil {
 		return err
@@ -44,9 +44,9 @@ func (c *ConnectionsListCmd) Run(ctx context.Context, env *Env) error {
 	if c.JSON {
 		err = encodeLines(env.Stdout, list.Connections)
 	} else {
-		t := newTable(env.Stdout, "SOCKET", "FACE", "IP", "USER", "SINCE", "CHANNELS", "WAITING", "TRACED")
+		t := newTable(env.Stdout, "SOCKET", "PROTOCOL", "IP", "USER", "SINCE", "CHANNELS", "WAITING", "TRACED")
 		for _, one := range list.Connections {
-			t.row(one.SocketID, one.Face, one.IP, one.UserID, moment(one.SinceMS), strconv.Itoa(one.Total),
+			t.row(one.SocketID, one.Protocol, one.IP, one.UserID, moment(one.SinceMS), strconv.Itoa(one.Total),
 				strconv.Itoa(one.Waiting), yes(one.IsTraced))
 		}
 		err = t.w.Flush()
@@ -96,7 +96,7 @@ func (c *ConnectionsShowCmd) Run(ctx context.Context, env *Env) error {
 		return encodeLine(env.Stdout, found)
 	}
 	t := newTable(env.Stdout, "socket", found.SocketID)
-	t.row("face", found.Face)
+	t.row("protocol", found.Protocol)
 	t.row("ip", found.IP)
 	t.row("user", found.UserID)
 	t.row("key", found.Key)

@@ -113,8 +113,8 @@ type listed struct {
 func newListed() *listed {
 	since := time.UnixMilli(1700000000123)
 	return &listed{list: []httpapi.Connection{
-		{SocketID: "1.1", Face: "channels", IP: "192.0.2.1", UserID: "u-1", Key: "app-key", Since: since, Channels: []string{"a", "private-b"}, Total: 3, Waiting: 12},
-		{SocketID: "1.2", Face: "views", IP: "2001:db8::1", UserID: "\x1b[2J", Since: since, IsTraced: true},
+		{SocketID: "1.1", Protocol: "channels", IP: "192.0.2.1", UserID: "u-1", Key: "app-key", Since: since, Channels: []string{"a", "private-b"}, Total: 3, Waiting: 12},
+		{SocketID: "1.2", Protocol: "views", IP: "2001:db8::1", UserID: "\x1b[2J", Since: since, IsTraced: true},
 	}}
 }
 
@@ -122,7 +122,7 @@ func (l *listed) List(_ context.Context, _ string, q httpapi.ConnectionQuery) (f
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.list {
-		if c.SocketID > q.After && (q.Face == "" || q.Face == c.Face) && (q.IP == "" || q.IP == c.IP) &&
+		if c.SocketID > q.After && (q.Protocol == "" || q.Protocol == c.Protocol) && (q.IP == "" || q.IP == c.IP) &&
 			(q.UserID == "" || q.UserID == c.UserID) && (q.Channel == "" || slices.Contains(c.Channels, q.Channel)) && len(found) < q.Limit {
 			found = append(found, c)
 		}

@@ -252,7 +252,7 @@ func (scripted) Closed(*socket.Conn, socket.CloseReason) {}
 func closeWith(code int, text string) func(*socket.Conn, map[string]string) {
 	return func(c *socket.Conn, _ map[string]string) {
 		frame, _ := json.Marshal(map[string]any{"event": "pusher:error", "data": map[string]any{"code": code, "message": text}})
-		c.Close(socket.Farewell{Message: frame, Code: code, Reason: text})
+		c.Close(socket.Disconnect{Message: frame, Code: code, Reason: text})
 	}
 }
 

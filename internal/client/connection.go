@@ -12,7 +12,7 @@ import (
 // Connection is an open connection of the app on the node that was asked.
 type Connection struct {
 	SocketID string   `json:"socket_id"`
-	Face     string   `json:"face"` // channels or views
+	Protocol string   `json:"protocol"` // channels or views
 	IP       string   `json:"ip"`
 	UserID   string   `json:"user_id,omitempty"`
 	Key      string   `json:"key,omitempty"`
@@ -25,7 +25,7 @@ type Connection struct {
 
 // ConnectionQuery selects connections. Zero fields select all.
 type ConnectionQuery struct {
-	Face, IP, UserID, Channel string
+	Protocol, IP, UserID, Channel string
 
 	After string // a socket id
 	Limit int
@@ -41,7 +41,7 @@ type ConnectionList struct {
 func (c *Client) Connections(ctx context.Context, q ConnectionQuery) (*ConnectionList, error) {
 	query := url.Values{}
 	for name, value := range map[string]string{
-		"face": q.Face, "ip": q.IP, "user_id": q.UserID, "channel": q.Channel, "after": q.After,
+		"protocol": q.Protocol, "ip": q.IP, "user_id": q.UserID, "channel": q.Channel, "after": q.After,
 	} {
 		if value != "" {
 			query.Set(name, value)

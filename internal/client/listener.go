@@ -129,7 +129,7 @@ func (l *listener) refuse(c *socket.Conn, err error) {
 	if l.refused == nil {
 		l.refused = err
 	}
-	c.Close(socket.Farewell{Code: 1000})
+	c.Close(socket.Disconnect{Code: 1000})
 }
 
 // Timeout pings a connection on which nothing came, and ends one that does not answer
@@ -139,7 +139,7 @@ func (l *listener) Timeout(c *socket.Conn) {
 	switch {
 	case l.activity == 0:
 		l.lastError = closing{codePongTimeout, "the server did not say that the connection is established"}
-		c.Close(socket.Farewell{Code: 1000})
+		c.Close(socket.Disconnect{Code: 1000})
 	case idle < l.activity:
 		l.isPinged = false
 		c.SetTimer(l.activity - idle)
@@ -149,7 +149,7 @@ func (l *listener) Timeout(c *socket.Conn) {
 		c.SetTimer(pongTimeout)
 	default:
 		l.lastError = closing{codePongTimeout, "the server did not answer a ping"}
-		c.Close(socket.Farewell{Code: 1000})
+		c.Close(socket.Disconnect{Code: 1000})
 	}
 }
 

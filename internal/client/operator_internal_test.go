@@ -75,9 +75,9 @@ func TestWhatOperatorsAsk(t *testing.T) {
 		{
 			"connections", `{"connections":[{"socket_id":"1.1","total":2}],"next":"1.1"}`,
 			func(c *Client) (any, error) {
-				return c.Connections(t.Context(), ConnectionQuery{Face: "views", IP: "::1", UserID: "u", Channel: "a&b", After: "1.0", Limit: 1})
+				return c.Connections(t.Context(), ConnectionQuery{Protocol: "views", IP: "::1", UserID: "u", Channel: "a&b", After: "1.0", Limit: 1})
 			},
-			"GET /apps/77/connections?after=1.0&channel=a%26b&face=views&ip=%3A%3A1&limit=1&user_id=u",
+			"GET /apps/77/connections?after=1.0&channel=a%26b&ip=%3A%3A1&limit=1&protocol=views&user_id=u",
 			&ConnectionList{Connections: []Connection{{SocketID: "1.1", Total: 2}}, Next: "1.1"},
 		},
 		{

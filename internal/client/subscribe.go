@@ -84,7 +84,7 @@ func (c *Client) listen(ctx context.Context, engine *socket.Engine, channels []s
 	case err := <-l.ended:
 		return err
 	case <-ctx.Done():
-		conn.Close(socket.Farewell{Code: 1000})
+		conn.Close(socket.Disconnect{Code: 1000})
 		return <-l.ended
 	}
 }

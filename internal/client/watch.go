@@ -82,7 +82,7 @@ func (c *Client) watchOnce(ctx context.Context, engine *socket.Engine, view stri
 	case err := <-w.ended:
 		return err
 	case <-ctx.Done():
-		conn.Close(socket.Farewell{Code: 1000})
+		conn.Close(socket.Disconnect{Code: 1000})
 		return <-w.ended
 	}
 }
@@ -173,7 +173,7 @@ func (w *watcher) refuse(c *socket.Conn, err error) {
 	if w.refused == nil {
 		w.refused = err
 	}
-	c.Close(socket.Farewell{Code: 1000})
+	c.Close(socket.Disconnect{Code: 1000})
 }
 
 // Timeout keeps the connection alive.

@@ -92,7 +92,7 @@ func frames(texts ...string) func(*socket.Conn, string) {
 			}
 			c.SendBinary([]byte(text))
 		}
-		c.Close(socket.Farewell{Code: 1001, Reason: "going-away: restart"})
+		c.Close(socket.Disconnect{Code: 1001, Reason: "going-away: restart"})
 	}
 }
 
@@ -100,7 +100,7 @@ func say(text string, code int) func(*socket.Conn, string) {
 	return func(c *socket.Conn, _ string) {
 		c.Send([]byte(text))
 		if code > 0 {
-			c.Close(socket.Farewell{Code: code})
+			c.Close(socket.Disconnect{Code: code})
 		}
 	}
 }

@@ -86,8 +86,8 @@ type Endpoint struct {
 	IsKeySet  bool // it must answer with a JWKS document
 }
 
-// patience bounds each check.
-const patience = 10 * time.Second
+// requestTimeout bounds each check.
+const requestTimeout = 10 * time.Second
 
 // examination is one run.
 type examination struct {
@@ -112,7 +112,7 @@ func Run(ctx context.Context, o Options) []Finding {
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true,
 	}
-	e := &examination{o: o, http: &http.Client{Transport: transport, Timeout: patience}}
+	e := &examination{o: o, http: &http.Client{Transport: transport, Timeout: requestTimeout}}
 	for _, c := range []struct {
 		name string
 		run  func(context.Context)
@@ -136,7 +136,7 @@ func Run(ctx context.Context, o Options) []Finding {
 			break
 		}
 		e.check = c.name
-		bounded, cancel := context.WithTimeout(ctx, patience)
+		bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 		c.run(bounded)
 		cancel()
 	}

@@ -79,12 +79,12 @@ func (e *examination) isFree(ctx context.Context, address string) bool {
 	return false
 }
 
-// dialPatience is more than an address of this machine needs.
-const dialPatience = time.Second
+// dialTimeout is more than an address of this machine needs.
+const dialTimeout = time.Second
 
 // isAnswered reports whether an address takes connections: it is in use then.
 func isAnswered(ctx context.Context, address string) bool {
-	d := net.Dialer{Timeout: dialPatience}
+	d := net.Dialer{Timeout: dialTimeout}
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return false

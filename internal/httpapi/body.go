@@ -86,17 +86,17 @@ func (h *handler) reserve(c *call, r *http.Request, room int) *failure {
 		c.reserved += more
 		return nil
 	}
-	patient := &patience{Context: r.Context(), limit: h.o.MaxWait}
-	defer patient.stop()
+	waiting := &waitContext{Context: r.Context(), limit: h.o.MaxWait}
+	defer waiting.stop()
 	full := fail(codeBackpressure, "The server is reading too many bodies at this moment; try again").because(causeBodies)
 	if isLarge {
 		most := int64(room) - c.large
-		if !h.large.acquire(patient, c.app.ID, most) { //nolint:contextcheck // patient inherits from the request's
+		if !h.large.acquire(waiting, c.app.ID, most) { //nolint:contextcheck // waiting inherits from the request's
 			return full
 		}
 		c.large += most
 	}
-	if !h.o.Bodies.Acquire(patient, more) { //nolint:contextcheck // patient inherits from the request's
+	if !h.o.Bodies.Acquire(waiting, more) { //nolint:contextcheck // waiting inherits from the request's
 		return full
 	}
 	c.reserved += more

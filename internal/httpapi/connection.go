@@ -15,10 +15,10 @@ import (
 // Connection is an open connection, as an operator sees it.
 type Connection struct {
 	SocketID string    // as clients see it
-	Face     string    // channels or views
+	Protocol string    // channels or views
 	IP       string    // after trusted proxies
 	UserID   string    // signed in as; or the subject of the session's token; may be empty
-	Key      string    // by which the client named the app; empty on the face of views
+	Key      string    // by which the client named the app; empty for views
 	Since    time.Time // accepted
 	Channels []string  // or views, sorted; at most as many as asked for
 	Total    int       // how many there are
@@ -28,7 +28,7 @@ type Connection struct {
 
 // ConnectionQuery selects connections of an app. Zero fields select all.
 type ConnectionQuery struct {
-	Face, IP, UserID, Channel string
+	Protocol, IP, UserID, Channel string
 
 	After string // a socket id: those whose ids come after it, as texts
 	Limit int    // above zero
@@ -88,7 +88,7 @@ func (h *handler) listConnections(ctx context.Context, c *call) *failure {
 // connectionQuery is what the query string selects.
 func (c *call) connectionQuery() (q ConnectionQuery, f *failure) {
 	for name, field := range map[string]*string{
-		"face": &q.Face, "ip": &q.IP, "user_id": &q.UserID, "channel": &q.Channel, "after": &q.After,
+		"protocol": &q.Protocol, "ip": &q.IP, "user_id": &q.UserID, "channel": &q.Channel, "after": &q.After,
 	} {
 		text, ok := c.query.Get(name)
 		if ok && text == "" {
@@ -96,8 +96,8 @@ func (c *call) connectionQuery() (q ConnectionQuery, f *failure) {
 		}
 		*field = text
 	}
-	if q.Face != "" && q.Face != "channels" && q.Face != "views" {
-		return q, invalid("face must be channels or views")
+	if q.Protocol != "" && q.Protocol != "channels" && q.Protocol != "views" {
+		return q, invalid("protocol must be channels or views")
 	}
 	if q.IP != "" {
 		ip, err := netip.ParseAddr(q.IP)
@@ -194,7 +194,7 @@ func readTrace(body []byte) (time.Duration, *failure) {
 func appendConnection(dst []byte, c *Connection) []byte {
 	dst = append(dst, `{"socket_id":`...)
 	dst = jsontext.AppendString(dst, c.SocketID)
-	dst = appendText(dst, "face", c.Face)
+	dst = appendText(dst, "protocol", c.Protocol)
 	dst = appendText(dst, "ip", c.IP)
 	if c.UserID != "" {
 		dst = appendText(dst, "user_id", c.UserID)

@@ -82,16 +82,16 @@ func (s *connections) Trace(appID, socketID string, d time.Duration) error {
 // fill opens connections.
 func (s *connections) fill() {
 	s.list = []httpapi.Connection{
-		{SocketID: "1.1", Face: "channels", IP: "192.0.2.1", UserID: `u"1`, Key: "mill-key", Since: time.UnixMilli(1700000000123), Channels: []string{"a", `"b"`}, Total: 3, Waiting: 12},
-		{SocketID: "1.2", Face: "views", IP: "2001:db8::1", Since: time.UnixMilli(1700000000124), IsTraced: true},
-		{SocketID: "1.3", Face: "channels", IP: "192.0.2.1", Key: "\xff", Since: time.UnixMilli(1700000000125)},
+		{SocketID: "1.1", Protocol: "channels", IP: "192.0.2.1", UserID: `u"1`, Key: "mill-key", Since: time.UnixMilli(1700000000123), Channels: []string{"a", `"b"`}, Total: 3, Waiting: 12},
+		{SocketID: "1.2", Protocol: "views", IP: "2001:db8::1", Since: time.UnixMilli(1700000000124), IsTraced: true},
+		{SocketID: "1.3", Protocol: "channels", IP: "192.0.2.1", Key: "\xff", Since: time.UnixMilli(1700000000125)},
 	}
 }
 
 const (
-	firstJSON  = `{"socket_id":"1.1","face":"channels","ip":"192.0.2.1","user_id":"u\"1","key":"mill-key","since_ms":1700000000123,"channels":["a","\"b\""],"total":3,"waiting_bytes":12,"is_traced":false}`
-	secondJSON = `{"socket_id":"1.2","face":"views","ip":"2001:db8::1","since_ms":1700000000124,"channels":[],"total":0,"waiting_bytes":0,"is_traced":true}`
-	thirdJSON  = `{"socket_id":"1.3","face":"channels","ip":"192.0.2.1","key":"\ufffd","since_ms":1700000000125,"channels":[],"total":0,"waiting_bytes":0,"is_traced":false}`
+	firstJSON  = `{"socket_id":"1.1","protocol":"channels","ip":"192.0.2.1","user_id":"u\"1","key":"mill-key","since_ms":1700000000123,"channels":["a","\"b\""],"total":3,"waiting_bytes":12,"is_traced":false}`
+	secondJSON = `{"socket_id":"1.2","protocol":"views","ip":"2001:db8::1","since_ms":1700000000124,"channels":[],"total":0,"waiting_bytes":0,"is_traced":true}`
+	thirdJSON  = `{"socket_id":"1.3","protocol":"channels","ip":"192.0.2.1","key":"\ufffd","since_ms":1700000000125,"channels":[],"total":0,"waiting_bytes":0,"is_traced":false}`
 )
 
 func TestListConnections(t *testing.T) {
@@ -108,13 +108,13 @@ func TestListConnections(t *testing.T) {
 		{"the next page", "?limit=2&after=1.2", query{Limit: 3, After: "1.2"}, 200, `{"connections":[` + thirdJSON + `]}`},
 		{"those of an address, however written", "?ip=2001%3Adb8%3A0%3A0%3A0%3A0%3A0%3A1", query{Limit: 101, IP: "2001:db8::1"}, 200, `{"connections":[` + secondJSON + `]}`},
 		{
-			"every filter", "?face=views&ip=192.0.2.9&user_id=u+1&channel=a%26b&limit=1000",
-			query{Limit: 1001, Face: "views", IP: "192.0.2.9", UserID: "u 1", Channel: "a&b"},
+			"every filter", "?protocol=views&ip=192.0.2.9&user_id=u+1&channel=a%26b&limit=1000",
+			query{Limit: 1001, Protocol: "views", IP: "192.0.2.9", UserID: "u 1", Channel: "a&b"},
 			200, `{"connections":[]}`,
 		},
 		{"a link-local address, whose zone is not told", "?ip=fe80%3A%3A1%25eth0", query{Limit: 101, IP: "fe80::1"}, 200, `{"connections":[]}`},
 		{"an IPv4 address written as IPv6", "?ip=%3A%3Affff%3A192.0.2.9", query{Limit: 101, IP: "192.0.2.9"}, 200, `{"connections":[]}`},
-		{"an unknown face", "?face=both", query{}, 400, " invalid_input"},
+		{"an unknown protocol", "?protocol=both", query{}, 400, " invalid_input"},
 		{"no address", "?ip=localhost", query{}, 400, " invalid_input"},
 		{"an empty filter, which is not all", "?user_id=", query{}, 400, " invalid_input"},
 		{"another empty filter", "?channel=", query{}, 400, " invalid_input"},

@@ -47,11 +47,11 @@ type Options struct {
 	Apps     app.Registry
 	Channels Channels
 
-	Users    Users    // terminates connections; without it there are none to terminate
-	Entities Entities // takes mutations
-	Views    Views    // answers for views
-	Sessions Sessions // revokes sessions
-	Webhooks Webhooks // its dead letters and who is online
+	Users       Users       // terminates connections; without it there are none to terminate
+	Entities    Entities    // takes mutations
+	Views       Views       // answers for views
+	Revocations Revocations // ends session tokens
+	Webhooks    Webhooks    // its dead letters and who is online
 
 	Connections Connections // lists and closes connections
 
@@ -241,7 +241,7 @@ func (h *handler) has(r route) bool {
 	case routeViews, routeView:
 		return h.o.Views != nil
 	case routeRevoke:
-		return h.o.Sessions != nil
+		return h.o.Revocations != nil
 	case routeWebhooks, routeDead, routeReplay, routeDiscard, routeOnline:
 		return h.o.Webhooks != nil
 	case routeConnections, routeConnection, routeTrace:
@@ -260,7 +260,7 @@ type call struct {
 	keys   []string // X-Idempotency-Key
 
 	verifier auth.Verifier // goes on from one request to the next
-	patience *patience     // nil, or one that nobody uses
+	wait     *waitContext  // nil, or unused
 	app      *app.App
 
 	unreadable error // why the query string cannot be read

@@ -76,7 +76,7 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	off.ID, off.Key, off.Enabled = "79", "off-key", false
 	n.webhooks, n.open = webhook.New(webhook.Options{Apps: theApp{n.app}, Transport: teapot{}}), &connections{}
 	o := httpapi.Options{
-		Channels: n.engine, Entities: n.entities, Views: n.views, Sessions: n.sessions,
+		Channels: n.engine, Entities: n.entities, Views: n.views, Revocations: n.sessions,
 		Webhooks: n.webhooks, Connections: n.open, Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
 	}
 	if change != nil {

@@ -21,8 +21,8 @@ type Idempotency struct {
 
 const (
 	defaultClaimTTL = 120 * time.Second
-	// claimPatience is how long a request waits for another one with its key.
-	claimPatience = 300 * time.Millisecond
+	// claimTimeout is how long a request waits for another one with its key.
+	claimTimeout = 300 * time.Millisecond
 )
 
 func (i *Idempotency) setDefaults() {
@@ -71,9 +71,9 @@ func (h *handler) claimName(kind, key string) (string, *failure) {
 // once does what is to be done under a name, or answers what was answered before. If it
 // fails, nothing is remembered, so that a corrected request can come again.
 func (h *handler) once(ctx context.Context, c *call, name string, do func() *failure) *failure {
-	patient := &patience{Context: ctx, limit: claimPatience}
-	claim, kept, f := h.claim(patient, c.app, name) //nolint:contextcheck // patient inherits from ctx
-	patient.stop()
+	waiting := &waitContext{Context: ctx, limit: claimTimeout}
+	claim, kept, f := h.claim(waiting, c.app, name) //nolint:contextcheck // waiting inherits from ctx
+	waiting.stop()
 	if f != nil {
 		return f
 	}
@@ -145,8 +145,8 @@ func (h *handler) keep(ctx context.Context, c *call, held *claims, answer []byte
 // fails.
 func (h *handler) claimEvents(ctx context.Context, c *call, held *claims) *failure {
 	var seen map[string]bool
-	patient := &patience{Context: ctx, limit: claimPatience} // for all of them together
-	defer patient.stop()
+	waiting := &waitContext{Context: ctx, limit: claimTimeout} // for all of them together
+	defer waiting.stop()
 	for i := range c.publish.inputs {
 		in := &c.publish.inputs[i]
 		name, f := h.eventKey(c, in.key)
@@ -163,7 +163,7 @@ func (h *handler) claimEvents(ctx context.Context, c *call, held *claims) *failu
 			seen = map[string]bool{}
 		}
 		seen[name] = true
-		claim, _, f := h.claim(patient, c.app, name) //nolint:contextcheck // patient inherits from ctx
+		claim, _, f := h.claim(waiting, c.app, name) //nolint:contextcheck // waiting inherits from ctx
 		if f != nil {
 			return f
 		}

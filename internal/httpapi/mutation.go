@@ -46,9 +46,9 @@ func (h *handler) mutate(ctx context.Context, c *call, now time.Time) *failure {
 // apply applies b once there is room for what follows from it.
 func (h *handler) apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
 	if h.o.Views != nil {
-		patient := &patience{Context: ctx, limit: h.o.MaxWait}
-		err := h.o.Views.Reserve(patient, b) //nolint:contextcheck // patient inherits from ctx
-		patient.stop()
+		waiting := &waitContext{Context: ctx, limit: h.o.MaxWait}
+		err := h.o.Views.Reserve(waiting, b) //nolint:contextcheck // waiting inherits from ctx
+		waiting.stop()
 		if err != nil {
 			return entity.Seq{}, err
 		}

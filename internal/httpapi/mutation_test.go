@@ -203,7 +203,7 @@ func TestMutationsThatCannotBeApplied(t *testing.T) {
 
 func TestRoutesOfEnginesThatAreOff(t *testing.T) {
 	t.Parallel()
-	off := func(_ *app.App, o *httpapi.Options) { o.Entities, o.Views, o.Sessions = nil, nil, nil }
+	off := func(_ *app.App, o *httpapi.Options) { o.Entities, o.Views, o.Revocations = nil, nil, nil }
 	inNode(t, off, func(n *node) {
 		for _, path := range []string{"mutations", "views", "views/A/list", "sessions/revoke"} {
 			n.expect(n.raw("GET", "/apps/77/"+path, ""), 404, "404 NOT FOUND")

@@ -144,9 +144,9 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 	if f := h.limits.spend(c.app, len(events), now); f != nil {
 		return f
 	}
-	patient := c.patientWith(ctx, h.o.MaxWait)
-	err := h.o.Channels.Publish(patient, c.app, events) //nolint:contextcheck // patient inherits from ctx
-	c.patience = patient.end()
+	waiting := c.waitingFor(ctx, h.o.MaxWait)
+	err := h.o.Channels.Publish(waiting, c.app, events) //nolint:contextcheck // waiting inherits from ctx
+	c.wait = waiting.end()
 	switch {
 	case err == nil:
 		return nil

@@ -10,12 +10,12 @@ import (
 	"github.com/millrace/millrace/internal/token"
 )
 
-// Sessions is what the API asks of the list of revoked sessions; see [token.Revocations].
-type Sessions interface {
+// Revocations is what the API asks of the list of revoked session tokens; see [token.Revocations].
+type Revocations interface {
 	Revoke(ctx context.Context, app, id string, until time.Time) error
 }
 
-var _ Sessions = (*token.Revocations)(nil)
+var _ Revocations = (*token.Revocations)(nil)
 
 // maxTokenID is the longest jti, in bytes.
 const maxTokenID = 256
@@ -46,7 +46,7 @@ func (h *handler) revoke(ctx context.Context, c *call, now time.Time) *failure {
 			return invalid("until must be a time to come, in Unix seconds: the exp of the token")
 		}
 	}
-	err := h.o.Sessions.Revoke(ctx, c.app.ID, jti, end)
+	err := h.o.Revocations.Revoke(ctx, c.app.ID, jti, end)
 	if errors.Is(err, token.ErrRevocationsFull) {
 		return fail(codeUnavailable, "Too many revocations are in force; change the signing key instead")
 	}

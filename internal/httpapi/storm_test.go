@@ -42,7 +42,7 @@ var seeds = []struct{ method, target, body string }{
 	{"POST", "/apps/77/webhooks/dead/replay", `{"all":true}`},
 	{"POST", "/apps/77/webhooks/dead/discard", `{"webhook":"hook","all":true}`},
 	{"GET", "/apps/77/users", ""},
-	{"GET", "/apps/77/connections?face=channels&ip=192.0.2.1&user_id=u&channel=a&after=1.1&limit=2", ""},
+	{"GET", "/apps/77/connections?protocol=channels&ip=192.0.2.1&user_id=u&channel=a&after=1.1&limit=2", ""},
 	{"GET", "/apps/77/connections?limit=2", ""},
 	{"GET", "/apps/77/connections/1.1", ""},
 	{"DELETE", "/apps/77/connections/1.3", ""},

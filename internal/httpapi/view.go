@@ -188,10 +188,10 @@ func (h *handler) reserveAnswer(c *call, r *http.Request, result *view.Result) *
 		if !h.answers.fits(int64(size)) {
 			return fail(codeLimit, fmt.Sprintf("The answer would have %d bytes, and may have %d; ask for some of the rows with key, limit, after, or take and skip", size, h.answers.each))
 		}
-		patient := &patience{Context: r.Context(), limit: h.o.MaxWait}
-		defer patient.stop()
+		waiting := &waitContext{Context: r.Context(), limit: h.o.MaxWait}
+		defer waiting.stop()
 		taker := limit.Address(h.o.ClientIP(r))
-		if !h.answers.acquire(patient, taker, int64(size)) { //nolint:contextcheck // patient inherits from the request's
+		if !h.answers.acquire(waiting, taker, int64(size)) { //nolint:contextcheck // waiting inherits from the request's
 			return fail(codeBackpressure, "The server is sending too many rows at this moment; try again, or ask for fewer").because(causeAnswers)
 		}
 		c.answered, c.taker = int64(size), taker

@@ -18,9 +18,9 @@ var (
 	_ admin.Signatures = (*postgres.Store)(nil)
 )
 
-// adminFaces is the admin API, on the listener that serves it; both are nil when it is turned
+// adminHandlers is the admin API, on the listener that serves it; both are nil when it is turned
 // off.
-func (s *Server) adminFaces(prom prometheus.Registerer, bodies *limit.Budget) (public, private http.Handler) {
+func (s *Server) adminHandlers(prom prometheus.Registerer, bodies *limit.Budget) (public, private http.Handler) {
 	c := &s.cfg.Admin
 	if c.Key == "" {
 		return nil, nil
@@ -45,11 +45,11 @@ func (s *Server) adminFaces(prom prometheus.Registerer, bodies *limit.Budget) (p
 	case s.store != nil:
 		o.Signatures = s.store
 	}
-	face := admin.New(o)
+	handler := admin.New(o)
 	if c.Private {
-		return nil, face
+		return nil, handler
 	}
-	return face, nil
+	return handler, nil
 }
 
 // replayed tells the audit log of a request to the admin API that came again.
@@ -61,13 +61,13 @@ func isAdmin(path string) bool { return strings.HasPrefix(path, "/admin/") }
 
 // beside sends requests to the admin API, if there is one, and all others to h. It compares
 // paths as they are, for they are signed.
-func beside(face, h http.Handler) http.Handler {
-	if face == nil {
+func beside(first, h http.Handler) http.Handler {
+	if first == nil {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isAdmin(r.URL.Path) {
-			face.ServeHTTP(w, r)
+			first.ServeHTTP(w, r)
 			return
 		}
 		h.ServeHTTP(w, r)

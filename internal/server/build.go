@@ -95,14 +95,14 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		}
 	}
 	s.proxies = forwarded.New(forwarded.Options{Trusted: cfg.HTTP.TrustedProxies, Header: cfg.HTTP.ForwardedHeader, Log: s.log})
-	s.channelFace = s.makeChannelFace(channelCodec)
+	s.channelSessions = s.newChannelSessions(channelCodec)
 	return s, s.wireHTTP(prom)
 }
 
-func (s *Server) makeChannelFace(codec protocol.Codec) *pushersession.Sessions {
+func (s *Server) newChannelSessions(codec protocol.Codec) *pushersession.Sessions {
 	cfg := s.cfg
 	return pushersession.New(pushersession.Options{
-		Registry:        s.sessions,
+		Table:           s.sessions,
 		Apps:            s.apps,
 		Channels:        s.channels,
 		Views:           s.shownViews(),
@@ -155,12 +155,12 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 		Log:      s.log,
 		Metrics:  httpapi.NewMetrics(prom),
 	}
-	var faces faces
+	var all handlers
 	if cfg.Views.Enabled {
-		s.viewSessions = s.viewFace(ip)
-		faces.views, faces.mint = s.viewSessions, s.mintFace(ip)
+		s.viewSessions = s.newViewSessions(ip)
+		all.views, all.mint = s.viewSessions, s.newMintEndpoint(ip)
 		o.Channels = s.project(prom)
-		o.Entities, o.Views, o.Sessions = s.mutator(), s.views, s.revocations
+		o.Entities, o.Views, o.Revocations = s.mutator(), s.views, s.revocations
 		o.Readers, o.ReaderLimits, o.HasEntity = s.readers(), readerLimits(&cfg.Views), s.hasEntity
 		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
@@ -171,15 +171,15 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	if cfg.HTTP.Stats {
 		o.Stats = stats
 	}
-	faces.api = s.telemetry.Middleware(httpapi.New(o))
-	faces.page = s.page()
+	all.api = s.telemetry.Middleware(httpapi.New(o))
+	all.page = s.page()
 
-	public, private := s.adminFaces(prom, bodies)
-	all := belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(faces)))
-	if faces.page != nil && cfg.HTTP.PathPrefix != "" {
-		all = toFolder(cfg.HTTP.PathPrefix, all)
+	public, private := s.adminHandlers(prom, bodies)
+	root := belowPrefix(cfg.HTTP.PathPrefix, beside(public, s.route(all)))
+	if all.page != nil && cfg.HTTP.PathPrefix != "" {
+		root = toFolder(cfg.HTTP.PathPrefix, root)
 	}
-	h := s.httpServer(all)
+	h := s.httpServer(root)
 	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	s.public = http1.New(h, http1.Options{
 		MaxHead: int(cfg.HTTP.MaxHeader), HeaderTimeout: h.ReadHeaderTimeout,
@@ -300,16 +300,16 @@ func (s *Server) page() http.Handler {
 	return page.New(o)
 }
 
-// faces are what requests are sent to; all but api may be nil.
-type faces struct {
+// handlers are the HTTP handlers of the node; all but api may be nil.
+type handlers struct {
 	api, page, mint http.Handler
 	views           http.Handler // WebSocket connections
 }
 
-// route sends a request to the face it means. It compares paths as they are: a mux would
+// route sends a request to the handler that it means. It compares paths as they are: a mux would
 // redirect what it finds unclean, and the HTTP API signs the raw path.
-func (s *Server) route(f faces) http.Handler {
-	isViewsAnywhere := f.views != nil && s.cfg.Views.DefaultApp != ""
+func (s *Server) route(h handlers) http.Handler {
+	isViewsAnywhere := h.views != nil && s.cfg.Views.DefaultApp != ""
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		switch {
@@ -317,18 +317,18 @@ func (s *Server) route(f faces) http.Handler {
 			s.refuseWithoutStore(w, r)
 		case isChannels(path):
 			s.proxies.NoteHandshake(r)
-			s.channelFace.ServeHTTP(w, r)
-		case f.views != nil && (path == "/views" || strings.HasPrefix(path, "/views/")):
+			s.channelSessions.ServeHTTP(w, r)
+		case h.views != nil && (path == "/views" || strings.HasPrefix(path, "/views/")):
 			s.proxies.NoteHandshake(r)
-			f.views.ServeHTTP(w, r)
-		case f.mint != nil && token.Serves(path) && len(s.minters()) > 0:
-			f.mint.ServeHTTP(w, r)
+			h.views.ServeHTTP(w, r)
+		case h.mint != nil && token.Serves(path) && len(s.minters()) > 0:
+			h.mint.ServeHTTP(w, r)
 		case isViewsAnywhere && !strings.HasPrefix(path, "/apps/") && isUpgrade(r):
-			f.views.ServeHTTP(w, r)
-		case f.page != nil && page.Serves(path):
-			f.page.ServeHTTP(w, r)
+			h.views.ServeHTTP(w, r)
+		case h.page != nil && page.Serves(path):
+			h.page.ServeHTTP(w, r)
 		default:
-			f.api.ServeHTTP(w, r)
+			h.api.ServeHTTP(w, r)
 		}
 	})
 }

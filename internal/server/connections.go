@@ -20,27 +20,27 @@ const (
 	maxShownChannels  = 1000
 )
 
-// connections answers for the open connections of both faces.
-type connections struct{ faces []connectionFace }
+// connections answers for the open connections of all protocols.
+type connections struct{ protocols []protocolSessions }
 
-// connectionFace is what both faces of this node have.
-type connectionFace interface {
+// protocolSessions is what the sessions of each protocol answer.
+type protocolSessions interface {
 	List(ctx context.Context, appID string, q *session.Query) ([]session.Info, error)
-	Face() *session.Face
+	Group() *session.Group
 }
 
 var _ httpapi.Connections = (*connections)(nil)
 
-// connections is made once the faces are.
+// connections is made once the sessions of each protocol are.
 func (s *Server) connections() *connections {
-	c := &connections{faces: []connectionFace{s.channelFace}}
+	c := &connections{protocols: []protocolSessions{s.channelSessions}}
 	if s.viewSessions != nil {
-		c.faces = append(c.faces, s.viewSessions)
+		c.protocols = append(c.protocols, s.viewSessions)
 	}
 	return c
 }
 
-// List merges what the faces find.
+// List merges what the protocols find.
 func (c *connections) List(ctx context.Context, appID string, q httpapi.ConnectionQuery) ([]httpapi.Connection, error) {
 	inner := session.Query{UserID: q.UserID, Channel: q.Channel, After: q.After, Limit: q.Limit}
 	if q.IP != "" {
@@ -51,8 +51,8 @@ func (c *connections) List(ctx context.Context, appID string, q httpapi.Connecti
 		inner.IP = ip.Unmap()
 	}
 	var all []httpapi.Connection
-	for _, f := range c.faces {
-		if q.Face != "" && q.Face != string(f.Face().Name()) {
+	for _, f := range c.protocols {
+		if q.Protocol != "" && q.Protocol != string(f.Group().Name()) {
 			continue
 		}
 		found, err := f.List(ctx, appID, &inner)
@@ -70,8 +70,8 @@ func (c *connections) List(ctx context.Context, appID string, q httpapi.Connecti
 // Find looks for one connection.
 func (c *connections) Find(_ context.Context, appID, socketID string) (httpapi.Connection, bool) {
 	id, _ := protocol.ParseSocketID(socketID) // the zero id is nobody's
-	for _, f := range c.faces {
-		if found, ok := f.Face().Find(appID, id); ok {
+	for _, f := range c.protocols {
+		if found, ok := f.Group().Find(appID, id); ok {
 			return connection(&found, maxShownChannels), true
 		}
 	}
@@ -81,14 +81,14 @@ func (c *connections) Find(_ context.Context, appID, socketID string) (httpapi.C
 // Close ends one connection for good.
 func (c *connections) Close(appID, socketID string) bool {
 	id, _ := protocol.ParseSocketID(socketID)
-	return slices.ContainsFunc(c.faces, func(f connectionFace) bool { return f.Face().End(appID, id) })
+	return slices.ContainsFunc(c.protocols, func(f protocolSessions) bool { return f.Group().End(appID, id) })
 }
 
 // Trace logs the frames of one connection.
 func (c *connections) Trace(appID, socketID string, duration time.Duration) error {
 	id, _ := protocol.ParseSocketID(socketID)
-	for _, f := range c.faces {
-		switch err := f.Face().Trace(appID, id, duration); {
+	for _, f := range c.protocols {
+		switch err := f.Group().Trace(appID, id, duration); {
 		case err == nil:
 			return nil
 		case errors.Is(err, socket.ErrTooManyTraces):
@@ -102,7 +102,7 @@ func (c *connections) Trace(appID, socketID string, duration time.Duration) erro
 func connection(i *session.Info, channels int) httpapi.Connection {
 	c := httpapi.Connection{
 		SocketID: i.SocketID.String(),
-		Face:     string(i.Face),
+		Protocol: string(i.Protocol),
 		UserID:   i.UserID,
 		Key:      i.Key,
 		Since:    i.Opened,

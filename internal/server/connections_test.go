@@ -117,39 +117,39 @@ func TestOperatorsSeeAndCloseConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	viewsID := listed(t, s, "face=views")
+	viewsID := listed(t, s, "protocol=views")
 
 	all := []string{userID, proxiedID, viewsID}
 	slices.Sort(all)
 	for query, want := range map[string]string{
-		"":                              strings.Join(all, " "),
-		"limit=2":                       strings.Join(all[:2], " "),
-		"limit=2&after=" + all[1]:       all[2],
-		"channel=prices":                userID,
-		"channel=prices&user_id=u-9":    userID,
-		"user_id=u-9":                   userID,
-		"user_id=u-3":                   "",
-		"channel=none":                  "",
-		"channel=Auction/list":          viewsID,
-		"ip=203.0.113.9":                proxiedID,
-		"ip=127.0.0.1&face=channels":    userID,
-		"ip=127.0.0.1&channel=nowhere":  "",
-		"face=views&channel=prices":     "",
-		"face=channels&user_id=u-9":     userID,
-		"face=channels&after=" + all[2]: "",
+		"":                                  strings.Join(all, " "),
+		"limit=2":                           strings.Join(all[:2], " "),
+		"limit=2&after=" + all[1]:           all[2],
+		"channel=prices":                    userID,
+		"channel=prices&user_id=u-9":        userID,
+		"user_id=u-9":                       userID,
+		"user_id=u-3":                       "",
+		"channel=none":                      "",
+		"channel=Auction/list":              viewsID,
+		"ip=203.0.113.9":                    proxiedID,
+		"ip=127.0.0.1&protocol=channels":    userID,
+		"ip=127.0.0.1&channel=nowhere":      "",
+		"protocol=views&channel=prices":     "",
+		"protocol=channels&user_id=u-9":     userID,
+		"protocol=channels&after=" + all[2]: "",
 	} {
 		if got := listed(t, s, query); got != want {
 			t.Errorf("%q: got %s, want %s", query, got, want)
 		}
 	}
 	if diff := cmp.Diff(map[string]any{
-		"socket_id": userID, "face": "channels", "ip": "127.0.0.1", "user_id": "u-9", "key": testkit.Key,
+		"socket_id": userID, "protocol": "channels", "ip": "127.0.0.1", "user_id": "u-9", "key": testkit.Key,
 		"channels": []any{"news", "prices"}, "total": 2.0, "waiting_bytes": 0.0, "is_traced": false,
 	}, shown(t, s, userID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]any{
-		"socket_id": viewsID, "face": "views", "ip": "127.0.0.1",
+		"socket_id": viewsID, "protocol": "views", "ip": "127.0.0.1",
 		"channels": []any{"Auction/list"}, "total": 1.0, "waiting_bytes": 0.0, "is_traced": false,
 	}, shown(t, s, viewsID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -239,7 +239,7 @@ func TestATraceTellsWhatGoesOverAConnectionAndNoSecret(t *testing.T) {
 	for _, want := range []string{
 		`direction=in kind=text size=`, `event=pusher:subscribe channel=private-x`, `\"auth\":\"***\"`,
 		`direction=out kind=text size=84 event=pusher_internal:subscription_succeeded channel=private-x`,
-		`msg="trace ended" face=channels app=77 socket_id=` + id, `event=pusher:error`,
+		`msg="trace ended" protocol=channels app=77 socket_id=` + id, `event=pusher:error`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log has no %s:\n%s", want, text)
@@ -269,7 +269,7 @@ func TestATraceOfViewsTellsNoToken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	target := "/apps/" + testkit.AppID + "/connections/" + listed(t, s, "face=views") + "/trace"
+	target := "/apps/" + testkit.AppID + "/connections/" + listed(t, s, "protocol=views") + "/trace"
 	trace := func(seconds string) {
 		t.Helper()
 		if status, answer := api(t, s, http.MethodPost, target, "", `{"seconds":`+seconds+`}`); status != http.StatusOK {
@@ -292,7 +292,7 @@ func TestATraceOfViewsTellsNoToken(t *testing.T) {
 	}
 	trace("1")
 	if err := testkit.Eventually(t.Context(), func() error { // its time is over
-		if text := log.String(); !strings.Contains(text, `msg="trace ended" face=views`) {
+		if text := log.String(); !strings.Contains(text, `msg="trace ended" protocol=views`) {
 			return fmt.Errorf("no end of the trace in\n%s", text)
 		}
 		return nil

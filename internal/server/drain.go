@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// handshakePatience is how long clients may take to answer the close frame, from when the first of
+// closeHandshakeTimeout is how long clients may take to answer the close frame, from when the first of
 // them is told; a connection that is cut before may lose it. At its end the port closes, and
 // pusher-js stays away for 15 s when it finds it closed (docs/ops.md). Told within tellWithin, it
 // comes back after 1.0 to 1.5 s, is told again, and comes back after 2.0 to 2.5 s: the port closes
 // between, and the next process opens it in time.
-const handshakePatience = 1750 * time.Millisecond
+const closeHandshakeTimeout = 1750 * time.Millisecond
 
 // tellWithin is how long it may take to tell all connections to come back. It is less than the
 // second after which the first of them do: who comes back while the port is about to close waits
 // much longer for the next attempt.
 const tellWithin = 500 * time.Millisecond
 
-// exportPatience is how long the last traces and metrics may take.
-const exportPatience = 3 * time.Second
+// exportTimeout is how long the last traces and metrics may take.
+const exportTimeout = 3 * time.Second
 
 // turnAway makes readiness false and gives balancers the configured time to see it: until it
 // is over everything is served as before. A listener that fails ends the wait.
@@ -60,7 +60,7 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	s.endPublishing(ctx, grace/2)
 	told := time.Now()
 	s.sessions.Drain(ctx, min(tellWithin, remaining(ctx)/2))
-	s.awaitHandshakes(ctx, told.Add(handshakePatience))
+	s.awaitHandshakes(ctx, told.Add(closeHandshakeTimeout))
 
 	s.endRequests(ctx, grace/4)
 	p.stopEntities() // what was accepted is stored and published first

@@ -31,7 +31,7 @@ func TestConnectionsOfASocketThatWasHandedOverAreNotProbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newPatientListener(second, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
+	l := newGuardedListener(second, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
 	defer func() { _ = l.Close() }()
 	l.probes = true
 	client, err := net.Dial("tcp", l.Addr().String())
@@ -76,7 +76,7 @@ func TestAReleasedListenerWaitsForItsClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		inner := exhaustedUntilClosed{exhausted{err: net.ErrClosed}}
-		l := newPatientListener(inner, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
+		l := newGuardedListener(inner, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
 		l.release()
 		ended := make(chan error, 1)
 		go func() { // ends with Close

@@ -14,14 +14,14 @@ import (
 const (
 	// lookPause is the time between two looks at a store; /up says what the last one has shown.
 	lookPause = 5 * time.Second
-	// lookPatience is how long a look may take. A disk that hangs holds it up for longer, which
+	// lookTimeout is how long a look may take. A disk that hangs holds it up for longer, which
 	// is a failure, too.
-	lookPatience = 2 * time.Second
+	lookTimeout = 2 * time.Second
 )
 
-// vital is a part that may fail while the node serves, and is looked at now and then, so that
+// storeCheck is a part that may fail while the node serves, and is looked at now and then, so that
 // whoever asks for the health of the node costs and waits for nothing.
-type vital struct {
+type storeCheck struct {
 	name string
 	ask  func(context.Context) error
 	log  *slog.Logger
@@ -34,12 +34,12 @@ type vital struct {
 func (s *Server) watchStores(prom prometheus.Registerer) {
 	switch {
 	case s.store != nil:
-		s.vitals = append(s.vitals, &vital{name: "embedded", ask: s.store.Health, log: s.log})
+		s.storeChecks = append(s.storeChecks, &storeCheck{name: "embedded", ask: s.store.Health, log: s.log})
 	case s.hasNoRoom:
-		s.vitals = append(s.vitals, &vital{name: "embedded", ask: s.lookForRoom(), log: s.log})
+		s.storeChecks = append(s.storeChecks, &storeCheck{name: "embedded", ask: s.lookForRoom(), log: s.log})
 	}
 	if s.postgres != nil {
-		s.vitals = append(s.vitals, &vital{name: "postgres", ask: s.postgres.Health, log: s.log})
+		s.storeChecks = append(s.storeChecks, &storeCheck{name: "postgres", ask: s.postgres.Health, log: s.log})
 	}
 	prom.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_server_failing_stores",
@@ -48,7 +48,7 @@ func (s *Server) watchStores(prom prometheus.Registerer) {
 }
 
 // run looks until ctx ends.
-func (v *vital) run(ctx context.Context) {
+func (v *storeCheck) run(ctx context.Context) {
 	pause := time.NewTicker(lookPause)
 	defer pause.Stop()
 	for {
@@ -61,10 +61,10 @@ func (v *vital) run(ctx context.Context) {
 	}
 }
 
-func (v *vital) look(ctx context.Context) {
+func (v *storeCheck) look(ctx context.Context) {
 	v.since.Store(time.Now().UnixNano())
 	defer v.since.Store(0)
-	limited, cancel := context.WithTimeout(ctx, lookPatience)
+	limited, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	err := v.ask(limited)
 	if ctx.Err() != nil {
@@ -79,14 +79,14 @@ func (v *vital) look(ctx context.Context) {
 }
 
 // isWell reports what the last look has shown, unless one does not come to an end.
-func (v *vital) isWell() bool {
+func (v *storeCheck) isWell() bool {
 	since := v.since.Load()
-	isStuck := since != 0 && time.Now().UnixNano()-since > int64(2*lookPatience)
+	isStuck := since != 0 && time.Now().UnixNano()-since > int64(2*lookTimeout)
 	return !isStuck && !v.isFailing.Load()
 }
 
 func (s *Server) failingStores() (n int) {
-	for _, v := range s.vitals {
+	for _, v := range s.storeChecks {
 		if !v.isWell() {
 			n++
 		}

@@ -23,7 +23,7 @@ func TestHealthFollowsTheStores(t *testing.T) {
 		isHanging := false
 		hangs := make(chan struct{})
 		looks := 0
-		v := &vital{name: "embedded", log: slog.New(slog.NewTextHandler(&log, nil)), ask: func(ctx context.Context) error {
+		v := &storeCheck{name: "embedded", log: slog.New(slog.NewTextHandler(&log, nil)), ask: func(ctx context.Context) error {
 			looks++
 			if _, ok := ctx.Deadline(); !ok {
 				t.Error("a look without a deadline")
@@ -36,7 +36,7 @@ func TestHealthFollowsTheStores(t *testing.T) {
 			}
 			return err
 		}}
-		s := &Server{vitals: []*vital{v}} // no webhooks store nothing
+		s := &Server{storeChecks: []*storeCheck{v}} // no webhooks store nothing
 		expect := func(when string, want httpapi.Health) {
 			t.Helper()
 			for range 1000 { // asking costs nothing
@@ -67,7 +67,7 @@ func TestHealthFollowsTheStores(t *testing.T) {
 		set(nil, true)
 		wait(lookPause)
 		expect("a look that may still come to its end", httpapi.HealthOK)
-		wait(2*lookPatience + time.Millisecond)
+		wait(2*lookTimeout + time.Millisecond)
 		expect("a disk that hangs", httpapi.HealthDegraded)
 		set(nil, false)
 		close(hangs)

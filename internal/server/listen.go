@@ -51,10 +51,10 @@ func choosingAnother(key string, err error) error {
 	return fmt.Errorf("%w: stop what uses it (\"ss -ltnp\" shows that), or choose another %s", err, key)
 }
 
-// patientListener turns clients away while hardly any descriptor is left. It counts them, and
+// guardedListener turns clients away while hardly any descriptor is left. It counts them, and
 // what Accept fails with, and says so once per second at most. net/http waits after a failure
 // and tries again by itself.
-type patientListener struct {
+type guardedListener struct {
 	net.Listener
 	log     *slog.Logger
 	failed  prometheus.Counter
@@ -69,21 +69,21 @@ type patientListener struct {
 	close      func() // closes closed, once
 }
 
-func newPatientListener(l net.Listener, log *slog.Logger, failed prometheus.Counter) *patientListener {
+func newGuardedListener(l net.Listener, log *slog.Logger, failed prometheus.Counter) *guardedListener {
 	closed := make(chan struct{})
-	return &patientListener{
+	return &guardedListener{
 		Listener: l, log: log, failed: failed, closed: closed, close: sync.OnceFunc(func() { close(closed) }),
 	}
 }
 
 // release leaves clients that connect from now on to the next process that has the same socket: they
 // wait in its queue. To the servers of l it looks as if no client came.
-func (l *patientListener) release() {
+func (l *guardedListener) release() {
 	l.isReleased.Store(true)
 	_ = l.Listener.Close() // it is closed at the end anyway
 }
 
-func (l *patientListener) Close() error {
+func (l *guardedListener) Close() error {
 	l.close()
 	if l.isReleased.Load() {
 		return nil
@@ -91,7 +91,7 @@ func (l *patientListener) Close() error {
 	return l.Listener.Close()
 }
 
-func (l *patientListener) Accept() (net.Conn, error) {
+func (l *guardedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil && l.isReleased.Load() {
@@ -119,7 +119,7 @@ func (l *patientListener) Accept() (net.Conn, error) {
 }
 
 // count counts a failure. It reports whether it is time to say so.
-func (l *patientListener) count() bool {
+func (l *guardedListener) count() bool {
 	l.failed.Inc()
 	now, last := time.Now().UnixNano(), l.last.Load()
 	return now-last >= int64(time.Second) && l.last.CompareAndSwap(last, now)

@@ -32,7 +32,7 @@ func count(t *testing.T, c prometheus.Counter) float64 {
 func TestAcceptFailuresAreCountedAndSaidOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	l := &patientListener{
+	l := &guardedListener{
 		Listener: exhausted{err: errors.New("too many open files")},
 		log:      slog.New(slog.NewTextHandler(&log, nil)),
 		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
@@ -52,7 +52,7 @@ func TestAcceptFailuresAreCountedAndSaidOnce(t *testing.T) {
 
 func TestTheEndOfAListenerIsNoFailure(t *testing.T) {
 	t.Parallel()
-	l := &patientListener{
+	l := &guardedListener{
 		Listener: exhausted{err: net.ErrClosed},
 		log:      slog.New(slog.DiscardHandler),
 		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),

@@ -150,7 +150,7 @@ func importApps(document []byte) ([][]byte, []directory.Problem) {
 // by other rules. The registry knows the new apps already, so nobody comes in by the old ones
 // behind its back.
 func (s *Server) appsChanged(was, is []directory.Parsed) {
-	if s.channelFace == nil {
+	if s.channelSessions == nil {
 		return // nobody is connected before New has returned
 	}
 	before, after := appsOf(was), appsOf(is)
@@ -167,10 +167,10 @@ func (s *Server) appsChanged(was, is []directory.Parsed) {
 		default:
 			gone, changed := revoked(a, b)
 			if len(gone) > 0 {
-				s.channelFace.CloseKeys(a.ID, gone)
+				s.channelSessions.CloseKeys(a.ID, gone)
 			}
 			if len(changed) > 0 {
-				s.channelFace.RestartKeys(a.ID, changed)
+				s.channelSessions.RestartKeys(a.ID, changed)
 			}
 		}
 	}

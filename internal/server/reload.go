@@ -94,7 +94,7 @@ func (s *Server) isLive(cfg *config.Config, key string) bool {
 
 // closeApp ends the live connections of an app that is gone or turned off.
 func (s *Server) closeApp(id string) {
-	s.channelFace.CloseApp(id)
+	s.channelSessions.CloseApp(id)
 	if s.viewSessions != nil {
 		s.viewSessions.CloseApp(id)
 	}

@@ -85,12 +85,12 @@ func (s *Server) runReports(ctx context.Context) error {
 	if s.audit != nil {
 		wg.Go(func() { errs[1] = s.audit.Run(ctx) }) // ends with ctx
 	}
-	for _, v := range s.vitals {
+	for _, v := range s.storeChecks {
 		wg.Go(func() { v.run(ctx) }) // ends with ctx
 	}
 	wg.Wait()
 	<-ctx.Done()
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportPatience)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportTimeout)
 	defer cancel()
 	return errors.Join(errs[0], errs[1], s.telemetry.Shutdown(ending))
 }

@@ -48,7 +48,7 @@ func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err
 		}
 	}
 	s.addr = public.Addr()
-	s.listener = newPatientListener(public, s.log, s.acceptFailed)
+	s.listener = newGuardedListener(public, s.log, s.acceptFailed)
 	s.listener.probes = s.inherited != nil
 	s.listener.reserve, s.listener.free, s.listener.isPlain = s.reserve, s.public.Shed, s.publicCert == nil
 	if s.operator == nil {

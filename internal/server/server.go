@@ -47,19 +47,19 @@ type Server struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	apps         *app.Static // of directory
-	directory    *directory.Directory
-	postgres     *postgres.Store // of directory; nil: it uses store, or none
-	hub          *hub.Hub
-	bus          *bus.Local
-	channels     *channel.Engine
-	webhooks     *webhook.Engine
-	sockets      *socket.Engine
-	proxies      *forwarded.Proxies
-	sessions     *session.Registry
-	channelFace  *pushersession.Sessions // /app
-	viewSessions *viewsession.Sessions   // /views; nil when they are turned off
-	publisher    httpapi.Channels        // channels, with projections before them
+	apps            *app.Static // of directory
+	directory       *directory.Directory
+	postgres        *postgres.Store // of directory; nil: it uses store, or none
+	hub             *hub.Hub
+	bus             *bus.Local
+	channels        *channel.Engine
+	webhooks        *webhook.Engine
+	sockets         *socket.Engine
+	proxies         *forwarded.Proxies
+	sessions        *session.Table
+	channelSessions *pushersession.Sessions // /app
+	viewSessions    *viewsession.Sessions   // /views; nil when they are turned off
+	publisher       httpapi.Channels        // channels, with projections before them
 
 	// Of views; nil when they are turned off.
 	entities    *entity.Engine
@@ -68,15 +68,15 @@ type Server struct {
 	viewTable   atomic.Pointer[viewTable]
 	defined     map[string][]*query.Definition // that are declared, by app; guarded by the turn of directory
 
-	store     *embedded.Store      // nil: nothing is kept
-	hasNoRoom bool                 // store is nil because the disk was full at the start
-	unserved  limit.Sampler        // of lines about requests that are refused for that
-	telemetry *telemetry.Telemetry // nil: not exported
-	meter     *meter.Meter         // nil: not counted
-	audit     *audit.Log           // nil: not written
-	tokens    *token.Metrics
-	mints     *limit.Windows[string] // requests for tokens
-	vitals    []*vital               // the stores
+	store       *embedded.Store      // nil: nothing is kept
+	hasNoRoom   bool                 // store is nil because the disk was full at the start
+	unserved    limit.Sampler        // of lines about requests that are refused for that
+	telemetry   *telemetry.Telemetry // nil: not exported
+	meter       *meter.Meter         // nil: not counted
+	audit       *audit.Log           // nil: not written
+	tokens      *token.Metrics
+	mints       *limit.Windows[string] // requests for tokens
+	storeChecks []*storeCheck          // the stores
 
 	public       *http1.Server // clients and the HTTP API
 	operator     *http.Server  // metrics and profiles; nil when turned off
@@ -96,7 +96,7 @@ type Server struct {
 
 	program   string           // as it was called; empty: by its name
 	inherited net.Listener     // instead of http.listen; nil: there is none
-	listener  *patientListener // of clients; written before ready is closed
+	listener  *guardedListener // of clients; written before ready is closed
 
 	addr, metricsAddr net.Addr // written before ready is closed
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// probePatience is how long a socket may take to answer a connection. A living one answers
+// probeTimeout is how long a socket may take to answer a connection. A living one answers
 // at once, or says that its queue is full.
-const probePatience = time.Second
+const probeTimeout = time.Second
 
 var errSocketTaken = errors.New("another server is listening there")
 
@@ -71,7 +71,7 @@ func removeStale(ctx context.Context, path string) error {
 
 // isAlive reports whether somebody listens on a socket. Only a refusal says that nobody does.
 func isAlive(ctx context.Context, path string) bool {
-	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)

@@ -74,11 +74,11 @@ func parseDefinitions(a *config.App) ([]*query.Definition, error) {
 	return list, nil
 }
 
-// viewFace makes the WebSocket face of views.
-func (s *Server) viewFace(ip func(*http.Request) string) *viewsession.Sessions {
+// newViewSessions makes the sessions of views.
+func (s *Server) newViewSessions(ip func(*http.Request) string) *viewsession.Sessions {
 	c := &s.cfg.Views
-	face := viewsession.New(viewsession.Options{
-		Registry:  s.sessions,
+	sessions := viewsession.New(viewsession.Options{
+		Table:     s.sessions,
 		Apps:      s.apps,
 		Views:     s.views,
 		Hub:       s.hub,
@@ -102,8 +102,8 @@ func (s *Server) viewFace(ip func(*http.Request) string) *viewsession.Sessions {
 		Meter:              s.meter,
 		Audit:              s.audit,
 	})
-	s.revocations.Watch(face.Revoked)
-	return face
+	s.revocations.Watch(sessions.Revoked)
+	return sessions
 }
 
 // restrict ends connections of views that may not watch one any more.
@@ -163,8 +163,8 @@ func snapshotRate(c *config.Views) view.SnapshotRate {
 	return view.SnapshotRate{Rows: c.SnapshotRowsPerSecond, Bytes: int64(c.SnapshotBytesPerSecond)}
 }
 
-// mintFace is the endpoint that mints tokens, for the apps that have a signing key.
-func (s *Server) mintFace(ip func(*http.Request) string) *token.Endpoint {
+// newMintEndpoint is the endpoint that mints tokens, for the apps that have a signing key.
+func (s *Server) newMintEndpoint(ip func(*http.Request) string) *token.Endpoint {
 	return token.NewEndpoint(token.EndpointOptions{
 		Minters: s.minters, ClientIP: ip, Observe: s.minted, Metrics: s.tokens,
 	})

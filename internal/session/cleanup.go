@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 )
 
-// ErrPanicked is what a Leaver returns when it panicked.
+// ErrPanicked is what a Cleaner returns when it panicked.
 var ErrPanicked = errors.New("session: it panicked")
 
 // Cleanup is how the effects of connections that end are carried out (pusher 7.8).
@@ -33,12 +33,12 @@ func (o *Cleanup) fill() {
 	o.BatchSize = max(o.BatchSize, 1)
 }
 
-// Leaver is a session whose connection is dead, and which nothing calls any more.
-type Leaver interface {
-	// Leave carries out every effect of the end on others and then removes the session from
+// Cleaner is a session whose connection is dead, and which nothing calls any more.
+type Cleaner interface {
+	// CleanUp carries out every effect of the end on others and then removes the session from
 	// the list. It is called once, and does not panic. An error means that somebody was not
 	// told of an effect, which has happened all the same.
-	Leave() error
+	CleanUp() error
 }
 
 // inlineReason says why a connection carried out its own effects; a metric's label.
@@ -53,24 +53,24 @@ const (
 // cleanup carries out what the ends of connections bring with them: on a few workers, so
 // that many ends at once leave the processors to those who are still there.
 //
-// Whether a worker does it or the connection itself, it is the same call, Leaver.Leave, and
+// Whether a worker does it or the connection itself, it is the same call, Cleaner.CleanUp, and
 // it comes exactly once. Nothing is dropped: whoever finds no place in the queue does it
 // itself. Ends have no order among each other.
 type cleanup struct {
-	r *Registry // immutable
-	o Cleanup   // immutable
+	r *Table  // immutable
+	o Cleanup // immutable
 
 	signal   chan struct{} // a token for each worker that may have something to do
 	failures limit.Sampler
 
 	mu        sync.Mutex
-	isRunning bool     // there are workers; guarded by mu, as all below
-	waiting   []Leaver // from head on, oldest first
+	isRunning bool      // there are workers; guarded by mu, as all below
+	waiting   []Cleaner // from head on, oldest first
 	head      int
 	breaker   breaker
 }
 
-func (c *cleanup) init(r *Registry, o Cleanup) {
+func (c *cleanup) init(r *Table, o Cleanup) {
 	o.fill()
 	c.r, c.o, c.signal = r, o, make(chan struct{}, o.Workers)
 	c.breaker = breaker{max: o.BreakerFailures, pause: o.BreakerPause}
@@ -79,7 +79,7 @@ func (c *cleanup) init(r *Registry, o Cleanup) {
 // Run carries out the effects of connections that have ended until ctx ends, and then those
 // that still wait. Whatever ends later does it by itself, as does what ends before. It is
 // called once.
-func (r *Registry) Run(ctx context.Context) error {
+func (r *Table) Run(ctx context.Context) error {
 	c := &r.cleanup
 	if c.o.QueueSize <= 0 {
 		return nil
@@ -101,11 +101,11 @@ func (r *Registry) Run(ctx context.Context) error {
 	return nil
 }
 
-// Leave carries out the effects of the end of l, whose place Ended has freed: by a worker,
+// CleanUp carries out the effects of the end of l, whose place Ended has freed: by a worker,
 // if there is room for it, or before it returns.
-func (f *Face) Leave(l Leaver) { f.cleanup.leave(l) }
+func (f *Group) CleanUp(l Cleaner) { f.cleanup.accept(l) }
 
-func (c *cleanup) leave(l Leaver) {
+func (c *cleanup) accept(l Cleaner) {
 	reason, isQueued := c.put(l)
 	if isQueued {
 		select {
@@ -115,13 +115,13 @@ func (c *cleanup) leave(l Leaver) {
 		return
 	}
 	c.r.o.Metrics.inline.WithLabelValues(string(reason)).Inc()
-	if err := l.Leave(); err != nil {
+	if err := l.CleanUp(); err != nil {
 		c.failed(err)
 	}
 }
 
 // put finds l a place in the queue, or says why there is none.
-func (c *cleanup) put(l Leaver) (inlineReason, bool) {
+func (c *cleanup) put(l Cleaner) (inlineReason, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -139,7 +139,7 @@ func (c *cleanup) put(l Leaver) (inlineReason, bool) {
 
 // work takes batches until stop is closed, and then what is left.
 func (c *cleanup) work(stop <-chan struct{}) {
-	batch := make([]Leaver, 0, c.o.BatchSize)
+	batch := make([]Cleaner, 0, c.o.BatchSize)
 	for {
 		if batch = c.take(batch[:0]); len(batch) > 0 {
 			c.do(batch)
@@ -161,7 +161,7 @@ func (c *cleanup) work(stop <-chan struct{}) {
 const maxSpareQueue = 1 << 10
 
 // take moves the oldest into batch, as many as fit.
-func (c *cleanup) take(batch []Leaver) []Leaver {
+func (c *cleanup) take(batch []Cleaner) []Cleaner {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := min(len(c.waiting)-c.head, cap(batch))
@@ -181,15 +181,15 @@ func (c *cleanup) take(batch []Leaver) []Leaver {
 	return batch
 }
 
-// breath is between two batches of a worker. It is the chance that everybody else gets:
+// batchPause is the time between two batches of a worker. It is the chance that everybody else gets:
 // giving way to goroutines that can run would not do, because the runtime looks for arrived
 // packets only when it has nothing to run. And it lets batches grow while many end, so that
 // what others are told of them takes fewer writes.
-const breath = 2 * time.Millisecond
+const batchPause = 2 * time.Millisecond
 
-// giveWay waits for a breath, unless stop is closed.
+// giveWay waits for batchPause, unless stop is closed.
 func (c *cleanup) giveWay(stop <-chan struct{}) {
-	t := time.NewTimer(breath)
+	t := time.NewTimer(batchPause)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -198,10 +198,10 @@ func (c *cleanup) giveWay(stop <-chan struct{}) {
 }
 
 // do carries out a batch.
-func (c *cleanup) do(batch []Leaver) {
+func (c *cleanup) do(batch []Cleaner) {
 	m := c.r.o.Metrics
 	for i, l := range batch {
-		err := l.Leave()
+		err := l.CleanUp()
 		batch[i] = nil
 		m.waiting.Dec()
 		c.done(err)

@@ -22,8 +22,8 @@ var errUntold = errors.New("not told")
 // ends is a registry with workers, and what ended on it.
 type ends struct {
 	t        *testing.T
-	registry *session.Registry
-	face     *session.Face
+	registry *session.Table
+	group    *session.Group
 	metrics  *prometheus.Registry
 	stop     func() // returns when Run has
 
@@ -46,8 +46,8 @@ type gone struct {
 
 func (*gone) Restart() {}
 
-func (g *gone) Leave() error {
-	defer g.of.face.Remove(&g.link)
+func (g *gone) CleanUp() error {
+	defer g.of.group.Remove(&g.link)
 	if g.calls.Add(1) > 1 {
 		g.of.t.Error("a session left twice")
 	}
@@ -64,7 +64,7 @@ func startEnds(t *testing.T, c session.Cleanup) *ends {
 	e.registry = session.New(session.Options{
 		Log: slog.New(slog.DiscardHandler), Metrics: session.NewMetrics(e.metrics), Cleanup: c,
 	})
-	e.face = e.registry.Face(session.FaceChannels)
+	e.group = e.registry.Group(session.ProtocolChannels)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -84,13 +84,13 @@ func startEnds(t *testing.T, c session.Cleanup) *ends {
 func (e *ends) end(err error, hold chan struct{}) (isInline bool) {
 	e.t.Helper()
 	g, a := &gone{of: e, err: err, hold: hold}, &app.App{ID: "77"}
-	if err := e.face.Acquire(a); err != nil {
+	if err := e.group.Acquire(a); err != nil {
 		e.t.Fatal(err)
 	}
-	e.face.Add(&g.link, g)
-	e.face.Ended(a, socket.ReasonLost)
+	e.group.Add(&g.link, g)
+	e.group.Ended(a, socket.ReasonLost)
 	before := e.metric("millrace_session_cleanup_inline_total")
-	e.face.Leave(g)
+	e.group.CleanUp(g)
 	return e.metric("millrace_session_cleanup_inline_total") > before
 }
 

@@ -19,12 +19,12 @@ import (
 type Peer interface {
 	Session
 	Connection() *socket.Conn
-	FaceName() FaceName
+	Protocol() Protocol
 	AppID() string
 	SocketID() protocol.SocketID
 	// IP is where the client is, after trusted proxies; not valid if that cannot be told.
 	IP() netip.Addr
-	// Key is that by which the client named the app, if that means anything on its face.
+	// Key is that by which the client named the app, if that means anything in its protocol.
 	Key() string
 	// Joined is the user that the client is signed in as, or the subject of its token, and what
 	// it is subscribed to, sorted, each once.
@@ -36,7 +36,7 @@ type Peer interface {
 // Info is an open connection at one moment.
 type Info struct {
 	SocketID protocol.SocketID
-	Face     FaceName
+	Protocol Protocol
 	IP       netip.Addr // may be not valid
 	UserID   string
 	Key      string
@@ -59,9 +59,9 @@ type Query struct {
 // until yield returns false.
 type Source = iter.Seq[Session]
 
-// List returns the connections of an app on this face that q selects, by socket id, as texts,
+// List returns the connections of an app in this group that q selects, by socket id, as texts,
 // at most q.Limit. It takes no lock for longer than some connections need.
-func (f *Face) List(ctx context.Context, appID string, q *Query, source Source) ([]Info, error) {
+func (f *Group) List(ctx context.Context, appID string, q *Query, source Source) ([]Info, error) {
 	p := page{q: q}
 	n := 0
 	for s := range source {
@@ -80,8 +80,8 @@ func (f *Face) List(ctx context.Context, appID string, q *Query, source Source) 
 	return list, nil
 }
 
-// Find returns the connection of an app on this face that has an id.
-func (f *Face) Find(appID string, id protocol.SocketID) (Info, bool) {
+// Find returns the connection of an app in this group that has an id.
+func (f *Group) Find(appID string, id protocol.SocketID) (Info, bool) {
 	if peer, ok := f.find(appID, id); ok {
 		return f.describe(peer), true
 	}
@@ -89,27 +89,27 @@ func (f *Face) Find(appID string, id protocol.SocketID) (Info, bool) {
 }
 
 // End closes a connection for good. False when there is none.
-func (f *Face) End(appID string, id protocol.SocketID) bool {
+func (f *Group) End(appID string, id protocol.SocketID) bool {
 	peer, ok := f.find(appID, id)
 	if ok {
 		peer.End()
-		f.o.Log.Info("connection ended by operator", "face", string(f.name), "app", appID, "socket_id", id.String())
+		f.o.Log.Info("connection ended by operator", "protocol", string(f.name), "app", appID, "socket_id", id.String())
 	}
 	return ok
 }
 
 // Trace logs what goes over a connection from now on, for so long; d <= 0 ends that.
 // socket.ErrNotOpen says that there is none, socket.ErrTooManyTraces that others are traced.
-func (f *Face) Trace(appID string, id protocol.SocketID, d time.Duration) error {
+func (f *Group) Trace(appID string, id protocol.SocketID, d time.Duration) error {
 	peer, ok := f.find(appID, id)
 	if !ok {
 		return socket.ErrNotOpen
 	}
-	log := f.o.Log.With("face", string(f.name), "app", appID, "socket_id", id.String())
+	log := f.o.Log.With("protocol", string(f.name), "app", appID, "socket_id", id.String())
 	return peer.Connection().Trace(newTracer(log, f.o.Now), d)
 }
 
-func (f *Face) find(appID string, id protocol.SocketID) (Peer, bool) {
+func (f *Group) find(appID string, id protocol.SocketID) (Peer, bool) {
 	if f.o.Hub == nil {
 		return nil, false
 	}
@@ -120,26 +120,26 @@ func (f *Face) find(appID string, id protocol.SocketID) (Peer, bool) {
 	return f.peer(s, appID)
 }
 
-// peer reports whether s is an open connection of the app on this face.
-func (f *Face) peer(s Session, appID string) (Peer, bool) {
+// peer reports whether s is an open connection of the app in this group.
+func (f *Group) peer(s Session, appID string) (Peer, bool) {
 	p, ok := s.(Peer)
-	if !ok || p.AppID() != appID || p.FaceName() != f.name || !p.Connection().IsOpen() {
+	if !ok || p.AppID() != appID || p.Protocol() != f.name || !p.Connection().IsOpen() {
 		return nil, false
 	}
 	return p, true
 }
 
-func (f *Face) describe(p Peer) Info {
+func (f *Group) describe(p Peer) Info {
 	c := p.Connection()
 	userID, channels := p.Joined()
 	return Info{
-		SocketID: p.SocketID(), Face: f.name, IP: p.IP(), UserID: userID, Key: p.Key(), Opened: c.Opened(),
+		SocketID: p.SocketID(), Protocol: f.name, IP: p.IP(), UserID: userID, Key: p.Key(), Opened: c.Opened(),
 		Channels: channels, Waiting: c.Waiting(), IsTraced: c.IsTraced(),
 	}
 }
 
 // Subscribers is a Source of the connections that are subscribed to a topic.
-func (f *Face) Subscribers(t protocol.Topic) Source {
+func (f *Group) Subscribers(t protocol.Topic) Source {
 	return func(yield func(Session) bool) {
 		if f.o.Hub == nil {
 			return

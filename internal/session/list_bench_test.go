@@ -24,7 +24,7 @@ type peer struct {
 var _ session.Peer = (*peer)(nil)
 
 func (p *peer) Connection() *socket.Conn                    { return p.conn }
-func (p *peer) FaceName() session.FaceName                  { return session.FaceChannels }
+func (p *peer) Protocol() session.Protocol                  { return session.ProtocolChannels }
 func (p *peer) AppID() string                               { return "1" }
 func (p *peer) SocketID() protocol.SocketID                 { return p.id }
 func (p *peer) IP() netip.Addr                              { return p.conn.PeerIP() }
@@ -64,23 +64,23 @@ func openSocket(t testing.TB) *socket.Conn {
 	return <-conns
 }
 
-func listOf(t testing.TB, n int) *session.Face {
+func listOf(t testing.TB, n int) *session.Group {
 	conn := openSocket(t)
-	face := newRegistry(0).Face(session.FaceChannels)
+	group := newRegistry(0).Group(session.ProtocolChannels)
 	for range n {
 		p := &peer{conn: conn, id: protocol.NewSocketID()}
-		face.Add(&p.link, p)
+		group.Add(&p.link, p)
 	}
-	return face
+	return group
 }
 
 func TestPagesHoldEveryConnectionOnce(t *testing.T) {
 	t.Parallel()
 	const n = 1000
-	face := listOf(t, n)
+	group := listOf(t, n)
 	q, last, total := session.Query{Limit: 70}, "", 0
 	for {
-		page, err := face.List(t.Context(), "1", &q, face.Walk())
+		page, err := group.List(t.Context(), "1", &q, group.Walk())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,14 +102,14 @@ func TestPagesHoldEveryConnectionOnce(t *testing.T) {
 	if total != n {
 		t.Errorf("%d are in the pages, want %d", total, n)
 	}
-	if page, _ := face.List(t.Context(), "2", &session.Query{Limit: 1}, face.Walk()); len(page) > 0 {
+	if page, _ := group.List(t.Context(), "2", &session.Query{Limit: 1}, group.Walk()); len(page) > 0 {
 		t.Error("another app sees them")
 	}
 }
 
 // BenchmarkList is one page of 100 of 10,000 connections.
 func BenchmarkList(b *testing.B) {
-	face := listOf(b, 10_000)
+	group := listOf(b, 10_000)
 	for name, q := range map[string]session.Query{
 		"filter=none": {Limit: 100},
 		"filter=ip":   {Limit: 100, IP: netip.MustParseAddr("192.0.2.1")},
@@ -117,7 +117,7 @@ func BenchmarkList(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := face.List(b.Context(), "1", &q, face.Walk()); err != nil {
+				if _, err := group.List(b.Context(), "1", &q, group.Walk()); err != nil {
 					b.Fatal(err)
 				}
 			}

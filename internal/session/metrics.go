@@ -8,12 +8,12 @@ import (
 // Metrics of sessions.
 type Metrics struct {
 	connections prometheus.Gauge
-	opened      *prometheus.CounterVec // by face
-	closed      *prometheus.CounterVec // by face and socket.CloseReason
-	refused     *prometheus.CounterVec // by face and close code, HTTP status or issue
-	messages    *prometheus.CounterVec // by face
-	errors      *prometheus.CounterVec // by face and code
-	forced      *prometheus.CounterVec // by face and close code or issue
+	opened      *prometheus.CounterVec // by protocol
+	closed      *prometheus.CounterVec // by protocol and socket.CloseReason
+	refused     *prometheus.CounterVec // by protocol and close code, HTTP status or issue
+	messages    *prometheus.CounterVec // by protocol
+	errors      *prometheus.CounterVec // by protocol and code
+	forced      *prometheus.CounterVec // by protocol and close code or issue
 	panics      prometheus.Counter
 
 	waiting, breakerOpen     prometheus.Gauge
@@ -31,28 +31,28 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		opened: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_session_connections_opened_total",
-			Help: "Connections that were accepted, by face: channels or views.",
-		}, []string{"face"}),
+			Help: "Connections that were accepted, by protocol: channels or views.",
+		}, []string{"protocol"}),
 		closed: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_session_connections_closed_total",
 			Help: "Accepted connections that have ended, by reason.",
-		}, []string{"face", "reason"}),
+		}, []string{"protocol", "reason"}),
 		refused: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_session_connections_refused_total",
 			Help: "Connection attempts that were refused, by close code or error code, or by HTTP status where there is none.",
-		}, []string{"face", "code"}),
+		}, []string{"protocol", "code"}),
 		messages: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_session_messages_received_total",
 			Help: "Messages received from clients, well formed or not.",
-		}, []string{"face"}),
+		}, []string{"protocol"}),
 		errors: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_session_errors_sent_total",
 			Help: "Errors reported to clients on open connections, by code.",
-		}, []string{"face", "code"}),
+		}, []string{"protocol", "code"}),
 		forced: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_session_connections_forced_total",
 			Help: "Open connections that the server has closed, by close code or error code.",
-		}, []string{"face", "code"}),
+		}, []string{"protocol", "code"}),
 		panics: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_session_panics_total",
 			Help: "Panics caught at the edge of a connection, which was closed.",

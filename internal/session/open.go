@@ -1,7 +1,7 @@
 package session
 
 // Open is how many connections of an app count against its quota at this moment.
-func (r *Registry) Open(appID string) int {
+func (r *Table) Open(appID string) int {
 	r.mu.Lock()
 	q := r.quotas[appID]
 	r.mu.Unlock()

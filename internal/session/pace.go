@@ -22,7 +22,7 @@ const (
 )
 
 // Select is every open session of a kind that matches.
-func Select[S Session](r *Registry, matches func(S) bool) []S {
+func Select[S Session](r *Table, matches func(S) bool) []S {
 	var found []S
 	for other := range r.Walk() {
 		if s, ok := other.(S); ok && matches(s) {
@@ -34,14 +34,14 @@ func Select[S Session](r *Registry, matches func(S) bool) []S {
 
 // CloseAll calls end, which closes a session for good, for each of all and returns. However
 // many they are, the others are served meanwhile.
-func CloseAll[S Session](r *Registry, all []S, end func(S)) {
+func CloseAll[S Session](r *Table, all []S, end func(S)) {
 	pace(r.ctx, slices.Chunk(all, closeBatch), closePause, end)
 }
 
 // RestartAll calls tell, which lets a client come back, for each of all. It returns at once: of
 // thousands not all may come back at the same moment. Who waits to be told already does not wait
 // a second time.
-func RestartAll[S Session](r *Registry, all []S, tell func(S)) {
+func RestartAll[S Session](r *Table, all []S, tell func(S)) {
 	r.restarts.mu.Lock()
 	defer r.restarts.mu.Unlock()
 	if r.restarts.isOver || len(all) == 0 {
@@ -59,17 +59,17 @@ func RestartAll[S Session](r *Registry, all []S, tell func(S)) {
 	}
 }
 
-// flushPatience is how long those who are to be told to come back are waited for when fan-out is
+// flushTimeout is how long those who are to be told to come back are waited for when fan-out is
 // behind.
-const flushPatience = 5 * time.Second
+const flushTimeout = 5 * time.Second
 
 // flush returns when what was published has been handed to the connections, so that whatever a
 // client is told next comes after it.
-func (r *Registry) flush(ctx context.Context) {
+func (r *Table) flush(ctx context.Context) {
 	if r.o.Hub == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	if err := r.o.Hub.Flush(ctx); err != nil && r.ctx.Err() == nil {
 		r.o.Log.Warn("connections are told to come back although events still wait for them", "err", err)
@@ -133,7 +133,7 @@ func (q *restarts) end() {
 // when all effects of their leaving have happened, or when ctx ends. They are told one after
 // the other in random order, as RestartAll does, but faster if that would take longer than
 // longest. New connections must be refused before it is called.
-func (r *Registry) Drain(ctx context.Context, longest time.Duration) {
+func (r *Table) Drain(ctx context.Context, longest time.Duration) {
 	r.restarts.end()
 	defer r.restarts.running.Wait()
 	defer r.stop()

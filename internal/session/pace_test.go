@@ -13,12 +13,12 @@ import (
 )
 
 // crowdOf lists n sessions that stay until they are told to go.
-func crowdOf(r *session.Registry, n int) []*leaver {
-	face := r.Face(session.FaceViews)
+func crowdOf(r *session.Table, n int) []*leaver {
+	group := r.Group(session.ProtocolViews)
 	all := make([]*leaver, n)
 	for i := range all {
-		all[i] = &leaver{face: face}
-		face.Add(&all[i].link, all[i])
+		all[i] = &leaver{group: group}
+		group.Add(&all[i].link, all[i])
 	}
 	return all
 }

@@ -145,7 +145,7 @@ func (l *traceLine) content() []slog.Attr {
 	return append(attrs, slog.String("payload", shorten(appendRedacted(nil, v, 0))))
 }
 
-// names finds what a message is and what it is about, in the words of either face.
+// names finds what a message is and what it is about, in the words of either protocol.
 func names(v jsontext.Value) (event, channel string) {
 	if v.Kind() != jsontext.Object {
 		return "", ""

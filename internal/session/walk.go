@@ -5,7 +5,7 @@ const walkChunk = 128
 
 // Walk yields the sessions that are open when it begins. Those that end meanwhile may be
 // missing. Nothing is locked while the caller has one, so that connections come and go.
-func (r *Registry) Walk() Source {
+func (r *Table) Walk() Source {
 	return func(yield func(Session) bool) {
 		mark := new(Link) // a place in the list; all before it has been yielded
 		r.mu.Lock()
@@ -29,7 +29,7 @@ func (r *Registry) Walk() Source {
 }
 
 // step moves mark on and appends the sessions that it passes.
-func (r *Registry) step(mark *Link, some []Session) (_ []Session, isEnd bool) {
+func (r *Table) step(mark *Link, some []Session) (_ []Session, isEnd bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := mark
@@ -48,7 +48,7 @@ func (r *Registry) step(mark *Link, some []Session) (_ []Session, isEnd bool) {
 }
 
 // linkLocked puts l behind another, or to the front of the list.
-func (r *Registry) linkLocked(l, after *Link) {
+func (r *Table) linkLocked(l, after *Link) {
 	to := &r.first
 	if after != nil {
 		to = &after.next
@@ -60,7 +60,7 @@ func (r *Registry) linkLocked(l, after *Link) {
 	*to = l
 }
 
-func (r *Registry) unlinkLocked(l *Link) {
+func (r *Table) unlinkLocked(l *Link) {
 	if l.prev != nil {
 		l.prev.next = l.next
 	} else {

@@ -11,11 +11,11 @@ import (
 func TestWalkYieldsEveryOneThatStays(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(0)
-	face := r.Face(session.FaceChannels)
+	group := r.Group(session.ProtocolChannels)
 	staying := map[session.Session]int{}
 	for range 1000 {
 		s := &stayer{}
-		face.Add(&s.link, s)
+		group.Add(&s.link, s)
 		staying[s] = 0
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -25,10 +25,10 @@ func TestWalkYieldsEveryOneThatStays(t *testing.T) {
 			for ctx.Err() == nil {
 				var some [10]stayer
 				for i := range some {
-					face.Add(&some[i].link, &some[i])
+					group.Add(&some[i].link, &some[i])
 				}
 				for i := range some {
-					face.Remove(&some[i].link)
+					group.Remove(&some[i].link)
 				}
 			}
 		})

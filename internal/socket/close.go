@@ -17,13 +17,13 @@ const (
 
 // Close sends what is queued, then f, and closes. A second Close does nothing: it reports
 // whether this one was the first, and nobody else has ended the connection.
-func (c *Conn) Close(f Farewell) bool {
+func (c *Conn) Close(f Disconnect) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state > open {
 		return false
 	}
-	c.farewellLocked(f, ReasonServer, c.eng.linger)
+	c.disconnectLocked(f, ReasonServer, c.eng.linger)
 	return true
 }
 
@@ -35,7 +35,7 @@ func (c *Conn) CloseCode() int {
 	return int(c.closeCode)
 }
 
-// closeSlowLocked disconnects a slow consumer: the farewell must not wait behind the
+// closeSlowLocked disconnects a slow consumer: the last message must not wait behind the
 // backlog, so the backlog is dropped, save the rest of a frame that was begun.
 func (c *Conn) closeSlowLocked() {
 	if c.state > open {
@@ -49,12 +49,12 @@ func (c *Conn) closeSlowLocked() {
 			c.queue.dropToFrame()
 		}
 	}
-	c.farewellLocked(c.ep.SlowConsumer, ReasonSlowConsumer, c.eng.slowLinger)
+	c.disconnectLocked(c.ep.SlowConsumer, ReasonSlowConsumer, c.eng.slowLinger)
 }
 
-// farewellLocked makes f the last thing that is written, and the connection dead to the
+// disconnectLocked makes f the last thing that is written, and the connection dead to the
 // application.
-func (c *Conn) farewellLocked(f Farewell, reason CloseReason, linger time.Duration) {
+func (c *Conn) disconnectLocked(f Disconnect, reason CloseReason, linger time.Duration) {
 	buf := bufpool.Get(len(f.Message) + len(f.Reason) + 2*websocket.MaxHeader)
 	frames := 1
 	if len(f.Message) > 0 {
@@ -122,7 +122,7 @@ func (c *Conn) fail(code int, reason string) {
 	if c.state > open {
 		return
 	}
-	c.farewellLocked(Farewell{Code: code, Reason: reason}, ReasonProtocol, c.eng.slowLinger)
+	c.disconnectLocked(Disconnect{Code: code, Reason: reason}, ReasonProtocol, c.eng.slowLinger)
 }
 
 // cut ends the connection without a word.

@@ -120,7 +120,7 @@ func TestDrainedIsNotCalledOnceAConnectionCloses(t *testing.T) {
 		for !c.IsCongested(frame[0].End) {
 			c.WriteSegments(frame)
 		}
-		c.Close(socket.Farewell{Code: 4200})
+		c.Close(socket.Disconnect{Code: 4200})
 		if c.IsCongested(1 << 30) {
 			t.Error("congested after Close")
 		}

@@ -60,16 +60,19 @@ type Endpoint struct {
 	StallTimeout time.Duration
 
 	// SlowConsumer is what a slow consumer is told before it is cut.
-	SlowConsumer Farewell
+	SlowConsumer Disconnect
 }
 
-// Farewell is how the server ends a connection: a text message unless it is empty, then a
+// Disconnect is how the server ends a connection: a text message unless it is empty, then a
 // close frame with Code and Reason, which is cut to 123 bytes.
-type Farewell struct {
+type Disconnect struct {
 	Message []byte
 	Code    int
 	Reason  string
 }
+
+// Farewell is the earlier name of Disconnect, for package bench.
+type Farewell = Disconnect
 
 // state of a connection, guarded by Conn.mu. It only grows.
 type state uint8
@@ -88,7 +91,7 @@ const (
 // Invariants: an idle Conn owns no goroutine (on a poller) and no buffer; the queue never
 // holds more than the Endpoint allows and one frame; while it is congested nothing is read, so
 // that no more replies are asked for; after Close no message is written
-// but the farewell; the descriptor is closed by the holder of the turn alone, so that no
+// but the messages of a Disconnect; the descriptor is closed by the holder of the turn alone, so that no
 // read can hit a descriptor that was given to somebody else.
 type Conn struct {
 	eng    *Engine

@@ -37,7 +37,7 @@ func (w *watermark) Closed(_ *socket.Conn, reason socket.CloseReason) {
 
 // TestEndsOfACrowdDoNotTakeAGoroutineEach is not parallel: it counts all goroutines there are.
 func TestEndsOfACrowdDoNotTakeAGoroutineEach(t *testing.T) { //nolint:paralleltest // see above
-	farewell := socket.Farewell{Message: []byte("the app is gone"), Code: 4003, Reason: "gone"}
+	disconnect := socket.Disconnect{Message: []byte("the app is gone"), Code: 4003, Reason: "gone"}
 	answer := masked(websocket.OpClose, "\x0f\xa3")
 	for _, tt := range []struct {
 		name string
@@ -46,7 +46,7 @@ func TestEndsOfACrowdDoNotTakeAGoroutineEach(t *testing.T) { //nolint:parallelte
 	}{
 		{"the server closes them, and clients answer", func(conns []*socket.Conn, peers []*peer) {
 			for _, c := range conns {
-				c.Close(farewell)
+				c.Close(disconnect)
 			}
 			for _, p := range peers {
 				_, _ = p.nc.Write(answer) // the last may come too late on a busy machine
@@ -119,10 +119,10 @@ func TestAStreamWhoseHandlerBlocksDoesNotHoldUpTheEndsOfOthers(t *testing.T) {
 	p, first, c := open()
 	p.send(websocket.OpText, "something")
 	<-blocked
-	c.Close(socket.Farewell{Code: 4003})
+	c.Close(socket.Disconnect{Code: 4003})
 	for range 20 {
 		_, h, c := open()
-		c.Close(socket.Farewell{Code: 4003})
+		c.Close(socket.Disconnect{Code: 4003})
 		h.wantClosed(t, socket.ReasonServer)
 	}
 	close(free)

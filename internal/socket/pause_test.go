@@ -124,7 +124,7 @@ func TestPingsOfACongestedPeerWaitToo(t *testing.T) {
 func TestAPeerThatTakesNothingIsToldAndCut(t *testing.T) {
 	t.Parallel()
 	onEveryTransport(t, func(t *testing.T, o serverOptions) {
-		o.endpoint.SlowConsumer = socket.Farewell{Message: []byte("too slow"), Code: 4100, Reason: "slow"}
+		o.endpoint.SlowConsumer = socket.Disconnect{Message: []byte("too slow"), Code: 4100, Reason: "slow"}
 		h := newRecorder()
 		h.onMessage = sized
 		o.handler = func() socket.Handler { return h }

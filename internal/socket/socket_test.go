@@ -171,13 +171,13 @@ func TestWhatComesBehindTheUpgradeKeepsItsOrder(t *testing.T) {
 	})
 }
 
-func TestACorkedCloseSendsItsFarewellAndNothingElse(t *testing.T) {
+func TestACorkedCloseSendsItsLastMessageAndNothingElse(t *testing.T) {
 	t.Parallel()
 	onEveryTransport(t, func(t *testing.T, o serverOptions) {
 		h := newRecorder()
 		o.handler = func() socket.Handler { return h }
 		o.prepare = func(c *socket.Conn) {
-			c.Close(socket.Farewell{Message: []byte("no"), Code: 4001, Reason: "no app"})
+			c.Close(socket.Disconnect{Message: []byte("no"), Code: 4001, Reason: "no app"})
 			c.Send([]byte("after"))
 		}
 		p := startServer(t, o).dial(t)
@@ -219,12 +219,12 @@ func TestClosedIsCalledOnceHoweverTheEndComes(t *testing.T) {
 				_ = p.nc.Close()
 			}, socket.ReasonLost},
 			{"the server closes twice", func(_ *peer, c *socket.Conn) {
-				c.Close(socket.Farewell{Code: 4200})
-				c.Close(socket.Farewell{Code: 4201})
+				c.Close(socket.Disconnect{Code: 4200})
+				c.Close(socket.Disconnect{Code: 4201})
 			}, socket.ReasonServer},
 			{"both at once", func(p *peer, c *socket.Conn) {
 				p.send(websocket.OpText, "x")
-				c.Close(socket.Farewell{Code: 4200})
+				c.Close(socket.Disconnect{Code: 4200})
 				_ = p.nc.Close()
 			}, socket.ReasonServer},
 		} {
@@ -246,7 +246,7 @@ func TestAPeerThatIgnoresTheCloseIsCutAfterTheLinger(t *testing.T) {
 	h := newRecorder()
 	s := startServer(t, serverOptions{handler: func() socket.Handler { return h }})
 	p := s.dial(t)
-	await(t, s.conns).Close(socket.Farewell{Code: 4200})
+	await(t, s.conns).Close(socket.Disconnect{Code: 4200})
 	h.wantClosed(t, socket.ReasonServer) // at once: not after the linger
 	p.wantClose(4200)
 	p.wantEnd()
@@ -364,7 +364,7 @@ func TestASlowConsumerIsToldAndCutWhileOthersGoOn(t *testing.T) {
 		h := newRecorder()
 		o.handler = func() socket.Handler { return h }
 		o.endpoint.MaxQueueFrames = 50
-		o.endpoint.SlowConsumer = socket.Farewell{Message: []byte("too slow"), Code: 4100, Reason: "slow"}
+		o.endpoint.SlowConsumer = socket.Disconnect{Message: []byte("too slow"), Code: 4100, Reason: "slow"}
 		s := startServer(t, o)
 		s.engine.LingerFor(patience)
 		slow := s.dial(t)
@@ -382,7 +382,7 @@ func TestASlowConsumerIsToldAndCutWhileOthersGoOn(t *testing.T) {
 			quick.want(websocket.OpText, strings.Repeat("x", 10_000))
 		}
 		h.wantClosed(t, socket.ReasonSlowConsumer)
-		for { // whole frames, then the farewell, then the close
+		for { // whole frames, then the last message, then the close
 			op, payload, err := slow.read()
 			if err != nil {
 				t.Fatalf("the stream broke: %v", err)

@@ -20,7 +20,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// Endpoint is the HTTP face of minters (views 1.12): POST /ws/sessions mints a token,
+// Endpoint is the HTTP endpoint of minters (views 1.12): POST /ws/sessions mints a token,
 // with the minter that knows the API key, and GET /.well-known/jwks.json tells the keys of
 // all of them. Both are open to every origin, since the API key is what counts. It
 // implements http.Handler; strip any prefix before it.
@@ -67,7 +67,7 @@ const (
 	tierPublishable = 60
 )
 
-// NewEndpoint makes the HTTP face of minters.
+// NewEndpoint makes the HTTP endpoint of minters.
 func NewEndpoint(o EndpointOptions) *Endpoint {
 	if o.ClientIP == nil {
 		o.ClientIP = remoteIP

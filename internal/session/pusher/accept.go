@@ -37,12 +37,12 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil { // answered by Upgrade
 		ss.refused(r, a, "400", err.Error())
 		if refusal == nil {
-			ss.face.Release(a)
+			ss.group.Release(a)
 		}
 		return
 	}
 	if refusal == nil && conn.IsSpare() {
-		ss.face.Release(a)
+		ss.group.Release(a)
 		refusal = protocol.ErrNodeFull.Withf(session.NoDescriptors)
 	}
 	if refusal != nil {
@@ -58,7 +58,7 @@ func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
 	if ss.connects == nil {
 		return true
 	}
-	count, ok := ss.connects.Allow(limit.Address(ss.o.ClientIP(r)), ss.face.Now())
+	count, ok := ss.connects.Allow(limit.Address(ss.o.ClientIP(r)), ss.group.Now())
 	if ok {
 		return true
 	}
@@ -99,7 +99,7 @@ func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *
 	case !a.AllowedOrigins.Allows(r.Header.Get("Origin")):
 		return a, protocol.ErrOrigin
 	}
-	switch err := ss.face.Acquire(a); {
+	switch err := ss.group.Acquire(a); {
 	case errors.Is(err, session.ErrNodeFull):
 		return a, protocol.ErrNodeFull
 	case err != nil && ss.o.QuotaRetry:
@@ -124,7 +124,7 @@ func (ss *Sessions) shutdown() *protocol.Error {
 func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key string) {
 	s := &Session{scope: ss.scopeOf(a, key), conn: conn}
 	if a.AuthorizeWithin() > 0 {
-		s.unauthorized = ss.face.Clock()
+		s.unauthorized = ss.group.Clock()
 	}
 	s.channels.Init(a, s)
 	id := protocol.NewSocketID()
@@ -134,7 +134,7 @@ func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key 
 	if ss.o.ClientIP != nil {
 		ss.proxied.note(s, r, ss.o.ClientIP(r))
 	}
-	ss.face.Add(&s.link, s)
+	ss.group.Add(&s.link, s)
 	if s.checkAdmission() {
 		s.Reply(&protocol.Message{Kind: protocol.MessageEstablished, SocketID: id, ActivityTimeout: ss.o.ActivityTimeout})
 		conn.SetTimer(s.firstDeadline())
@@ -148,13 +148,13 @@ func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
 	if a != nil {
 		refusal.AppID = a.ID
 	}
-	ss.face.Refused(&refusal)
+	ss.group.Refused(&refusal)
 }
 
 // refuse closes an upgraded connection that never became a session.
 func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, a *app.App, e *protocol.Error) {
 	ss.refused(r, a, strconv.Itoa(e.Code), e.Message)
-	conn.Close(ss.farewell(e))
+	conn.Close(ss.disconnect(e))
 	conn.Start(refused{})
 }
 

@@ -9,6 +9,6 @@ import (
 // ones are refused: with 4003.
 func (ss *Sessions) CloseApp(appID string) {
 	ss.forgetScopes(func(s *scope) bool { return s.app.ID == appID })
-	all := session.Select(ss.face.Registry, func(s *Session) bool { return s.app.ID == appID })
-	session.CloseAll(ss.face.Registry, all, func(s *Session) { s.close(protocol.ErrAppDisabled) })
+	all := session.Select(ss.group.Table, func(s *Session) bool { return s.app.ID == appID })
+	session.CloseAll(ss.group.Table, all, func(s *Session) { s.close(protocol.ErrAppDisabled) })
 }

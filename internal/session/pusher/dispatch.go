@@ -35,7 +35,7 @@ func (s *Session) unsubscribe(channel string) {
 // checked before the message is decoded, so that it also bounds what nonsense costs.
 func (s *Session) allowMessage() bool {
 	l := &s.app.Limits
-	if l.MaxMessages <= 0 || s.more().messages.Allow(s.face.Now(), l.MaxMessages, l.MessageWindow) {
+	if l.MaxMessages <= 0 || s.more().messages.Allow(s.group.Now(), l.MaxMessages, l.MessageWindow) {
 		return true
 	}
 	s.overLimit("", protocol.ErrMessageRate, l.TerminateOnMessageLimit)
@@ -93,7 +93,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	}
 	kind := channel.KindOf(cmd.Channel)
 	if kind.IsUser() { // no subscription that counts
-		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
+		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
 	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
 		!s.isSubscribed(cmd.Channel) {
@@ -101,7 +101,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 		return tooManySubscriptions(cmd.Channel, l.MaxSubscriptionsPerConnection)
 	}
 	if !kind.NeedsSignature() {
-		return s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
+		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
 	return s.subscribeSigned(cmd, kind, filter)
 }
@@ -112,7 +112,7 @@ func tooManySubscriptions(channel string, limit int) *protocol.Error {
 
 // noteAtLimit says, once per second at most, which setting refuses a subscription.
 func (s *Session) noteAtLimit(setting string, limit int) {
-	if skipped, ok := s.atLimit.Pass(s.face.Now()); ok {
+	if skipped, ok := s.atLimit.Pass(s.group.Now()); ok {
 		s.o.Log.Warn("subscription refused", "app", s.app.ID, "socket_id", s.channels.ID().String(),
 			"setting", setting, "limit", limit, "more_since_last", skipped)
 	}
@@ -138,7 +138,7 @@ func (s *Session) subscribeSigned(cmd *protocol.Command, kind channel.Kind, filt
 	if isView(cmd.Channel) {
 		err = s.subscribeView(cmd)
 	} else {
-		err = s.o.Channels.Subscribe(s.face.Context(), &s.channels, cmd.Channel, member, filter)
+		err = s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, member, filter)
 	}
 	if err != nil {
 		if !s.isSubscribed(cmd.Channel) {
@@ -154,7 +154,7 @@ func (s *Session) subscribeSigned(cmd *protocol.Command, kind channel.Kind, filt
 // those that the engine refuses.
 func (s *Session) clientEvent(cmd *protocol.Command) {
 	l := &s.app.Limits
-	if l.MaxClientEvents > 0 && !s.more().clientEvents.Allow(s.face.Now(), l.MaxClientEvents, l.ClientEventWindow) {
+	if l.MaxClientEvents > 0 && !s.more().clientEvents.Allow(s.group.Now(), l.MaxClientEvents, l.ClientEventWindow) {
 		s.overLimit(cmd.Channel, protocol.ErrClientEvent.Withf("Too many client events: at most %d per %s", l.MaxClientEvents, l.ClientEventWindow),
 			l.TerminateOnClientEventLimit)
 		return
@@ -163,7 +163,7 @@ func (s *Session) clientEvent(cmd *protocol.Command) {
 		s.replyError(cmd.Channel, protocol.ErrClientEvent.Withf("Client events cannot be sent to a view"))
 		return
 	}
-	if err := s.o.Channels.ClientEvent(s.face.Context(), &s.channels, cmd); err != nil {
+	if err := s.o.Channels.ClientEvent(s.group.Context(), &s.channels, cmd); err != nil {
 		s.replyError(cmd.Channel, err)
 	}
 }

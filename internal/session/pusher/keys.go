@@ -17,7 +17,7 @@ const signInSubject = ""
 // credential finds the key that a proof names among those that the app of s has now: not
 // those of the time when s was opened, so that a key that is revoked signs nothing any more.
 func (s *Session) credential(p auth.Proof) (app.Credential, *protocol.Error) {
-	a, err := s.o.Apps.ByKey(s.face.Context(), p.Key)
+	a, err := s.o.Apps.ByKey(s.group.Context(), p.Key)
 	switch {
 	case errors.Is(err, app.ErrNotFound):
 		return app.Credential{}, protocol.ErrSignature
@@ -170,19 +170,19 @@ func (g *signed) of(key string) []*Session {
 // not come back by themselves. It is called after the registry has forgotten the keys.
 func (ss *Sessions) CloseKeys(appID string, keys []string) {
 	ss.forgetScopes(func(s *scope) bool { return s.app.ID == appID && slices.Contains(keys, s.key) })
-	session.CloseAll(ss.face.Registry, ss.ofKeys(appID, keys), func(s *Session) { s.close(protocol.ErrKeyRevoked) })
+	session.CloseAll(ss.group.Table, ss.ofKeys(appID, keys), func(s *Session) { s.close(protocol.ErrKeyRevoked) })
 }
 
 // RestartKeys ends the same connections for keys that the app still has, but whose secrets are
 // others or which may not sign any more. It does not wait for that: clients come back, one after the
 // other, and ask for all signatures anew.
 func (ss *Sessions) RestartKeys(appID string, keys []string) {
-	session.RestartAll(ss.face.Registry, ss.ofKeys(appID, keys), (*Session).readmit)
+	session.RestartAll(ss.group.Table, ss.ofKeys(appID, keys), (*Session).readmit)
 }
 
 // ofKeys are the sessions that were opened by one of the keys, or hold something signed with one.
 func (ss *Sessions) ofKeys(appID string, keys []string) []*Session {
-	found := session.Select(ss.face.Registry, func(s *Session) bool {
+	found := session.Select(ss.group.Table, func(s *Session) bool {
 		return s.app.ID == appID && slices.Contains(keys, s.key)
 	})
 	for _, key := range keys {
@@ -198,7 +198,7 @@ func (ss *Sessions) ofKeys(appID string, keys []string) []*Session {
 // checkAdmission looks once more for what let s in, now that CloseApp and CloseKeys find it.
 // It reports whether that is still there, and closes s if it is not.
 func (s *Session) checkAdmission() bool {
-	a, err := s.o.Apps.ByKey(s.face.Context(), s.key)
+	a, err := s.o.Apps.ByKey(s.group.Context(), s.key)
 	switch {
 	case errors.Is(err, app.ErrNotFound), err == nil && a.ID != s.app.ID:
 		s.close(protocol.ErrAppUnknown)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/app"
-	face "github.com/millrace/millrace/internal/session/pusher"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 )
 
@@ -49,7 +49,7 @@ func TestNobodyComesInWhileTheDoorCloses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStack(t, func(o *face.Options) { o.Apps = &changing{Registry: o.Apps, later: tt.later} }, nil)
+			s := newStack(t, func(o *pushersession.Options) { o.Apps = &changing{Registry: o.Apps, later: tt.later} }, nil)
 			p := s.dial(t)
 			f, err := p.Next(patience)
 			if err != nil || !strings.Contains(string(f.Payload), "pusher:error") {
@@ -64,7 +64,7 @@ func TestNobodyComesInWhileTheDoorCloses(t *testing.T) {
 
 func TestARefusalIsLoggedWithTheClientsAddress(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *face.Options) {
+	s := newStack(t, func(o *pushersession.Options) {
 		o.ClientIP = func(r *http.Request) string { return r.Header.Get("X-Forwarded-For") }
 	}, nil)
 	p, err := testkit.DialPeer(s.addr, "/app/none?protocol=7", http.Header{"X-Forwarded-For": {"203.0.113.9"}}, nil)
@@ -78,7 +78,7 @@ func TestARefusalIsLoggedWithTheClientsAddress(t *testing.T) {
 		}
 	}
 	s.stop()
-	want := `msg="connection refused" face=channels code=4001 why="No app with this key" app="" ip=203.0.113.9 more_since_last=0`
+	want := `msg="connection refused" protocol=channels code=4001 why="No app with this key" app="" ip=203.0.113.9 more_since_last=0`
 	if !strings.Contains(s.log.String(), want) {
 		t.Errorf("got %s, want %s", s.log, want)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
-	face "github.com/millrace/millrace/internal/session/pusher"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 )
 
@@ -57,7 +57,7 @@ func (s *stack) enter(t *testing.T, channel, user string) *testkit.Peer {
 
 // oneWorker is a registry whose only worker carries out the ends of connections.
 type oneWorker struct {
-	*session.Registry
+	*session.Table
 	metrics *prometheus.Registry
 }
 
@@ -111,9 +111,9 @@ func TestRejoinWhileTheOldConnectionWaits(t *testing.T) {
 	t.Parallel()
 	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
 	var worker *oneWorker
-	s := newStack(t, func(o *face.Options) {
+	s := newStack(t, func(o *pushersession.Options) {
 		worker = newOneWorker(o.Log)
-		o.Registry = worker.Registry
+		o.Table = worker.Table
 	}, func(l *bus.Local) bus.Bus {
 		stuck.Local = l
 		return stuck

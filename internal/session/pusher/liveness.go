@@ -25,7 +25,7 @@ func (s *Session) authorizationLeft() (time.Duration, bool) {
 	if s.unauthorized == 0 {
 		return 0, false
 	}
-	return s.app.AuthorizeWithin() - s.face.Since(s.unauthorized), true
+	return s.app.AuthorizeWithin() - s.group.Since(s.unauthorized), true
 }
 
 // checkDeadlines acts on whatever deadline has come, and sets the timer to the next.
@@ -41,7 +41,7 @@ func (s *Session) checkDeadlines(c *socket.Conn) {
 		s.close(protocol.ErrPongTimeout)
 		return
 	case stepPing:
-		s.pinged = s.face.Clock()
+		s.pinged = s.group.Clock()
 		c.Send(s.ping)
 	case stepAlive:
 		s.pinged = 0
@@ -71,7 +71,7 @@ func (s *Session) nextDeadline() time.Duration {
 func (s *Session) liveness() (step, time.Duration) {
 	isPinged, sincePing := s.pinged != 0, time.Duration(0)
 	if isPinged {
-		sincePing = s.face.Since(s.pinged)
+		sincePing = s.group.Since(s.pinged)
 	}
 	return liveness(s.conn.IdleFor(), isPinged, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
 }

@@ -20,8 +20,8 @@ var _ session.Peer = (*Session)(nil)
 // Connection is what carries s.
 func (s *Session) Connection() *socket.Conn { return s.conn }
 
-// FaceName is session.FaceChannels.
-func (s *Session) FaceName() session.FaceName { return session.FaceChannels }
+// Protocol is session.ProtocolChannels.
+func (s *Session) Protocol() session.Protocol { return session.ProtocolChannels }
 
 // AppID is the app of s.
 func (s *Session) AppID() string { return s.app.ID }
@@ -65,7 +65,7 @@ func (s *Session) End() { s.Terminate() }
 
 // List returns connections of an app that q selects, by socket id.
 func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([]session.Info, error) {
-	return ss.face.List(ctx, appID, q, ss.source(appID, q))
+	return ss.group.List(ctx, appID, q, ss.source(appID, q))
 }
 
 // source is where to look for what q selects: who gets the events of a user or of a channel is
@@ -73,16 +73,16 @@ func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([
 func (ss *Sessions) source(appID string, q *session.Query) session.Source {
 	switch {
 	case q.UserID != "":
-		return ss.face.Subscribers(channel.UserTopic(appID, q.UserID))
+		return ss.group.Subscribers(channel.UserTopic(appID, q.UserID))
 	case q.Channel != "" && !isView(q.Channel):
-		return ss.face.Subscribers(protocol.Topic{App: appID, Name: q.Channel})
+		return ss.group.Subscribers(protocol.Topic{App: appID, Name: q.Channel})
 	default:
-		return ss.face.Walk()
+		return ss.group.Walk()
 	}
 }
 
-// Face answers for single connections.
-func (ss *Sessions) Face() *session.Face { return ss.face }
+// Group answers for single connections.
+func (ss *Sessions) Group() *session.Group { return ss.group }
 
 // proxied are the addresses of clients that came through a trusted proxy: 24 bytes and what a
 // map needs for an entry, about 50 in all, for each of those and nothing for others.

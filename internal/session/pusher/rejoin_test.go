@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/protocol"
-	face "github.com/millrace/millrace/internal/session/pusher"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 )
 
@@ -78,9 +78,9 @@ func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
 	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
 	told := &diary{}
 	var worker *oneWorker
-	s := newStack(t, func(o *face.Options) {
+	s := newStack(t, func(o *pushersession.Options) {
 		worker = newOneWorker(o.Log)
-		o.Registry = worker.Registry
+		o.Table = worker.Table
 		o.Channels = channel.New(o.Hub, stuck, channel.Options{Log: o.Log, Observer: told})
 	}, func(l *bus.Local) bus.Bus {
 		stuck.Local = l
@@ -153,7 +153,7 @@ func TestU09WebhooksAreToldOnceOfATerminatedUser(t *testing.T) {
 	t.Parallel()
 	told := &diary{}
 	var engine *channel.Engine
-	s := newStack(t, func(o *face.Options) {
+	s := newStack(t, func(o *pushersession.Options) {
 		engine = channel.New(o.Hub, bus.NewLocal(o.Hub, nil), channel.Options{Log: o.Log, Observer: told})
 		o.Channels = engine
 	}, nil)

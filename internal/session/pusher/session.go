@@ -45,14 +45,14 @@ func (s *Session) more() *extra {
 var (
 	_ socket.Handler  = (*Session)(nil)
 	_ session.Session = (*Session)(nil)
-	_ session.Leaver  = (*Session)(nil)
+	_ session.Cleaner = (*Session)(nil)
 	_ channel.Replier = (*Session)(nil)
 )
 
 // Message takes one inbound message, whatever it holds.
 func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	defer s.rescue()
-	s.face.Received()
+	s.group.Received()
 	if !s.allowMessage() {
 		return
 	}
@@ -85,8 +85,8 @@ func (s *Session) Drained(*socket.Conn) {
 // dead. The rest waits for its turn (pusher 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	defer s.rescue()
-	defer s.face.Leave(s)
-	s.face.Ended(s.app, reason)
+	defer s.group.CleanUp(s)
+	s.group.Ended(s.app, reason)
 	s.channels.Detach()
 	s.noteForced(s.conn, reason)
 	s.unsignAll()
@@ -94,8 +94,8 @@ func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 }
 
 // Leave does what an unsubscribe does, for everything.
-func (s *Session) Leave() error {
-	defer s.face.Remove(&s.link)
+func (s *Session) CleanUp() error {
+	defer s.group.Remove(&s.link)
 	return errors.Join(s.guarded(s.leaveViews), s.guarded(s.leaveChannels))
 }
 
@@ -103,7 +103,7 @@ func (s *Session) Leave() error {
 func (s *Session) guarded(leave func() error) (err error) {
 	defer func() {
 		if e := recover(); e != nil {
-			s.face.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
+			s.group.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
 			err = session.ErrPanicked
 		}
 	}()
@@ -151,14 +151,14 @@ func (s *Session) ReplyPublication(p *protocol.Publication) {
 
 // replyError reports e and leaves the connection open.
 func (s *Session) replyError(channel string, e *protocol.Error) {
-	s.face.Reported(strconv.Itoa(e.Code))
+	s.group.Reported(strconv.Itoa(e.Code))
 	s.Reply(&protocol.Message{Kind: protocol.MessageError, Channel: channel, Err: e})
 }
 
 // close ends the connection for e.
 func (s *Session) close(e *protocol.Error) {
-	if s.conn.Close(s.farewell(e)) {
-		s.face.Forced(s, strconv.Itoa(e.Code), e.Message)
+	if s.conn.Close(s.disconnect(e)) {
+		s.group.Forced(s, strconv.Itoa(e.Code), e.Message)
 	}
 }
 
@@ -167,9 +167,9 @@ func (s *Session) close(e *protocol.Error) {
 func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
 	switch code := c.CloseCode(); {
 	case reason == socket.ReasonProtocol && code != 0:
-		s.face.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
+		s.group.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
 	case code == s.endpoint.SlowConsumer.Code:
-		s.face.Forced(s, strconv.Itoa(code), s.endpoint.SlowConsumer.Reason)
+		s.group.Forced(s, strconv.Itoa(code), s.endpoint.SlowConsumer.Reason)
 	}
 }
 
@@ -177,6 +177,6 @@ func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
 // server.
 func (s *Session) rescue() {
 	if e := recover(); e != nil {
-		s.face.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
+		s.group.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
 	}
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/session"
-	face "github.com/millrace/millrace/internal/session/pusher"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/testkit"
 	"github.com/millrace/millrace/internal/view"
@@ -68,7 +68,7 @@ func (c panickyCodec) Decode(payload []byte) (protocol.Command, *protocol.Error)
 // stack is everything that sessions need, with parts that a test may break.
 type stack struct {
 	addr     string
-	sessions *session.Registry
+	sessions *session.Table
 	entities *entity.Engine
 	views    *view.Engine
 	app      *app.App // a test may change it before anybody connects
@@ -77,7 +77,7 @@ type stack struct {
 	stop     func()
 }
 
-func newStack(t *testing.T, change func(*face.Options), wrap func(*bus.Local) bus.Bus) *stack {
+func newStack(t *testing.T, change func(*pushersession.Options), wrap func(*bus.Local) bus.Bus) *stack {
 	t.Helper()
 	s := &stack{log: &bytes.Buffer{}, app: &app.App{
 		ID: testkit.AppID, Key: testkit.Key, Secret: testkit.Secret, Enabled: true, Limits: app.DefaultLimits(),
@@ -103,9 +103,9 @@ func newStack(t *testing.T, change func(*face.Options), wrap func(*bus.Local) bu
 		t.Fatal(err)
 	}
 	s.sessions = session.New(session.Options{Log: log})
-	o := face.Options{
-		Registry: s.sessions,
-		Apps:     registry, Channels: engine, Views: s.views, Hub: h, Sockets: sockets, Codec: codec,
+	o := pushersession.Options{
+		Table: s.sessions,
+		Apps:  registry, Channels: engine, Views: s.views, Hub: h, Sockets: sockets, Codec: codec,
 		Endpoint:        socket.Endpoint{MaxMessage: 64 << 10, MaxQueueFrames: 1000},
 		ActivityTimeout: 120 * time.Second, PongTimeout: 30 * time.Second,
 		StrictProtocol: true, Draining: s.draining.Load, Log: log,
@@ -113,14 +113,14 @@ func newStack(t *testing.T, change func(*face.Options), wrap func(*bus.Local) bu
 	if change != nil {
 		change(&o)
 	}
-	s.sessions = o.Registry
+	s.sessions = o.Table
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = h.Run(ctx) })
 	running.Go(func() { _ = sockets.Run(ctx) })
 	running.Go(func() { _ = s.sessions.Run(ctx) })
 	running.Go(func() { _ = s.entities.Run(ctx, s.views) })
-	server := httptest.NewServer(face.New(o))
+	server := httptest.NewServer(pushersession.New(o))
 	s.addr = server.Listener.Addr().String()
 	s.stop = sync.OnceFunc(func() {
 		server.Close()
@@ -203,7 +203,7 @@ func TestK11ACacheThatCannotBeReadIsAMissAndTheSubscriptionStays(t *testing.T) {
 
 func TestARegistryThatCannotBeAskedIs4100(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *face.Options) { o.Apps = brokenRegistry{} }, nil)
+	s := newStack(t, func(o *pushersession.Options) { o.Apps = brokenRegistry{} }, nil)
 	p := s.dial(t)
 	wantText(t, p, `{"event":"pusher:error","data":{"code":4100,"message":"The server cannot look up the app right now; try again later"}}`)
 	wantClose(t, p, 4100)
@@ -211,7 +211,7 @@ func TestARegistryThatCannotBeAskedIs4100(t *testing.T) {
 
 func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *face.Options) { o.Codec = panickyCodec{} }, nil)
+	s := newStack(t, func(o *pushersession.Options) { o.Codec = panickyCodec{} }, nil)
 	bystander, victim := s.connect(t), s.connect(t)
 	if err := victim.SendText("dynamite"); err != nil {
 		t.Fatal(err)
@@ -237,8 +237,8 @@ func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
 func TestTheLimitOfSubscriptionsIsToldWithTheChannelAndLoggedWithItsSetting(t *testing.T) {
 	t.Parallel()
 	now := time.Now() // it stands still: one line a second is logged
-	s := newStack(t, func(o *face.Options) {
-		o.Registry = session.New(session.Options{Log: o.Log, Now: func() time.Time { return now }})
+	s := newStack(t, func(o *pushersession.Options) {
+		o.Table = session.New(session.Options{Log: o.Log, Now: func() time.Time { return now }})
 	}, nil)
 	s.app.Limits.MaxSubscriptionsPerConnection = 1
 	p := s.connect(t)
@@ -272,7 +272,7 @@ func TestWhileDrainingNobodyIsAdmitted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStack(t, func(o *face.Options) { o.HandsOver = func() bool { return tt.handsOver } }, nil)
+			s := newStack(t, func(o *pushersession.Options) { o.HandsOver = func() bool { return tt.handsOver } }, nil)
 			s.draining.Store(true)
 			p, err := testkit.DialPeer(s.addr, "/app/nobody", nil, nil) // before every check of the app
 			if err != nil {
@@ -312,7 +312,7 @@ func TestDrainClosesEverybodyWhateverTheSpread(t *testing.T) {
 
 func TestWhereAnotherProcessTakesOverThePortClientsComeBackAtOnce(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *face.Options) { o.HandsOver = func() bool { return true } }, nil)
+	s := newStack(t, func(o *pushersession.Options) { o.HandsOver = func() bool { return true } }, nil)
 	p := s.connect(t)
 	s.draining.Store(true)
 	s.sessions.Drain(t.Context(), 0)

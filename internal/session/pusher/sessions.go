@@ -1,4 +1,4 @@
-// Package pusher is the face of channels: it makes WebSocket connections to /app sessions of
+// Package pusher has the sessions of channels: it makes WebSocket connections to /app sessions of
 // Pusher protocol 7. It admits or refuses them, checks liveness and limits, verifies channel
 // signatures, and turns commands into calls of the channel engine, and of the view engine
 // where a channel stands for a view.
@@ -33,7 +33,7 @@ import (
 
 // Options of New. Everything without "may" in its comment is required.
 type Options struct {
-	Registry *session.Registry
+	Table    *session.Table
 	Apps     app.Registry
 	Channels *channel.Engine
 	Views    *view.Engine // may be nil: channels that stand for views are refused
@@ -41,7 +41,7 @@ type Options struct {
 	Sockets  *socket.Engine
 	Codec    protocol.Codec
 
-	// Endpoint bounds messages and queues; New fills in the farewell to slow consumers.
+	// Endpoint bounds messages and queues; New fills in how slow consumers are disconnected.
 	Endpoint socket.Endpoint
 
 	ActivityTimeout time.Duration // whole seconds are announced to clients
@@ -71,13 +71,13 @@ type Options struct {
 // Invariant: a refused connection has no socket id.
 type Sessions struct {
 	o        Options
-	face     *session.Face
+	group    *session.Group
 	endpoint socket.Endpoint
 	connects *limit.Fixed[netip.Addr] // nil: unlimited
 	ping     []byte
 	pong     []byte
-	restart  socket.Farewell // come back at once
-	leave    socket.Farewell // come back in a moment
+	restart  socket.Disconnect // come back at once
+	leave    socket.Disconnect // come back in a moment
 
 	atLimit limit.Sampler // of lines about limits of subscriptions
 
@@ -96,23 +96,23 @@ type scope struct {
 	key string
 }
 
-// New makes the face of one node.
+// New makes the sessions of one node.
 func New(o Options) *Sessions {
 	if o.IsSecure == nil {
 		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	ss := &Sessions{
 		o:        o,
-		face:     o.Registry.Face(session.FaceChannels),
+		group:    o.Table.Group(session.ProtocolChannels),
 		endpoint: o.Endpoint,
 		connects: limit.NewFixed[netip.Addr](o.Connects, 0),
 		ping:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePing}),
 		pong:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePong}),
 		scopes:   make(map[string]*scope),
 	}
-	ss.endpoint.SlowConsumer = ss.farewell(protocol.ErrSlowConsumer)
-	ss.restart = ss.farewell(protocol.ErrReconnect)
-	ss.leave = ss.farewell(protocol.ErrShutdown)
+	ss.endpoint.SlowConsumer = ss.disconnect(protocol.ErrSlowConsumer)
+	ss.restart = ss.disconnect(protocol.ErrReconnect)
+	ss.leave = ss.disconnect(protocol.ErrShutdown)
 	return ss
 }
 
@@ -137,9 +137,9 @@ func (ss *Sessions) forgetScopes(isGone func(*scope) bool) {
 	maps.DeleteFunc(ss.scopes, func(_ string, s *scope) bool { return isGone(s) })
 }
 
-// farewell is how a connection is closed for e: the error frame, then the same code.
-func (ss *Sessions) farewell(e *protocol.Error) socket.Farewell {
-	return socket.Farewell{
+// disconnect is how a connection is closed for e: the error frame, then the same code.
+func (ss *Sessions) disconnect(e *protocol.Error) socket.Disconnect {
+	return socket.Disconnect{
 		Message: ss.o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessageError, Err: e}),
 		Code:    e.Code,
 		Reason:  e.Message,

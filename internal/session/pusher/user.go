@@ -43,7 +43,7 @@ func (s *Session) signInAs(u *channel.User, key string) *protocol.Error {
 		s.close(protocol.ErrKeyRevoked)
 		return err
 	}
-	err := s.o.Channels.SignIn(s.face.Context(), &s.channels, u)
+	err := s.o.Channels.SignIn(s.group.Context(), &s.channels, u)
 	if err == nil {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (s *Session) refuseSigner(e *protocol.Error) {
 
 // refuseSignIn closes the connection: its client is not who it says, or its backend is broken.
 func (s *Session) refuseSignIn(e *protocol.Error) {
-	s.face.Reported(strconv.Itoa(e.Code))
+	s.group.Reported(strconv.Itoa(e.Code))
 	s.close(e)
 }
 

@@ -152,7 +152,7 @@ func (s *Session) unsubscribeView(channel string) {
 
 // paceViews goes on with snapshots that waited for their pace, once that is over.
 func (s *Session) paceViews() {
-	if v := s.watching(); v != nil && v.IsWaiting() && v.pace.Wait(s.face.Now()) == 0 {
+	if v := s.watching(); v != nil && v.IsWaiting() && v.pace.Wait(s.group.Now()) == 0 {
 		s.o.Views.Resume(&v.Connection)
 	}
 }
@@ -163,14 +163,14 @@ func (s *Session) paceLeft() (time.Duration, bool) {
 	if v == nil || !v.IsWaiting() {
 		return 0, false
 	}
-	wait := v.pace.Wait(s.face.Now())
+	wait := v.pace.Wait(s.group.Now())
 	return wait, wait > 0
 }
 
 // spendSnapshot counts a frame of a snapshot.
 func (s *Session) spendSnapshot(rows, bytes int) {
 	if v := s.watching(); v != nil {
-		v.pace.Spend(s.face.Now(), s.o.Snapshots.Takes(rows, bytes))
+		v.pace.Spend(s.group.Now(), s.o.Snapshots.Takes(rows, bytes))
 	}
 }
 
@@ -198,7 +198,7 @@ func (s *Session) IsCongested() bool {
 	if v == nil {
 		return false
 	}
-	wait := v.pace.Wait(s.face.Now())
+	wait := v.pace.Wait(s.group.Now())
 	if wait > 0 {
 		s.conn.SetTimer(min(wait, s.nextDeadline()))
 	}

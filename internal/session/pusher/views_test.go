@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/entity"
-	face "github.com/millrace/millrace/internal/session/pusher"
+	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 	"github.com/millrace/millrace/internal/view"
 )
@@ -227,8 +227,8 @@ func TestSubscribingToAViewAgainBeginsAnew(t *testing.T) {
 
 func TestViewsThatCannotBeWatched(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *face.Options) { o.MaxSnapshotRows = 1 }, nil)
-	off := newStack(t, func(o *face.Options) { o.Views = nil }, nil)
+	s := newStack(t, func(o *pushersession.Options) { o.MaxSnapshotRows = 1 }, nil)
+	off := newStack(t, func(o *pushersession.Options) { o.Views = nil }, nil)
 	s.mutate(t, "a", `{"n":1}`, entity.OpPatch)
 	s.mutate(t, "b", `{"n":1}`, entity.OpPatch)
 	tests := []struct {
@@ -346,7 +346,7 @@ func TestSnapshotsArePaced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStack(t, func(o *face.Options) { o.Snapshots = rate }, nil)
+			s := newStack(t, func(o *pushersession.Options) { o.Snapshots = rate }, nil)
 			for i := range entities {
 				s.mutate(t, strconv.Itoa(i), patch, entity.OpPatch)
 			}
@@ -380,7 +380,7 @@ func TestSnapshotsArePaced(t *testing.T) {
 // A snapshot that waits keeps no ping from being sent.
 func TestAPacedConnectionIsPinged(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, func(o *face.Options) {
+	s := newStack(t, func(o *pushersession.Options) {
 		o.Snapshots, o.ActivityTimeout = view.SnapshotRate{Rows: 1}, time.Second
 	}, nil)
 	for i := range 100 {

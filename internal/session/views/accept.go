@@ -54,7 +54,7 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if conn.IsSpare() {
 		ss.refused(r, a, protocol.IssueNodeFull.Code, session.NoDescriptors)
 		h.dismiss()
-		conn.Close(socket.Farewell{Code: closeTryAgain, Reason: "the server has no descriptor for the connection"})
+		conn.Close(socket.Disconnect{Code: closeTryAgain, Reason: "the server has no descriptor for the connection"})
 		conn.Start(dismissed{})
 		return
 	}
@@ -75,7 +75,7 @@ func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
 	if a != nil {
 		refusal.AppID = a.ID
 	}
-	ss.face.Refused(&refusal)
+	ss.group.Refused(&refusal)
 }
 
 // reject answers as views 1.6 has it. a is nil when the app is not known.

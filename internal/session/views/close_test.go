@@ -145,7 +145,7 @@ func TestAPanicCostsItsConnectionAndNoOther(t *testing.T) {
 	bystander.subscribed("Auction/list")
 	s.waitForLen(t, 1)
 	s.stop()
-	for _, want := range []string{"panic on a connection", "boom", "face=views"} {
+	for _, want := range []string{"panic on a connection", "boom", "protocol=views"} {
 		if !strings.Contains(s.log.String(), want) {
 			t.Errorf("the log does not hold %q:\n%s", want, s.log)
 		}

@@ -45,8 +45,8 @@ func (s *Session) allowMessage(now time.Time) bool {
 
 func (s *Session) endOverLimit(wait time.Duration) {
 	i := protocol.IssueRateLimit.Withf("Too many messages on this connection").After(wait)
-	s.face.Reported(i.Code)
-	s.end(s.farewell(i, closePolicy, views.CloseReason(i, "too many messages")), i.Code)
+	s.group.Reported(i.Code)
+	s.end(s.disconnect(i, closePolicy, views.CloseReason(i, "too many messages")), i.Code)
 }
 
 // subscribe takes the steps of views 3.4.
@@ -98,7 +98,7 @@ func (s *Session) refusal(g *grant, r *protocol.ViewRequest, now time.Time) *pro
 // waits for the authenticator, and nobody else does.
 func (s *Session) refresh(text string) {
 	old := s.grant().principal
-	ctx, cancel := context.WithTimeout(s.face.Context(), s.o.HandshakeTimeout)
+	ctx, cancel := context.WithTimeout(s.group.Context(), s.o.HandshakeTimeout)
 	defer cancel()
 	p, issue := s.auth.Refresh(ctx, old, token.Credentials{
 		Token: text, HasToken: true, Origin: s.origin, ClientIP: s.clientIP,
@@ -113,7 +113,7 @@ func (s *Session) refresh(text string) {
 	s.Reply(&protocol.Message{Kind: protocol.MessageAuthRefreshed, Expires: p.Expires.Unix()})
 	s.checkRevoked()
 	s.endForbidden(p)
-	s.setTimer(s.face.Now())
+	s.setTimer(s.group.Now())
 }
 
 // endForbidden ends subscriptions to views that the present token may not read, and says so.

@@ -48,14 +48,14 @@ func (h *handshake) admit(ctx context.Context) *protocol.Issue {
 	if issue := h.authenticate(ctx); issue != nil {
 		return issue
 	}
-	switch err := h.face.Acquire(h.app); {
+	switch err := h.group.Acquire(h.app); {
 	case errors.Is(err, session.ErrNodeFull):
 		return protocol.IssueNodeFull
 	case err != nil:
 		return protocol.IssueConnectionLimit.Withf("The app has too many connections")
 	}
 	if refusal := h.reserve(); refusal != nil {
-		h.face.Release(h.app)
+		h.group.Release(h.app)
 		h.o.Audit.RateLimitExceeded(h.source, refusal.Name, refusal.Used, refusal.Max)
 		return issueOf(refusal)
 	}
@@ -113,7 +113,7 @@ func auditAttempt(l *audit.Log, s audit.Source, issue *protocol.Issue) {
 // admits have no identity in common that could be limited: only their addresses count. The
 // addresses of one IPv6 site count as one (pusher 7.3).
 func (h *handshake) reserve() *limit.Refusal {
-	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.face.Now()
+	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.group.Now()
 	ip := limit.Address(h.request.ClientIP).String()
 	of := func(name string) string { return h.app.ID + "\x00" + name }
 	hasIdentity := !p.IsAnonymous()
@@ -137,7 +137,7 @@ func (h *handshake) reserve() *limit.Refusal {
 // dismiss gives back what admit took.
 func (h *handshake) dismiss() {
 	h.places.Release()
-	h.face.Release(h.app)
+	h.group.Release(h.app)
 }
 
 // welcome makes conn a session.
@@ -148,10 +148,10 @@ func (h *handshake) welcome(conn *socket.Conn) {
 	for !h.o.Hub.Attach(&s.subscriber, &s.out, protocol.NewSocketID(), protocol.VariantViews) {
 	}
 	s.views.Init(h.app.ID, &s.subscriber, s)
-	h.face.Add(&s.link, s)
+	h.group.Add(&s.link, s)
 	s.out.established(h.r.RemoteAddr)
 	s.checkAdmission()
 	s.checkRevoked() // now that Revoked would find it
-	s.setTimer(h.face.Now())
+	s.setTimer(h.group.Now())
 	conn.Start(s)
 }

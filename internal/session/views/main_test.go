@@ -94,7 +94,7 @@ func valid(t testing.TB, change claims) string { t.Helper(); return sign(t, sign
 // stack is everything that sessions need.
 type stack struct {
 	addr        string
-	registry    *session.Registry
+	registry    *session.Table
 	sessions    *views.Sessions
 	entities    *entity.Engine
 	views       *view.Engine
@@ -161,7 +161,7 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 	all.view.Restrict = func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) }
 	s.views = view.New(s.entities, h, bus.NewLocal(h, nil), all.view)
 	s.registry = session.New(all.registry)
-	all.Registry, all.Hub, all.Views = s.registry, h, s.views
+	all.Table, all.Hub, all.Views = s.registry, h, s.views
 	s.sessions = views.New(all.Options)
 	s.revocations.Watch(s.sessions.Revoked)
 	s.run(t, h, sockets)

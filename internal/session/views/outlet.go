@@ -34,7 +34,7 @@ func (o *outlet) init(ss *Sessions, c *socket.Conn, g *grant) {
 	o.Sessions, o.conn = ss, c
 	o.grant.Store(g)
 	if ss.o.Meter.IsOn() {
-		o.usage = newUsage(ss.face.Now())
+		o.usage = newUsage(ss.group.Now())
 	}
 }
 
@@ -65,7 +65,7 @@ func (o *outlet) WriteSegments(segs []bufpool.Segment) {
 func (o *outlet) cut(segs []bufpool.Segment) (allowed []bufpool.Segment, isAll bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now := o.face.Now()
+	now := o.group.Now()
 	for i, s := range segs {
 		b, end, frames := s.Bytes(), 0, 0
 		for end < len(b) {
@@ -91,7 +91,7 @@ func (o *outlet) cut(segs []bufpool.Segment) (allowed []bufpool.Segment, isAll b
 func (o *outlet) send(payload []byte) bool {
 	if o.grant.Load().maxBytes != 0 {
 		o.mu.Lock()
-		ok := o.spendLocked(o.face.Now(), len(payload))
+		ok := o.spendLocked(o.group.Now(), len(payload))
 		o.mu.Unlock()
 		if !ok {
 			o.overdraw()
@@ -107,7 +107,7 @@ func (o *outlet) send(payload []byte) bool {
 func (o *outlet) spendLocked(now time.Time, n int) bool {
 	if !o.isSpent && !o.egress.Spend(now, int64(n), o.grant.Load().maxBytes, o.o.Limits.budgetWindow()) {
 		o.isSpent = true
-		o.face.Reported(protocol.IssueEgressLimit.Code)
+		o.group.Reported(protocol.IssueEgressLimit.Code)
 	}
 	return !o.isSpent
 }

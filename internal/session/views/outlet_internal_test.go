@@ -50,7 +50,7 @@ func TestCutCountsPayloadsUpToTheFirstFrameThatIsTooMuch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := outlet{Sessions: New(Options{
-				Registry: session.New(session.Options{}), Codec: codec.Codec{},
+				Table: session.New(session.Options{}), Codec: codec.Codec{},
 				Limits: Limits{BudgetWindow: time.Minute},
 			})}
 			o.grant.Store(&grant{maxBytes: tt.budget, principal: &token.Principal{}})
@@ -151,7 +151,7 @@ func TestAppKey(t *testing.T) {
 
 func TestAClientWhoReadsTooSlowlyIsToldToComeBack(t *testing.T) {
 	t.Parallel()
-	ss := New(Options{Registry: session.New(session.Options{}), Codec: codec.Codec{}})
+	ss := New(Options{Table: session.New(session.Options{}), Codec: codec.Codec{}})
 	if f := ss.endpoint.SlowConsumer; f.Code != 1013 || f.Reason != "slow-consumer: resync" || f.Message != nil {
 		t.Errorf("got %+v", f)
 	}

@@ -19,8 +19,8 @@ var _ session.Peer = (*Session)(nil)
 // Connection is what carries s.
 func (s *Session) Connection() *socket.Conn { return s.conn }
 
-// FaceName is session.FaceViews.
-func (s *Session) FaceName() session.FaceName { return session.FaceViews }
+// Protocol is session.ProtocolViews.
+func (s *Session) Protocol() session.Protocol { return session.ProtocolViews }
 
 // AppID is the app of s.
 func (s *Session) AppID() string { return s.app.ID }
@@ -58,16 +58,16 @@ func (s *Session) End() { s.end(s.ended, views.CodeOf(closeTerminated)) }
 // List returns connections of an app that q selects, by socket id. A view has many topics and
 // subjects have none, so all connections are looked at, some at a time.
 func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([]session.Info, error) {
-	return ss.face.List(ctx, appID, q, ss.face.Walk())
+	return ss.group.List(ctx, appID, q, ss.group.Walk())
 }
 
-// Face answers for single connections.
-func (ss *Sessions) Face() *session.Face { return ss.face }
+// Group answers for single connections.
+func (ss *Sessions) Group() *session.Group { return ss.group }
 
 // checkAdmission ends a session whose app was removed, turned off or given another
 // authenticator while it was being admitted, before CloseApp or Readmit could find it.
 func (s *Session) checkAdmission() {
-	a, err := s.o.Apps.ByID(s.face.Context(), s.app.ID)
+	a, err := s.o.Apps.ByID(s.group.Context(), s.app.ID)
 	if errors.Is(err, app.ErrNotFound) || err == nil && !a.Enabled {
 		s.end(s.disabled, protocol.IssueAppDisabled.Code)
 		return

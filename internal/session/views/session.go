@@ -41,7 +41,7 @@ type Session struct {
 var (
 	_ socket.Handler  = (*Session)(nil)
 	_ session.Session = (*Session)(nil)
-	_ session.Leaver  = (*Session)(nil)
+	_ session.Cleaner = (*Session)(nil)
 	_ view.Replier    = (*Session)(nil)
 )
 
@@ -54,8 +54,8 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	if op != socket.OpText {
 		return
 	}
-	s.face.Received()
-	now := s.face.Now()
+	s.group.Received()
+	now := s.group.Now()
 	if s.grant().hasExpired(now) {
 		s.expire()
 		return
@@ -73,7 +73,7 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 // Timeout serves the deadlines of silence, of the token and of metering.
 func (s *Session) Timeout(c *socket.Conn) {
 	defer s.rescue()
-	now := s.face.Now()
+	now := s.group.Now()
 	switch {
 	case s.grant().hasExpired(now):
 		s.expire()
@@ -98,19 +98,19 @@ func (s *Session) Drained(*socket.Conn) {
 // dead. The rest waits for its turn (pusher 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	defer s.rescue()
-	defer s.face.Leave(s)
+	defer s.group.CleanUp(s)
 	s.places.Release()
-	s.face.Ended(s.app, reason)
+	s.group.Ended(s.app, reason)
 	s.subscriber.Detach()
 	s.noteForced(s.conn, reason)
 }
 
 // Leave does what an unsubscribe does, for everything, and tells metering.
-func (s *Session) Leave() (err error) {
-	defer s.face.Remove(&s.link)
+func (s *Session) CleanUp() (err error) {
+	defer s.group.Remove(&s.link)
 	defer func() {
 		if e := recover(); e != nil {
-			s.face.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
+			s.group.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
 			err = session.ErrPanicked
 		}
 	}()
@@ -142,7 +142,7 @@ func (s *Session) deadline(now time.Time) time.Duration {
 
 // expire ends a session whose token is over (views 1.8).
 func (s *Session) expire() {
-	s.face.Reported(protocol.IssueTokenExpired.Code)
+	s.group.Reported(protocol.IssueTokenExpired.Code)
 	s.end(s.expired, protocol.IssueTokenExpired.Code)
 }
 
@@ -163,7 +163,7 @@ func (s *Session) Reply(m *protocol.Message) {
 		s.conn.Send(b.B) // control is free
 	case s.out.send(b.B):
 		if m.Kind == protocol.MessageViewSnapshot {
-			s.pace.Spend(s.face.Now(), s.o.Limits.Snapshots.Takes(len(m.View.Rows), len(b.B)))
+			s.pace.Spend(s.group.Now(), s.o.Limits.Snapshots.Takes(len(m.View.Rows), len(b.B)))
 		}
 		s.out.replied(m, len(b.B))
 	}
@@ -186,7 +186,7 @@ func (s *Session) IsCongested() bool {
 	if s.conn.IsCongested(0) {
 		return true
 	}
-	now := s.face.Now()
+	now := s.group.Now()
 	wait := s.pace.Wait(now)
 	if wait > 0 {
 		s.out.setTimer(min(wait, s.deadline(now)))
@@ -199,14 +199,14 @@ func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }
 
 // issue reports i and leaves the connection open.
 func (s *Session) issue(i *protocol.Issue) {
-	s.face.Reported(i.Code)
+	s.group.Reported(i.Code)
 	s.Reply(&protocol.Message{Kind: protocol.MessageIssue, Issue: i})
 }
 
 // end closes the connection, and says so to operators under a code of a bounded set.
-func (s *Session) end(f socket.Farewell, code string) {
+func (s *Session) end(f socket.Disconnect, code string) {
 	if s.conn.Close(f) {
-		s.face.Forced(s, code, f.Reason)
+		s.group.Forced(s, code, f.Reason)
 	}
 }
 
@@ -216,11 +216,11 @@ func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
 	code := c.CloseCode()
 	switch {
 	case reason == socket.ReasonProtocol && code != 0:
-		s.face.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
+		s.group.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
 	case code == closeTryAgain && s.out.hasSpent():
-		s.face.Forced(s, protocol.IssueEgressLimit.Code, views.CloseThrottled)
+		s.group.Forced(s, protocol.IssueEgressLimit.Code, views.CloseThrottled)
 	case code == closeTryAgain:
-		s.face.Forced(s, views.CodeOf(views.CloseSlowConsumer), views.CloseSlowConsumer)
+		s.group.Forced(s, views.CodeOf(views.CloseSlowConsumer), views.CloseSlowConsumer)
 	}
 }
 
@@ -228,6 +228,6 @@ func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
 // server.
 func (s *Session) rescue() {
 	if e := recover(); e != nil {
-		s.face.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
+		s.group.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
 	}
 }

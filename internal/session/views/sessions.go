@@ -1,4 +1,4 @@
-// Package views is the face of live views: it makes WebSocket connections to /views
+// Package views has the sessions of live views: it makes WebSocket connections to /views
 // sessions of the protocol of live views (views 1 to 4.7). It admits or refuses them,
 // knows who they act for and for how long, applies every limit of views 2, turns
 // messages into calls of the view engine and accounts for what was sent.
@@ -34,12 +34,12 @@ import (
 
 // Options of New. Everything without "may" in its comment is required.
 type Options struct {
-	Registry *session.Registry
-	Apps     app.Registry
-	Views    *view.Engine
-	Hub      *hub.Hub
-	Sockets  *socket.Engine
-	Codec    protocol.Codec
+	Table   *session.Table
+	Apps    app.Registry
+	Views   *view.Engine
+	Hub     *hub.Hub
+	Sockets *socket.Engine
+	Codec   protocol.Codec
 
 	// Readers decides who connections of an app are and what they may watch, at the moment. Its
 	// authenticators can be compared. A caller that replaces one by another, which a change of the
@@ -53,7 +53,7 @@ type Options struct {
 	// nil: to this server.
 	IsSecure func(*http.Request) bool
 
-	// Endpoint bounds messages and queues; New fills in the farewell to slow consumers.
+	// Endpoint bounds messages and queues; New fills in how slow consumers are disconnected.
 	Endpoint socket.Endpoint
 
 	DefaultApp         string        // id of the app that other paths than /views lead to; may be empty: none
@@ -74,11 +74,11 @@ type Options struct {
 // upgrade until its socket is dead; a refused one counts in rate windows only.
 type Sessions struct {
 	o        Options
-	face     *session.Face
+	group    *session.Group
 	endpoint socket.Endpoint
 	counters counters
 
-	expired, revoked, idle, spent, restart, ended, disabled socket.Farewell
+	expired, revoked, idle, spent, restart, ended, disabled socket.Disconnect
 }
 
 // counters are what handshakes are limited by.
@@ -87,7 +87,7 @@ type counters struct {
 	handshakes, subjectConnects, meteringKeyCounts *limit.Windows[string]
 }
 
-// New makes the face of one node.
+// New makes the sessions of one node.
 func New(o Options) *Sessions {
 	if o.ClientIP == nil {
 		o.ClientIP = peerIP
@@ -100,23 +100,23 @@ func New(o Options) *Sessions {
 	}
 	ss := &Sessions{
 		o:        o,
-		face:     o.Registry.Face(session.FaceViews),
+		group:    o.Table.Group(session.ProtocolViews),
 		endpoint: o.Endpoint,
 		counters: counters{
 			handshakes:        limit.NewWindows[string](0),
 			subjectConnects:   limit.NewWindows[string](0),
 			meteringKeyCounts: limit.NewWindows[string](0),
 		},
-		revoked: socket.Farewell{Code: closePolicy, Reason: views.CloseReason(protocol.IssueTokenExpired, "revoked")},
-		idle:    socket.Farewell{Code: closeGoingAway, Reason: views.CloseIdle},
-		restart: socket.Farewell{Code: closeGoingAway, Reason: views.CloseShutdown},
+		revoked: socket.Disconnect{Code: closePolicy, Reason: views.CloseReason(protocol.IssueTokenExpired, "revoked")},
+		idle:    socket.Disconnect{Code: closeGoingAway, Reason: views.CloseIdle},
+		restart: socket.Disconnect{Code: closeGoingAway, Reason: views.CloseShutdown},
 	}
-	ss.endpoint.SlowConsumer = socket.Farewell{Code: closeTryAgain, Reason: views.CloseSlowConsumer}
-	ss.expired = ss.farewell(protocol.IssueTokenExpired, closePolicy, views.CloseReason(protocol.IssueTokenExpired, "session expired"))
-	ss.spent = ss.farewell(protocol.IssueEgressLimit, closeTryAgain, views.CloseThrottled)
-	ss.ended = socket.Farewell{Code: closePolicy, Reason: closeTerminated}
+	ss.endpoint.SlowConsumer = socket.Disconnect{Code: closeTryAgain, Reason: views.CloseSlowConsumer}
+	ss.expired = ss.disconnect(protocol.IssueTokenExpired, closePolicy, views.CloseReason(protocol.IssueTokenExpired, "session expired"))
+	ss.spent = ss.disconnect(protocol.IssueEgressLimit, closeTryAgain, views.CloseThrottled)
+	ss.ended = socket.Disconnect{Code: closePolicy, Reason: closeTerminated}
 	disabled := protocol.IssueAppDisabled
-	ss.disabled = ss.farewell(disabled, closePolicy, views.CloseReason(disabled, disabled.Message))
+	ss.disabled = ss.disconnect(disabled, closePolicy, views.CloseReason(disabled, disabled.Message))
 	return ss
 }
 
@@ -132,9 +132,9 @@ const (
 	closeTryAgain  = 1013
 )
 
-// farewell is how a connection is closed for i: the issue, then the close.
-func (ss *Sessions) farewell(i *protocol.Issue, code int, reason string) socket.Farewell {
-	return socket.Farewell{
+// disconnect is how a connection is closed for i: the issue, then the close.
+func (ss *Sessions) disconnect(i *protocol.Issue, code int, reason string) socket.Disconnect {
+	return socket.Disconnect{
 		Message: ss.o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessageIssue, Issue: i, IsFatal: true}),
 		Code:    code,
 		Reason:  reason,
@@ -143,8 +143,8 @@ func (ss *Sessions) farewell(i *protocol.Issue, code int, reason string) socket.
 
 // Revoked ends the live connections of a token that counts no more (views 1.11).
 func (ss *Sessions) Revoked(appID, tokenID string) {
-	all := session.Select(ss.face.Registry, func(s *Session) bool {
+	all := session.Select(ss.group.Table, func(s *Session) bool {
 		return s.app.ID == appID && s.grant().principal.ID == tokenID
 	})
-	session.CloseAll(ss.face.Registry, all, func(s *Session) { s.end(ss.revoked, protocol.IssueTokenExpired.Code) })
+	session.CloseAll(ss.group.Table, all, func(s *Session) { s.end(ss.revoked, protocol.IssueTokenExpired.Code) })
 }

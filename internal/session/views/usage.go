@@ -69,7 +69,7 @@ func (o *outlet) note() {
 	}
 	wait := flushInterval
 	if e := o.grant.Load().principal.Expires; !e.IsZero() {
-		wait = max(min(wait, e.Sub(o.face.Now())), 1)
+		wait = max(min(wait, e.Sub(o.group.Now())), 1)
 	}
 	o.conn.SetTimer(wait)
 }
@@ -201,5 +201,5 @@ func (o *outlet) ended(c *view.Connection) {
 	for _, name := range u.active {
 		o.o.Meter.SubscriptionRemoved(id, name)
 	}
-	o.o.Meter.ConnectionClosed(id, o.face.Now().Sub(u.opened), len(u.active))
+	o.o.Meter.ConnectionClosed(id, o.group.Now().Sub(u.opened), len(u.active))
 }

@@ -60,7 +60,7 @@ suite('millrace connections', () => {
     const { since_ms: since, ...connection } = found;
     assert.ok(since > Date.now() - 60_000 && since <= Date.now(), String(since));
     assert.deepEqual({ ...connection, channels: [...connection.channels].sort() }, {
-      socket_id: ida.socketId, face: 'channels', ip: '127.0.0.1', user_id: id, key: app.key,
+      socket_id: ida.socketId, protocol: 'channels', ip: '127.0.0.1', user_id: id, key: app.key,
       channels: [room], total: 1, waiting_bytes: 0, is_traced: false,
     });
     assert.deepEqual(

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// patience is a request's context that also ends when somebody has waited on it for long
+// waitContext is a request's context that also ends when somebody has waited on it for long
 // enough. The time starts with the first call of Done, so a publish that need not wait,
 // which is nearly every one, pays for no timer.
-type patience struct {
+type waitContext struct {
 	context.Context //nolint:containedctx // it is a context, alive as long as its request
 	limit           time.Duration
 
@@ -18,7 +18,7 @@ type patience struct {
 	cancel context.CancelFunc
 }
 
-func (p *patience) Done() <-chan struct{} {
+func (p *waitContext) Done() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timed == nil {
@@ -27,7 +27,7 @@ func (p *patience) Done() <-chan struct{} {
 	return p.timed.Done()
 }
 
-func (p *patience) Err() error {
+func (p *waitContext) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timed != nil {
@@ -36,11 +36,11 @@ func (p *patience) Err() error {
 	return p.Context.Err()
 }
 
-// patientWith is a patience of c; its end may make it that of the next request.
-func (c *call) patientWith(ctx context.Context, limit time.Duration) *patience {
-	p := c.patience
+// waitingFor returns a waitContext of c, which the next request may use again after end.
+func (c *call) waitingFor(ctx context.Context, limit time.Duration) *waitContext {
+	p := c.wait
 	if p == nil {
-		p = new(patience)
+		p = new(waitContext)
 	}
 	p.Context, p.limit = ctx, limit
 	return p
@@ -48,7 +48,7 @@ func (c *call) patientWith(ctx context.Context, limit time.Duration) *patience {
 
 // end is stop, and returns p, emptied, if it can be used again: it has told no one of its end, so
 // that nothing is left that waits for it.
-func (p *patience) end() *patience {
+func (p *waitContext) end() *waitContext {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cancel != nil {
@@ -60,7 +60,7 @@ func (p *patience) end() *patience {
 }
 
 // stop frees the timer. The context is not to be used after it.
-func (p *patience) stop() {
+func (p *waitContext) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cancel != nil {

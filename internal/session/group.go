@@ -13,19 +13,19 @@ import (
 	"github.com/millrace/millrace/internal/socket"
 )
 
-// FaceName names a way to connect; a metric's label.
-type FaceName string
+// Protocol names a way to connect; a metric's label.
+type Protocol string
 
-// The two faces of a node.
+// The protocols of a node.
 const (
-	FaceChannels FaceName = "channels"
-	FaceViews    FaceName = "views"
+	ProtocolChannels Protocol = "channels"
+	ProtocolViews    Protocol = "views"
 )
 
-// Face is the registry as one protocol uses it: what happens is counted under its name.
-type Face struct {
-	*Registry
-	name FaceName
+// Group is the sessions of one protocol: they are listed in the Table, and counted under the name of the protocol.
+type Group struct {
+	*Table
+	name Protocol
 
 	opened, messages prometheus.Counter
 	closings         limit.Sampler // of lines of Forced
@@ -33,11 +33,11 @@ type Face struct {
 	closed, refused, errors, forced *prometheus.CounterVec
 }
 
-// Face is r as the face of that name uses it.
-func (r *Registry) Face(name FaceName) *Face {
-	m, label := r.o.Metrics, prometheus.Labels{"face": string(name)}
-	return &Face{
-		Registry: r,
+// Group is r as the sessions of one protocol use it.
+func (r *Table) Group(name Protocol) *Group {
+	m, label := r.o.Metrics, prometheus.Labels{"protocol": string(name)}
+	return &Group{
+		Table:    r,
 		name:     name,
 		opened:   m.opened.With(label),
 		messages: m.messages.With(label),
@@ -48,31 +48,31 @@ func (r *Registry) Face(name FaceName) *Face {
 	}
 }
 
-// Name is the name of the face.
-func (f *Face) Name() FaceName { return f.name }
+// Name is the protocol of the group.
+func (f *Group) Name() Protocol { return f.name }
 
 // Add lists s, for which a place has been acquired, under l, which is s's own.
-func (f *Face) Add(l *Link, s Session) {
+func (f *Group) Add(l *Link, s Session) {
 	f.add(l, s)
 	f.o.Metrics.connections.Inc()
 	f.opened.Inc()
 }
 
 // Ended frees the place of a connection of a that is dead. It stays listed until Remove.
-func (f *Face) Ended(a *app.App, reason socket.CloseReason) {
+func (f *Group) Ended(a *app.App, reason socket.CloseReason) {
 	f.Release(a)
 	f.o.Metrics.connections.Dec()
 	f.closed.WithLabelValues(string(reason)).Inc()
 }
 
 // Remove says that all effects of a connection have ended.
-func (f *Face) Remove(l *Link) { f.remove(l) }
+func (f *Group) Remove(l *Link) { f.remove(l) }
 
 // Received counts one message from a client.
-func (f *Face) Received() { f.messages.Inc() }
+func (f *Group) Received() { f.messages.Inc() }
 
 // Reported counts one error told to a client.
-func (f *Face) Reported(code string) { f.errors.WithLabelValues(code).Inc() }
+func (f *Group) Reported(code string) { f.errors.WithLabelValues(code).Inc() }
 
 // Refusal is why a connection is refused.
 type Refusal struct {
@@ -84,19 +84,19 @@ type Refusal struct {
 
 // Refused counts a connection that is refused. It says so at info once per second at most,
 // because a flood of refusals must not become a flood of logs.
-func (f *Face) Refused(r *Refusal) {
+func (f *Group) Refused(r *Refusal) {
 	f.refused.WithLabelValues(r.Code).Inc()
 	if skipped, ok := f.sample.Pass(f.Now()); ok {
-		f.o.Log.Info("connection refused", "face", string(f.name), "code", r.Code, "why", r.Why,
+		f.o.Log.Info("connection refused", "protocol", string(f.name), "code", r.Code, "why", r.Why,
 			"app", r.AppID, "ip", r.ClientIP, "more_since_last", skipped)
 	}
 }
 
 // Forced counts and logs, as Refused does, that the server closes a connection that was open.
-func (f *Face) Forced(p Peer, code, why string) {
+func (f *Group) Forced(p Peer, code, why string) {
 	f.forced.WithLabelValues(code).Inc()
 	if skipped, ok := f.closings.Pass(f.Now()); ok {
-		f.o.Log.Info("connection closed by the server", "face", string(f.name), "code", code, "why", why,
+		f.o.Log.Info("connection closed by the server", "protocol", string(f.name), "code", code, "why", why,
 			"app", p.AppID(), "socket_id", p.SocketID().String(), "ip", p.IP().String(), "more_since_last", skipped)
 	}
 }
@@ -107,11 +107,11 @@ const closeBroken = 1011
 
 // Panicked ends a connection whose session panicked: that costs this connection, not the
 // server. Whoever recovers at the edge of a connection calls it.
-func (f *Face) Panicked(c *socket.Conn, appID string, id protocol.SocketID, what any) {
+func (f *Group) Panicked(c *socket.Conn, appID string, id protocol.SocketID, what any) {
 	f.o.Metrics.panics.Inc()
-	f.o.Log.Error("panic on a connection", "face", string(f.name), "app", appID, "socket_id", id.String(),
+	f.o.Log.Error("panic on a connection", "protocol", string(f.name), "app", appID, "socket_id", id.String(),
 		"panic", what, "stack", string(debug.Stack()))
-	c.Close(socket.Farewell{Code: closeBroken, Reason: "internal error"})
+	c.Close(socket.Disconnect{Code: closeBroken, Reason: "internal error"})
 }
 
 // AnswerPlain answers what is no upgrade request with what websocket.CheckUpgrade says.

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newRegistry(max int) *session.Registry {
+func newRegistry(max int) *session.Table {
 	return session.New(session.Options{MaxConnections: max, Log: slog.New(slog.DiscardHandler)})
 }
 
@@ -29,22 +29,22 @@ func appOf(id string, max int) *app.App {
 func TestConnectionsOfBothFacesCountTogether(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(3)
-	channels, views := r.Face(session.FaceChannels), r.Face(session.FaceViews)
+	channels, views := r.Group(session.ProtocolChannels), r.Group(session.ProtocolViews)
 	small, other := appOf("small", 2), appOf("other", 0)
 	steps := []struct {
-		name string
-		face *session.Face
-		app  *app.App
-		want error
+		name  string
+		group *session.Group
+		app   *app.App
+		want  error
 	}{
 		{"first of the app", channels, small, nil},
-		{"second of the app, over the other face", views, small, nil},
+		{"second of the app, over the other protocol", views, small, nil},
 		{"the app has its two", views, small, session.ErrAppOverQuota},
 		{"another app may have more", views, other, nil},
 		{"the node has its three", channels, other, session.ErrNodeFull},
 	}
 	for _, tt := range steps {
-		if err := tt.face.Acquire(tt.app); !errors.Is(err, tt.want) {
+		if err := tt.group.Acquire(tt.app); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
@@ -56,10 +56,10 @@ func TestConnectionsOfBothFacesCountTogether(t *testing.T) {
 
 // leaver is a session that is gone some time after it was told to go.
 type leaver struct {
-	link session.Link
-	face *session.Face
-	told atomic.Int32
-	at   time.Time
+	link  session.Link
+	group *session.Group
+	told  atomic.Int32
+	at    time.Time
 }
 
 func (l *leaver) Restart() {
@@ -69,7 +69,7 @@ func (l *leaver) Restart() {
 	l.at = time.Now()
 	go func() {
 		time.Sleep(50 * time.Millisecond)
-		l.face.Remove(&l.link)
+		l.group.Remove(&l.link)
 	}()
 }
 
@@ -77,11 +77,11 @@ func TestDrainSpreadsTheLeavingAndWaitsForItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(0)
-		faces := []*session.Face{r.Face(session.FaceChannels), r.Face(session.FaceViews)}
+		groups := []*session.Group{r.Group(session.ProtocolChannels), r.Group(session.ProtocolViews)}
 		all := make([]*leaver, 1000)
 		for i := range all {
-			all[i] = &leaver{face: faces[i%2]}
-			all[i].face.Add(&all[i].link, all[i])
+			all[i] = &leaver{group: groups[i%2]}
+			all[i].group.Add(&all[i].link, all[i])
 		}
 		if got := len(r.All()); got != 1000 || r.Len() != 1000 {
 			t.Errorf("%d are listed, %d counted", got, r.Len())
@@ -121,7 +121,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(0)
 		s := &stayer{}
-		r.Face(session.FaceViews).Add(&s.link, s)
+		r.Group(session.ProtocolViews).Add(&s.link, s)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		r.Drain(ctx, 0)

@@ -32,13 +32,13 @@ type Options struct {
 	Hub            *hub.Hub // may be nil: no connection is found by its id or its channel
 }
 
-// Registry knows all connections of a node that are open, and how many there may be. Safe
+// Table knows all connections of a node that are open, and how many there may be. Safe
 // for concurrent use.
 //
 // Invariant: a connection counts against its app's quota and the node's ceiling from before
 // it is accepted until its socket is dead, and never otherwise. It is listed until all
 // effects of its leaving have happened.
-type Registry struct {
+type Table struct {
 	o     Options
 	ctx   context.Context // ends when sessions must stop waiting for anything
 	stop  context.CancelFunc
@@ -56,7 +56,7 @@ type Registry struct {
 	size   int                     // of that list; guarded by mu
 }
 
-// Session is an open connection as its face knows it.
+// Session is an open connection as the Table knows it.
 type Session interface {
 	// Restart tells the client to reconnect elsewhere, and closes. It may be called from any
 	// goroutine and more than once, and does not block.
@@ -65,32 +65,32 @@ type Session interface {
 
 // Link is a session's place among the open ones; embedded by value in it, and zero while
 // it is not listed.
-type Link struct { // guarded by Registry.mu
+type Link struct { // guarded by Table.mu
 	session    Session // nil: the place of a Walk
 	prev, next *Link
 }
 
 // New makes the registry of one node.
-func New(o Options) *Registry {
+func New(o Options) *Table {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	r := &Registry{o: o, start: o.Now(), quotas: make(map[string]*limit.Quota)}
+	r := &Table{o: o, start: o.Now(), quotas: make(map[string]*limit.Quota)}
 	r.cleanup.init(r, o.Cleanup)
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r
 }
 
 // Context ends when Drain returns: then no session should wait for anything.
-func (r *Registry) Context() context.Context { return r.ctx }
+func (r *Table) Context() context.Context { return r.ctx }
 
 // Acquire counts a connection of a against the node's ceiling and the app's quota, or
 // counts nothing and returns ErrNodeFull or ErrAppOverQuota. Every success is paid back by
 // one Release.
-func (r *Registry) Acquire(a *app.App) error {
+func (r *Table) Acquire(a *app.App) error {
 	if !r.node.Acquire(r.o.MaxConnections) {
 		return ErrNodeFull
 	}
@@ -102,13 +102,13 @@ func (r *Registry) Acquire(a *app.App) error {
 }
 
 // Release gives back what Acquire took for the same app.
-func (r *Registry) Release(a *app.App) {
+func (r *Table) Release(a *app.App) {
 	r.quotaOf(a.ID).Release()
 	r.node.Release()
 }
 
 // quotaOf finds or makes the counter of an app.
-func (r *Registry) quotaOf(id string) *limit.Quota {
+func (r *Table) quotaOf(id string) *limit.Quota {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q := r.quotas[id]
@@ -120,14 +120,14 @@ func (r *Registry) quotaOf(id string) *limit.Quota {
 }
 
 // Len is the number of connections whose effects have not all ended.
-func (r *Registry) Len() int {
+func (r *Table) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.size
 }
 
 // All is every open session at this moment.
-func (r *Registry) All() []Session {
+func (r *Table) All() []Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Session, 0, r.size)
@@ -139,7 +139,7 @@ func (r *Registry) All() []Session {
 	return all
 }
 
-func (r *Registry) add(l *Link, s Session) {
+func (r *Table) add(l *Link, s Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l.session = s
@@ -147,7 +147,7 @@ func (r *Registry) add(l *Link, s Session) {
 	r.size++
 }
 
-func (r *Registry) remove(l *Link) {
+func (r *Table) remove(l *Link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unlinkLocked(l)
@@ -156,13 +156,13 @@ func (r *Registry) remove(l *Link) {
 }
 
 // Now is the present time.
-func (r *Registry) Now() time.Time { return r.o.Now() }
+func (r *Table) Now() time.Time { return r.o.Now() }
 
 // Clock is the time as sessions store it: milliseconds, of which only differences up to 49
 // days mean something. It is never zero, which is free to mean that there is none.
-func (r *Registry) Clock() uint32 { return max(uint32(r.o.Now().Sub(r.start).Milliseconds()), 1) }
+func (r *Table) Clock() uint32 { return max(uint32(r.o.Now().Sub(r.start).Milliseconds()), 1) }
 
 // Since is the time from a value of Clock to now.
-func (r *Registry) Since(at uint32) time.Duration {
+func (r *Table) Since(at uint32) time.Duration {
 	return time.Duration(r.Clock()-at) * time.Millisecond
 }
