@@ -1,10 +1,10 @@
 // Package admin is the signed HTTP API below /admin, by which operators list, create, change,
 // disable and delete apps, and their keys, while the server runs.
 //
-// A request is signed as those of the HTTP API of an app (pusher 5.2), with the
-// credentials of the operator; one that changes something is heeded once, as far as its Signatures remember. The answer to a
-// change is sent when the change is stored and in force on this node. Secrets are in no answer
-// but that which made them, and never in the log, which gets one line for each change.
+// The operator signs a request as a backend signs one to the HTTP API of an app (pusher 5.2), with
+// the operator's credentials. A signed change is carried out once, as far as its Signatures
+// remember. The handler answers a change when it is stored and in force on this node. Only the
+// answer that makes a secret shows it. The log gets one line for each change, without secrets.
 //
 // It must never know how apps are kept or parsed: the directory does. It starts no goroutine.
 package admin

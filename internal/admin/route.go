@@ -57,7 +57,7 @@ func (t *target) choose(method string) bool {
 
 func (t *target) isImport() bool { return t.routes[0].route == routeImport }
 
-// methods are those of the path, for Allow.
+// methods lists the methods of the path, for Allow.
 func (t *target) methods() string {
 	var names []string
 	for _, m := range t.routes {

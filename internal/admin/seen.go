@@ -9,12 +9,12 @@ import (
 	"github.com/millrace/millrace/internal/auth"
 )
 
-// Signatures remembers which signed requests have been heeded. A store that survives restarts,
+// Signatures remembers which signed requests were carried out. A store that survives restarts,
 // and that all nodes share, makes "once" hold for all of them.
 type Signatures interface {
-	// ClaimSignature reports whether nobody has claimed the signature before; it stays claimed
-	// for ttl at least. Of those who claim one at the same time one is the first. After an error
-	// it may be claimed or not.
+	// ClaimSignature claims the signature for ttl at least. It reports false if the signature is
+	// claimed already: of several calls at the same time one gets true. After an error it may be
+	// claimed or not.
 	ClaimSignature(ctx context.Context, signature string, ttl time.Duration) (isFirst bool, err error)
 }
 
@@ -29,8 +29,8 @@ const (
 
 var errSeenFull = errors.New("too many signatures to remember")
 
-// seen is the memory of one process. Only signatures that are good come here, so nobody but the
-// operator can fill it. Safe for concurrent use.
+// seen is the memory of one process. Only good signatures come here, so the operator alone can
+// fill it. Safe for concurrent use.
 type seen struct {
 	now func() time.Time
 

@@ -62,7 +62,7 @@ func NewStatic(apps []*App) (*Static, error) {
 
 // Swap takes over the apps of next, which must not be used any more, and returns the ids of
 // those that were enabled before and are not, or not there, now. An app whose settings are
-// the same stays the same *App, so that what is made once per app is not made anew. Calls
+// the same stays the same *App, so that what is made once per app is not made again. Calls
 // must not overlap.
 func (s *Static) Swap(next *Static) (gone []string) {
 	was, is := s.tables.Load(), next.tables.Load()

@@ -52,7 +52,7 @@ type Log struct {
 	mu       sync.Mutex
 	lines    []byte // encoded events that wait
 	events   int    // in lines
-	isClosed bool   // Run has ended: nobody would write
+	isClosed bool   // Run has ended, which writes the events
 }
 
 // New makes a log and opens its file.

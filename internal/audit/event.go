@@ -45,7 +45,7 @@ func (l *Log) TokenMinted(s Source, keyID, keyClass string, ttlSeconds int) {
 	})
 }
 
-// RateLimitExceeded is a limit that somebody ran into.
+// RateLimitExceeded is a limit that a client or a caller has exceeded.
 func (l *Log) RateLimitExceeded(s Source, limitType string, current, limit int) {
 	if l == nil {
 		return
@@ -75,7 +75,7 @@ func (l *Log) KeyRotation(oldKeyID, newKeyID string) {
 	})
 }
 
-// SuspiciousPattern is behaviour that somebody should look at now.
+// SuspiciousPattern is behaviour that an operator should look at now.
 func (l *Log) SuspiciousPattern(s Source, pattern, details string) {
 	if l == nil {
 		return

@@ -15,15 +15,15 @@ const (
 	maxFailures   = 20
 	failureWindow = time.Minute
 
-	maxAddresses = 8192 // more that fail at the same time have their counts begin anew early
+	maxAddresses = 8192 // of more addresses that fail at the same time, some counts begin again early
 )
 
 func newFailures() *limit.Fixed[netip.Addr] {
 	return limit.NewFixed[netip.Addr](limit.Rate{Max: maxFailures, Per: failureWindow}, maxAddresses)
 }
 
-// countFailure looks for somebody who tries tokens or keys, and tells it once in a window. Tokens
-// that have expired are no guesses: all clients behind one address come with them after an outage.
+// countFailure finds addresses that guess tokens or keys, and reports each once in a window. Expired
+// tokens are no guesses: after an outage all clients behind one address come with them.
 func (l *Log) countFailure(s *Source, errorCode string) {
 	if errorCode == protocol.IssueTokenExpired.Code {
 		return

@@ -27,7 +27,7 @@ func ParseProof(authString string) (p Proof, ok bool) {
 }
 
 // VerifyChannel reports whether p is the signature of exactly this subscription. channelData
-// is the text as received, never serialised anew.
+// is the text as received, never serialised again.
 func (p Proof) VerifyChannel(secret, socketID, channel, channelData string) bool {
 	sum := channelSum(secret, socketID, channel, channelData)
 	return subtle.ConstantTimeCompare(sum[:], []byte(p.signature)) == 1

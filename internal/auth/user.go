@@ -1,7 +1,7 @@
 package auth
 
-// signInChannel makes the string to sign of a sign-in, {socket_id}::user::{user_data}, that
-// of a channel: no channel may have a name with a colon.
+// signInChannel turns the string to sign of a sign-in, {socket_id}::user::{user_data}, into a string
+// to sign of a channel: no channel may have a name with a colon.
 const signInChannel = ":user:"
 
 // UserSignature signs the sign-in of the connection socketID: the hex part of the auth value
@@ -11,7 +11,7 @@ func UserSignature(secret, socketID, userData string) string {
 }
 
 // VerifyUser reports whether p is the signature of exactly this sign-in. userData is the text
-// as received, never serialised anew; an empty one is never signed.
+// as received, never serialised again; an empty one is never signed.
 func (p Proof) VerifyUser(secret, socketID, userData string) bool {
 	return userData != "" && p.VerifyChannel(secret, socketID, signInChannel, userData)
 }

@@ -1,7 +1,7 @@
 // Package bufpool lends byte buffers by size class and counts their owners.
 //
-// One rule: a [Buffer] starts with one owner; whoever keeps it beyond a call calls Retain,
-// and every owner calls Release once. After the last Release the bytes belong to the pool
+// One rule: a [Buffer] starts with one owner; a function that keeps it after it returns calls
+// Retain, and every owner calls Release once. After the last Release the bytes belong to the pool
 // and must not be read. Bytes that more than one owner can see are never changed.
 package bufpool
 

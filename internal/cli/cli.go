@@ -26,13 +26,13 @@ type Env struct {
 	Program        string   // as the user called it; empty: by its name
 
 	// Hangups makes requests to read the configuration again arrive, until stop is called;
-	// nil: nobody asks.
+	// nil: no request ever comes.
 	Hangups func() (asked <-chan os.Signal, stop func())
 }
 
 func (e *Env) program() string { return cmp.Or(e.Program, "millrace") }
 
-// hangups never come where nobody can send them.
+// hangups never come on a system without the signal.
 func (e *Env) hangups() (asked <-chan os.Signal, stop func()) {
 	if e.Hangups == nil {
 		return nil, func() {}

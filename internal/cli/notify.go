@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// notifier tells the service manager how the process is (sd_notify). Without a socket it
-// tells nobody.
+// notifier tells the service manager how the process is (sd_notify). Without a socket it does
+// nothing.
 type notifier struct {
 	socket string // NOTIFY_SOCKET
 	log    *slog.Logger

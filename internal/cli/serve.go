@@ -76,7 +76,7 @@ func (c *ServeCmd) load(env *Env) (*config.Config, error) {
 	return source.Load(server.Check, server.CheckFiles)
 }
 
-// serving is a server that answers, and whoever is to be told about it.
+// serving is a server that answers, and the service manager that is told about it.
 type serving struct {
 	cmd    *ServeCmd
 	env    *Env

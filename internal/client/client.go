@@ -33,7 +33,7 @@ type Options struct {
 	Key    string
 	Secret string
 
-	Log  *slog.Logger // told about reconnects; nil for nobody
+	Log  *slog.Logger // gets a line for each reconnect; nil: no log
 	HTTP *http.Client // nil for one of its own
 }
 

@@ -15,7 +15,7 @@ import (
 // maxMessage bounds one inbound message.
 const maxMessage = 16 << 20
 
-// Message is one event of a subscribed channel, also those of the protocol itself
+// Message is one event of a subscribed channel, events of the protocol included
 // (pusher_internal:subscription_succeeded, pusher_internal:member_added...).
 type Message struct {
 	Event   string `json:"event"`

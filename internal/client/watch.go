@@ -39,7 +39,7 @@ type Change struct {
 
 // Watch hands over the rows of a view and then every change, one at a time, until ctx ends
 // (the error is ctx's) or the server refuses (ErrRefused). A connection that ends otherwise
-// is opened again, and only what changed meanwhile is handed over.
+// is opened again, and only the changes since then are handed over.
 func (c *Client) Watch(ctx context.Context, view string, o WatchOptions, each func(Change)) error {
 	rows := newRows(o.After, each)
 	err := c.stay(ctx, func(engine *socket.Engine) error {

@@ -24,7 +24,7 @@ func Of(h http.Header) string {
 	return ""
 }
 
-// Advice says to a sender what to do about a coding that Of has named.
+// Advice tells a sender what to do about a coding, as Of returned it.
 func Advice(name string) string {
 	return "The body is coded as " + shown(name) + "; send it as it is, without Content-Encoding"
 }

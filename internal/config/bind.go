@@ -303,7 +303,7 @@ type field struct {
 // isEmbedded reports whether the field is one of a struct that is embedded: of AppLimits in App.
 func (f field) isEmbedded() bool { return len(f.index) > 1 }
 
-// fieldsOf are the fields of t, those of an embedded struct in its place.
+// fieldsOf lists the fields of t, with the fields of an embedded struct in its place.
 func fieldsOf(t reflect.Type) []field {
 	list := make([]field, 0, t.NumField())
 	for i := range t.NumField() {

@@ -48,7 +48,7 @@ type HTTP struct {
 	SocketMode string `toml:"socket_mode"`
 	// Largest body of an HTTP API request; a larger one gets 413.
 	MaxBody Size `toml:"max_body"`
-	// Most memory for the bodies of all API requests that are under way; a request that finds no room within a second gets 503. Bodies above 64KB get three quarters of it at most, those of one app half. Answers above 64KB to readers of views without a signature have as much again, those to one address half of it, and one answer no more than that. One body of max_body always fits. Above zero.
+	// Most memory for the bodies of all API requests that are under way; a request that finds no room within a second gets 503. Bodies above 64KB get three quarters of it at most, and such bodies of one app half of it. Answers above 64KB to readers of views without a signature have as much memory again; answers to one address get half of it, and one answer no more than that. One body of max_body always fits. Above zero.
 	MaxBodyMemory Size `toml:"max_body_memory"`
 	// Largest header of any request, handshakes and the line of the request included; a larger one gets 431.
 	MaxHeader Size `toml:"max_header"`
@@ -129,7 +129,7 @@ type Limits struct {
 
 // Idempotency is how a publish that is sent twice with one idempotency key is carried out once.
 type Idempotency struct {
-	// Heeds idempotency keys in bodies and in X-Idempotency-Key. An app may say otherwise.
+	// Publishes and mutations with the same idempotency key, in the body or in X-Idempotency-Key, are carried out once. An app may set its own.
 	Enabled bool `toml:"enabled"`
 	// How long the answer to a key is remembered. An app may say otherwise. Above zero.
 	TTL Duration `toml:"ttl"`
@@ -145,7 +145,7 @@ type Idempotency struct {
 
 // Filters is which events of a channel a subscription gets, where a client asks for some of them by name.
 type Filters struct {
-	// Heeds "filter" in the data of a subscribe. Otherwise it means nothing.
+	// Clients may name events in "filter" of a subscribe, and get these events alone. When false, "filter" is ignored.
 	Enabled bool `toml:"enabled"`
 	// Most event names in one filter. Above zero.
 	MaxEvents int `toml:"max_events"`
@@ -153,7 +153,7 @@ type Filters struct {
 	MaxEventNameLength int `toml:"max_event_name_length"`
 }
 
-// Cleanup is how the effects of connections that end are carried out, so that many that end at once hold up nobody.
+// Cleanup is the queue and the workers that carry out the effects of ended connections, so that many that end at once do not delay the open ones.
 type Cleanup struct {
 	// Lets workers do it. Otherwise each connection does it by itself, at once.
 	Async bool `toml:"async"`
@@ -243,8 +243,8 @@ type Telemetry struct {
 	ServiceName string `toml:"service_name"`
 }
 
-// App is one application: its credentials, limits and features. A limit that is left out is
-// that of [app_defaults]; 0 means unlimited unless said otherwise.
+// App is one application: its credentials, limits and features. A limit that is left out comes
+// from [app_defaults]; 0 means unlimited unless said otherwise.
 type App struct {
 	// Names the app in the paths of the HTTP API. Required, and unique.
 	ID string `toml:"id"`
@@ -271,7 +271,7 @@ type App struct {
 	Watchlists bool `toml:"watchlists"`
 	// Closes connections that have neither signed in nor subscribed to a private or presence channel within authorization_timeout.
 	RequireAuthorization bool `toml:"require_authorization"`
-	// Heeds idempotency keys: on, off, or inherit for what idempotency.enabled says.
+	// Idempotency keys of the app's requests: on, off, or inherit for the value of idempotency.enabled.
 	Idempotency string `toml:"idempotency"`
 
 	AppLimits

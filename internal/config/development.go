@@ -77,8 +77,8 @@ func inheritedAddress(a net.Addr) string {
 	}
 }
 
-// base is the configuration that the environment is applied to when there is no file: that of
-// development, unless something says that the server is for others than the developer.
+// base is the configuration that the environment is applied to when there is no file: the
+// development configuration, unless a setting says that the server is for others than the developer.
 func (s *Source) base() *Config {
 	c := Development()
 	if s.Dev {
@@ -125,8 +125,8 @@ func (a *App) yieldAliases(environ []string) {
 	}
 }
 
-// isCredentialOfApp reports whether a variable makes an app another one than that of development:
-// it has the id, the key or the secret of the first, or anything of a further one.
+// isCredentialOfApp reports whether a variable replaces the development app: it has the id, the key
+// or the secret of the first app, or any setting of a further app.
 func isCredentialOfApp(name string) bool {
 	n, ok := appOf(name)
 	return ok && (n > 0 || slices.Contains([]string{"ID", "KEY", "SECRET"}, strings.TrimPrefix(name, prefix+"APPS_0_")))

@@ -13,7 +13,7 @@ import (
 )
 
 // ParseApp reads an app document: the JSON of what a table [[apps]] holds, with the same
-// keys, units and defaults; limits that it leaves out are those of fallback. The app is nil if
+// keys, units and defaults; limits that it leaves out come from fallback. The app is nil if
 // there is any problem.
 func ParseApp(document []byte, fallback *AppLimits) (*App, []Problem) {
 	table, problems := parseObject(document)
@@ -102,8 +102,8 @@ func (r *rules) document(a *App) {
 	}
 }
 
-// revealed refuses what stands for a secret where none is shown: whoever sends it has read a
-// document without its secrets, and would lose them.
+// revealed refuses the text that stands for a hidden secret: an operator who sends it has read a
+// document without its secrets, and would overwrite them.
 func (r *rules) revealed(path string, s Secret) {
 	if s == hidden {
 		r.report(path, "", hidden+" only stands for a secret that is not shown; leave the key out, or write the secret")
@@ -126,8 +126,7 @@ type documentWriter struct {
 	given  map[string]bool
 }
 
-// table writes the limits that were given, and the other fields of v that differ from those of
-// plain.
+// table writes the limits that were given, and the other fields of v that differ from plain.
 func (w *documentWriter) table(v, plain reflect.Value) {
 	w.out.WriteByte('{')
 	isFirst := true

@@ -37,8 +37,8 @@ func (b *binder) environment(c *Config, environ []string) {
 	}
 }
 
-// growApps adds the apps that exist in the environment only. Numbers follow on those of
-// the file, without a gap.
+// growApps adds the apps that exist in the environment only. Their numbers follow the apps of the
+// file without a gap.
 func (b *binder) growApps(c *Config, ours map[string]string) {
 	numbers := map[int]bool{}
 	for name := range ours {

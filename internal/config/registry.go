@@ -1,6 +1,6 @@
 package config
 
-// Registry is where apps are kept beside those of this file, to be changed by the admin API while the server runs.
+// Registry is the store of further apps, which operators change through the admin API while the server runs. Apps of this file are served beside them.
 type Registry struct {
 	// none for the apps of this file alone, embedded for the database of this node's store, or postgres.
 	Driver string `toml:"driver"`
@@ -18,7 +18,7 @@ type Admin struct {
 	Key string `toml:"key"`
 	// Signs requests. Required with key, and at least 16 bytes outside development.
 	Secret Secret `toml:"secret"`
-	// Serves the admin API on the listener of [metrics] alone, not on that of clients.
+	// Serves the admin API on the listener of [metrics] alone, not on the listener of clients.
 	Private bool `toml:"private"`
 }
 

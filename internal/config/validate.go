@@ -148,7 +148,7 @@ func (r *rules) apps(c *Config) {
 	}
 }
 
-// appDefaults leaves a payload that nobody has chosen to the apps that take it.
+// appDefaults checks a default payload only if the operator has set it; apps check the one they take.
 func (r *rules) appDefaults(c *Config) {
 	r.appLimits("app_defaults.", &c.AppDefaults)
 	if c.AppDefaults.MaxEventPayload != defaultAppLimits().MaxEventPayload {

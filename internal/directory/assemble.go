@@ -10,7 +10,7 @@ import (
 )
 
 // assemble puts the apps of the file and of the store together. Ids, aliases and keys of the
-// file, and reserved keys, go before those of the store; ids of the store before aliases there.
+// file, and reserved keys, take precedence over the store; ids of the store over aliases there.
 func assemble(parse Parse, file []Parsed, stored map[string]*storedApp, reserved []string) *state {
 	s := &state{parse: parse, file: file, stored: stored}
 	t := newTaken(reserved)

@@ -201,8 +201,8 @@ func (d *Directory) keyTaken(ctx context.Context, a *app.App) error {
 	return app.ErrKeyTaken // it is free again
 }
 
-// inTurn makes one change. The change is finished when whoever asked for it has gone: then
-// what has become of it is known.
+// inTurn makes one change. It finishes the change even if the caller gives up, so that the caller can
+// find out later what has become of it.
 func (d *Directory) inTurn(ctx context.Context, action string, do func(context.Context) (Entry, error)) (entry Entry, err error) {
 	defer func() { d.o.Metrics.changed(action, err) }()
 	if d.o.Store == nil {
@@ -217,7 +217,7 @@ func (d *Directory) inTurn(ctx context.Context, action string, do func(context.C
 	return do(ctx)
 }
 
-// current is storedApp, of another node's change, too, if whoever asks has seen it there.
+// current is storedApp, and includes another node's change that the caller has seen there.
 func (d *Directory) current(ctx context.Context, id string, version uint64) (*storedApp, error) {
 	a, err := d.storedApp(id, version)
 	isBehind := errors.Is(err, app.ErrNotFound)

@@ -1,11 +1,10 @@
-// Package directory is the apps that a node serves: those of the configuration file, which
-// only a new file changes, and those of a store, which the admin API changes while the server
-// runs.
+// Package directory is the apps that a node serves: apps of the configuration file, which only a new
+// file changes, and apps of a store, which the admin API changes while the server runs.
 //
 // It keeps ids and keys unique over both, reads, changes and writes the documents of stored
-// apps, and makes what is served one [app.Static]. Of a document it knows the keys id, key,
-// secret and keys alone; what the rest means is told by a function it is given. It must never
-// know a connection, nor who asks.
+// apps, and combines the served apps into one [app.Static]. Of a document it knows the keys id, key,
+// secret and keys alone; a function that it is given reads the rest. It must never know a
+// connection, nor who asks.
 //
 // A change is in the store before it is served, and served before the call returns: what was
 // acknowledged outlives a kill. Changes of this node, and of others when the store tells of
@@ -60,8 +59,8 @@ type Parsed struct {
 	App      *app.App
 	Document []byte   // as it is kept
 	Shown    []byte   // the same without its secrets
-	Rest     any      // what it means besides, for whoever parses; the directory only carries it
-	Secrets  []Secret // besides those of the keys of App
+	Rest     any      // the other settings, as Parse returned them; the directory only carries it
+	Secrets  []Secret // further secrets, besides the keys of App
 }
 
 // Secret is a text of a document that is as good as a key's secret, and where it stands.
@@ -73,7 +72,7 @@ type Parse func(document []byte) (Parsed, []Problem)
 // Options of a directory. Parse is required; other zero fields mean the default.
 type Options struct {
 	Parse Parse // until SetFile brings another one
-	// Store keeps apps; nil: there are those of the file alone.
+	// Store keeps apps; nil: the apps of the file are the only ones.
 	Store app.Store
 	// Upgrade makes a document that an earlier version has stored one of this version; may be nil.
 	// Stored ones are left as they are until the app changes.
@@ -90,7 +89,7 @@ type Options struct {
 	NewSecret func(secret string) string
 	// Changed is told all apps that were served and all that are, by id, after they are. An app
 	// without a change is the same *app.App in both. Calls do not overlap, and Admit is not
-	// called meanwhile; it must not call the directory.
+	// called during one; it must not call the directory.
 	Changed func(was, is []Parsed)
 	// Timeout of one change in the store; default 10 s.
 	Timeout time.Duration
@@ -121,16 +120,16 @@ type Entry struct {
 	parsed Parsed
 }
 
-// Directory is the apps of a node. Safe for concurrent use: whoever reads sees the apps from
-// before or from after a change, and waits for nobody.
+// Directory is the apps of a node. Safe for concurrent use: a reader sees the apps from before or
+// from after a change, and never waits.
 type Directory struct {
 	o      Options
-	served *app.Static   // immutable pointer; swapped by whoever has the turn
+	served *app.Static   // immutable pointer; swapped by the holder of turn
 	wake   chan struct{} // the store is to be read again
 	known  atomic.Pointer[state]
 
-	// turn is held by whoever changes what is known, over the store and over Changed. A
-	// channel, so that whoever waits for it can give up.
+	// turn is held by the caller that makes a change, over its calls of Store and Changed. A
+	// channel, so that a caller that waits for it can give up.
 	turn chan struct{}
 }
 
@@ -139,7 +138,7 @@ type state struct {
 	parse   Parse // by which documents are read
 	file    []Parsed
 	stored  map[string]*storedApp // by id
-	entries []Entry               // by id, those of the file first
+	entries []Entry               // by id, apps of the file first
 }
 
 // storedApp is one app of the store. It is immutable.

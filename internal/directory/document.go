@@ -69,7 +69,7 @@ func isDeep(raw []byte) bool {
 	return false
 }
 
-// merge is a JSON merge patch (RFC 7396): members of patch go before those of target, objects
+// merge applies a JSON merge patch (RFC 7396): members of patch replace members of target, objects
 // are merged, and null removes. Both are valid JSON.
 func merge(target, patch []byte) []byte {
 	var changes document

@@ -87,7 +87,7 @@ func (d *Directory) newSecrets(was, is *Parsed) []Problem {
 	return problems
 }
 
-// secrets are those of the keys of p, and the others. An app that cannot be read has none.
+// secrets lists the secrets of p: of its keys, and further ones. An app that cannot be read has none.
 func (p *Parsed) secrets() []Secret {
 	if p.App == nil {
 		return nil

@@ -50,7 +50,7 @@ func (d *Directory) watch(ctx context.Context) {
 		if !rest(ctx, &pause) {
 			return
 		}
-		d.Wake() // what was not told meanwhile
+		d.Wake() // for changes that the store did not announce during the failure
 	}
 }
 
@@ -92,8 +92,7 @@ func rest(ctx context.Context, pause *time.Duration) bool {
 	}
 }
 
-// reloadInTurn reads the store and serves what it has. Documents that are known are not read
-// anew.
+// reloadInTurn reads the store and serves its apps. It does not parse known documents again.
 func (d *Directory) reloadInTurn(ctx context.Context) error {
 	was := d.known.Load()
 	stored, isChanged := map[string]*storedApp{}, false

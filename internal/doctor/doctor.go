@@ -43,7 +43,7 @@ type Options struct {
 	IsViewsEnabled bool
 	TrustedProxies []string
 	PathPrefix     string         // http.path_prefix
-	Roots          *x509.CertPool // nil: those of the system
+	Roots          *x509.CertPool // nil: the roots of the system
 
 	Listen        Listener // http.listen
 	MetricsListen Listener

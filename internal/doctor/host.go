@@ -44,7 +44,7 @@ func (e *examination) listener(ctx context.Context) {
 	e.good(fmt.Sprintf("a Millrace serves %s (%s)", l.Address, health))
 }
 
-// isFree reports whether nobody listens on an address, or that it cannot be known, and says so.
+// isFree reports whether no process listens on an address, or whether that cannot be known, and says so.
 func (e *examination) isFree(ctx context.Context, address string) bool {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		var d net.Dialer
@@ -93,7 +93,7 @@ func isAnswered(ctx context.Context, address string) bool {
 	return true
 }
 
-// get asks whoever listens, whatever certificate it has: who it is, not whether to trust it.
+// get asks the listening process, whatever certificate it has: which server it is, not whether to trust it.
 func (l Listener) get(ctx context.Context, path string) (*http.Response, error) {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, //nolint:gosec // nothing secret is said, and check tls verifies

@@ -20,7 +20,7 @@ type answers struct {
 	readers map[netip.Addr]*share // guarded by mu; of addresses that hold or wait for something
 }
 
-// share is that of one address.
+// share is the part of the budget that one address may take.
 type share struct {
 	budget *limit.Budget
 	uses   int // answers that hold or wait for a part of it; guarded by answers.mu
@@ -96,8 +96,8 @@ func (a *answers) leave(to netip.Addr) *limit.Budget {
 	return s.budget
 }
 
-// press gives a reader less time to take its answer of n bytes while little room is left for those
-// of others.
+// press gives a reader less time to take its answer of n bytes while little room is left for the
+// answers to other readers.
 func (a *answers) press(w http.ResponseWriter, n int64) {
 	if a == nil || a.all.Used() <= a.all.Max()/2 {
 		return

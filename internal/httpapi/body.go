@@ -77,8 +77,8 @@ func (h *handler) takeBody(c *call, r *http.Request) *failure {
 	}
 }
 
-// reserve makes the bytes that c holds of the budget of all bodies as many as room, and of that of
-// large ones if it is one. It waits for them like a publish for its deliveries.
+// reserve takes room bytes for c from the budget of all bodies, and from the budget of large bodies
+// if c has one. It waits for them as a publish waits for its deliveries.
 func (h *handler) reserve(c *call, r *http.Request, room int) *failure {
 	more := int64(room) - c.reserved
 	isLarge := room > bufpool.Room(firstRead)

@@ -13,7 +13,7 @@ import (
 // Implementations are safe for concurrent use.
 type Claims interface {
 	// Claim either makes its caller the one who carries out key, or returns the answer that
-	// is kept. While somebody else carries it out, it waits until ctx ends: ErrClaimHeld.
+	// is kept. While another request carries it out, it waits until ctx ends: ErrClaimHeld.
 	//
 	// The ttl is how long the answer is kept, and, where a holder can vanish without a trace,
 	// how long his claim holds.
@@ -77,7 +77,7 @@ type claim struct {
 	ttl   time.Duration
 
 	// Guarded by owner.mu.
-	done   chan struct{} // closed when it is kept or released; nil while nobody waits
+	done   chan struct{} // closed when it is kept or released; nil while no request waits
 	index  int           // in owner.kept; -1: it is being carried out
 	ends   time.Time
 	answer []byte // immutable

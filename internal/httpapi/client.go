@@ -16,7 +16,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, path string, now
 		return true
 	}
 	count, ok := h.clients.Allow(limit.Address(h.o.ClientIP(r)), now)
-	// What is left of a second is a whole one: whoever comes back early is refused again.
+	// A part of a second counts as a whole one: a client that comes back early is refused again.
 	var digits [40]byte
 	b := strconv.AppendInt(digits[:0], int64(count.Left), 10)
 	n := len(b)

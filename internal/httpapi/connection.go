@@ -36,7 +36,7 @@ type ConnectionQuery struct {
 
 // Connections answers for the open connections of this node.
 type Connections interface {
-	// List selects connections, by socket id, at most q.Limit. Connections that end meanwhile
+	// List selects connections, by socket id, at most q.Limit. Connections that end during the call
 	// may be missing.
 	List(ctx context.Context, appID string, q ConnectionQuery) ([]Connection, error)
 	// Find returns one connection; false when there is none.

@@ -1,6 +1,6 @@
 // Package httpapi is the HTTP API that backends call: publishing, asking about channels,
 // and health (pusher 5), and for views: mutations, definitions, reads and the
-// revocation of sessions. Views may be read by whoever may connect to them, too.
+// revocation of session tokens. A client that may connect to views may also read them here.
 //
 // It owns routing on the raw path, authentication of requests, validation and the answers.
 // It must never know connections, sessions or how events travel: it hands validated events

@@ -55,7 +55,7 @@ type Options struct {
 
 	Connections Connections // lists and closes connections
 
-	// Admin signs requests to every app, with all rights; without a key nobody does.
+	// Admin signs requests to every app, with all rights; without a key no request is signed so.
 	Admin app.Credential
 
 	// Readers says who may read which views of an app without a signature; nil: no client.
@@ -266,8 +266,8 @@ type call struct {
 	unreadable error // why the query string cannot be read
 
 	reserved int64      // bytes of the budget of all bodies
-	large    int64      // bytes of that of large bodies
-	answered int64      // bytes of that of large answers
+	large    int64      // bytes taken from the budget of large bodies
+	answered int64      // bytes taken from the budget of large answers
 	taker    netip.Addr // whose share of it they are
 
 	reader   *token.Principal // who reads without a signature; else nil

@@ -8,9 +8,9 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 )
 
-// large bounds the bodies above firstRead within the budget of all bodies: together, so that
-// senders who announce much and send it slowly leave room for usual publishes, and those of one
-// app, so that they leave room for other apps. A nil large bounds nothing.
+// large bounds the bodies above firstRead within the budget of all bodies: all of them together, so
+// that senders who announce much and send it slowly leave room for usual publishes, and the bodies
+// of one app, so that they leave room for other apps. A nil large bounds nothing.
 type large struct {
 	all  *limit.Budget
 	each int64 // bytes of one app; immutable

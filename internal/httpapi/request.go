@@ -48,7 +48,7 @@ func (h *handler) authenticate(c *call, r *http.Request, now time.Time) *failure
 	return c.enter(a, credential.Rights)
 }
 
-// authenticateAdmin lets in whoever signs with the admin key, to any app.
+// authenticateAdmin admits an operator, who signs with the admin key, to any app.
 func (h *handler) authenticateAdmin(c *call, r *http.Request, now time.Time) *failure {
 	signed := auth.Request{Method: r.Method, Path: c.path, Prefix: h.o.PathPrefix}
 	if err := c.verifier.VerifyHead(signed, &c.query, h.o.Admin.Secret, now); err != nil {

@@ -36,7 +36,7 @@ func (h *handler) revoke(ctx context.Context, c *call, now time.Time) *failure {
 			until = v
 		}
 	}
-	jti, end := id.Text(), time.Time{} // the list knows for how long, if nobody says
+	jti, end := id.Text(), time.Time{} // zero: Revocations decides for how long
 	if jti == "" || len(jti) > maxTokenID {
 		return invalid("jti must be the id of a token, a string")
 	}

@@ -16,7 +16,7 @@ type StatsOptions struct {
 	Apps     func() []*app.App
 	Channels Channels
 	Views    Views // may be nil: no views
-	// Connections counts those of an app; nil counts none.
+	// Connections returns the number of connections of an app; nil counts none.
 	Connections func(appID string) Count
 	Memory      func() Memory
 }

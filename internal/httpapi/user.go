@@ -13,7 +13,7 @@ type Users interface {
 var _ Users = (*channel.Engine)(nil)
 
 // terminate is POST /apps/{app_id}/users/{user_id}/terminate_connections (pusher
-// 5.8). Nobody need be there.
+// 5.8). The answer is the same if the user has no connection.
 func (h *handler) terminate(c *call) *failure {
 	if h.o.Users != nil {
 		h.o.Users.Terminate(c.app, c.target.name)

@@ -323,7 +323,7 @@ func appendResult(dst []byte, r *view.Result, withDeleted bool) []byte {
 
 // etag names an answer, whichever node gives it.
 func etag(answer []byte) string {
-	const size = 16 // bytes; nobody gains by a collision
+	const size = 16 // bytes; a client that finds a collision only misleads itself
 	sum := sha256.Sum256(answer)
 	return `W/"` + hex.EncodeToString(sum[:size]) + `"`
 }

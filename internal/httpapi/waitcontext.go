@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// waitContext is a request's context that also ends when somebody has waited on it for long
-// enough. The time starts with the first call of Done, so a publish that need not wait,
-// which is nearly every one, pays for no timer.
+// waitContext is a request's context that also ends when the request has waited for limit. The time
+// starts with the first call of Done, so a publish that need not wait, which is nearly every one,
+// pays for no timer.
 type waitContext struct {
 	context.Context //nolint:containedctx // it is a context, alive as long as its request
 	limit           time.Duration

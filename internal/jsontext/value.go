@@ -104,7 +104,7 @@ func (v Value) Elements() iter.Seq[Value] {
 
 func (v Value) each(yield func(string, Value) bool) {
 	// A view, because a copy of each body costs as much again as the walk. It and what gjson
-	// cuts from it live for one step of the walk, during which nobody writes to v.
+	// cuts from it live for one step of the walk, during which v is not written to.
 	view := unsafe.String(unsafe.SliceData(v), len(v))
 	gjson.Parse(view).ForEach(func(key, value gjson.Result) bool {
 		return yield(key.Str, v[value.Index:value.Index+len(value.Raw)])

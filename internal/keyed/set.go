@@ -75,7 +75,7 @@ func (s *Set[K, T]) Remove(item T) {
 	}
 }
 
-// All yields every item, in no particular order. None may be added or removed meanwhile.
+// All yields every item, in no particular order. The loop must not add or remove items.
 func (s *Set[K, T]) All() iter.Seq[T] {
 	if s.many != nil {
 		return s.many.All()
@@ -83,9 +83,9 @@ func (s *Set[K, T]) All() iter.Seq[T] {
 	return slices.Values(s.few)
 }
 
-// Turns yields every item with its turn, beginning with the given one, so that whoever cannot
-// see to all of them goes on with the next another time. Many have no turns: they come in a
-// different order each time. None may be added or removed meanwhile.
+// Turns yields every item with its turn, beginning with the given one, so that a caller that stops
+// early can go on with the next one later. Many items have no turns: they come in a different order
+// each time. The loop must not add or remove items.
 func (s *Set[K, T]) Turns(first int) iter.Seq2[int, T] {
 	return func(yield func(int, T) bool) {
 		if s.many != nil {

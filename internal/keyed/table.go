@@ -61,7 +61,7 @@ func (t *Table[K, T]) Remove(key K) {
 	}
 }
 
-// All yields every item, in no particular order. None may be added or removed meanwhile. It begins
+// All yields every item, in no particular order. The loop must not add or remove items. It begins
 // anywhere, so that an owner that takes the first one again and again need not pass by all the empty
 // slots that it has made.
 func (t *Table[K, T]) All() iter.Seq[T] {

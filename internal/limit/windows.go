@@ -13,9 +13,8 @@ const defaultMaxKeys = 1 << 16
 //
 // It remembers a bounded number of keys. Keys whose events have all left their window are
 // forgotten by and by. When there are too many others, the one that was used least recently
-// is forgotten, which gives it its full allowance back: whoever has so many keys to use had
-// that many allowances anyway, and refusing new keys instead would let him shut out
-// everybody else.
+// is forgotten, which gives it its full allowance back: a client with so many keys had that many
+// allowances anyway, and refusing new keys instead would let that client shut out all others.
 type Windows[K comparable] struct {
 	maxKeys int // immutable
 

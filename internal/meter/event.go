@@ -44,7 +44,7 @@ func (b *batch) append(id uuid.UUID, now time.Time, kind string, members func(en
 // json is the batch as it is sent. The batch may still grow afterwards.
 func (b *batch) json() []byte { return append(slices.Clip(b.body), "]}"...) }
 
-// countEvents counts those of a batch in wire form. Inside a string the quotes would be escaped.
+// countEvents counts the events of a batch in wire form. Inside a string the quotes would be escaped.
 func countEvents(body []byte) int { return bytes.Count(body, []byte(`{"event_id":"`)) }
 
 // encoder appends members to an object that has one already.

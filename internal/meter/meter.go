@@ -67,7 +67,7 @@ type Meter struct {
 	queue    []*batch // the last one may still grow
 	pending  int      // events in queue
 	bytes    int      // of queue
-	isClosed bool     // Run has ended: nobody would deliver
+	isClosed bool     // Run has ended, which delivers the events
 }
 
 // New makes a meter and the spool folder.
@@ -140,8 +140,8 @@ func (m *Meter) SubscriptionCreated(id Identity, view string) {
 	m.add(eventCreated, func(e encoder) encoder { return e.identity(id).text("view_id", view) })
 }
 
-// SubscriptionRemoved counts the end of a subscription; at a disconnect, that of every active
-// one, before ConnectionClosed.
+// SubscriptionRemoved counts the end of a subscription. At a disconnect it is called for every active
+// subscription, before ConnectionClosed.
 func (m *Meter) SubscriptionRemoved(id Identity, view string) {
 	if m == nil {
 		return

@@ -11,10 +11,10 @@ const (
 	lastWords  = 5 * time.Second  // for what has no spool, at the end
 )
 
-// delivery is what Run knows and nobody else touches.
+// delivery is owned by Run.
 type delivery struct {
 	*Meter
-	failed   *batch // tried without success; nothing else is sent meanwhile
+	failed   *batch // tried without success; it is sent before any other
 	attempts int    // of failed
 	retry    *time.Timer
 	isDown   bool // the last attempt of all failed

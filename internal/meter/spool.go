@@ -17,8 +17,8 @@ const (
 	spoolSuffix = ".json"
 )
 
-// spool is a folder of batches that could not be delivered. Names begin with the time, so
-// their order is that of the batches. One goroutine uses it.
+// spool is a folder of batches that could not be delivered. Names begin with the time, so they sort
+// in the order of the batches. One goroutine uses it.
 type spool struct {
 	folder   string
 	maxFiles int

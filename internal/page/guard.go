@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// guard lets only those pages of a browser in that may sign: its own, under names that no other
-// site can take, and at /auth those of o.Origins.
+// guard admits only the pages of a browser that may sign: the page itself, under host names that no
+// other site can take, and at /auth the pages of o.Origins.
 func guard(o *Options, next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseOrigin))

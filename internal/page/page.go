@@ -1,11 +1,11 @@
 // Package page is the development page: a lobby in the browser that shows presence, client
 // events and publishes at work, a table that shows a live view, and the authorization endpoint
-// that such a page needs. The server mounts it in development mode only, because it signs for
-// whoever asks.
+// that such a page needs. The server mounts it in development mode only, because it signs for every
+// visitor.
 //
 // It owns its files and three small endpoints. It must never know a connection or the fan-out:
 // it publishes and changes entities through functions that it is given. It has no goroutines;
-// order and loss are those of these functions.
+// these functions decide about order and loss.
 package page
 
 import (
@@ -51,15 +51,15 @@ type Options struct {
 	Key    string
 	Secret string
 
-	// Origins are those of other pages that may ask for signatures. The page answers to their
+	// Origins lists the origins of other pages that may ask for signatures. The page answers to their
 	// hosts, besides this machine's.
 	Origins []string
 	// IsExposed: other machines reach the page, by any address. It warns its readers.
 	IsExposed bool
 	// Program is what the commands on the page call; nil: millrace.
 	Program func() string
-	// HasOwnApp: the commands on the page must name the app, which is not that of the program's
-	// defaults.
+	// HasOwnApp: the commands on the page must name the app, because it is not the default app of
+	// the program.
 	HasOwnApp bool
 
 	// Publish sends one event to one channel; data is a JSON string literal.
@@ -141,7 +141,7 @@ func (p *page) serveIndex(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes()) // the browser went away: nobody is left to tell
+	_, _ = w.Write(b.Bytes()) // fails only when the browser went away
 }
 
 // shellWord is s as one word of a command.
@@ -166,7 +166,7 @@ func (p *page) serveFile(w http.ResponseWriter, r *http.Request) {
 
 // authorize answers as a Pusher channel authorization endpoint does: socket_id and
 // channel_name come in, auth and, for presence channels, channel_data go out
-// (pusher 2.4.1). The visitor is whoever user_id and user_name say.
+// (pusher 2.4.1). user_id and user_name say who the visitor is.
 func (p *page) authorize(w http.ResponseWriter, r *http.Request) {
 	if !readForm(w, r) {
 		return
@@ -199,7 +199,7 @@ func (p *page) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	answer.Auth = p.o.Key + ":" + auth.ChannelSignature(p.o.Secret, socketID, channel, answer.ChannelData)
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // the browser went away: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(answer) // fails only when the browser went away
 }
 
 // member is the channel_data of a visitor; without a user_id the connection is the user.

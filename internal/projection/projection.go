@@ -61,7 +61,7 @@ type Options struct {
 	Metrics  *Metrics         // default unregistered
 }
 
-// Rules are those of one app, made ready. They are immutable.
+// Rules is the compiled list of rules of one app. It is immutable.
 type Rules struct {
 	list []*rule
 }
@@ -93,7 +93,7 @@ type Projector struct {
 	log      sampler
 }
 
-// New makes a projector. rules are those of an app at the moment, nil for none; it is called for
+// New makes a projector. rules returns the present rules of an app, nil for none; it is called for
 // every publish.
 func New(rules func(appID string) *Rules, entities Entities, o Options) *Projector {
 	if o.MaxBatch <= 0 {

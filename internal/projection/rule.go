@@ -154,7 +154,7 @@ type reading struct {
 	v      jsontext.Value // nil when the data is no JSON
 }
 
-// of turns to the data of an event, which may be that of the last one.
+// of turns to the data of an event, which may be the data of the event before.
 func (r *reading) of(data []byte) {
 	if len(data) > 0 && len(data) == len(r.data) && &data[0] == &r.data[0] {
 		return

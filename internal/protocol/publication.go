@@ -39,7 +39,7 @@ type Publication struct {
 	UserID string   // the member or user concerned; for a client event on a presence channel its sender
 	Count  int      // KindSubscriptionCount only
 	Change *Change  // KindChange only
-	Except SocketID // a connection that must not receive it; zero excludes nobody
+	Except SocketID // a connection that must not receive it; zero: every subscriber receives it
 }
 
 // Size estimates the bytes one subscriber will be sent, for queue bounds.

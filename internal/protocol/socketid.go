@@ -38,7 +38,7 @@ func randomPart() uint64 {
 
 // ParseSocketID reads the text form ^\d+\.\d+$. The second result tells whether s has that
 // form. A text of that form that no server draws (leading zeros, out of range) gives the
-// zero SocketID: well formed, and nobody's.
+// zero SocketID: well formed, and of no connection.
 func ParseSocketID(s string) (SocketID, bool) {
 	dot := -1
 	for i := range len(s) {
@@ -68,7 +68,7 @@ func parsePart(s string) (uint64, bool) {
 	return n, err == nil && n <= maxSocketIDPart
 }
 
-// IsZero reports whether id names nobody.
+// IsZero reports whether id names no connection.
 func (id SocketID) IsZero() bool { return id == SocketID{} }
 
 // Append appends the text form to dst.

@@ -36,9 +36,9 @@ type Filter struct {
 // Op says what a Filter does, as definitions spell it.
 type Op string
 
-// Equality is that of JSON, with numbers by value and objects in any order. Order is that of
-// two numbers, two strings (bytewise) or two booleans; all else is neither above, below nor
-// at anything (views 5.1 [M]).
+// Values are equal as JSON, with numbers by value and objects in any order. Two numbers, two strings
+// (bytewise) or two booleans have an order; any other pair is neither above, below nor at each other
+// (views 5.1 [M]).
 const (
 	And    Op = "and"
 	Or     Op = "or"

@@ -9,7 +9,7 @@ import (
 )
 
 // Error lists every problem of a definition, each with its path ("filter.and[1].op") and what
-// to do about it, in words for whoever wrote the definition.
+// to do about it, in words for the author of the definition.
 type Error struct{ Problems []string }
 
 func (e *Error) Error() string {

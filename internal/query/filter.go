@@ -7,7 +7,7 @@ type condition struct {
 	op       Op
 	of       []condition
 	field    []string
-	literals []literal // one, or those of a list
+	literals []literal // one, or the values of a list
 }
 
 func compileFilter(f *Filter) condition {

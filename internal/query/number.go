@@ -14,8 +14,8 @@ type number struct {
 	digits     []byte // from the first to the last that is not 0, perhaps with a point; a view
 }
 
-// maxPower is where powers of ten end. Nobody counts so far, and ten times one, and sums of
-// one and of the length of a text, are still an int64.
+// maxPower is the greatest power of ten. No real number comes near it, and ten times it, and sums of
+// it and the length of a text, still fit in an int64.
 const maxPower = 1 << 59
 
 // parseNumber reads a JSON number. The result is a view of text.

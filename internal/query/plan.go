@@ -16,7 +16,7 @@ type Plan struct {
 	fields     *projection // nil: everything
 }
 
-// Compile checks d as Parse does, whoever made it, and compiles it. The plan keeps nothing
+// Compile checks d as Parse does, even if Parse made it, and compiles it. The plan keeps nothing
 // of d.
 func Compile(d *Definition) (*Plan, error) {
 	d, err := Parse(d.AppendJSON(nil))

@@ -129,7 +129,8 @@ func appendNumber(rest []byte, n number, isDesc, isLast bool) (uint64, []byte) {
 	return prefix, rest
 }
 
-// complement makes of the digits of a fraction those of one less it. The last is not 0.
+// complement replaces the digits of a fraction by the digits of one minus the fraction. The last
+// digit is not 0.
 func complement(digits []byte) {
 	last := len(digits) - 1
 	for i, d := range digits {

@@ -21,7 +21,7 @@ type Totals struct {
 type column struct {
 	field    []string
 	present  int                    // rows with a value other than null
-	sum      *sum                   // nil when nobody asks
+	sum      *sum                   // nil when the definition has no sum
 	extremes *ordered.Tree[extreme] // likewise
 }
 
@@ -32,7 +32,7 @@ type extreme struct {
 	count int
 }
 
-// NewTotals makes those of no rows.
+// NewTotals makes the totals of no rows.
 func (p *Plan) NewTotals() *Totals {
 	t := &Totals{aggregates: p.definition.Aggregate}
 	for _, a := range t.aggregates {

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// members are those of an object in a definition, by name.
+// members is the members of an object in a definition, by name.
 type members map[string]jsontext.Value
 
 // dropNulls: a member that is null counts as absent.

@@ -39,7 +39,7 @@ func (s *Server) adminHandlers(prom prometheus.Registerer, bodies *limit.Budget)
 		Log:      s.log,
 		Metrics:  admin.NewMetrics(prom),
 	}
-	switch { // a request is heeded once by all nodes that share the apps, and over restarts
+	switch { // all nodes that share the apps carry out a request once, over restarts too
 	case s.postgres != nil:
 		o.Signatures = s.postgres
 	case s.store != nil:

@@ -24,11 +24,11 @@ import (
 // definitions. It is made whenever the app is, so that whatever is wrong stands against the app
 // before anything has changed. Immutable; nothing in it has to be closed.
 type appViews struct {
-	auth        token.Authenticator // nil: admits nobody
+	auth        token.Authenticator // nil: admits no client
 	minter      *token.Minter       // nil: mints nothing
 	rules       *projection.Rules   // nil: nothing is projected
 	entities    []string            // empty: any
-	definitions []*query.Definition // besides those of the API
+	definitions []*query.Definition // besides the definitions of the API
 	base        *access.Rules       // who may read base views
 
 	admission config.AppViews // what auth was made of
@@ -40,13 +40,13 @@ type viewTable struct {
 	minters []*token.Minter        // by id of the app
 }
 
-// servedViews is a value, so that an app that is not there has one: it admits nobody.
+// servedViews is a value, so that an app that is not there has one: it admits no client.
 type servedViews struct {
 	*appViews
 	auth token.Authenticator // appViews.auth, or an earlier one like it, with the keys it has fetched
 }
 
-// viewTools is what the views of apps are made with. Those of a check need none.
+// viewTools is what the views of apps are made with. Views that are only checked need none.
 type viewTools struct {
 	revocations *token.Revocations
 	metrics     *token.Metrics
@@ -99,7 +99,7 @@ func admission(c *config.AppViews) config.AppViews {
 	return a
 }
 
-// authenticator is nil for an app that admits nobody.
+// authenticator is nil for an app that admits no client.
 func (s *Server) authenticator(appID string) token.Authenticator {
 	return s.viewTable.Load().apps[appID].auth
 }
@@ -157,7 +157,7 @@ func (s *Server) admitViews(p directory.Parsed) []directory.Problem {
 	return problems
 }
 
-// definitionsOf are those that v declares, and that of the page.
+// definitionsOf returns the definitions that v declares, and the definition of the page.
 func (s *Server) definitionsOf(appID string, v *appViews) []*query.Definition {
 	if !s.cfg.Development.Page || len(s.cfg.Apps) == 0 || appID != s.cfg.Apps[0].ID {
 		return v.definitions
@@ -172,10 +172,10 @@ func (s *Server) definitionsOf(appID string, v *appViews) []*query.Definition {
 // defineTimeout is how long to wait for others who change definitions, and for their store.
 const defineTimeout = 10 * time.Second
 
-// applyViews makes the views of apps those of is: first what can be watched, then who may, and
-// then whoever was admitted by other rules has to ask again. After an error about an app its
-// definitions are as they were, and all else is as it should be. The caller has the turn of the
-// directory, or is New.
+// applyViews replaces the views of was by the views of is: first the definitions, then the rules of
+// access; then clients that were admitted by other rules have to authenticate again. After an error
+// about an app its definitions are as they were, and all else is replaced. The caller has the turn
+// of the directory, or is New.
 func (s *Server) applyViews(ctx context.Context, is []directory.Parsed) error {
 	before := s.viewTable.Load()
 	next := &viewTable{apps: make(map[string]servedViews, len(is))}
@@ -189,7 +189,7 @@ func (s *Server) applyViews(ctx context.Context, is []directory.Parsed) error {
 		id := p.App.ID
 		v, was := servedViews{made, made.auth}, before.apps[id]
 		switch {
-		case was.appViews == nil: // nobody can be connected
+		case was.appViews == nil: // no client can be connected
 		case reflect.DeepEqual(made.admission, was.admission):
 			v.auth = was.auth
 		default:
@@ -230,7 +230,7 @@ func (s *Server) declare(ctx context.Context, appID string, v *appViews) error {
 }
 
 // define replaces the definitions that an app has declared. They stay as they are when views that
-// were made with the API need them; admitViews has told whoever made the change here.
+// were made with the API need them; admitViews has told the operator if the change was made here.
 func (s *Server) define(ctx context.Context, appID string, next []*query.Definition) error {
 	if err := s.views.Replace(ctx, appID, s.defined[appID], next); err != nil {
 		return fmt.Errorf("app %s: %w", appID, err)

@@ -38,8 +38,8 @@ const (
 	requestTimeout = 30 * time.Second
 )
 
-// New wires a node and loads what it has stored. It opens no listener; Run does. Whoever
-// does not call Run calls Close. ctx bounds the loading only.
+// New wires a node and loads what it has stored. It opens no listener; Run does. A caller that does
+// not call Run calls Close. ctx bounds the loading only.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, err error) {
 	if problems := Check(cfg); len(problems) > 0 {
 		return nil, &config.Error{Source: "configuration", Problems: problems}

@@ -46,7 +46,7 @@ func (c *connections) List(ctx context.Context, appID string, q httpapi.Connecti
 	if q.IP != "" {
 		ip, _ := netip.ParseAddr(q.IP) // where the text is none
 		if !ip.IsValid() {
-			return nil, nil // nobody is there
+			return nil, nil // no connection is from there
 		}
 		inner.IP = ip.Unmap()
 	}
@@ -69,7 +69,7 @@ func (c *connections) List(ctx context.Context, appID string, q httpapi.Connecti
 
 // Find looks for one connection.
 func (c *connections) Find(_ context.Context, appID, socketID string) (httpapi.Connection, bool) {
-	id, _ := protocol.ParseSocketID(socketID) // the zero id is nobody's
+	id, _ := protocol.ParseSocketID(socketID) // no connection has the zero id
 	for _, f := range c.protocols {
 		if found, ok := f.Group().Find(appID, id); ok {
 			return connection(&found, maxShownChannels), true

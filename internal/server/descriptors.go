@@ -18,10 +18,10 @@ const (
 	turnAwayTimeout = 100 * time.Millisecond
 )
 
-// reserve is how the last descriptors are used. WebSocket connections have none of them, but
-// half of them may be those of connections that are just told so; in the other half, connections
-// that say nothing, or send a request in part, are closed; in the last eighth, clients are turned
-// away as soon as they are accepted if there is nothing to be closed for them.
+// reserve says how the last descriptors are used. No open WebSocket connection has one of them.
+// Connections that are being refused may have half of them. In the other half the listener closes
+// connections that send nothing, or only a part of a request. In the last eighth it turns clients
+// away as soon as they are accepted, if there is no such connection to close.
 type reserve struct {
 	first      int // that no WebSocket connection has; zero: the limit is not known
 	mostSpare  int // WebSocket connections that are told so at a time

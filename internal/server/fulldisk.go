@@ -15,10 +15,10 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// openStore opens the embedded store. When the disk is full the node serves channels all the
-// same. What it would have to read first is refused then: nobody is shown an empty view of
-// entities that are there. A node that takes its apps from the store does not start, because it
-// would refuse connections that it should take.
+// openStore opens the embedded store. When the disk is full the node serves channels all the same,
+// and refuses requests that need the store: an empty view would hide entities that exist. A node
+// that takes its apps from the store does not start, because it would refuse connections that it
+// should take.
 func (s *Server) openStore(ctx context.Context, o embedded.Options) (err error) {
 	s.store, err = readyStore(ctx, o)
 	if !errors.Is(err, embedded.ErrFull) || s.cfg.Registry.Driver == "embedded" {

@@ -19,8 +19,8 @@ const (
 	lookTimeout = 2 * time.Second
 )
 
-// storeCheck is a part that may fail while the node serves, and is looked at now and then, so that
-// whoever asks for the health of the node costs and waits for nothing.
+// storeCheck asks one store now and then whether it can be used, so that a request for the health of
+// the node reads the last result and neither waits nor costs a query.
 type storeCheck struct {
 	name string
 	ask  func(context.Context) error

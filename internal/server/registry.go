@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/store/postgres"
 )
 
-// wireDirectory makes the apps that are served: those of the file, and those of the store that
+// wireDirectory loads the apps that are served: the apps of the file, and the apps of the store that
 // [registry] names. Without that store the node does not start: it would refuse connections
 // that it should take.
 func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (err error) {
@@ -52,7 +52,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	return nil
 }
 
-// weakSecret says what stands against a secret of a stored app, by the rule for those of the file.
+// weakSecret says what is wrong with a secret of a stored app, by the rule for secrets of the file.
 func (s *Server) weakSecret(secret string) string {
 	if s.cfg.IsDevelopment() {
 		return ""
@@ -145,13 +145,13 @@ func importApps(document []byte) ([][]byte, []directory.Problem) {
 	return documents, directoryProblems(problems)
 }
 
-// appsChanged carries a change of apps over to what is open: connections of apps that are gone
-// or disabled end, and those that hold on to a key that is no more, or have been admitted to views
-// by other rules. The registry knows the new apps already, so nobody comes in by the old ones
-// behind its back.
+// appsChanged applies a change of apps to open connections. It ends connections of apps that are
+// gone or disabled, connections that depend on a key that is gone, and connections that other rules
+// have admitted to views. The registry has the new apps already, so no connection is opened with
+// the old ones during the call.
 func (s *Server) appsChanged(was, is []directory.Parsed) {
 	if s.channelSessions == nil {
-		return // nobody is connected before New has returned
+		return // no client is connected before New has returned
 	}
 	before, after := appsOf(was), appsOf(is)
 	now := make(map[string]*app.App, len(after))

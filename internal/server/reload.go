@@ -10,11 +10,11 @@ import (
 	"github.com/millrace/millrace/internal/directory"
 )
 
-// Reload takes over from cfg what can change while connections are open, for connections and
-// requests to come: the apps with their keys, limits, features, views and projections, the limits
-// of apps that have none of their own, those of the store too, and the certificates. The connections of apps that are gone or turned off are closed, and so are those
-// to the views of apps that admit by other rules now. Everything else that differs is named in one
-// line of the log. After an error nothing has changed.
+// Reload applies the settings of cfg that can change while connections are open, for connections and
+// requests to come: the apps with their keys, limits, features, views and projections, the default
+// limits of apps, stored apps included, and the certificates. It closes the connections of apps that
+// are gone or disabled, and connections to views whose app has other rules of admission now. One
+// line of the log names every other setting that differs. After an error nothing has changed.
 //
 // log.level is taken to be the caller's, who made the logger.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {

@@ -88,7 +88,7 @@ type Server struct {
 
 	gate     *gate         // of whatever publishers are answered for
 	unready  atomic.Bool   // balancers are to turn away
-	draining atomic.Bool   // nobody new is admitted
+	draining atomic.Bool   // no new connection is admitted
 	ready    chan struct{} // closed when the addresses are known and served
 
 	reloading sync.Mutex     // held by Reload
@@ -123,7 +123,7 @@ func (s *Server) isUnready() bool { return s.unready.Load() }
 // handsOver reports whether the socket of clients outlives the process.
 func (s *Server) handsOver() bool { return s.inherited != nil }
 
-// Inherit makes Run serve clients on l, which somebody else has opened, instead of opening
+// Inherit makes Run serve clients on l, which the parent process has opened, instead of opening
 // http.listen. It is called before Run, if at all, and Run closes l.
 func (s *Server) Inherit(l net.Listener) { s.inherited = l }
 

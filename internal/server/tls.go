@@ -28,7 +28,7 @@ type certificate struct {
 	looked atomic.Int64 // Unix nanoseconds
 	pair   atomic.Pointer[keyPair]
 
-	mu        sync.Mutex // held by whoever changes pair
+	mu        sync.Mutex // held to change pair
 	hasFailed bool       // since the last success; guarded by mu
 	failed    stamp      // of the files that could not be used then, so that it is said once; guarded by mu
 }
@@ -166,7 +166,7 @@ func demandClients(t *tls.Config, file string) error {
 	return nil
 }
 
-// CheckFiles is the config.Check of the files of certificates, for whoever is about to use them.
+// CheckFiles is the config.Check of the files of certificates, for commands that are about to use them.
 func CheckFiles(c *config.Config) []config.Problem {
 	var problems []config.Problem
 	report := func(path, file string, err error) {

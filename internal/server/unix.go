@@ -18,8 +18,8 @@ const probeTimeout = time.Second
 
 var errSocketTaken = errors.New("another server is listening there")
 
-// listenUnix opens a socket at path, which nobody but the mode's users may connect to. What a
-// server that was killed has left there is removed; the socket of one that lives never is.
+// listenUnix opens a socket at path, to which only users that mode admits can connect. It removes the
+// socket of a server that was killed, and never the socket of a server that runs.
 func listenUnix(ctx context.Context, path, mode string) (net.Listener, error) {
 	permissions, err := strconv.ParseUint(mode, 8, 32)
 	if err != nil {
@@ -39,11 +39,11 @@ func listenUnix(ctx context.Context, path, mode string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStale removes the socket at path if nobody listens on it.
+// removeStale removes the socket at path if no process listens on it.
 //
 // Another server may take the path between the question and the removal. So the socket is
-// moved aside first and asked under a name that nobody else knows: one that turns out to
-// live goes back.
+// moved aside first and asked under a name that no other process knows: one that answers is moved
+// back.
 func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -69,7 +69,7 @@ func removeStale(ctx context.Context, path string) error {
 	return errors.Join(errSocketTaken, os.Remove(aside))
 }
 
-// isAlive reports whether somebody listens on a socket. Only a refusal says that nobody does.
+// isAlive reports whether a process listens on a socket. Only a refusal says that none does.
 func isAlive(ctx context.Context, path string) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

@@ -201,7 +201,7 @@ func (t *viewTools) appAuth(a *config.App) (token.Authenticator, *token.Minter, 
 	return nil, nil, nil
 }
 
-// sessionAuth is for session tokens; without any key nobody could have one.
+// sessionAuth is for session tokens; without any key no token is valid.
 func (t *viewTools) sessionAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
 	c := &a.Views
 	audience := c.Audience

@@ -52,8 +52,8 @@ func position(isOn bool) app.Switch {
 	return app.SwitchOff
 }
 
-// applyWebhooks sets the endpoints of the apps in is, and takes away those of apps that are in
-// was alone. Apps that stay as they were are left alone. It is called after the registry knows
+// applyWebhooks sets the endpoints of the apps in is, and removes the endpoints of apps that are in
+// was alone. It leaves unchanged apps as they are. It is called after the registry knows
 // the new apps; calls about one app must not overlap.
 func (s *Server) applyWebhooks(was, is []*app.App) {
 	before := make(map[string]*app.App, len(was))
@@ -75,7 +75,8 @@ func (s *Server) applyWebhooks(was, is []*app.App) {
 	}
 }
 
-// setWebhooks also tells the engine of who is there already: perhaps nobody asked for it before.
+// setWebhooks also tells the engine which users are online already: perhaps no endpoint wanted that
+// before.
 func (s *Server) setWebhooks(appID string, list []app.Webhook) {
 	if err := s.webhooks.SetEndpoints(appID, list); err != nil {
 		s.log.Error("webhooks of an app not changed", "app", appID, "err", err)
@@ -86,7 +87,7 @@ func (s *Server) setWebhooks(appID string, list []app.Webhook) {
 	}
 }
 
-// webhooks are those of an app as package webhook takes them.
+// webhooks converts the webhooks of an app to the form of package webhook.
 func webhooks(list []config.Webhook) []app.Webhook {
 	var all []app.Webhook
 	for i := range list {

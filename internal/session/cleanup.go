@@ -36,8 +36,8 @@ func (o *Cleanup) fill() {
 // Cleaner is a session whose connection is dead, and which nothing calls any more.
 type Cleaner interface {
 	// CleanUp carries out every effect of the end on others and then removes the session from
-	// the list. It is called once, and does not panic. An error means that somebody was not
-	// told of an effect, which has happened all the same.
+	// the list. It is called once, and does not panic. An error means that subscribers or webhooks
+	// were not told of an effect, which has happened all the same.
 	CleanUp() error
 }
 
@@ -50,12 +50,12 @@ const (
 	inlineBreaker inlineReason = "breaker"
 )
 
-// cleanup carries out what the ends of connections bring with them: on a few workers, so
-// that many ends at once leave the processors to those who are still there.
+// cleanup carries out the effects of ended connections on a few workers, so that many ends at once
+// leave the processors to the open connections.
 //
-// Whether a worker does it or the connection itself, it is the same call, Cleaner.CleanUp, and
-// it comes exactly once. Nothing is dropped: whoever finds no place in the queue does it
-// itself. Ends have no order among each other.
+// A worker or the connection itself makes the same call, Cleaner.CleanUp, and makes it exactly once.
+// Nothing is dropped: a connection that finds no place in the queue makes the call itself. Ends
+// have no order among each other.
 type cleanup struct {
 	r *Table  // immutable
 	o Cleanup // immutable

@@ -106,7 +106,7 @@ func (f *Group) Forced(p Peer, code, why string) {
 const closeBroken = 1011
 
 // Panicked ends a connection whose session panicked: that costs this connection, not the
-// server. Whoever recovers at the edge of a connection calls it.
+// server. The function that recovers at the edge of a connection calls it.
 func (f *Group) Panicked(c *socket.Conn, appID string, id protocol.SocketID, what any) {
 	f.o.Metrics.panics.Inc()
 	f.o.Log.Error("panic on a connection", "protocol", string(f.name), "app", appID, "socket_id", id.String(),
@@ -122,5 +122,5 @@ func AnswerPlain(w http.ResponseWriter, status int, hint string) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, hint) // the peer went away: nobody is left to tell
+	_, _ = io.WriteString(w, hint) // fails only when the peer went away
 }

@@ -32,8 +32,8 @@ func Select[S Session](r *Table, matches func(S) bool) []S {
 	return found
 }
 
-// CloseAll calls end, which closes a session for good, for each of all and returns. However
-// many they are, the others are served meanwhile.
+// CloseAll calls end, which closes a session for good, for each of all and returns. It pauses
+// between them, so that other sessions are served however many there are.
 func CloseAll[S Session](r *Table, all []S, end func(S)) {
 	pace(r.ctx, slices.Chunk(all, closeBatch), closePause, end)
 }

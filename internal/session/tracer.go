@@ -21,8 +21,8 @@ const (
 	maxTraceDepth   = 16       // of JSON that is looked into
 )
 
-// tracer writes what goes over one connection to the log, at info, because somebody has asked
-// for it. It shows no secret: what cannot be told from one is left out.
+// tracer writes the messages of one connection to the log, at info, because an operator has asked
+// for it. It shows no secret: it leaves out every text that could be one.
 //
 // Note only copies; the log is written by Flush, on the connection's own turn.
 type tracer struct {
@@ -180,7 +180,7 @@ func unlessSecret(text string) []byte {
 	return []byte(text)
 }
 
-// isSecret reports whether a member of that name may prove something to somebody.
+// isSecret reports whether a member of that name may hold a credential.
 func isSecret(name string) bool {
 	name = strings.ToLower(name)
 	for _, part := range []string{

@@ -3,7 +3,7 @@ package session
 // walkChunk is how many sessions are looked at under one hold of the registry's lock.
 const walkChunk = 128
 
-// Walk yields the sessions that are open when it begins. Those that end meanwhile may be
+// Walk yields the sessions that are open when it begins. Sessions that end during the walk may be
 // missing. Nothing is locked while the caller has one, so that connections come and go.
 func (r *Table) Walk() Source {
 	return func(yield func(Session) bool) {

@@ -15,8 +15,8 @@ const (
 	slowLinger = time.Second
 )
 
-// Close sends what is queued, then f, and closes. A second Close does nothing: it reports
-// whether this one was the first, and nobody else has ended the connection.
+// Close sends what is queued, then f, and closes. It reports whether this call ended the connection:
+// it does nothing if an earlier call, or the peer, has ended it.
 func (c *Conn) Close(f Disconnect) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,7 +28,7 @@ func (c *Conn) Close(f Disconnect) bool {
 }
 
 // CloseCode is the code of the close frame that this side began the closing with; zero when
-// the peer began it, or nobody.
+// the peer began it, or when it has not begun.
 func (c *Conn) CloseCode() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,8 +151,8 @@ func (c *Conn) beginCutLocked(reason CloseReason) {
 	c.post(eventClosed | eventCut)
 }
 
-// lost is cut after a read has shown that the peer is gone: there is nobody left to be
-// stopped. The turn is held.
+// lost is cut after a read has shown that the peer is gone, so that it need not be stopped. The turn
+// is held.
 func (c *Conn) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

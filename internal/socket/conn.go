@@ -91,8 +91,8 @@ const (
 // Invariants: an idle Conn owns no goroutine (on a poller) and no buffer; the queue never
 // holds more than the Endpoint allows and one frame; while it is congested nothing is read, so
 // that no more replies are asked for; after Close no message is written
-// but the messages of a Disconnect; the descriptor is closed by the holder of the turn alone, so that no
-// read can hit a descriptor that was given to somebody else.
+// but the messages of a Disconnect; the holder of the turn alone closes the descriptor, so that no
+// read can hit a descriptor that another connection has by then.
 type Conn struct {
 	eng    *Engine
 	ep     *Endpoint
@@ -104,7 +104,7 @@ type Conn struct {
 	isClient bool  // the peer is the server: frames go out masked and come in unmasked
 	isSpare  bool  // it has a descriptor that is kept for others; immutable
 
-	events   atomic.Uint32 // what the turn has to do, and whether somebody has it
+	events   atomic.Uint32 // what the turn has to do, and whether a goroutine has it
 	lastRead atomic.Uint32 // tick of the last byte received, or taken while reading pauses
 	isPaused atomic.Bool   // too much waits to be written: nothing is read; changed under mu
 

@@ -17,7 +17,7 @@
 // after the other, the ticker of the timer wheels, and the workers that connections borrow for
 // a turn. A turn is the right to call a connection's handler
 // and to touch its read state; at most one goroutine has it, so messages of one connection
-// never overtake each other, and a handler that blocks holds up nobody else.
+// never overtake each other, and a handler that blocks delays its own connection only.
 //
 // # Order and loss
 //

@@ -19,7 +19,7 @@ const (
 	// readBuffer is the size of the buffer that a turn borrows: several of the messages that
 	// clients send, and little enough for thousands of handlers that block at a time.
 	readBuffer = 8 << 10
-	// inlineBuffer is that of a poller which takes turns itself.
+	// inlineBuffer is the buffer size of a poller which takes turns itself.
 	inlineBuffer = 128 << 10
 )
 
@@ -27,7 +27,7 @@ const (
 	// maxParkedWorkers bounds the goroutines kept for the next turns, per processor.
 	maxParkedWorkers = 4
 	// maxUnbegun is how many goroutines may wait for a processor before no more events are
-	// handed out: those of a crowd wait in the kernel instead.
+	// handed out: further events wait in the kernel instead.
 	maxUnbegun = 64
 )
 
@@ -132,7 +132,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		p.stop()
 	}
 	wg.Wait()
-	close(e.work) // parked workers end; nobody can dispatch any more
+	close(e.work) // parked workers end; nothing dispatches any more
 	e.workers.Wait()
 	return nil
 }
@@ -144,7 +144,7 @@ func (e *Engine) Connections() int {
 	return n
 }
 
-// each calls f for every connection. Connections that come or go meanwhile may be missed.
+// each calls f for every connection. It may miss connections that come or go during the call.
 func (e *Engine) each(f func(*Conn)) {
 	for _, p := range e.pollers {
 		p.each(f)
@@ -226,8 +226,8 @@ func (e *Engine) dispatch(c *Conn) {
 	}
 }
 
-// giveWay lets workers begin while there are many that have not. Whoever hands out events
-// that come in crowds calls it, with no lock held. Those that block have begun.
+// giveWay lets workers begin while there are many that have not. Pollers and reapers, whose events
+// come in crowds, call it with no lock held. A worker that blocks has begun.
 func (e *Engine) giveWay() {
 	for e.unbegun.Load() > maxUnbegun {
 		runtime.Gosched()

@@ -18,14 +18,13 @@ const (
 	// runtime looks for arrived packets only when it has nothing to run. Kernels make about a
 	// millisecond of it.
 	reapPause = 200 * time.Microsecond
-	// promptPause is what a pause takes at most when nobody else wants the processors.
+	// promptPause is what a pause takes at most when the processors are idle.
 	promptPause = 1500 * time.Microsecond
 )
 
-// reaper takes the turns of connections that end, one after the other, whoever ends them. When
-// a network drops thousands at once, or the server closes those of an app, a goroutine for each
-// would fill the run queues, and what arrives for those who are still there would wait behind
-// them all.
+// reaper takes the turns of connections that end, one after the other, whichever side ends them. When
+// a network drops thousands at once, or the server closes all connections of an app, a goroutine for
+// each would fill the run queues, and what arrives for open connections would wait behind them all.
 //
 // It takes only turns in which the handler hears of nothing but the end; the others go to
 // workers, because a handler may block, and come back if the end is what is left. One that
@@ -33,7 +32,7 @@ const (
 // at first and twice as many in each tick that it goes on.
 type reaper struct {
 	eng    *Engine
-	signal chan struct{} // one slot, filled when somebody waits
+	signal chan struct{} // one slot, filled when a connection waits
 
 	mu      sync.Mutex
 	waiting []*Conn // from head on; their turns are taken; guarded by mu, as all below

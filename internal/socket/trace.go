@@ -157,7 +157,7 @@ func (ts *traces) tick() {
 }
 
 // flush writes what was noted of c, and ends the tracing when its time is over. The turn is
-// held, so that writing a log holds up nobody else.
+// held, so that writing a log delays this connection only.
 func (ts *traces) flush(c *Conn) {
 	t := ts.of(c)
 	if t.tracer == nil {

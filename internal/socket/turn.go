@@ -4,7 +4,7 @@ import (
 	"github.com/millrace/millrace/internal/websocket"
 )
 
-// Events that a turn handles, and the bit that says that somebody has the turn.
+// Events that a turn handles, and the bit that says that the turn is taken.
 const (
 	eventRead    uint32 = 1 << iota // there may be something to read
 	eventEnd                        // with eventRead: the stream's end may be behind it
@@ -16,7 +16,7 @@ const (
 	turnTaken
 )
 
-// post adds an event and gives the connection a turn if nobody has it. It does not wait.
+// post adds an event and gives the connection a turn if it has none. It does not wait.
 func (c *Conn) post(event uint32) {
 	if c.raise(event) {
 		c.eng.dispatch(c)

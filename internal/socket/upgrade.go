@@ -74,7 +74,7 @@ func (e *Engine) retire() {
 	e.open.Done()
 }
 
-// Start uncorks the connection: the answer to the upgrade and what was sent meanwhile go
+// Start uncorks the connection: the answer to the upgrade and the messages queued since then go
 // out in one write, reading begins, and h is called from now on.
 func (c *Conn) Start(h Handler) {
 	c.mu.Lock()

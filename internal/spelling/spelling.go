@@ -1,6 +1,5 @@
-// Package spelling guesses which known word a misspelled one was meant to be, for complaints
-// about what somebody wrote. It owns that one guess and knows no language and no format; it
-// has no state.
+// Package spelling guesses which known word a misspelled one was meant to be, for error messages. It
+// owns that one guess and knows no language and no format; it has no state.
 package spelling
 
 // Closest is the known word that name was probably meant to be, empty if none is close: at

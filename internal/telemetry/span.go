@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Start begins a span inside the server, below that of ctx if there is one. end ends it; a
+// Start begins a span inside the server, below the span of ctx if there is one. end ends it; a
 // cause that is not nil marks it failed.
 func (t *Telemetry) Start(ctx context.Context, name string) (_ context.Context, end func(err error)) {
 	if t == nil {

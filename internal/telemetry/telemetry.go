@@ -1,7 +1,7 @@
 // Package telemetry exports traces and metrics by OpenTelemetry, over OTLP/HTTP.
 //
-// It must never know what is measured: metrics are whatever the Prometheus registry holds, and
-// spans are named by whoever starts them. It sets none of OpenTelemetry's globals.
+// It must never know what is measured: it exports all metrics of the Prometheus registry, and the
+// caller of Start names a span. It sets none of OpenTelemetry's globals.
 //
 // Nothing waits for a collector: spans go into the SDK's bounded queue, in the order in which
 // they end. What it cannot take, or deliver within about a minute, is lost; failed exports are

@@ -26,7 +26,7 @@ import (
 const Patience = 90 * time.Second
 
 // base is the configuration of a node: the shared test app with default settings, but base views
-// for all tokens, as views 11 has it. Its secrets stand for those of the specification's
+// for all tokens, as views 11 has it. Its secrets stand for the secrets of the specification's
 // vectors, which are shorter than an operator's may be.
 const base = `
 [http]

@@ -51,7 +51,7 @@ func ServerS(more ...string) []string {
 func ServerA(more ...string) []string { return append([]string{"apps.0.views.auth=open"}, more...) }
 
 // SessionToken signs a session token, apart from package token, so that a mistake there does
-// not verify itself. Claims replace those of a valid token, nil removes one; exp, nbf and iat
+// not verify itself. Claims replace the claims of a valid token, nil removes one; exp, nbf and iat
 // may be a duration from now, such as "+2s". header is JSON, a valid one if it is empty.
 func SessionToken(key ed25519.PrivateKey, header string, claims map[string]any) (text string, expires int64, err error) {
 	now := time.Now()

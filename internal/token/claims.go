@@ -129,8 +129,8 @@ func readObject(part string) (*object, bool) {
 	return parseObject(text)
 }
 
-// parseObject refuses an object with two members of one name: whoever else reads it may
-// take the other.
+// parseObject refuses an object with two members of one name: another reader of the token might
+// take the other member.
 func parseObject(text []byte) (*object, bool) {
 	v, ok := jsontext.Parse(text)
 	if !ok || v.Kind() != jsontext.Object {

@@ -31,9 +31,9 @@ type Endpoint struct {
 
 // EndpointOptions of an Endpoint.
 type EndpointOptions struct {
-	// Minters are those of the moment of a request.
+	// Minters returns the present minters; it is called for every request.
 	Minters func() []*Minter
-	// Keys that are published besides those of the minters; may be nil.
+	// Keys that are published besides the keys of the minters; may be nil.
 	Keys func() []Key
 	// ClientIP is where a request comes from, after trusted proxies; nil: its remote address.
 	ClientIP func(*http.Request) string
@@ -326,5 +326,5 @@ func writeJSON(w http.ResponseWriter, status int, text []byte) {
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // a client that went away: nobody is left to tell
+	_, _ = w.Write(text) // fails only when the client went away
 }

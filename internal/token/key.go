@@ -59,7 +59,7 @@ func EncodePublicKey(public ed25519.PublicKey) string {
 	return base64.StdEncoding.EncodeToString(public)
 }
 
-// Encode is what ParseSigningKey reads. Whoever has it can mint tokens.
+// Encode returns the text that ParseSigningKey reads. The text is enough to mint tokens.
 func (k SigningKey) Encode() string { return base64.StdEncoding.EncodeToString(k.private.Seed()) }
 
 // Public is the key that verifies what k signs.

@@ -133,8 +133,8 @@ func (m *Minter) addKeys(class string, o MinterOptions) (errs []error) {
 	return errs
 }
 
-// MintRequest is what a token is to say. Whoever fills it in is not bound by the lifetimes
-// of API keys.
+// MintRequest has the claims of a token to mint. The lifetimes of API keys do not bound a request
+// that the server itself makes.
 type MintRequest struct {
 	Subject     string
 	MeteringKey string // empty: meter: and the subject

@@ -102,8 +102,8 @@ func checkRedirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Find implements Keys. It waits for a fetch where the key is not known, or was fetched too
-// long ago and nobody else is fetching.
+// Find implements Keys. It waits for a fetch if the key is not known, or if it was fetched too
+// long ago and no other call is fetching.
 func (r *Remote) Find(ctx context.Context, keyID string) ([]ed25519.PublicKey, *protocol.Issue) {
 	if keyID == "" {
 		return nil, protocol.IssueTokenClaim.Withf("The header of the token has no kid; name the key that it is signed with")
@@ -133,8 +133,8 @@ func (r *Remote) current() keySetState {
 }
 
 // refetch fetches the set unless that was done since the caller saw so many attempts, or it
-// is too early. Flights are told apart by that number, so that nobody who saw the latest
-// set joins a flight that turns back because its leader did not.
+// is too early. Flights are told apart by that number, so that a caller that saw the latest set does
+// not join a flight that turns back because its leader had not.
 func (r *Remote) refetch(ctx context.Context, seen uint64, isExtra bool) {
 	_, _, _ = r.flight.Do(strconv.FormatUint(seen, 10), func() (any, error) {
 		if !r.begin(seen) {

@@ -160,7 +160,7 @@ func (r *Revocations) Len() int {
 // Watch has fn called, on the goroutine of Revoke, for each revocation from now on. It must
 // be called before anything is served.
 //
-// Whoever registers connections under their token's id must ask Has once more after that:
+// A caller that registers connections under their token's id must ask Has once more after that:
 // the token may have been revoked between the check and the registration.
 func (r *Revocations) Watch(fn func(app, id string)) {
 	r.mu.Lock()

@@ -75,7 +75,7 @@ func (p *Principal) IsAnonymous() bool {
 	return (p.Issuer == openIssuer || p.Issuer == visitorIssuer) && p.Expires.IsZero()
 }
 
-// Credentials are what a handshake or a refresh brings. Those of a refresh have the new
+// Credentials are what a handshake or a refresh brings. The credentials of a refresh have the new
 // token, but the origin and the address of the handshake (views 1.9).
 type Credentials struct {
 	Token    string

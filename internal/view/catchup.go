@@ -115,8 +115,8 @@ func (st *windowStream) stepLocked(e *Engine, s *subscription, b *burst, isExclu
 	}
 }
 
-// catchUpLocked tells at once what is gone, so that nobody shows more than the window holds,
-// then what is there.
+// catchUpLocked sends first the rows that are gone, so that no client shows more than the window
+// holds, then the rows that are there.
 func (st *windowStream) catchUpLocked(e *Engine, w *window, b *burst) {
 	keys, ok := w.sent.since(st.seen)
 	if !ok || st.isLost {

@@ -53,8 +53,8 @@ func (r *root) publishBaseLocked(b *base, ch *entity.Change) {
 	}
 }
 
-// flushLocked ends a group of changes: every part that somebody watches publishes its net
-// difference. Nodes of dirty come after those they derive from.
+// flushLocked ends a group of changes: every watched window publishes its net difference. Views in
+// dirty come after the views they derive from.
 func (r *root) flushLocked(seq entity.Seq) {
 	for i, n := range r.dirty {
 		n.isDirty = false

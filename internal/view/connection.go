@@ -23,9 +23,9 @@ type Replier interface {
 	CloseSlow()
 }
 
-// Connection is a connection's part in views. Its methods and those of Engine that take it
-// are called one at a time per connection. The zero Connection, before Init, has no
-// subscriptions and may only be asked about them.
+// Connection holds the subscriptions of one client connection. Its methods, and the methods of
+// Engine that take it, are called one at a time per connection. The zero Connection, before Init,
+// has no subscriptions and may only be asked about them.
 type Connection struct {
 	app        string
 	subscriber *hub.Subscriber

@@ -7,8 +7,8 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 )
 
-// Cursor is up to where a client has the changes of an entity type. Its text is that of Seq; a
-// cursor within a batch has [within] and Number behind it. The batch is told again from there.
+// Cursor is up to where a client has the changes of an entity type. Its text is the text of Seq; a
+// cursor within a batch has [within] and Number behind it. The batch is sent again from there.
 type Cursor struct {
 	Seq      entity.Seq
 	IsWithin bool   // the client may lack changes of the batch of Seq: those above Number

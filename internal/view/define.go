@@ -14,13 +14,13 @@ import (
 // rebuildBatch is how many entities are read at a time to fill a view.
 const rebuildBatch = 1024
 
-// Define makes or replaces a derived view. Those who watch one that is replaced, or one that
-// was removed under the same id, are told what changes for them. Defining what is defined
-// already changes nothing. isStored keeps the definition over a restart.
+// Define makes or replaces a derived view. Connections that watch the replaced view, or a removed
+// view of the same id, get the difference. Defining an equal view changes nothing. isStored keeps
+// the definition over a restart.
 //
 // Filling a view holds up the changes of its entity type: about a microsecond per entity.
 //
-// A *query.Error is for whoever wrote the definition; other errors are ctx's or the store's.
+// A *query.Error is for the author of the definition; other errors are ctx's or the store's.
 // After an error nothing has changed.
 func (e *Engine) Define(ctx context.Context, app string, d *query.Definition, isStored bool) error {
 	if err := e.beginDefining(ctx); err != nil {
@@ -60,7 +60,7 @@ func (e *Engine) define(ctx context.Context, app string, d *query.Definition, is
 	if n := e.find(app, d.ID); n != nil {
 		isStored = isStored || n.isStored
 	}
-	//nolint:contextcheck // what is told must be told whole, whoever waits for it
+	//nolint:contextcheck // a difference is published whole, even if the caller gives up
 	e.install(app, plan, source, isStored)
 	e.sweep(app)
 	return nil
@@ -109,7 +109,7 @@ func (e *Engine) declare(app, id string, r *root) *node {
 	return n
 }
 
-// sweep forgets vacant views that nobody watches any more.
+// sweep forgets vacant views that no connection watches any more.
 func (e *Engine) sweep(app string) {
 	for _, n := range e.nodes(app) {
 		if n.plan != nil {
@@ -307,7 +307,7 @@ func (e *Engine) Remove(ctx context.Context, app, id string) error {
 			return fmt.Errorf("view: delete definition: %w", err)
 		}
 	}
-	//nolint:contextcheck // what is told must be told whole, whoever waits for it
+	//nolint:contextcheck // a difference is published whole, even if the caller gives up
 	e.change(n, n.root.Load(), n.unlinkLocked)
 	e.metrics.definitions.Dec()
 	e.sweep(app)

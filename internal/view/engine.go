@@ -99,8 +99,8 @@ type Engine struct {
 	metrics  *Metrics
 	log      *slog.Logger
 
-	// defining has one token, which whoever changes definitions holds. A channel, so that
-	// waiting for somebody who waits for the store ends with the context.
+	// defining has one token, which a caller that changes definitions holds. A channel, so that
+	// a caller that waits for another one, which waits for the store, can give up with its context.
 	defining chan struct{}
 	isLoaded bool // Load has been; guarded by defining
 
@@ -128,7 +128,7 @@ func New(entities *entity.Engine, h *hub.Hub, b bus.Bus, o Options) *Engine {
 }
 
 // Open makes every X/list, X/state and X/append known for app, also before the type has an
-// entity. Otherwise only those of types that were declared, have or had entities are.
+// entity. Otherwise an app has base views only of types that were declared, or have or had entities.
 func (e *Engine) Open(app string) { e.setOpen(app, true) }
 
 // Close undoes Open; types that are known stay so.
@@ -141,7 +141,7 @@ func (e *Engine) setOpen(app string, isOpen bool) {
 }
 
 // Reserve waits until fan-out has room for what b publishes, or until ctx ends, which is
-// hub.ErrBackpressure. Whoever applies batches calls it before: Changed cannot wait.
+// hub.ErrBackpressure. A caller that applies batches calls it before: Changed cannot wait.
 func (e *Engine) Reserve(ctx context.Context, b *entity.Batch) error {
 	size := 0
 	for i := range b.Mutations {

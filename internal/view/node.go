@@ -19,8 +19,8 @@ const absent = math.MaxInt
 // rowKey is the key of an aggregate's one row.
 const rowKey = "all"
 
-// node is a derived view. It is vacant, without a definition, from its removal on: whoever
-// still watches it then sees it empty, and sees it again when it is defined anew.
+// node is a derived view. From its removal on it is vacant, without a definition: connections that
+// still watch it see it empty, and see its rows when it is defined again.
 //
 // Invariants: members has exactly the latest versions of those entities that the source
 // shows and the filter lets through, each under the sort key of that version.
@@ -42,7 +42,7 @@ type node struct {
 	members  *ordered.Tree[member]
 	totals   *query.Totals   // aggregates only
 	row      *entity.Version // aggregates only: what is shown, under rowKey
-	windows  []*window       // those that somebody watches
+	windows  []*window       // that connections watch
 	isDirty  bool            // in root.dirty
 }
 
@@ -90,7 +90,7 @@ func (n *node) lock() *entity.Type {
 		if n.root.Load() == r {
 			return r.typ
 		}
-		r.typ.Unlock() // it moved meanwhile
+		r.typ.Unlock() // it moved before the lock was taken
 	}
 }
 
@@ -267,7 +267,7 @@ func (n *node) tallyLocked(before, after *entity.Version) {
 	n.touchLocked()
 }
 
-// sumUpLocked makes the row of an aggregate anew and notes for its windows if it differs.
+// sumUpLocked computes the row of an aggregate and notes for its windows if it differs.
 func (n *node) sumUpLocked(seq entity.Seq) {
 	data := n.totals.AppendJSON(nil)
 	if bytes.Equal(data, n.row.Data) {

@@ -21,7 +21,7 @@ type Info struct {
 	Access              access.Level // of a derived view; zero for base views, which the app's rules are for
 }
 
-// Views returns the views of an app by id: those of every known type, and derived ones.
+// Views returns the views of an app by id: base views of every known type, and derived views.
 func (e *Engine) Views(app string) []Info {
 	var all []Info
 	for _, t := range e.entities.Types(app) {

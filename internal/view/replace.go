@@ -38,10 +38,10 @@ func (e *Engine) Check(ctx context.Context, app string, was, is []*query.Definit
 	return err
 }
 
-// Replace makes definitions that are not stored those of is, as they were those of was before.
-// What is in both is left as it is, unless it was removed since; one of was that was defined
-// anew since is not removed. A stored one whose id is in is comes back when it is in no is any
-// more. Those who watch are told what changes for them, as by Define and Remove.
+// Replace replaces the declared definitions was by is; stored definitions stay. A view in both lists
+// is left as it is, unless it was removed since. A view of was that was defined by other means since
+// is not removed. A declared view hides a stored one with its id, which comes back when it is
+// declared no more. Connections that watch a view get the difference, as by Define and Remove.
 //
 // The error is a [Wrong], of stored views too that could not be served any more, or ctx's; then
 // nothing has changed.
@@ -55,7 +55,7 @@ func (e *Engine) Replace(ctx context.Context, app string, was, is []*query.Defin
 		return err
 	}
 	for _, p := range r.define {
-		//nolint:contextcheck // what is told must be told whole, whoever waits for it
+		//nolint:contextcheck // a difference is published whole, even if the caller gives up
 		e.install(app, p, e.sourceOf(app, p), false)
 	}
 	for _, n := range r.remove {
@@ -84,8 +84,8 @@ type replacement struct {
 	remove []*node
 }
 
-// plan finds out what Replace has to do. In between views may derive from one that has changed
-// already, which harms nobody: the last one to change fills them. The caller holds defining.
+// plan finds out what Replace has to do. In between, views may derive from one that has changed
+// already; that does no harm, because the last one to change fills them. The caller holds defining.
 func (e *Engine) plan(app string, was, is []*query.Definition) (r replacement, err error) {
 	declared, wrong := compileAll(is)
 	if len(wrong) > 0 {

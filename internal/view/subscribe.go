@@ -18,8 +18,7 @@ type Limits struct {
 	Clearance access.Level
 }
 
-// subscription is a connection's place in a view. It is owned by whoever asks something for
-// the connection.
+// subscription is a connection's place in a view. The running call for the connection owns it.
 //
 // Invariants: it counts in its feed from begin to end. The hub delivers to it only while
 // stream is nil; otherwise stream knows what is still to be sent.

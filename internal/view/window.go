@@ -11,17 +11,17 @@ import (
 // manyTouches is from where touches are found through a map.
 const manyTouches = 16
 
-// part is which rows of a derived view somebody asks for. An aggregate shows its row whatever
-// is skipped or taken, save to those who ask for another key; others ignore the key. Both
-// are kept, because either may be defined anew as the other.
+// part is the rows of a derived view that a client asks for. An aggregate shows its row whatever
+// is skipped or taken, unless the client asks for another key; other views ignore the key. Both
+// are kept, because a view may be defined again as an aggregate, and the other way round.
 type part struct {
 	skip, take int  // take below zero: as many as the view says
-	isOther    bool // asks for a key that is not that of an aggregate's row
+	isOther    bool // asks for another key than the one that an aggregate's row has
 }
 
-// window is what all those see who ask for the same part of a view: the members of ranks
-// [low, high). It is not stored, only what a group of changes does to it is, until the group
-// ends. It exists while somebody watches it.
+// window is the members of ranks [low, high) of a view, which all connections see that ask for the
+// same part. Its rows are not stored; the changes of a group are, until the group ends. It exists
+// while a connection watches it.
 type window struct {
 	feed            // its topic and subscriptions
 	node      *node // immutable
@@ -59,7 +59,7 @@ func (n *node) windowLocked(p part) *window {
 	return w
 }
 
-// forgetLocked drops a window that nobody watches any more.
+// forgetLocked drops a window that no connection watches any more.
 func (n *node) forgetLocked(w *window) {
 	if w.subs > 0 {
 		return
@@ -95,9 +95,9 @@ func (n *node) boundsLocked(p part) (low, high int) {
 	return low, low + high
 }
 
-// takeLocked is how much of n somebody gets who asks for take, or below zero for nothing in
-// particular (views 5.4). The latest changes, where n has no order of its own, come
-// without an end then.
+// takeLocked is how many rows of n a client gets that asks for take, which is below zero if it asks
+// for no number (views 5.4). A view without an order of its own, which shows the latest changes, has
+// no end then.
 func (n *node) takeLocked(take int) int {
 	limit, hasLimit := n.plan.Limit()
 	switch {
@@ -238,8 +238,8 @@ func (ts *touches) forget() bool {
 	return cap(ts.list) <= 64*manyTouches
 }
 
-// flushLocked publishes what the group did: what left before what entered or changed, so
-// that nobody ever shows more than the window holds (views 5.5 [M]).
+// flushLocked publishes what the group did: first the rows that left, then the rows that entered or
+// changed, so that no client ever shows more than the window holds (views 5.5 [M]).
 func (w *window) flushLocked(seq string) {
 	if w.touched == nil || len(w.touched.list) == 0 {
 		return
@@ -271,7 +271,7 @@ func (w *window) publishTouchLocked(t *touch, mode protocol.Mode) {
 		return
 	}
 	if n.shape != nil && bytes.Equal(project(n.shape, t.was), data) {
-		return // it changed where nobody sees it
+		return // it changed where no window shows it
 	}
 	c := t.change
 	if n.shape == nil && c != nil && c.Op == entity.OpPatch && c.Old == t.was && c.New == t.is && len(c.Patch) < len(data) {
@@ -288,11 +288,11 @@ func (w *window) publishLocked(ch *protocol.Change, data []byte) {
 
 // ring remembers the keys of the last frames of a window. Frames are numbered from 1.
 type ring struct {
-	keys []string // that of number i at i-1 modulo the most that are remembered
+	keys []string // the key of number i is at i-1 modulo the most that are remembered
 	last uint64   // number of the last frame
 }
 
-// add remembers the key of the next frame, and those of at most limit, which is always the same.
+// add remembers the key of the next frame, and forgets the oldest beyond limit keys, which is always the same.
 func (r *ring) add(key string, limit int) {
 	if len(r.keys) < limit {
 		r.keys = append(r.keys, key)

@@ -11,11 +11,11 @@ import (
 	"github.com/millrace/millrace/internal/session"
 )
 
-// signInSubject is where a session notes the key of its sign-in, among those of its subscriptions.
+// signInSubject is where a session notes the key of its sign-in, beside the keys of its subscriptions.
 const signInSubject = ""
 
-// credential finds the key that a proof names among those that the app of s has now: not
-// those of the time when s was opened, so that a key that is revoked signs nothing any more.
+// credential finds the key that a proof names among the present keys of the app of s, not the keys
+// that the app had when s was opened: a revoked key signs nothing any more.
 func (s *Session) credential(p auth.Proof) (app.Credential, *protocol.Error) {
 	a, err := s.o.Apps.ByKey(s.group.Context(), p.Key)
 	switch {
@@ -175,7 +175,7 @@ func (ss *Sessions) CloseKeys(appID string, keys []string) {
 
 // RestartKeys ends the same connections for keys that the app still has, but whose secrets are
 // others or which may not sign any more. It does not wait for that: clients come back, one after the
-// other, and ask for all signatures anew.
+// other, and ask for new signatures.
 func (ss *Sessions) RestartKeys(appID string, keys []string) {
 	session.RestartAll(ss.group.Table, ss.ofKeys(appID, keys), (*Session).readmit)
 }

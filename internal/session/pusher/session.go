@@ -21,7 +21,7 @@ type Session struct {
 	conn   *socket.Conn // immutable
 	link   session.Link
 
-	// Owned by whoever the socket lets run: its calls come one at a time.
+	// Owned by the running call of the socket, which makes one call at a time.
 	channels     channel.Connection
 	extra        *extra // nil until something is counted, or a view is subscribed to
 	unauthorized uint32 // clock of the beginning, until authorized; zero: need not be
@@ -32,7 +32,7 @@ type Session struct {
 type extra struct {
 	messages, clientEvents limit.Window
 	views                  *views            // nil until a view is subscribed to
-	signers                map[string]string // keys other than that of the scope, by what they signed: a channel, or the sign-in
+	signers                map[string]string // keys other than the key of the scope, by what they signed: a channel, or the sign-in
 }
 
 func (s *Session) more() *extra {

@@ -36,7 +36,7 @@ func (s *Session) signIn(cmd *protocol.Command) {
 	}
 }
 
-// signInAs makes s a connection of the user. A key that was revoked meanwhile ends s.
+// signInAs makes s a connection of the user. If the key has been revoked since its check, s ends.
 func (s *Session) signInAs(u *channel.User, key string) *protocol.Error {
 	was, wasSigned := s.signer(signInSubject)
 	if err := s.signedBy(key, signInSubject); err != nil {

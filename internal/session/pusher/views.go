@@ -59,7 +59,7 @@ func (s *Session) subscriptions() int {
 }
 
 // subscribeView watches the view that a channel stands for. Its name and signature have been
-// checked. Subscribing again begins anew, so that it is answered again (pusher 2.8).
+// checked. Subscribing again starts over, so that it is answered again (pusher 2.8).
 func (s *Session) subscribeView(cmd *protocol.Command) *protocol.Error {
 	if s.o.Views == nil {
 		return protocol.ErrChannelName.Withf("Channels that begin with %s are for live views, which this server does not serve", viewPrefix)

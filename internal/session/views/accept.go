@@ -92,7 +92,7 @@ func (ss *Sessions) reject(w http.ResponseWriter, r *http.Request, a *app.App, i
 	}
 	h.Set("Connection", "close")
 	w.WriteHeader(i.Status)
-	_, _ = w.Write(body) // the peer went away: nobody is left to tell
+	_, _ = w.Write(body) // fails only when the peer went away
 }
 
 // lookUp finds the app that a path leads to.
@@ -130,7 +130,7 @@ func appKey(path string) (key string, ok bool) {
 	return key, err == nil && key != ""
 }
 
-// peerIP is the address of whoever holds the other end of the connection.
+// peerIP is the address of the other end of the connection: the client or the last proxy.
 func peerIP(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -27,9 +27,8 @@ func (s *Session) dispatch(cmd *protocol.Command, now time.Time) {
 	}
 }
 
-// allowMessage is the limit on everything a connection says. It is checked before the
-// message is decoded, so that it also bounds what nonsense costs. Whoever exceeds it is
-// sent away.
+// allowMessage applies the limit on all messages of a connection. It is checked before the message
+// is decoded, so that it also bounds the cost of nonsense. A connection that exceeds it is closed.
 func (s *Session) allowMessage(now time.Time) bool {
 	l := &s.o.Limits
 	if !s.budget.Allow(now, s.grant().maxMessages, l.budgetWindow()) {
@@ -94,8 +93,7 @@ func (s *Session) refusal(g *grant, r *protocol.ViewRequest, now time.Time) *pro
 
 // refresh replaces what the session is allowed by what a new token allows (views 1.9).
 // Counters go on, and subscriptions stay even where the new limits are lower, unless the new token
-// may not read the view. The turn
-// waits for the authenticator, and nobody else does.
+// may not read the view. Only this connection's turn waits for the authenticator.
 func (s *Session) refresh(text string) {
 	old := s.grant().principal
 	ctx, cancel := context.WithTimeout(s.group.Context(), s.o.HandshakeTimeout)

@@ -8,8 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// Limits are those of views 2. Zero means unlimited. Where a token has a limit of its
-// own, that counts instead of the one here.
+// Limits has the limits of views 2. Zero means unlimited. A limit in a token replaces the one here.
 type Limits struct {
 	// Connections at a time.
 	MaxConnectionsPerIP          int

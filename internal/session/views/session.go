@@ -30,7 +30,7 @@ type Session struct {
 	subscriber hub.Subscriber
 	out        outlet
 
-	// Owned by whoever the socket lets run: its calls come one at a time.
+	// Owned by the running call of the socket, which makes one call at a time.
 	places               limit.Reservation[string]
 	views                view.Connection
 	budget               limit.Window // of messages
@@ -47,8 +47,8 @@ var (
 
 func (s *Session) grant() *grant { return s.out.grant.Load() }
 
-// Message takes one inbound message, whatever it holds. Binary ones only show that somebody
-// is there (views 3).
+// Message takes one inbound message, whatever it holds. A binary one only shows that the client is
+// alive (views 3).
 func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	defer s.rescue()
 	if op != socket.OpText {

@@ -5,9 +5,8 @@
 //
 // It must never know how frames are written (socket), what a view holds (view), how a token
 // is verified (token) or the HTTP API. It starts no goroutine: package socket calls a
-// session's handler methods one at a time. The view engine and the fan-out may answer on
-// other goroutines meanwhile; what they touch of a session is its outlet, which has a lock
-// of its own.
+// session's handler methods one at a time. At the same time the view engine and the fan-out may
+// answer on other goroutines; they touch only the outlet of a session, which has a lock of its own.
 //
 // Data goes out as binary messages, control as text, all through the connection's one
 // ordered queue. A frame that the egress budget does not allow is not sent, and then the
@@ -45,7 +44,7 @@ type Options struct {
 	// authenticators can be compared. A caller that replaces one by another, which a change of the
 	// rules for base views also takes, calls Sessions.Readmit.
 	Readers *reader.Rules
-	// IsRevoked may be nil. Whoever revokes a token also calls Sessions.Revoked.
+	// IsRevoked may be nil. The caller that revokes a token also calls Sessions.Revoked.
 	IsRevoked func(appID, tokenID string) bool
 	// ClientIP is where a request comes from, after trusted proxies. It may be nil: the peer.
 	ClientIP func(*http.Request) string

@@ -65,7 +65,7 @@ func Shared() (open func(t testing.TB) *Cluster, stop func() error) {
 		err     error
 	}
 	made := make(chan result, 1)
-	made <- result{} // whoever has taken it may make the cluster
+	made <- result{} // the test that takes it may make the cluster
 	open = func(t testing.TB) *Cluster {
 		t.Helper()
 		r := <-made

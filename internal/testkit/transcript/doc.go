@@ -19,7 +19,7 @@
 //	<~ a event prices tick 1             receive in any order
 //	close a / cut a                      close with and without a closing handshake
 //	http POST /apps/77/events {...}      a signed request; "plain" sends an unsigned one
-//	= 200 {}                             its answer, or that of a refused handshake
+//	= 200 {}                             its answer, or the answer to a refused handshake
 //	= header X-Error-Code: token-missing a header of it; "= no header NAME" for none
 //	publish prices tick {"p":1}          a signed publish that must be answered with 200
 //	header NAME: VALUE                   of the next connection or plain request

@@ -175,7 +175,7 @@ func (c *conn) isPong(f testkit.Frame) bool {
 	return string(f.Payload) == `{"event":"pusher:pong"}`
 }
 
-// fences is how many publications prove that nothing else is under way. Those of one batch
+// fences is how many publications prove that nothing else is under way. Publications of one batch
 // are delivered together but in no order of channels, so the first fence may overtake what
 // was published before it; the second one is published when the first has arrived, hence
 // after the batch that held both.

@@ -32,7 +32,7 @@ func Run(t *testing.T, dir string, rewrite bool) {
 	}
 }
 
-// RunFile runs every case of one file with settings that go before those of the cases.
+// RunFile runs every case of one file with settings that come before the settings of the case.
 func RunFile(t *testing.T, path string, settings ...string) {
 	t.Helper()
 	runFile(t, path, settings, false)
