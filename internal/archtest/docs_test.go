@@ -45,7 +45,7 @@ func TestDecisionsAreLinkedAndShort(t *testing.T) {
 			t.Errorf("docs/adr/%s: want a name like 0001-what-was-chosen.md", name)
 		}
 		if !strings.Contains(architecture, "docs/adr/"+name) {
-			t.Errorf("ARCHITECTURE.md does not link docs/adr/%s: a decision that nobody finds is made again", name)
+			t.Errorf("ARCHITECTURE.md does not link docs/adr/%s: a decision that readers do not find is made again", name)
 		}
 		if n := strings.Count(read(t, "docs/adr/"+name), "\n"); n > maxADR {
 			t.Errorf("docs/adr/%s has %d lines, want at most %d: one page", name, n, maxADR)

@@ -20,7 +20,7 @@ type wireError struct {
 }
 
 // staysOpen lists errors below 4300 that are reported without closing the connection,
-// beyond those of a single subscription (pusher-protocol 1.8).
+// beyond the errors of a single subscription (pusher 1.8).
 var staysOpen = map[string]bool{"SignInOff": true}
 
 func TestErrorDocument(t *testing.T) {
@@ -123,7 +123,7 @@ func errorDocument(found []wireError) string {
 
 Generated from internal/protocol/errors.go and issue.go; run ` + "`make generate`" + ` after a change.
 
-The first two tables are those of channels, the last one of live views.
+The first two tables are for channels, the last one is for live views.
 
 A ` + "`pusher:error`" + ` frame carries the code and the message. Where the connection closes, the close
 frame has the same code, and its reason is the message cut to 123 bytes. The message may say more

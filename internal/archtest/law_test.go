@@ -90,7 +90,7 @@ var only = map[string]rule{
 	},
 	"internal/page": {
 		[]string{"internal/server"},
-		"the page signs for whoever asks; only the server decides that it is development mode",
+		"the page signs for every visitor; only the server decides that it is development mode",
 	},
 	"internal/server": {
 		[]string{"internal/cli"},

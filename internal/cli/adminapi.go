@@ -21,7 +21,7 @@ import (
 
 // AdminFlags say where the admin API of a server is, and who asks.
 type AdminFlags struct {
-	Config      string `help:"The server's TOML file: where it is, and its admin credentials." placeholder:"FILE" type:"path"`
+	Config      string `help:"TOML file of the server, for its address and its admin credentials." placeholder:"FILE" type:"path"`
 	URL         string `help:"Server, instead of the configured one." placeholder:"URL"`
 	AdminKey    string `help:"Admin key, instead of the configured one or MILLRACE_ADMIN_KEY." placeholder:"KEY"`
 	AdminSecret string `help:"Admin secret, instead of the configured one or MILLRACE_ADMIN_SECRET." placeholder:"SECRET"`
@@ -31,7 +31,7 @@ type AdminFlags struct {
 // adminTimeout bounds one request.
 const adminTimeout = 30 * time.Second
 
-// maxAdminAnswer bounds what is read of an answer.
+// maxAdminAnswer bounds the bytes that are read of an answer.
 const maxAdminAnswer = 64 << 20
 
 // adminClient asks the admin API of one server.

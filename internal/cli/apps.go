@@ -19,11 +19,11 @@ type AppsCmd struct {
 	Show      AppsShowCmd      `cmd:"" help:"Show an app."`
 	Create    AppsCreateCmd    `cmd:"" help:"Create an app."`
 	Set       AppsSetCmd       `cmd:"" help:"Change settings of an app: max_connections=100, or max_connections= for the default."`
-	Enable    AppsEnableCmd    `cmd:"" help:"Turn an app on."`
-	Disable   AppsDisableCmd   `cmd:"" help:"Turn an app off; its connections are closed."`
-	Delete    AppsDeleteCmd    `cmd:"" help:"Delete an app; its connections are closed."`
+	Enable    AppsEnableCmd    `cmd:"" help:"Enable an app."`
+	Disable   AppsDisableCmd   `cmd:"" help:"Disable an app; the server closes its connections."`
+	Delete    AppsDeleteCmd    `cmd:"" help:"Delete an app; the server closes its connections."`
 	AddKey    AppsAddKeyCmd    `cmd:"" help:"Give an app a further key, and print it with its secret."`
-	RevokeKey AppsRevokeKeyCmd `cmd:"" help:"Revoke a key of an app; connections that use it are closed."`
+	RevokeKey AppsRevokeKeyCmd `cmd:"" help:"Revoke a key of an app; the server closes connections that use it."`
 	Rotate    AppsRotateCmd    `cmd:"" help:"Give an app a new key of its own, and print it with its secret. The old one stays valid until it is revoked."`
 	Import    AppsImportCmd    `cmd:"" help:"Import the apps of Sockudo, Soketi or Pusher from a JSON file."`
 }
@@ -263,7 +263,7 @@ func (c *AppsDeleteCmd) Run(ctx context.Context, env *Env) error {
 type AppsAddKeyCmd struct {
 	oneApp `embed:""`
 
-	Rights string `help:"What it may be used for: all, publish or read." enum:"all,publish,read" default:"all"`
+	Rights string `help:"Rights of the key: all, publish or read." enum:"all,publish,read" default:"all"`
 	Key    string `help:"Key; one is made without it." placeholder:"KEY"`
 	Secret string `help:"Secret; one is made without it." placeholder:"SECRET"`
 }
@@ -300,7 +300,7 @@ func (c *AppsRotateCmd) Run(ctx context.Context, env *Env) error {
 type AppsImportCmd struct {
 	AdminFlags `embed:""`
 
-	DryRun bool   `help:"Only say what would be done."`
+	DryRun bool   `help:"Print the changes and make none."`
 	File   string `arg:"" help:"JSON file; - reads standard input."`
 }
 

@@ -11,7 +11,7 @@ import (
 // CheckCmd checks a configuration file.
 type CheckCmd struct {
 	File string `arg:"" help:"Configuration file." type:"path"`
-	Dev  bool   `help:"As serve --dev takes it."`
+	Dev  bool   `help:"Check the file as serve --dev reads it."`
 }
 
 // Run lists every problem, as serve would, and so it must see the same environment. What is seldom

@@ -46,16 +46,16 @@ type root struct {
 	Check     CheckCmd     `cmd:"" help:"Check a configuration file and list every problem."`
 	Config    ConfigCmd    `cmd:"" help:"Print a configuration file: every key with its default and meaning, and new credentials."`
 	Publish   PublishCmd   `cmd:"" help:"Publish one event."`
-	Subscribe SubscribeCmd `cmd:"" help:"Print the events of channels as they come."`
+	Subscribe SubscribeCmd `cmd:"" help:"Print the events of channels as they arrive."`
 	View      ViewCmd      `cmd:"" help:"Feed live views and show them."`
 	Apps      AppsCmd      `cmd:"" help:"Show and change the apps of a running server."`
 	Token     TokenCmd     `cmd:"" help:"Make and check the session tokens of live views."`
 
-	Webhooks    WebhooksCmd    `cmd:"" help:"Look after the webhooks of an app and their dead letters."`
-	Connections ConnectionsCmd `cmd:"" help:"Look after the open connections of an app."`
+	Webhooks    WebhooksCmd    `cmd:"" help:"Show the webhooks of an app; list, send and remove their dead letters."`
+	Connections ConnectionsCmd `cmd:"" help:"List, show, close and trace the open connections of an app."`
 	Users       UsersCmd       `cmd:"" help:"Ask about signed-in users."`
 
-	Doctor  DoctorCmd  `cmd:"" help:"Look for what is wrong with a server and what is around it, and say how to right it."`
+	Doctor  DoctorCmd  `cmd:"" help:"Find problems of a server, its machine and its network, and say how to fix each."`
 	Bench   BenchCmd   `cmd:"" help:"Put load on a server and measure it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 

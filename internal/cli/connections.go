@@ -22,10 +22,10 @@ type ConnectionsCmd struct {
 type ConnectionsListCmd struct {
 	operatorServer
 	Protocol string `help:"List connections of this protocol only: channels or views." placeholder:"PROTOCOL" enum:"channels,views," default:""`
-	IP       string `name:"ip" help:"Only those from this address." placeholder:"ADDR"`
-	User     string `help:"Only those of this user." placeholder:"ID"`
-	Channel  string `help:"Only those with this channel or view." placeholder:"NAME"`
-	After    string `help:"Only those with greater socket ids, as texts." placeholder:"ID"`
+	IP       string `name:"ip" help:"List connections from this address only." placeholder:"ADDR"`
+	User     string `help:"List connections of this user only." placeholder:"ID"`
+	Channel  string `help:"List connections with a subscription to this channel or view only." placeholder:"NAME"`
+	After    string `help:"List connections with greater socket ids only, compared as texts." placeholder:"ID"`
 	Limit    int    `help:"At most so many." default:"100"`
 }
 
@@ -67,7 +67,7 @@ func yes(is bool) string {
 // oneConnection is the connection that a command is about.
 type oneConnection struct {
 	operatorServer
-	SocketID string `arg:"" help:"Socket id, as the connection was given it."`
+	SocketID string `arg:"" help:"Socket id, as the server gave it to the connection."`
 }
 
 // say prints what was done.
@@ -125,7 +125,7 @@ func (c *ConnectionsCloseCmd) Run(ctx context.Context, env *Env) error {
 // ConnectionsTraceCmd traces a connection.
 type ConnectionsTraceCmd struct {
 	oneConnection
-	For time.Duration `help:"How long, in whole seconds and at most an hour; 0s ends it." default:"1m"`
+	For time.Duration `help:"Time to trace, in whole seconds and at most an hour; 0s ends the trace." default:"1m"`
 }
 
 // Run traces.

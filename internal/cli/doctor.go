@@ -20,10 +20,10 @@ import (
 	"github.com/millrace/millrace/internal/store/postgres"
 )
 
-// DoctorCmd looks for what is wrong.
+// DoctorCmd finds problems.
 type DoctorCmd struct {
-	Config string `help:"Configuration of the server. Without it the development app is meant." placeholder:"FILE" type:"path"`
-	URL    string `help:"Where clients connect, through whatever is before the server. Without it, its own listener." placeholder:"URL"`
+	Config string `help:"Configuration file of the server. Without it, the settings of the development app." placeholder:"FILE" type:"path"`
+	URL    string `help:"URL where clients connect, through the proxies before the server. Without it, the server's own listener." placeholder:"URL"`
 	Dev    bool   `help:"The server runs with --dev."`
 	JSON   bool   `name:"json" help:"Print findings as a JSON array."`
 }

@@ -16,7 +16,7 @@ import (
 type operatorServer struct {
 	URL    string `help:"Server." default:"http://127.0.0.1:6001"`
 	App    string `help:"App id." default:"app-id"`
-	Key    string `help:"Key of the app with the rights for it, or the admin key." default:"app-key"`
+	Key    string `help:"Key of the app that has the right to do this, or the admin key." default:"app-key"`
 	Secret string `help:"Its secret." default:"app-secret"`
 	JSON   bool   `name:"json" help:"JSON, one object per line."`
 }

@@ -15,7 +15,7 @@ type PublishCmd struct {
 	App      string `help:"App id." default:"app-id"`
 	Key      string `help:"App key." default:"app-key"`
 	Secret   string `help:"App secret." default:"app-secret"`
-	SocketID string `name:"socket-id" help:"A connection that must not receive it." placeholder:"ID"`
+	SocketID string `name:"socket-id" help:"Socket id of a connection that must not receive the event." placeholder:"ID"`
 
 	Channel string `arg:"" help:"Channel."`
 	Event   string `arg:"" help:"Event name."`

@@ -52,14 +52,14 @@ type tokenIssuer struct {
 type TokenMintCmd struct {
 	tokenIssuer
 	SigningKey string        `help:"Signing key, or a file with it; by default MILLRACE_APPS_0_VIEWS_SIGNING_KEY." placeholder:"KEY"`
-	Sub        string        `help:"Subject: whom the token is for." required:""`
+	Sub        string        `help:"Subject of the token: the user or service that it is for." required:""`
 	TTL        time.Duration `name:"ttl" help:"Lifetime. Clients refuse a token in its last minute." default:"5m"`
 	Scope      string        `help:"Scope." default:"read"`
-	Metering   string        `name:"metering-key" help:"Whom usage is counted for; by default the subject." placeholder:"KEY"`
+	Metering   string        `name:"metering-key" help:"Name that usage is counted under; by default the subject." placeholder:"KEY"`
 	Class      string        `name:"key-class" help:"secret or publishable." default:"secret" enum:"secret,publishable"`
 	Origin     string        `help:"Web origin that the token is bound to." placeholder:"ORIGIN"`
 	ClientIP   string        `name:"client-ip" help:"Address that the token is bound to." placeholder:"ADDR"`
-	Views      []string      `help:"Views that it may read besides the public ones: ids, in which * stands for any text. By default all that tokens may." placeholder:"VIEW"`
+	Views      []string      `help:"Views that the token may read besides the public ones: ids, in which * stands for any text. By default, every view that tokens may read." placeholder:"VIEW"`
 
 	MaxConnections   int64 `help:"Connections of the subject; below zero: the server's default." default:"10"`
 	MaxSubscriptions int64 `help:"Subscriptions of a connection." default:"1000"`
@@ -126,8 +126,8 @@ func (c *TokenMintCmd) key(env *Env) (token.SigningKey, error) {
 // TokenVerifyCmd checks a token as a server would.
 type TokenVerifyCmd struct {
 	tokenIssuer
-	PublicKey []string `help:"Key that may have signed it, as in apps.views.public_keys." required:"" placeholder:"KEY"`
-	Origin    string   `help:"Web origin of the request." placeholder:"ORIGIN"`
+	PublicKey []string `help:"Public key to check the signature with, as in apps.views.public_keys." required:"" placeholder:"KEY"`
+	Origin    string   `help:"Web origin of the request to check for." placeholder:"ORIGIN"`
 	ClientIP  string   `name:"client-ip" help:"Address of the client." placeholder:"ADDR"`
 	Token     string   `arg:"" help:"Session token; - reads it from standard input."`
 }

@@ -18,11 +18,11 @@ type ViewCmd struct {
 	Put    ViewPutCmd    `cmd:"" help:"Make or replace an entity."`
 	Patch  ViewPatchCmd  `cmd:"" help:"Merge into an entity."`
 	Delete ViewDeleteCmd `cmd:"" help:"Delete an entity."`
-	Get    ViewGetCmd    `cmd:"" help:"Print the rows of a view as they are now."`
-	Watch  ViewWatchCmd  `cmd:"" help:"Print the rows of a view, and then every change as it comes."`
+	Get    ViewGetCmd    `cmd:"" help:"Print the present rows of a view."`
+	Watch  ViewWatchCmd  `cmd:"" help:"Print the rows of a view, and then every change."`
 	Define ViewDefineCmd `cmd:"" help:"Make or replace a derived view."`
 	Remove ViewRemoveCmd `cmd:"" help:"Remove a derived view that was defined."`
-	List   ViewListCmd   `cmd:"" help:"List the views there are."`
+	List   ViewListCmd   `cmd:"" help:"List the views of an app."`
 }
 
 // viewServer is the app whose views are meant. Its key is --app-key, because --key is the
@@ -128,7 +128,7 @@ type viewRows struct {
 	Key   *string `help:"Only the entity with this key." placeholder:"KEY"`
 	Take  *int    `help:"Rows of a sorted view." placeholder:"N"`
 	Skip  *int    `help:"Rows of a sorted view to leave out before." placeholder:"N"`
-	After *string `help:"Only what changed after this cursor." placeholder:"SEQ"`
+	After *string `help:"Print the changes after this cursor only." placeholder:"SEQ"`
 	Limit *int    `help:"Rows of a view that is not sorted." placeholder:"N"`
 }
 
@@ -175,7 +175,7 @@ func (c *ViewGetCmd) Run(ctx context.Context, env *Env) error {
 type ViewWatchCmd struct {
 	viewServer
 	viewRows
-	Token string `help:"Session token or static token, where the app wants one." placeholder:"TOKEN"`
+	Token string `help:"Session token or static token, if the app requires one." placeholder:"TOKEN"`
 	JSON  bool   `name:"json" help:"One JSON object per line."`
 	Count int    `help:"End after this many rows and changes." placeholder:"N"`
 	View  string `arg:"" help:"View, such as Auction/list."`

@@ -11,7 +11,7 @@ import (
 
 // WebhooksCmd looks after the webhooks of an app.
 type WebhooksCmd struct {
-	Status  WebhooksStatusCmd  `cmd:"" help:"Show how the endpoints do: what waits for them and why."`
+	Status  WebhooksStatusCmd  `cmd:"" help:"Show the endpoints, the number of events that wait for each, and why."`
 	Dead    WebhooksDeadCmd    `cmd:"" help:"List the dead letters: requests that were given up."`
 	Replay  WebhooksReplayCmd  `cmd:"" help:"Send dead letters again."`
 	Discard WebhooksDiscardCmd `cmd:"" help:"Remove dead letters."`
@@ -51,9 +51,9 @@ func (c *WebhooksStatusCmd) Run(ctx context.Context, env *Env) error {
 // WebhooksDeadCmd lists dead letters.
 type WebhooksDeadCmd struct {
 	operatorServer
-	After  uint64 `help:"Only those with greater numbers." placeholder:"NUMBER"`
+	After  uint64 `help:"List dead letters with greater numbers only." placeholder:"NUMBER"`
 	Limit  int    `help:"At most so many." default:"100"`
-	Events bool   `help:"With --json: the events themselves, too."`
+	Events bool   `help:"With --json: print the events as well."`
 }
 
 // Run prints a table, and how to see the rest.
@@ -85,8 +85,8 @@ func (c *WebhooksDeadCmd) Run(ctx context.Context, env *Env) error {
 // letterSelection says which dead letters a command is about.
 type letterSelection struct {
 	operatorServer
-	Webhook string   `help:"Only those of this webhook." placeholder:"ID"`
-	All     bool     `help:"All of them, if nothing else is said."`
+	Webhook string   `help:"Take dead letters of this webhook only." placeholder:"ID"`
+	All     bool     `help:"Take all dead letters, if no other flag selects some."`
 	Numbers []uint64 `arg:"" optional:"" help:"Numbers of letters, as \"webhooks dead\" lists them."`
 }
 
@@ -129,7 +129,7 @@ func (c *WebhooksDiscardCmd) Run(ctx context.Context, env *Env) error {
 
 // UsersCmd asks about signed-in users.
 type UsersCmd struct {
-	Online UsersOnlineCmd `cmd:"" help:"List who is online, as webhooks have told."`
+	Online UsersOnlineCmd `cmd:"" help:"List the users that are online, as webhooks have reported them."`
 }
 
 // UsersOnlineCmd lists who is online.

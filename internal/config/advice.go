@@ -42,7 +42,7 @@ func (r *rules) adviseViews(at string, v *AppViews) {
 func UpgradeApp(document []byte) []byte {
 	var table, views map[string]json.RawMessage
 	if json.Unmarshal(document, &table) != nil || json.Unmarshal(table["views"], &views) != nil || string(views["auth"]) != `"none"` {
-		return document // also one that is none, of which others say what is wrong
+		return document // also one that is none, for which other rules report the problem
 	}
 	views["auth"] = json.RawMessage(`"off"`)
 	var w documentWriter

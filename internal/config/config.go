@@ -1,5 +1,5 @@
 // Package config is what an operator may set: the keys, their defaults, how a TOML file and
-// the environment give them values, and what is wrong with those values.
+// the environment give them values, and the problems of these values.
 //
 // It must never know what the settings do: server and cli alone import it and hand each
 // package its own Options. A [Config] is data; loading starts no goroutine.
@@ -34,7 +34,7 @@ type Config struct {
 	AppDefaults AppLimits   `toml:"app_defaults"`
 	Apps        []App       `toml:"apps"`
 
-	dev       bool   // development mode stays, whatever would end it
+	dev       bool   // development mode stays, even where a setting would end it
 	inherited string // where clients are served instead of http.listen; empty: there
 	ended     string // what has ended development mode, without a file
 	hasNoApps bool   // the file says nothing of apps
@@ -111,7 +111,7 @@ type WebSocket struct {
 	SubscriptionRefusals string `toml:"subscription_refusals"`
 }
 
-// Handshake is what is asked of a new connection.
+// Handshake is the checks of a new connection.
 type Handshake struct {
 	// Refuses connections without a protocol version or with one that is not supported. Otherwise they count as version 7.
 	StrictProtocol bool `toml:"strict_protocol"`
@@ -177,7 +177,7 @@ type Shutdown struct {
 	ReadinessDelay Duration `toml:"readiness_delay"`
 }
 
-// Log is what is logged, on standard error.
+// Log is the log, on standard error.
 type Log struct {
 	// Least level that is logged: debug, info, warn or error.
 	Level string `toml:"level"`

@@ -59,7 +59,7 @@ func appOf(name string) (n int, ok bool) {
 	return n, isApps && hasKey && err == nil && strconv.Itoa(n) == digits
 }
 
-// unknownVariable says what is wrong with a variable that sets nothing, with so many apps.
+// unknownVariable describes the problem of a variable that sets nothing, with so many apps.
 func unknownVariable(name string, apps int, known []string) string {
 	if n, ok := appOf(name); ok && n > apps {
 		return fmt.Sprintf("there is no app %d; apps are numbered without a gap, and the next one begins with %sAPPS_%d_", n, prefix, apps)

@@ -12,7 +12,7 @@ import (
 type Problem struct {
 	Path    string // of the key, such as apps[1].secret, or the name of a variable
 	Value   string // as written, quoted if it is a text; empty if there is none to show
-	Message string // what is wrong and how to right it
+	Message string // the problem and its fix
 }
 
 func (p Problem) String() string {

@@ -310,7 +310,7 @@ problem at once. [millrace.example.toml](../millrace.example.toml) holds every k
 
 Durations (` + "`\"1m30s\"`" + `) and sizes (` + "`\"64KB\"`" + `; a KB is 1024 bytes) carry their unit. The environment overrides
 the file: a variable is ` + "`MILLRACE_`" + ` and the path of the key in upper case, with ` + "`_`" + ` between its parts and the
-number of the app. Lists are separated by commas there. Apps beyond those of the file may come from the
+number of the app. Lists are separated by commas there. Apps beyond the apps of the file may come from the
 environment alone. A variable that sets nothing is an error too.
 
 The variables of the Arete and HyperStack servers set the same things, below ours: ` + "`ARETE_` or `HYPERSTACK_`" + ` with

@@ -62,7 +62,7 @@ func (r *rules) rates(rates *Rates) {
 	}
 }
 
-// operations are the rules of what is reported to operators.
+// operations checks the settings of usage events and telemetry.
 func (r *rules) operations(c *Config) {
 	u, t := &c.Usage, &c.Telemetry
 	r.url("usage.endpoint", u.Endpoint)

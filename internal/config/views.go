@@ -35,9 +35,9 @@ type Views struct {
 	SnapshotBatchNext int `toml:"snapshot_batch_next"`
 	// Size at which a message of a snapshot is closed early. Above zero.
 	SnapshotBatchBytes Size `toml:"snapshot_batch_bytes"`
-	// Rows of snapshots that one connection gets in a second; what is beyond waits. 0 means unlimited, as does rate_limiting_enabled = false.
+	// Rows of snapshots that one connection gets in a second; further rows wait. 0 means unlimited, as does rate_limiting_enabled = false.
 	SnapshotRowsPerSecond int `toml:"snapshot_rows_per_second"`
-	// Bytes of snapshots that one connection gets in a second; what is beyond waits. 0 means unlimited, as does rate_limiting_enabled = false.
+	// Bytes of snapshots that one connection gets in a second; further bytes wait. 0 means unlimited, as does rate_limiting_enabled = false.
 	SnapshotBytesPerSecond Size `toml:"snapshot_bytes_per_second"`
 	// Least size of a message that is compressed.
 	CompressionThreshold Size `toml:"compression_threshold"`
@@ -162,7 +162,7 @@ type Projection struct {
 	Channels string `toml:"channels"`
 	// Names of the events it concerns. Empty means all.
 	Events []string `toml:"events"`
-	// Names of events that delete the entity, whatever op says.
+	// Names of events that delete the entity. They override op.
 	DeleteEvents []string `toml:"delete_events"`
 	// Entity type. Required.
 	Entity string `toml:"entity"`

@@ -22,7 +22,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return &Metrics{
 		apps: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "millrace_directory_apps",
-			Help: "Apps: of the configuration file, of the store, and those of the store that cannot be served.",
+			Help: "Apps: from the configuration file, from the store, and stored apps that cannot be served.",
 		}, []string{"state"}),
 		changes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_directory_changes_total",

@@ -1,0 +1,93 @@
+package archtest
+
+import (
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// vague are words that leave out the actor of a sentence: the publisher, the client, the flusher,
+// the owner, the caller, the operator; and "those of" in the place of a noun.
+var vague = regexp.MustCompile(`(?i)\b(nobody|whoever|somebody|anew|meanwhile|heed(?:ed|s|ing)?|that of|those of)\b`)
+
+// maxVague is how many of them a thousand lines may have. Other Go servers have 0.5 to 2.
+const maxVague = 3
+
+// vagueBudget is the present number per thousand lines of comments in packages above maxVague. A
+// number here only falls; a package that reaches maxVague loses its row.
+var vagueBudget = map[string]int{
+	"internal/bench":           38,
+	"internal/bus":             46,
+	"internal/channel":         65,
+	"internal/entity":          68,
+	"internal/http1":           31,
+	"internal/hub":             33,
+	"internal/presence":        21,
+	"internal/store/embedded":  60,
+	"internal/store/postgres":  107,
+	"internal/store/storetest": 37,
+	"internal/webhook":         55,
+}
+
+// generated documents have texts of the packages in vagueBudget.
+var generated = []string{"docs/metrics.md", "docs/performance.md"}
+
+// TestProseNamesTheActor counts words in comments outside tests, by package.
+func TestProseNamesTheActor(t *testing.T) {
+	t.Parallel()
+	lines, found := map[string]int{}, map[string][]string{}
+	for _, s := range code(t) {
+		for _, group := range s.syntax.Comments {
+			text := group.Text() // without directives
+			lines[s.dir] += strings.Count(text, "\n")
+			found[s.dir] = append(found[s.dir], vagueIn(text)...)
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(lines)) {
+		budget, isAbove := vagueBudget[dir]
+		switch n := len(found[dir]); {
+		case isAbove && n*1000 <= maxVague*lines[dir]:
+			t.Errorf("%s has %d vague words in %d lines of comments: delete its row of vagueBudget", dir, n, lines[dir])
+		case n*1000 > max(budget, maxVague)*lines[dir]:
+			t.Errorf("%s has %d vague words in %d lines of comments (%.1f per 1,000, at most %d): %s; name who acts, in a sentence of its own",
+				dir, n, lines[dir], 1000*float64(n)/float64(lines[dir]), max(budget, maxVague), strings.Join(found[dir], ", "))
+		}
+	}
+	for dir := range vagueBudget {
+		if lines[dir] == 0 {
+			t.Errorf("vagueBudget has a row for %s, which has no comments: delete the row", dir)
+		}
+	}
+}
+
+// TestPagesNameTheActor: documents are read by people who do not know the code.
+func TestPagesNameTheActor(t *testing.T) {
+	t.Parallel()
+	files := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "millrace.example.toml"}
+	for _, pattern := range []string{"docs/*.md", "docs/protocol/*.md"} {
+		matches, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(matches) == 0 {
+			t.Fatalf("no document matches %s (%v)", pattern, err)
+		}
+		for _, m := range matches {
+			files = append(files, strings.TrimPrefix(m, root+"/"))
+		}
+	}
+	for _, file := range files {
+		if slices.Contains(generated, file) {
+			continue
+		}
+		text := read(t, file)
+		if words := vagueIn(text); len(words)*1000 > maxVague*strings.Count(text, "\n") {
+			t.Errorf("%s has %d vague words: %s; name who acts", file, len(words), strings.Join(words, ", "))
+		}
+	}
+}
+
+// vagueIn finds the words of vague in a text, also across lines.
+func vagueIn(text string) []string {
+	return vague.FindAllString(strings.Join(strings.Fields(text), " "), -1)
+}
