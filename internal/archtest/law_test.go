@@ -27,7 +27,7 @@ var ranks = map[string]int{
 	"internal/hub":             2,
 	"internal/auth":            2,
 	"internal/bus":             2,
-	"internal/presence":        2,
+	"internal/room":            2,
 	"internal/metrics":         2,
 	"internal/protocol/views":  2,
 	"internal/entity":          2,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // refusal says why a client event was not relayed: a metric label.
@@ -47,7 +48,7 @@ func (c *Connection) checkClientEvent(cmd *protocol.Command) (*subscription, ref
 		return nil, refusedChannel, refused.Withf("The client event has no channel; add the name of one as a string")
 	case limits.MaxEventNameLength > 0 && len(cmd.Event) > limits.MaxEventNameLength:
 		return nil, refusedName, refused.Withf("The event name has %d bytes; use at most %d", len(cmd.Event), limits.MaxEventNameLength)
-	case !KindOf(cmd.Channel).AllowsClientEvents():
+	case !room.KindOf(cmd.Channel).AllowsClientEvents():
 		return nil, refusedKind, refused.Withf("Client events need a private or presence channel that is not encrypted")
 	case !fits(cmd.Data, limits.MaxEventPayload):
 		return nil, refusedSize, refused.Withf("The data of the client event has more than %d bytes; send less", limits.MaxEventPayload)

@@ -58,7 +58,7 @@ func (e *Engine) announce(ch *channel) {
 	if ch.members == nil {
 		return
 	}
-	for _, m := range ch.members.Members() {
+	for _, m := range ch.members.List() {
 		e.observer.MemberAdded(app, name, m.UserID)
 	}
 }

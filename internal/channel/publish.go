@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // Event is a validated publish to one channel.
@@ -30,7 +31,7 @@ func (e *Engine) Publish(ctx context.Context, a *app.App, events []Event) error 
 		return fmt.Errorf("channel: publish: %w", err)
 	}
 	for i := range events {
-		kind, retention := KindOf(events[i].Channel), bus.Retention{}
+		kind, retention := room.KindOf(events[i].Channel), bus.Retention{}
 		if kind.HasCache() {
 			retention.TTL = a.Limits.CacheTTL
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // user is a connection's part in users, once it has signed in: a subscription to the user's
@@ -24,10 +25,9 @@ type user struct {
 func (u *user) id() string { return u.channel.userID() }
 
 // userID is whose channel it is.
-func (ch *channel) userID() string { return ch.topic.Name[len(userPrefix):] }
-
-func userTopic(app, id string) protocol.Topic {
-	return protocol.Topic{App: app, Name: userPrefix + id}
+func (ch *channel) userID() string {
+	id, _ := room.UserOf(ch.topic.Name)
+	return id
 }
 
 // SignIn makes c a connection of the user u, whose signature the caller has checked, and
@@ -45,7 +45,7 @@ func (e *Engine) SignIn(ctx context.Context, c *Connection, u *User) *protocol.E
 	var position protocol.Position // of the user's channel, of a first sign-in
 	isFirst := c.user == nil
 	if isFirst {
-		online := watchNotice(userTopic(c.app.ID, u.ID), protocol.KindUserOnline, u.ID)
+		online := watchNotice(room.UserTopic(c.app.ID, u.ID), protocol.KindUserOnline, u.ID)
 		err := e.hub.Reserve(ctx, online.Size())
 		if err == nil {
 			position, err = e.enter(ctx, c, online)
@@ -91,7 +91,7 @@ func (c *Connection) userLive(position protocol.Position) {
 // enter adds c to the connections of the user, held at the position that it returns. online
 // is published if it is the first.
 func (e *Engine) enter(ctx context.Context, c *Connection, online *protocol.Publication) (at protocol.Position, err error) {
-	ch := e.table.lock(userTopic(c.app.ID, online.UserID))
+	ch := e.table.lock(room.UserTopic(c.app.ID, online.UserID))
 	defer ch.mu.Unlock()
 	u := &user{conn: c}
 	u.channel = ch
@@ -197,7 +197,7 @@ func (c *Connection) subscribeUser(name string) *protocol.Error {
 
 // Terminate closes every connection that is signed in as the user (pusher-protocol 4.5).
 func (e *Engine) Terminate(a *app.App, userID string) {
-	ch := e.table.find(userTopic(a.ID, userID))
+	ch := e.table.find(room.UserTopic(a.ID, userID))
 	if ch == nil {
 		return
 	}

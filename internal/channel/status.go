@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // Status of one channel, for the HTTP API (pusher-protocol 5.5, 5.6).
@@ -22,7 +23,7 @@ type Status struct {
 // User channels are never occupied.
 func (e *Engine) Channels(a *app.App, prefix string) []Status {
 	found := e.table.all(func(t protocol.Topic) bool {
-		return t.App == a.ID && strings.HasPrefix(t.Name, prefix) && !KindOf(t.Name).IsUser()
+		return t.App == a.ID && strings.HasPrefix(t.Name, prefix) && !room.KindOf(t.Name).IsUser()
 	})
 	list := make([]Status, 0, len(found))
 	for _, ch := range found {
@@ -61,7 +62,7 @@ func (e *Engine) Members(a *app.App, name string) []protocol.Member {
 		return nil
 	}
 	ch.mu.Lock()
-	list := ch.members.Members()
+	list := ch.members.List()
 	ch.mu.Unlock()
 	slices.SortFunc(list, func(x, y protocol.Member) int { return strings.Compare(x.UserID, y.UserID) })
 	return list
@@ -69,7 +70,7 @@ func (e *Engine) Members(a *app.App, name string) []protocol.Member {
 
 // Cached reads the cached event of a channel; nil without one and for kinds without cache.
 func (e *Engine) Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error) {
-	if !KindOf(name).HasCache() {
+	if !room.KindOf(name).HasCache() {
 		return nil, nil
 	}
 	kept, _, err := e.bus.Retained(ctx, protocol.Topic{App: a.ID, Name: name})

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // maxStarts bounds how often a subscription starts over because its hold overflowed.
@@ -39,7 +40,7 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 	if s := c.subs.Get(name); s != nil {
 		return e.subscribeAgain(ctx, c, s, f)
 	}
-	kind := KindOf(name)
+	kind := room.KindOf(name)
 	if kind.IsUser() {
 		return c.subscribeUser(name)
 	}
@@ -145,7 +146,7 @@ func memberAdded(c *Connection, topic protocol.Topic, m protocol.Member) *protoc
 // are those at the position, whichever of the two is read first.
 func (e *Engine) readLocked(ctx context.Context, ch *channel) (st state, err error) {
 	if ch.members != nil {
-		st.members = ch.members.Members()
+		st.members = ch.members.List()
 	}
 	if ch.kind.HasCache() {
 		kept, position, err := e.bus.Retained(ctx, ch.topic)

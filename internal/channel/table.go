@@ -5,8 +5,8 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/keyed"
-	"github.com/millrace/millrace/internal/presence"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 const stripes = 64
@@ -19,16 +19,16 @@ const stripes = 64
 //
 // A channel of user kind has the connections that are signed in as its user for subscribers:
 // the user is online while there are any. The users who watch it are subscribed to another
-// topic; see watchTopic.
+// topic; see room.WatchTopic.
 type channel struct {
 	topic  protocol.Topic // immutable
-	kind   Kind           // immutable
+	kind   room.Kind      // immutable
 	isGone bool           // guarded by mu
 
 	mu       sync.Mutex
 	watchers uint32        // guarded by mu, as all below; subscriptions to the watch topic of a user kind
 	subs     uint32        // subscribed connections
-	members  *presence.Set // nil unless the kind has members
+	members  *room.Members // nil unless the kind has members
 	notice   *notice       // nil until a count is due
 	users    *user         // of user kind: its connections, newest first
 }
@@ -61,9 +61,9 @@ func (t *table) lock(topic protocol.Topic) *channel {
 		s.mu.Lock()
 		ch := s.channels.Get(topic)
 		if ch == nil {
-			ch = &channel{topic: topic, kind: KindOf(topic.Name)}
+			ch = &channel{topic: topic, kind: room.KindOf(topic.Name)}
 			if ch.kind.HasMembers() {
-				ch.members = new(presence.Set)
+				ch.members = new(room.Members)
 			}
 			s.channels.Add(ch)
 		}

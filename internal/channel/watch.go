@@ -5,20 +5,11 @@ import (
 
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
-// watchPrefix begins the topics on which those who watch a user hear of it. No channel has a
-// name with this byte.
-const watchPrefix = "watch\x00"
-
-// watchTopic is where going online and offline of the user is published whose channel is
-// topic.
-func watchTopic(topic protocol.Topic) protocol.Topic {
-	return protocol.Topic{App: topic.App, Name: watchPrefix + topic.Name[len(userPrefix):]}
-}
-
 func watchNotice(topic protocol.Topic, k protocol.PublicationKind, userID string) *protocol.Publication {
-	return &protocol.Publication{Topic: watchTopic(topic), Kind: k, UserID: userID}
+	return &protocol.Publication{Topic: room.WatchTopic(topic.App, userID), Kind: k, UserID: userID}
 }
 
 // watched is a user that a connection watches.
@@ -46,9 +37,9 @@ func (e *Engine) watch(ctx context.Context, c *Connection, ids []string) error {
 }
 
 func (e *Engine) watchOne(ctx context.Context, c *Connection, w *watched, id string) (err error) {
-	ch := e.table.lock(userTopic(c.app.ID, id))
+	ch := e.table.lock(room.UserTopic(c.app.ID, id))
 	defer ch.mu.Unlock()
-	topic := watchTopic(ch.topic)
+	topic := room.WatchTopic(ch.topic.App, ch.userID())
 	c.Subscribe(&w.Subscription, &topic)
 	if ch.watchers > 0 {
 		w.position, err = e.bus.Position(ctx, topic)
@@ -73,7 +64,7 @@ func (e *Engine) unwatch(c *Connection) {
 		ch.mu.Lock()
 		w.Close()
 		if ch.watchers--; ch.watchers == 0 {
-			e.bus.Unsubscribe(watchTopic(ch.topic))
+			e.bus.Unsubscribe(room.WatchTopic(ch.topic.App, ch.userID()))
 		}
 		e.forgetLocked(ch)
 		ch.mu.Unlock()
@@ -134,7 +125,7 @@ func (e *Engine) watchAgain(ctx context.Context, c *Connection, w *watched) (err
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	w.Close()
-	topic := watchTopic(ch.topic)
+	topic := room.WatchTopic(ch.topic.App, ch.userID())
 	c.Subscribe(&w.Subscription, &topic)
 	w.isOnline = ch.subs > 0
 	w.position, err = e.bus.Position(ctx, topic)

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // publishEvent is POST /apps/{app_id}/events (pusher 5.3).
@@ -168,7 +169,7 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 // appendAttributes appends the object of those attributes that apply to a channel.
 func (h *handler) appendAttributes(dst []byte, a *app.App, name string, want attributes) []byte {
 	dst = append(dst, '{')
-	if kind := channel.KindOf(name); !kind.IsUser() {
+	if kind := room.KindOf(name); !kind.IsUser() {
 		want.users = want.users && kind.HasMembers()
 		if want.users || want.subscriptions {
 			s := h.o.Channels.Channel(a, name)

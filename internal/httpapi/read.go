@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/room"
 )
 
 const presencePrefix = "presence-"
@@ -39,7 +39,7 @@ func (h *handler) showChannel(ctx context.Context, c *call) *failure {
 	if f := checkName(name, &c.app.Limits); f != nil {
 		return f
 	}
-	want, kind := c.wanted(), channel.KindOf(name)
+	want, kind := c.wanted(), room.KindOf(name)
 	if want.users && !kind.HasMembers() {
 		return invalid("user_count is for presence channels only")
 	}
@@ -85,7 +85,7 @@ func (h *handler) listUsers(c *call) *failure {
 	if f := checkName(c.target.name, &c.app.Limits); f != nil {
 		return f
 	}
-	if !channel.KindOf(c.target.name).HasMembers() {
+	if !room.KindOf(c.target.name).HasMembers() {
 		return invalid("Users are listed for presence channels only")
 	}
 	hasInfo, f := c.flag("with_user_info")

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // StatsOptions of NewStats. Apps, Channels and Memory are required.
@@ -139,7 +139,7 @@ func (s *stats) count(a *app.App) (c counters) {
 	for _, ch := range s.o.Channels.Channels(a, "") {
 		c.Occupancy.Channels++
 		c.Occupancy.Subscriptions += ch.Subscriptions
-		if channel.KindOf(ch.Name).HasMembers() {
+		if room.KindOf(ch.Name).HasMembers() {
 			c.Occupancy.PresenceChannels++
 			c.Occupancy.PresenceSubscriptions += ch.Subscriptions
 			c.Occupancy.PresenceMembers += ch.Users

@@ -4,6 +4,7 @@ import (
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 func (s *Session) dispatch(cmd *protocol.Command) {
@@ -91,7 +92,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
 		return protocol.ErrChannelName
 	}
-	kind := channel.KindOf(cmd.Channel)
+	kind := room.KindOf(cmd.Channel)
 	if kind.IsUser() { // no subscription that counts
 		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
@@ -119,7 +120,7 @@ func (s *Session) noteAtLimit(setting string, limit int) {
 }
 
 // subscribeSigned is for channels that only the app lets anybody into.
-func (s *Session) subscribeSigned(cmd *protocol.Command, kind channel.Kind, filter *protocol.Filter) *protocol.Error {
+func (s *Session) subscribeSigned(cmd *protocol.Command, kind room.Kind, filter *protocol.Filter) *protocol.Error {
 	key, err := s.verify(cmd.Auth, func(p auth.Proof, secret string) bool {
 		return p.VerifyChannel(secret, s.channels.ID().String(), cmd.Channel, cmd.ChannelData)
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/view"
@@ -73,7 +74,7 @@ func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([
 func (ss *Sessions) source(appID string, q *session.Query) session.Source {
 	switch {
 	case q.UserID != "":
-		return ss.group.Subscribers(channel.UserTopic(appID, q.UserID))
+		return ss.group.Subscribers(room.UserTopic(appID, q.UserID))
 	case q.Channel != "" && !isView(q.Channel):
 		return ss.group.Subscribers(protocol.Topic{App: appID, Name: q.Channel})
 	default:

@@ -1,10 +1,4 @@
-// Package presence holds the members of one channel: the distinct users, each with the
-// connections through which it is there (pusher-protocol 2.7).
-//
-// It decides which join is a user's first and which leave its last, and nothing more: it
-// must never know who is told about it, limits, or the wire. A Set is not synchronised and
-// has no goroutines; its owner serialises calls, and their order is the order of events.
-package presence
+package room
 
 import (
 	"bytes"
@@ -16,17 +10,19 @@ import (
 // few connections are searched one by one; more are a crowd.
 const few = 8
 
-// Set is the membership of one channel. The zero Set is empty and ready to use.
+// Members is the membership of one channel: the distinct users, each with the connections through which it is
+// there (pusher-protocol 2.7). It decides which join is the first of a user and which leave the last. The zero
+// Members is empty and ready to use.
 //
-// Every operation but Members is constant in the number of members, and in the number of
+// Every operation but List is constant in the number of members, and in the number of
 // connections of one user. Most channels have few connections, and one connection may be the
-// only one in thousands of channels: few take little memory, and one nothing but the Set.
-type Set struct {
+// only one in thousands of channels: few take little memory, and one nothing but the set.
+type Members struct {
 	one  [1]place // the only connection; without a member while there is none, or several
 	more *several // nil while there are fewer than two
 }
 
-// several are the connections of a Set that has more than one.
+// several are the connections of a Members that has more than one.
 type several struct {
 	few  []place // in the order in which they joined; none while there is a crowd
 	many *crowd  // until it is empty
@@ -41,7 +37,7 @@ type place struct {
 // Join adds connection id as a connection of m.UserID and reports whether it is that
 // user's first. A connection that is in the set already stays as it is. m is kept and must not
 // change: a connection that says the same in many sets gives all of them the same.
-func (s *Set) Join(id protocol.SocketID, m *protocol.Member) (isFirst bool) {
+func (s *Members) Join(id protocol.SocketID, m *protocol.Member) (isFirst bool) {
 	if s.has(id) {
 		return false
 	}
@@ -66,9 +62,9 @@ func (s *Set) Join(id protocol.SocketID, m *protocol.Member) (isFirst bool) {
 	return isFirst
 }
 
-// Leave removes connection id. It returns the member whose it was, as Members listed it, and
+// Leave removes connection id. It returns the member whose it was, as List had it, and
 // whether it was that user's last. An unknown connection is of no member: zero and false.
-func (s *Set) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
+func (s *Members) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
 	if g := s.crowd(); g != nil {
 		m, isLast = g.leave(id)
 		if len(g.members) == 0 {
@@ -87,7 +83,7 @@ func (s *Set) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
 }
 
 // crowd is where the connections are if they are many, otherwise nil.
-func (s *Set) crowd() *crowd {
+func (s *Members) crowd() *crowd {
 	if s.more == nil {
 		return nil
 	}
@@ -95,7 +91,7 @@ func (s *Set) crowd() *crowd {
 }
 
 // places are the connections if they are few, in the order in which they joined.
-func (s *Set) places() []place {
+func (s *Members) places() []place {
 	switch {
 	case s.more != nil:
 		return s.more.few
@@ -107,10 +103,10 @@ func (s *Set) places() []place {
 }
 
 // keep makes places, which are few, those of the set. They may lie where places returns them.
-func (s *Set) keep(places []place) {
+func (s *Members) keep(places []place) {
 	switch {
 	case len(places) == 0:
-		*s = Set{}
+		*s = Members{}
 	case len(places) == 1:
 		s.one[0], s.more = places[0], nil
 	case s.more != nil:
@@ -121,7 +117,7 @@ func (s *Set) keep(places []place) {
 }
 
 // gather makes a crowd of the few.
-func (s *Set) gather() *crowd {
+func (s *Members) gather() *crowd {
 	g := new(crowd)
 	for _, p := range s.more.few {
 		g.join(p.id, *p.Member)
@@ -130,9 +126,9 @@ func (s *Set) gather() *crowd {
 	return g
 }
 
-// Member is the member as whom connection id is there, as Members lists it; zero for an unknown
+// Member is the member as whom connection id is there, as List has it; zero for an unknown
 // connection.
-func (s *Set) Member(id protocol.SocketID) protocol.Member {
+func (s *Members) Member(id protocol.SocketID) protocol.Member {
 	if g := s.crowd(); g != nil {
 		return g.member(id)
 	}
@@ -143,7 +139,7 @@ func (s *Set) Member(id protocol.SocketID) protocol.Member {
 }
 
 // Said is what connection id has said about its user; zero for an unknown connection.
-func (s *Set) Said(id protocol.SocketID) protocol.Member {
+func (s *Members) Said(id protocol.SocketID) protocol.Member {
 	if g := s.crowd(); g != nil {
 		return g.said(id)
 	}
@@ -153,10 +149,10 @@ func (s *Set) Said(id protocol.SocketID) protocol.Member {
 	return protocol.Member{}
 }
 
-// Members lists each user once, in no particular order, with the info of its oldest
+// List has each user once, in no particular order, with the info of its oldest
 // connection that is still there, and its id spelled as that connection gave it. The list is
 // the caller's; the infos must not be changed.
-func (s *Set) Members() []protocol.Member {
+func (s *Members) List() []protocol.Member {
 	if g := s.crowd(); g != nil {
 		return slices.Clone(g.members)
 	}
@@ -170,7 +166,7 @@ func (s *Set) Members() []protocol.Member {
 }
 
 // Has reports whether the user is a member.
-func (s *Set) Has(userID string) bool {
+func (s *Members) Has(userID string) bool {
 	if g := s.crowd(); g != nil {
 		return g.users.Get(userID) != nil
 	}
@@ -178,7 +174,7 @@ func (s *Set) Has(userID string) bool {
 }
 
 // Len is the number of distinct users.
-func (s *Set) Len() (n int) {
+func (s *Members) Len() (n int) {
 	if g := s.crowd(); g != nil {
 		return len(g.members)
 	}
@@ -190,7 +186,7 @@ func (s *Set) Len() (n int) {
 	return n
 }
 
-func (s *Set) has(id protocol.SocketID) bool {
+func (s *Members) has(id protocol.SocketID) bool {
 	if g := s.crowd(); g != nil {
 		return g.has(id)
 	}
@@ -198,18 +194,18 @@ func (s *Set) has(id protocol.SocketID) bool {
 }
 
 // find is the index in places of a connection, below zero for one that is not there.
-func (s *Set) find(id protocol.SocketID) int {
+func (s *Members) find(id protocol.SocketID) int {
 	return slices.IndexFunc(s.places(), func(p place) bool { return p.id == id })
 }
 
-// shown is the member of few as Members lists it.
-func (s *Set) shown(userID string) protocol.Member {
+// shown is the member of few as List has it.
+func (s *Members) shown(userID string) protocol.Member {
 	places := s.places()
 	return *places[slices.IndexFunc(places, func(p place) bool { return p.UserID == userID })].Member
 }
 
 // isShown reports whether the connection at i is the oldest of its user.
-func (s *Set) isShown(i int) bool {
+func (s *Members) isShown(i int) bool {
 	places := s.places()
 	return !slices.ContainsFunc(places[:i], func(p place) bool { return p.UserID == places[i].UserID })
 }

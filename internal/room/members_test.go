@@ -1,4 +1,4 @@
-package presence_test
+package room_test
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
-	"github.com/millrace/millrace/internal/presence"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 func socketID(n int) protocol.SocketID {
@@ -30,7 +30,7 @@ func sorted(members []protocol.Member) []protocol.Member {
 
 func TestInfoIsOfTheOldestLiveConnection(t *testing.T) {
 	t.Parallel()
-	var s presence.Set
+	var s room.Members
 	s.Join(socketID(1), member("u-9", `1`))
 	s.Join(socketID(2), member("u-9", `2`))
 	s.Join(socketID(3), member("u-9", `3`))
@@ -39,7 +39,7 @@ func TestInfoIsOfTheOldestLiveConnection(t *testing.T) {
 		want  string
 	}{{0, `1`}, {2, `1`}, {1, `3`}} {
 		s.Leave(socketID(step.leave))
-		if diff := cmp.Diff([]protocol.Member{*member("u-9", step.want)}, s.Members()); diff != "" {
+		if diff := cmp.Diff([]protocol.Member{*member("u-9", step.want)}, s.List()); diff != "" {
 			t.Errorf("after %d left (-want +got):\n%s", step.leave, diff)
 		}
 	}
@@ -47,12 +47,12 @@ func TestInfoIsOfTheOldestLiveConnection(t *testing.T) {
 
 func TestJoiningTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
-	var s presence.Set
+	var s room.Members
 	s.Join(socketID(1), member("u-9", `1`))
 	if s.Join(socketID(1), member("u-3", `2`)) {
 		t.Error("the second join was a first")
 	}
-	if diff := cmp.Diff([]protocol.Member{*member("u-9", `1`)}, s.Members()); diff != "" {
+	if diff := cmp.Diff([]protocol.Member{*member("u-9", `1`)}, s.List()); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 	if m, last := s.Leave(socketID(1)); m.UserID != "u-9" || !last {
@@ -62,11 +62,11 @@ func TestJoiningTwiceChangesNothing(t *testing.T) {
 
 func TestLeaveOfAnUnknownConnection(t *testing.T) {
 	t.Parallel()
-	var s presence.Set
+	var s room.Members
 	if m, last := s.Leave(socketID(1)); m.UserID != "" || last {
 		t.Errorf("got %v, %v; want no member", m, last)
 	}
-	if s.Has("") || s.Len() != 0 || len(s.Members()) != 0 {
+	if s.Has("") || s.Len() != 0 || len(s.List()) != 0 {
 		t.Error("the set is not empty")
 	}
 }
@@ -102,10 +102,10 @@ func (n naive) find(id protocol.SocketID) int {
 	return slices.IndexFunc(n, func(c naiveConn) bool { return c.id == id })
 }
 
-func TestSetAgreesWithModel(t *testing.T) {
+func TestMembersAgreeWithModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var s presence.Set
+		var s room.Members
 		var model naive
 		id := rapid.Custom(func(t *rapid.T) protocol.SocketID { return socketID(rapid.IntRange(1, 12).Draw(t, "n")) })
 		user := rapid.SampledFrom([]string{"", "u-1", "u-2", "u-3"})
@@ -142,7 +142,7 @@ func TestSetAgreesWithModel(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				got := sorted(s.Members())
+				got := sorted(s.List())
 				if diff := cmp.Diff(model.members(), got, cmpopts.EquateEmpty()); diff != "" {
 					t.Fatalf("members (-want +got):\n%s", diff)
 				}
@@ -169,9 +169,9 @@ func TestSetAgreesWithModel(t *testing.T) {
 
 func TestWhatAConnectionSaysInManySetsIsKeptOnce(t *testing.T) {
 	id, m := socketID(1), member("u-9", `{"name":"Ida"}`)
-	var s presence.Set
+	var s room.Members
 	if got := testing.AllocsPerRun(100, func() {
-		s = presence.Set{}
+		s = room.Members{}
 		s.Join(id, m)
 	}); got > 0 {
 		t.Errorf("%v objects for one connection, want none but the set", got)
@@ -183,7 +183,7 @@ func TestWhatAConnectionSaysInManySetsIsKeptOnce(t *testing.T) {
 }
 
 func BenchmarkJoinLeave(b *testing.B) {
-	var s presence.Set
+	var s room.Members
 	for i := range 10_000 {
 		s.Join(socketID(i+1), member(fmt.Sprintf("u-%d", i%5000), `{}`))
 	}

@@ -1,4 +1,4 @@
-package presence
+package room
 
 import (
 	"bytes"
@@ -38,7 +38,7 @@ func (c *conn) Key() protocol.SocketID { return c.id }
 
 func (g *crowd) has(id protocol.SocketID) bool { return g.conns.Get(id) != nil }
 
-// join is Set.Join for a connection that is not there.
+// join is Members.Join for a connection that is not there.
 func (g *crowd) join(id protocol.SocketID, m protocol.Member) (isFirst bool) {
 	c := &conn{id: id, info: m.Info, hasNumericID: m.HasNumericID}
 	g.conns.Add(c)

@@ -1,0 +1,48 @@
+package channel
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/internal/room"
+)
+
+// OfTopic says what a subscription of the hub is that this package has made: to a channel, or
+// as a user that has signed in. Others, of watchlists and of views, are neither.
+func OfTopic(name string) (channel, userID string) {
+	if room.KindOf(name).IsUser() {
+		userID, _ = room.UserOf(name)
+		return "", userID
+	}
+	if strings.IndexByte(name, 0) >= 0 { // no channel's
+		return "", ""
+	}
+	return name, ""
+}
+
+// ValidName reports whether name is allowed and has at most limit bytes (pusher-protocol 2.2).
+func ValidName(name string, limit int) bool {
+	if name == "" || len(name) > limit {
+		return false
+	}
+	if room.KindOf(name).IsUser() {
+		id, _ := room.UserOf(name)
+		return isNameable(id)
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '_', c == '-', c == '=', c == '@', c == ',', c == '.', c == ';':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isNameable reports whether a user's channel may have a name that ends with id
+// (pusher-protocol 2.2). Nothing could be sent to a user of another id.
+func isNameable(id string) bool {
+	return id != "" && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
+}
