@@ -212,6 +212,17 @@ func TestFilterFromState(t *testing.T) {
 				synctest.Wait()
 			}
 		}, []string{"a/1", "a/5", "a/6", "a/7", "a/8", "a/9", "a/12"}},
+		"held again before all has come that is covered": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
+			p.Subscribe(sub, new(topic("a")))
+			release(t, sub, at(3))
+			h.Receive(event("a", 2, "tick"))
+			sub.Hold()
+			h.Receive(event("a", 3, "tick"))
+			h.Receive(event("a", 4, "tick"))
+			synctest.Wait()
+			release(t, sub, protocol.Position{})
+			h.Receive(event("a", 5, "tick"))
+		}, []string{"a/4", "a/5"}},
 		"a filter outlasts an overflow and the hold after it": {func(t *testing.T, h *hub.Hub, p *peer, sub *hub.Subscription) {
 			_ = p.SubscribeFiltered(sub, new(topic("a")), only("tick"))
 			for o := range uint64(20) {

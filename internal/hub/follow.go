@@ -76,7 +76,7 @@ func (sub *Subscription) Sent() (frames, bytes int) {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	frames, bytes = int(sub.frames), sub.bytes
+	frames, bytes = int(sub.frames), int(sub.bytes)
 	sub.frames, sub.bytes = 0, 0
 	return frames, bytes
 }
@@ -186,7 +186,7 @@ func (f *flusher) followLocked(g *group, sub *Subscription) {
 	}
 	sub.frames += uint32(f.frames - frames)
 	for _, part := range f.segs[first:] {
-		sub.bytes += part.End - part.Start
+		sub.bytes += uint32(part.End - part.Start)
 	}
 }
 

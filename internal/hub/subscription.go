@@ -27,13 +27,16 @@ const (
 type Subscription struct {
 	subscriber *Subscriber // immutable from Subscribe to the next Subscribe
 
+	// Note is the owner's, and the hub never looks at it.
+	Note uint32
+
 	// Guarded by the shard's mu.
-	list             *list // nil when closed
+	bytes            uint32 // made by Follow: delivered since Sent; bounded by what a connection queues
+	list             *list  // nil when closed
 	prev, next       *Subscription
 	ownPrev, ownNext *Subscription // the subscriber's other subscriptions
 	hold             *hold         // nil while there is nothing in it
 	after            protocol.Position
-	bytes            int    // made by Follow: delivered since Sent
 	frames           uint32 // made by Follow: delivered since Sent
 	state            state
 	isFollow         bool // made by Follow or FollowWithoutKeys, which "made by Follow" means too
@@ -112,14 +115,18 @@ func (sub *Subscription) Hold() {
 		return
 	}
 	f := sub.filterLocked()
-	sub.hold, sub.after, sub.state = nil, protocol.Position{}, held
+	if sub.state != gated && sub.state != held { // otherwise what after covers may still come
+		sub.after = protocol.Position{}
+	}
+	sub.hold, sub.state = nil, held
 	if f != nil {
 		sub.hold = &hold{filter: f}
 	}
 }
 
 // Release delivers what was held and is not covered by after, and goes live: no gap, no
-// duplicate. Nothing that after covers is ever delivered to sub. After ErrHeldOverflow
+// duplicate. Nothing that after covers is ever delivered to sub; the zero Position stands for what
+// the Release before the last Hold was given. After ErrHeldOverflow
 // nothing was delivered and sub is still held: close it. After ErrLagging, which only a
 // subscription made by Follow returns, nothing was delivered and sub lags. On a subscription
 // that is not held, Release does nothing.
@@ -132,6 +139,9 @@ func (sub *Subscription) Release(after protocol.Position) error {
 	defer s.shard.mu.Unlock()
 	if sub.state != held {
 		return nil
+	}
+	if after == (protocol.Position{}) {
+		after = sub.after
 	}
 	kept := sub.hold
 	if kept != nil && kept.isOverflow {
@@ -213,7 +223,7 @@ func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int)
 	}
 	if isTaken && sub.isFollow {
 		sub.frames += uint32(len(pubs))
-		sub.bytes += len(buf.B)
+		sub.bytes += uint32(len(buf.B))
 	}
 	scratch.Release()
 	buf.Release()
