@@ -14,6 +14,7 @@ var ranks = map[string]int{
 	"internal/rawio":     0,
 	"internal/coding":    0,
 	"internal/glob":      0,
+	"internal/locks":     0,
 
 	"internal/access":   1,
 	"internal/protocol": 1,
@@ -40,10 +41,11 @@ var ranks = map[string]int{
 	"internal/http1":           2,
 	"internal/forwarded":       2,
 
-	"internal/channel": 3,
-	"internal/reader":  3,
-	"internal/view":    3,
-	"internal/webhook": 3,
+	"internal/bus/local": 3,
+	"internal/channel":   3,
+	"internal/reader":    3,
+	"internal/view":      3,
+	"internal/webhook":   3,
 
 	"internal/session":        4,
 	"internal/session/pusher": 4,
@@ -168,7 +170,6 @@ var only = map[string]rule{
 var spawns = map[string]string{
 	"internal/socket":         "pollers and borrowed goroutines; Engine.Run joins them",
 	"internal/hub":            "one flusher per shard; Hub.Run joins them",
-	"internal/bus":            "delivery to receivers; the bus's shutdown joins it",
 	"internal/webhook":        "one worker per endpoint that has something to send, and one writer; Run joins them",
 	"internal/session":        "workers for connections that have ended, joined by Registry.Run; one that tells clients to come back, joined by Drain",
 	"internal/http1":          "one goroutine per connection that has not left for a poller, and one in net/http's Serve; Server.Serve joins them",

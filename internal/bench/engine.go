@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -87,7 +87,7 @@ type engineRun struct {
 // ctx ends.
 func RunEngine(ctx context.Context, o EngineOptions, in io.Reader, out io.Writer) error {
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantViews: views.Codec{}}})
-	b := bus.NewLocal(h, time.Now)
+	b := local.NewOrder(h)
 	r := &engineRun{o: o, entities: entity.New(entity.Options{Store: o.Store}), process: newProcess(os.Getpid())}
 	r.views = view.New(r.entities, h, b, view.Options{})
 	if err := r.entities.Load(ctx); err != nil {

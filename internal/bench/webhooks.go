@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -97,7 +98,7 @@ func (r *webhookRun) tell(ctx context.Context) (a webhookAnswer, err error) {
 			return a, ctx.Err()
 		}
 		data := fmt.Appendf(nil, `{"n":%d,"text":"some text that somebody has typed"}`, i)
-		r.engine.ClientEvent(webhookApp, "private-room", "client-typing", data, id, "")
+		r.engine.Tell(&room.Event{Kind: room.ClientEvent, App: webhookApp, Channel: "private-room", Name: "client-typing", Data: data, Socket: id, User: ""})
 	}
 	select {
 	case err = <-r.arrived:

@@ -1,11 +1,14 @@
-// Package bus is the ordering authority: it gives every publication its place in its topic
-// and carries it to every node that has subscribers. A single node is a cluster of one, so
-// even a local publish goes through it and there is one path to test.
+// Package bus is the ordering authority: it gives every publication its place in its topic,
+// decides who is in a topic and what is kept of it, and carries what follows to every node that
+// is interested. All decisions about a topic are made at one place at a time, its owner. A single
+// node is a cluster of one: a local publish goes through the bus too.
 //
-// It knows topics and publications, never connections or channels' rules. Order: positions
-// of one topic grow, and every node receives in their order; between topics there is none.
-// Loss: what Publish returned without error is received by every node that is subscribed
-// and alive. Goroutines: [Local] has none.
+// It knows topics, publications and members, never connections. Order: positions of one topic
+// grow, and every node receives in their order; between topics there is none. Loss: what Publish
+// returned without error is received by every node that is interested and alive, or
+// [Receiver.Lost] tells the node of the gap.
+//
+// This package is the contract; implementations are its children, and pass bustest.
 package bus
 
 import (
@@ -16,20 +19,118 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// ErrClosed is returned by every method after Shutdown.
-var ErrClosed = errors.New("bus: closed")
+// Errors of a Bus. Any other error, too, means that nothing has happened.
+var (
+	// ErrClosed: the bus has been shut down.
+	ErrClosed = errors.New("bus: closed")
+	// ErrBackpressure: there was no room for what follows until the context ended. Nothing has
+	// happened.
+	ErrBackpressure = errors.New("bus: fan-out is behind; try again later")
+	// ErrUnavailable: the owner of the topic cannot be reached. Nothing has happened.
+	ErrUnavailable = errors.New("bus: the owner of the topic cannot be reached; try again later")
+	// ErrUncertain: the owner has not answered. It may have acted, or not.
+	ErrUncertain = errors.New("bus: the owner of the topic has not answered; it may have acted")
+)
 
-// Receiver takes what the bus delivers to this node. Receive is called in the order of
-// positions within a topic, never concurrently for one topic, and must not block.
+// Receiver takes what the bus delivers to this node. Calls for one topic are never concurrent. A
+// receiver must not block and must not call the bus.
 type Receiver interface {
-	Receive(p *protocol.Publication)
+	// Receive takes publications of one topic, in the order of positions and without a gap
+	// between them, after the publications of the calls before. The slice is the bus's again after the
+	// call.
+	Receive(ps ...*protocol.Publication)
+	// Lost says that publications after from, up to and including to, will not be received.
+	Lost(t protocol.Topic, from, to protocol.Position)
 }
 
-// Retention says what the bus keeps of a publication.
-type Retention struct {
-	// TTL keeps the publication as the topic's retained value for that long and restarts
-	// with each such publish; zero leaves the retained value as it is.
-	TTL time.Duration
+// Bus decides about topics and carries publications. Implementations are safe for concurrent use.
+// A caller must not hold a lock over a call, save over Leave: every other call may wait for another
+// node.
+type Bus interface {
+	// Publish checks the whole batch first: one that is no good refuses all. Then it waits for room
+	// until ctx ends. Then, for each topic's owner, it is all or nothing: the owner assigns the
+	// next positions, which it writes into the publications, retains what is to be retained and
+	// delivers, in one step. Publications must not be changed afterwards. With a nil error Published
+	// says of which owners the outcome differs.
+	Publish(ctx context.Context, b *Batch) (Published, error)
+
+	// Join makes a subscription known to the owner, who decides whether it may be, and reads the
+	// state, in one step: the node receives everything published after State.Position, and maybe
+	// some from before. A *protocol.Error is a refusal by the owner, for the client.
+	//
+	// After any error the caller must call Leave with a higher version: joins of others may have
+	// counted the subscription. A Join that has returned is never carried out after that Leave.
+	Join(ctx context.Context, j Join) (State, error)
+
+	// Leave makes the end of subscriptions known. It cannot be refused and does not wait: it is
+	// carried out in the end, whatever becomes of owners. Of one topic, what is called after it has
+	// returned comes after it. A publication under way may still arrive.
+	Leave(ls ...Leave)
+
+	// State reads the state of a topic, as Join does, and changes nothing.
+	State(ctx context.Context, t protocol.Topic) (State, error)
+
+	// Status counts the subscriptions and users of topics.
+	Status(ctx context.Context, q StatusQuery) (StatusPage, error)
+}
+
+// Batch is what is published together, in order.
+type Batch struct {
+	Items []Item
+}
+
+// Item is one publication of a Batch.
+type Item struct {
+	Publication *protocol.Publication
+	// Retain keeps the publication as the topic's retained value for that long and restarts with
+	// each such publication; zero leaves the retained value as it is.
+	Retain time.Duration
+	// IsClientEvent says that the connection Publication.Except has sent it. In a topic with members
+	// the owner names the member as whom; listeners are told of it.
+	IsClientEvent bool
+}
+
+// Published is what has become of a Batch.
+type Published struct {
+	// Outcomes has one error for each item, nil where it was published. It is nil if all were.
+	Outcomes []error
+}
+
+// Part is how many subscriptions a node has in a topic. Versions are the node's: of two parts that
+// one of a higher version is the later, in whichever order the owner gets them, and the older
+// changes nothing.
+type Part struct {
+	Version       uint64 // above zero
+	Subscriptions uint32 // with the one that joins, or without the one that leaves
+}
+
+// Join is a subscription that begins.
+type Join struct {
+	Topic *protocol.Topic // kept while the node has a part in it, so it must not change
+	Part
+	Subscriber protocol.SocketID // the connection
+	Member     *protocol.Member  // as whom, in topics with members; kept, so it must not change
+	MaxMembers int               // users that may be members at once; 0 does not limit them
+	HasNotices bool              // subscribers are told how many they are
+}
+
+// Leave is a subscription that ends.
+type Leave struct {
+	Topic protocol.Topic
+	Part
+	Subscriber protocol.SocketID
+}
+
+// State is what is true of a topic at Position: what is published later comes after it.
+type State struct {
+	Position protocol.Position
+	Members  []protocol.Member // each user once, in no order; topics with members. It is the caller's
+	Retained *Retained         // nil without
+
+	// RetainedErr says why the retained value could not be read; Retained says nothing then.
+	RetainedErr error
+	// IsOnline says, of the topic that tells of a user, whether the user is online.
+	IsOnline bool
 }
 
 // Retained is the last retained publication of a topic.
@@ -38,28 +139,22 @@ type Retained struct {
 	Remaining   time.Duration // above zero
 }
 
-// Bus carries publications between nodes. Implementations are safe for concurrent use and
-// pass bustest.
-type Bus interface {
-	// Publish assigns the next position of p.Topic to p.Position, stores the retained value
-	// and sends p to every subscribed node, in one step: no publish of the same topic comes
-	// between. p must not be changed afterwards. An error means nobody received it.
-	Publish(ctx context.Context, p *protocol.Publication, r Retention) (protocol.Position, error)
+// StatusQuery says which topics of an app are counted: that one of the Name, or else all with
+// subscriptions whose names begin with Prefix, save the topics of users.
+type StatusQuery struct {
+	App    string
+	Name   string
+	Prefix string
+}
 
-	// Subscribe makes this node receive t and returns the topic's position at that moment:
-	// the node receives everything published after it, and possibly some before. It is
-	// called once until Unsubscribe, and until then the bus keeps t itself, which must not
-	// change: there may be millions, and their owners have them anyway.
-	Subscribe(ctx context.Context, t *protocol.Topic) (protocol.Position, error)
+// StatusPage is the answer to a StatusQuery.
+type StatusPage struct {
+	Topics []Status // in no order
+}
 
-	// Unsubscribe ends Subscribe. A publication under way may still arrive.
-	Unsubscribe(t protocol.Topic)
-
-	// Position is the topic's position now: it covers all that was published to t, and nothing
-	// that is published later.
-	Position(ctx context.Context, t protocol.Topic) (protocol.Position, error)
-
-	// Retained reads the retained value, nil if there is none or it has expired, and the
-	// position at which that was the state: a later retained publication has a later one.
-	Retained(ctx context.Context, t protocol.Topic) (*Retained, protocol.Position, error)
+// Status is the numbers of one topic.
+type Status struct {
+	Name          string
+	Subscriptions int
+	Users         int // distinct ones; topics with members
 }

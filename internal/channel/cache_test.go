@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -34,6 +35,7 @@ func TestCacheIsReplayed(t *testing.T) { // K01 to K03, K06
 
 func TestCacheExpires(t *testing.T) { // K05
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	inNode(t, func(t *testing.T, n *node) {
 		n.app.Limits.CacheTTL = time.Second
 		n.publish("cache-fx", "rate", "1")
@@ -153,7 +155,7 @@ func TestReplayIgnoresTheExclusion(t *testing.T) {
 		a.mustJoin("private-cache-x", "")
 		a.take()
 		p := protocol.Publication{Topic: protocol.Topic{App: n.app.ID, Name: "private-cache-x"}, Event: "rate", Data: []byte(`"1"`), Except: a.ID()}
-		if _, err := n.bus.Publish(context.Background(), &p, bus.Retention{TTL: time.Minute}); err != nil {
+		if _, err := n.bus.Publish(context.Background(), &bus.Batch{Items: []bus.Item{{Publication: &p, Retain: time.Minute}}}); err != nil {
 			t.Fatal(err)
 		}
 		a.expect()

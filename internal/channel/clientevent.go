@@ -3,6 +3,7 @@ package channel
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
@@ -20,12 +21,14 @@ const (
 	refusedSize         refusal = "data_too_large"
 	refusedSubscription refusal = "not_subscribed"
 	refusedBackpressure refusal = "backpressure"
+	refusedUnavailable  refusal = "unavailable"
+	refusedUncertain    refusal = "uncertain"
 	refusedInternal     refusal = "internal"
 )
 
 // ClientEvent checks an event that c's client sent, whose rate the caller has checked, and
 // relays it to the other subscribers (pusher-protocol 3, rows 3 to 8). It waits for room in
-// the fan-out until ctx ends. A returned error was not sent; then nobody got the event.
+// the fan-out until ctx ends. A returned error was not sent; then the event was not delivered.
 func (e *Engine) ClientEvent(ctx context.Context, c *Connection, cmd *protocol.Command) *protocol.Error {
 	s, why, perr := c.checkClientEvent(cmd)
 	if perr == nil {
@@ -61,46 +64,23 @@ func (c *Connection) checkClientEvent(cmd *protocol.Command) (*subscription, ref
 }
 
 func (e *Engine) relay(ctx context.Context, c *Connection, s *subscription, cmd *protocol.Command) (refusal, *protocol.Error) {
-	sender := s.channel.memberOf(c.ID())
 	p := &protocol.Publication{
 		Topic:  s.channel.topic,
 		Event:  cmd.Event,
 		Data:   bytes.Clone(cmd.Data), // the frame is borrowed, the publication stays
-		UserID: sender.UserID, HasNumericID: sender.HasNumericID,
 		Except: c.ID(),
 	}
-	if err := e.hub.Reserve(ctx, p.Size()); err != nil {
+	_, err := e.bus.Publish(ctx, &bus.Batch{Items: []bus.Item{{Publication: p, IsClientEvent: true}}})
+	switch {
+	case err == nil:
+		return "", nil
+	case errors.Is(err, bus.ErrBackpressure):
 		return refusedBackpressure, protocol.ErrClientEvent.Withf("The server is busy; send the client event again later")
+	case errors.Is(err, bus.ErrUnavailable):
+		return refusedUnavailable, protocol.ErrClientEvent.Withf("The channel cannot be reached right now; send the client event again later")
+	case errors.Is(err, bus.ErrUncertain):
+		return refusedUncertain, protocol.ErrClientEvent.Withf("The client event may or may not have been delivered; send it again if it may come twice")
 	}
-	if err := e.send(ctx, s.channel, p); err != nil {
-		e.log.Error("client event not published", "app", p.Topic.App, "err", err)
-		return refusedInternal, protocol.ErrClientEvent.Withf("The client event could not be delivered; send it again later")
-	}
-	return "", nil
-}
-
-// send publishes a client event. The observer hears of the events of a channel in their order,
-// and for that alone the lock is held.
-func (e *Engine) send(ctx context.Context, ch *channel, p *protocol.Publication) error {
-	if e.observer == nil || !e.observer.HearsClientEvents(p.Topic.App) {
-		_, err := e.bus.Publish(ctx, p, bus.Retention{})
-		return err
-	}
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	_, err := e.bus.Publish(ctx, p, bus.Retention{})
-	if err == nil {
-		e.observer.ClientEvent(p.Topic.App, p.Topic.Name, p.Event, p.Data, p.Except, p.UserID)
-	}
-	return err
-}
-
-// memberOf is the member as whom the connection is there, zero in kinds without members.
-func (ch *channel) memberOf(id protocol.SocketID) protocol.Member {
-	if !ch.kind.HasMembers() {
-		return protocol.Member{}
-	}
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	return ch.members.Member(id)
+	e.log.Error("client event not published", "app", p.Topic.App, "err", err)
+	return refusedInternal, protocol.ErrClientEvent.Withf("The client event could not be delivered; send it again later")
 }

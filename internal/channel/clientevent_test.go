@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -151,7 +152,7 @@ func TestClientEventWhenTheBusIsDown(t *testing.T) {
 		a := n.connect()
 		a.mustJoin("private-x", "")
 		n.bus.publish.Store(true)
-		if err := a.send("private-x", "client-a", `1`); err == nil || err.Code != 4301 || strings.Contains(err.Message, errFault.Error()) {
+		if err := a.send("private-x", "client-a", `1`); err == nil || err.Code != 4301 || strings.Contains(err.Message, bus.ErrUnavailable.Error()) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -32,8 +32,8 @@ type Connection struct {
 
 // subscription is a connection's place in a channel.
 type subscription struct {
-	hub.Subscription
-	channel *channel
+	hub.Subscription // whose Note is what the connection says about its user there; see infos
+	channel          *channel
 }
 
 // Key is the name of the channel.

@@ -1,10 +1,11 @@
 package channel_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/internal/bus/bustest"
 )
 
 func countFrame(name string, count int) string {
@@ -13,6 +14,7 @@ func countFrame(name string, count int) string {
 
 func TestSubscriptionCounts(t *testing.T) { // K08
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	inNode(t, func(t *testing.T, n *node) {
 		n.app.Features.SubscriptionCount = true
 		a, b, c := n.connect(), n.connect(), n.connect()
@@ -39,6 +41,7 @@ func TestSubscriptionCounts(t *testing.T) { // K08
 
 func TestSubscriptionCountsOfLargeChannels(t *testing.T) {
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	inNode(t, func(t *testing.T, n *node) {
 		n.app.Features.SubscriptionCount = true
 		a := n.connect()
@@ -100,26 +103,5 @@ func TestEmptiedChannelDropsItsNotice(t *testing.T) {
 		b.expect("subscription_succeeded prices {}", countFrame("prices", 1))
 		pass(time.Minute)
 		b.expect()
-	})
-}
-
-func TestShutdownDropsNotices(t *testing.T) {
-	t.Parallel()
-	inNode(t, func(t *testing.T, n *node) {
-		n.app.Features.SubscriptionCount = true
-		a, b := n.connect(), n.connect()
-		a.mustJoin("prices", "")
-		b.mustJoin("prices", "") // arms
-		a.take()
-		for range 2 {
-			if err := n.Shutdown(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pass(time.Minute)
-		a.expect()
-		b.close()
-		a.close()
-		n.expectEmpty()
 	})
 }

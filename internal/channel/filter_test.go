@@ -47,15 +47,14 @@ func TestFilterOfSubscription(t *testing.T) {
 // TestFilterStaysWhenItCannotBeReplaced subscribes again while the bus is down.
 func TestFilterStaysWhenItCannotBeReplaced(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"prices", "cache-fx"} {
+	for _, name := range []string{"presence-x", "cache-fx"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inNode(t, func(t *testing.T, n *node) {
 				a := n.connect()
 				a.mustJoinFor(name, "tick")
 				a.take()
-				n.bus.position.Store(true)
-				n.bus.retained.Store(true)
+				n.bus.state.Store(true)
 				if err := a.joinFor(name, "", "", "news"); err == nil || err.Type != protocol.TypeServer {
 					t.Errorf("got %v", err)
 				}
@@ -104,7 +103,7 @@ func TestFilterMemory(t *testing.T) {
 // exactly what the new filter lets through.
 func TestFilterReplacedWhilePublishing(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"prices", "cache-fx"} {
+	for _, name := range []string{"presence-x", "cache-fx"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

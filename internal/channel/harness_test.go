@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -22,11 +21,14 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/bustest"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/room"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,10 +36,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // node is an engine on a real hub and a real bus.
 type node struct {
 	*channel.Engine
-	t   testing.TB
-	hub *hub.Hub
-	bus *faultyBus
-	app *app.App
+	t     testing.TB
+	hub   *hub.Hub
+	bus   *faultyBus
+	local *local.Bus
+	app   *app.App
 }
 
 // inNode runs test on a new node within a synctest bubble: synctest.Wait waits until
@@ -52,15 +55,16 @@ func inNode(t *testing.T, test func(t *testing.T, n *node)) {
 
 func newNode(t testing.TB, o hub.Options) *node {
 	t.Helper()
-	return newNodeWith(t, o, channel.Options{})
+	return newNodeWith(t, o, channel.Options{}, nil)
 }
 
-func newNodeWith(t testing.TB, o hub.Options, channels channel.Options) *node {
+func newNodeWith(t testing.TB, o hub.Options, channels channel.Options, l local.Listener) *node {
 	t.Helper()
 	o.Codecs = [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}
 	h := hub.New(o)
-	b := newBus(t, h)
-	n := &node{t: t, hub: h, bus: b, Engine: channel.New(h, b, channels), app: testApp()}
+	n := &node{t: t, hub: h, local: local.New(h, l), app: testApp()}
+	n.bus = &faultyBus{Bus: bustest.Wrap(t, n.local), parts: map[protocol.Topic]bus.Part{}}
+	n.Engine = channel.New(h, n.bus, channels)
 	n.run()
 	return n
 }
@@ -71,7 +75,7 @@ func (n *node) run() {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = n.hub.Run(ctx) })
 	n.t.Cleanup(func() {
-		if err := n.Shutdown(context.Background()); err != nil {
+		if err := n.local.Shutdown(context.Background()); err != nil {
 			n.t.Errorf("shutdown: %v", err)
 		}
 		cancel()
@@ -93,66 +97,69 @@ func testApp() *app.App {
 	}
 }
 
-// newBus makes the bus whose receiver is h.
-func newBus(t testing.TB, h *hub.Hub) *faultyBus {
-	return &faultyBus{Bus: bus.NewLocal(h, nil), t: t, subscribed: map[protocol.Topic]bool{}}
-}
-
-var errFault = errors.New("bus is down")
-
-// faultyBus fails the calls whose switch is on, and fails the test when Subscribe and
-// Unsubscribe do not take turns.
+// faultyBus fails the calls whose switch is on, and remembers the last part of each topic.
 type faultyBus struct {
 	bus.Bus
-	t                                                testing.TB
-	publish, announce, subscribe, position, retained atomic.Bool
+	join     atomic.Bool // ErrUnavailable
+	late     atomic.Bool // Join does what it is to do, and then ErrUncertain
+	watch    atomic.Bool // as join, of topics that tell of users
+	state    atomic.Bool
+	retained atomic.Bool // the value alone cannot be read
+	publish  atomic.Bool
 
-	mu         sync.Mutex
-	subscribed map[protocol.Topic]bool
+	mu    sync.Mutex
+	parts map[protocol.Topic]bus.Part
 }
 
-func (b *faultyBus) Publish(ctx context.Context, p *protocol.Publication, r bus.Retention) (protocol.Position, error) {
-	if b.publish.Load() || b.announce.Load() && p.Kind == protocol.KindMemberAdded {
-		return protocol.Position{}, errFault
+func (b *faultyBus) Publish(ctx context.Context, batch *bus.Batch) (bus.Published, error) {
+	if b.publish.Load() {
+		return bus.Published{}, bus.ErrUnavailable
 	}
-	return b.Bus.Publish(ctx, p, r)
+	return b.Bus.Publish(ctx, batch)
 }
 
-func (b *faultyBus) Subscribe(ctx context.Context, t *protocol.Topic) (protocol.Position, error) {
-	if b.subscribe.Load() {
-		return protocol.Position{}, errFault
+func (b *faultyBus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
+	b.note(*j.Topic, j.Part)
+	if b.join.Load() || b.watch.Load() && room.KindOf(j.Topic.Name).IsWatch() {
+		return bus.State{}, bus.ErrUnavailable
 	}
-	b.turn(*t, true)
-	return b.Bus.Subscribe(ctx, t)
+	st, err := b.Bus.Join(ctx, j)
+	if b.late.Load() {
+		return bus.State{}, bus.ErrUncertain
+	}
+	return b.forget(st), err
 }
 
-func (b *faultyBus) Unsubscribe(t protocol.Topic) {
-	runtime.Gosched() // lets a wrong order show
-	b.turn(t, false)
-	b.Bus.Unsubscribe(t)
+func (b *faultyBus) Leave(ls ...bus.Leave) {
+	for i := range ls {
+		b.note(ls[i].Topic, ls[i].Part)
+	}
+	runtime.Gosched() // lets leaves and joins overtake each other
+	b.Bus.Leave(ls...)
 }
 
-func (b *faultyBus) turn(t protocol.Topic, on bool) {
+func (b *faultyBus) State(ctx context.Context, t protocol.Topic) (bus.State, error) {
+	if b.state.Load() {
+		return bus.State{}, bus.ErrUnavailable
+	}
+	st, err := b.Bus.State(ctx, t)
+	return b.forget(st), err
+}
+
+func (b *faultyBus) forget(st bus.State) bus.State {
+	if b.retained.Load() {
+		st.Retained, st.RetainedErr = nil, bus.ErrUnavailable
+	}
+	return st
+}
+
+// note keeps the part of the highest version.
+func (b *faultyBus) note(t protocol.Topic, p bus.Part) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.subscribed[t] == on {
-		b.t.Errorf("%s: subscribed is %v already", t.Name, on)
+	if p.Version > b.parts[t].Version {
+		b.parts[t] = p
 	}
-	b.subscribed[t] = on
-}
-
-func (b *faultyBus) Position(ctx context.Context, t protocol.Topic) (protocol.Position, error) {
-	if b.position.Load() {
-		return protocol.Position{}, errFault
-	}
-	return b.Bus.Position(ctx, t)
-}
-
-func (b *faultyBus) Retained(ctx context.Context, t protocol.Topic) (*bus.Retained, protocol.Position, error) {
-	if b.retained.Load() {
-		return nil, protocol.Position{}, errFault
-	}
-	return b.Bus.Retained(ctx, t)
 }
 
 // conn is a connection that records the frames it is sent, decoded, in order.
@@ -249,6 +256,7 @@ func (c *conn) record(payload []byte) {
 
 // take waits for fan-out and returns what came since the last call.
 func (c *conn) take() []frame {
+	bustest.Settle()
 	synctest.Wait()
 	return c.taken()
 }
@@ -296,8 +304,7 @@ func (c *conn) mustJoin(name, userID string) {
 
 func (c *conn) unsubscribe(name string) { c.n.Unsubscribe(&c.Connection, name) }
 
-// close ends c; that its leave cannot be told may be what a test is about.
-func (c *conn) close() { _ = c.n.Leave(&c.Connection) }
+func (c *conn) close() { c.n.Leave(&c.Connection) }
 
 func (c *conn) send(name, event, data string) *protocol.Error {
 	cmd := &protocol.Command{Kind: protocol.CommandClientEvent, Channel: name, HasChannel: true, Event: event}
@@ -315,9 +322,40 @@ func (n *node) publish(name, event, text string) {
 	}
 }
 
+// Channels is that of the engine on a bus that works.
+func (n *node) Channels(a *app.App, prefix string) []channel.Status {
+	n.t.Helper()
+	list, err := n.Engine.Channels(context.Background(), a, prefix)
+	if err != nil {
+		n.t.Errorf("channels: %v", err)
+	}
+	return list
+}
+
+// Channel is that of the engine on a bus that works.
+func (n *node) Channel(a *app.App, name string) channel.Status {
+	n.t.Helper()
+	s, err := n.Engine.Channel(context.Background(), a, name)
+	if err != nil {
+		n.t.Errorf("channel: %v", err)
+	}
+	return s
+}
+
+// Members is that of the engine on a bus that works.
+func (n *node) Members(a *app.App, name string) []protocol.Member {
+	n.t.Helper()
+	list, err := n.Engine.Members(context.Background(), a, name)
+	if err != nil {
+		n.t.Errorf("members: %v", err)
+	}
+	return list
+}
+
 // expectEmpty fails if anything is left of any channel.
 func (n *node) expectEmpty() {
 	n.t.Helper()
+	bustest.Settle()
 	if left := n.Channels(n.app, ""); len(left) > 0 {
 		n.t.Errorf("channels left: %+v", left)
 	}

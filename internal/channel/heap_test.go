@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -21,8 +21,8 @@ func subscriptionBytes(t *testing.T, prefix string, member func(n int) protocol.
 	t.Helper()
 	const many, longName = 10_000, 200
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
-	e := channel.New(h, bus.NewLocal(h, nil), channel.Options{})
-	n := &node{t: t, hub: h, Engine: e, app: testApp()}
+	b := local.New(h, nil)
+	n := &node{t: t, hub: h, local: b, Engine: channel.New(h, b, channel.Options{}), app: testApp()}
 	n.run()
 	c := n.connectQuiet()
 	subscribe := func(i int) {

@@ -48,34 +48,34 @@ func (i *infos) shared(m protocol.Member) *protocol.Member {
 	return new(m)
 }
 
-// holdInfo counts what c says about m before c joins a channel, and returns what the channel is to
-// keep: what c says elsewhere too is there once.
-func (e *Engine) holdInfo(c *Connection, m protocol.Member) (*protocol.Member, *protocol.Error) {
+// holdInfo counts what c says about m before c joins a channel. It returns what the channel is to
+// keep, because what c says elsewhere too is there once, and what that counts for.
+func (e *Engine) holdInfo(c *Connection, m protocol.Member) (*protocol.Member, uint32, *protocol.Error) {
 	i := e.infosOf(c)
 	if i == nil {
 		if c.Subscriptions() < fewInfos {
-			return new(m), nil
+			return new(m), uint32(len(m.UserID) + len(m.Info)), nil
 		}
 		i = c.countInfos(m)
 		e.infos.Store(c, i)
 	}
 	size := i.size(m)
 	if i.bytes+size > maxInfos {
-		return nil, protocol.ErrMemberTooLarge.Withf(
+		return nil, 0, protocol.ErrMemberTooLarge.Withf(
 			"The connection has more than %d bytes of user_id and user_info in all its channels; send less of them, or the same everywhere", maxInfos)
 	}
 	i.bytes += size
 	i.channels++
-	return i.shared(m), nil
+	return i.shared(m), uint32(size), nil
 }
 
 // dropInfo takes back holdInfo.
-func (e *Engine) dropInfo(c *Connection, m protocol.Member) {
+func (e *Engine) dropInfo(c *Connection, size uint32) {
 	i := e.infosOf(c)
 	if i == nil {
 		return
 	}
-	i.bytes -= i.size(m)
+	i.bytes -= int(size)
 	if i.channels--; i.channels == 0 {
 		e.infos.Delete(c)
 	}
@@ -89,17 +89,15 @@ func (e *Engine) infosOf(c *Connection) *infos {
 	return i.(*infos) //nolint:forcetypeassert // nothing else is stored there
 }
 
-// countInfos is what c says already, when it is about to say m.
+// countInfos is what c says already in a few channels, when it is about to say m. That it may be the
+// same is not known any more.
 func (c *Connection) countInfos(m protocol.Member) *infos {
 	i := &infos{most: new(m)}
 	for s := range c.subs.All() {
-		ch := s.channel
-		ch.mu.Lock()
-		if ch.members != nil {
+		if s.channel.kind.HasMembers() {
 			i.channels++
-			i.bytes += i.size(ch.members.Said(c.ID()))
+			i.bytes += int(s.Note)
 		}
-		ch.mu.Unlock()
 	}
 	return i
 }

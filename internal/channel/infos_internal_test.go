@@ -20,15 +20,15 @@ func TestWhatAConnectionSaysInManyChannelsAlikeIsKeptOnce(t *testing.T) {
 		return protocol.Member{UserID: string(bytes.Repeat([]byte("u"), 1<<10)), Info: bytes.Repeat([]byte{b}, 2<<10)}
 	}
 	hold := func(m protocol.Member) *protocol.Error {
-		_, err := e.holdInfo(&c, m)
+		_, _, err := e.holdInfo(&c, m)
 		return err
 	}
-	first, err := e.holdInfo(&c, say('a'))
+	first, _, err := e.holdInfo(&c, say('a'))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 10_000 {
-		m, err := e.holdInfo(&c, say('a'))
+		m, _, err := e.holdInfo(&c, say('a'))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,12 +36,13 @@ func TestWhatAConnectionSaysInManyChannelsAlikeIsKeptOnce(t *testing.T) {
 			t.Fatal("it is kept twice")
 		}
 	}
+	const infoSize = 2 << 10
 	other := say('b')
-	if m, err := e.holdInfo(&c, other); err != nil || unsafe.StringData(m.UserID) != unsafe.StringData(first.UserID) {
+	if m, _, err := e.holdInfo(&c, other); err != nil || unsafe.StringData(m.UserID) != unsafe.StringData(first.UserID) {
 		t.Fatalf("the id alone: it is kept twice, or %v", err)
 	}
-	e.dropInfo(&c, other)
-	for n := range maxInfos / (2 << 10) {
+	e.dropInfo(&c, infoSize)
+	for n := range maxInfos / infoSize {
 		if err := hold(other); err != nil {
 			t.Fatalf("after %d others: %v", n, err)
 		}
@@ -56,15 +57,15 @@ func TestWhatAConnectionSaysInManyChannelsAlikeIsKeptOnce(t *testing.T) {
 	if hold(say('a')) != nil {
 		t.Error("what is kept already was refused")
 	}
-	e.dropInfo(&c, other)
+	e.dropInfo(&c, infoSize)
 	if err := hold(other); err != nil {
 		t.Errorf("after one has gone: %v", err)
 	}
 	for range 10_002 {
-		e.dropInfo(&c, *first)
+		e.dropInfo(&c, 0)
 	}
-	for range maxInfos / (2 << 10) {
-		e.dropInfo(&c, other)
+	for range maxInfos / infoSize {
+		e.dropInfo(&c, infoSize)
 	}
 	if i := e.infosOf(&c); i != nil {
 		t.Errorf("%d channels and %d bytes are left", i.channels, i.bytes)

@@ -17,7 +17,6 @@ type Metrics struct {
 	cacheHits       prometheus.Counter
 	cacheMisses     prometheus.Counter
 	cacheErrors     prometheus.Counter
-	noticeFailures  prometheus.Counter
 }
 
 // NewMetrics makes the metrics of package channel and registers them unless r is nil.
@@ -51,10 +50,6 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "millrace_channel_cache_reads_total",
 		Help: "Reads of the cached event for a joiner, by result: hit, miss or error.",
 	}, []string{"result"})
-	failures := auto.NewCounter(prometheus.CounterOpts{
-		Name: "millrace_channel_notice_failures_total",
-		Help: "Notices about members or counts that the bus did not take.",
-	})
 	return &Metrics{
 		subscriptions:   subscriptions,
 		channels:        channels,
@@ -66,6 +61,5 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		cacheHits:       replays.WithLabelValues("hit"),
 		cacheMisses:     replays.WithLabelValues("miss"),
 		cacheErrors:     replays.WithLabelValues("error"),
-		noticeFailures:  failures,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -256,6 +257,7 @@ func presenceRound(t *testing.T, n *node, seed uint64) {
 			})
 		}
 		wg.Wait()
+		bustest.Settle()
 		synctest.Wait()
 		checkPresence(t, n, all, channels)
 		if t.Failed() {

@@ -19,33 +19,58 @@ type Event struct {
 }
 
 // Publish sends events in order; those to cache channels also become the cached value. It
-// waits for room for all of them until ctx ends (hub.ErrBackpressure), before anything is
-// sent. Another error comes from the bus: events before the one that failed were sent.
+// waits for room for all of them until ctx ends (bus.ErrBackpressure), before anything is
+// sent. After an error nothing was sent, save that after bus.ErrUncertain all or some may have
+// been.
 func (e *Engine) Publish(ctx context.Context, a *app.App, events []Event) error {
-	size := 0
+	batch := newBatch(len(events))
 	for i := range events {
-		p := events[i].publication(a)
-		size += p.Size()
+		events[i].item(a, &batch.Items[i])
 	}
-	if err := e.hub.Reserve(ctx, size); err != nil {
+	published, err := e.bus.Publish(ctx, batch)
+	if err != nil {
 		return fmt.Errorf("channel: publish: %w", err)
 	}
-	for i := range events {
-		kind, retention := room.KindOf(events[i].Channel), bus.Retention{}
-		if kind.HasCache() {
-			retention.TTL = a.Limits.CacheTTL
-		}
-		p := events[i].publication(a)
-		if _, err := e.bus.Publish(ctx, &p, retention); err != nil {
-			return fmt.Errorf("channel: publish: %w", err)
-		}
-		e.metrics.publishedAPI.Inc()
-	}
-	return nil
+	return e.outcome(&published, len(events))
 }
 
-func (ev *Event) publication(a *app.App) protocol.Publication {
-	return protocol.Publication{
-		Topic: protocol.Topic{App: a.ID, Name: ev.Channel}, Event: ev.Name, Data: ev.Data, Except: ev.Except,
+// newBatch makes a batch of n items, each with a publication. The usual single one is one object.
+func newBatch(n int) *bus.Batch {
+	if n == 1 {
+		one := &struct {
+			batch       bus.Batch
+			items       [1]bus.Item
+			publication protocol.Publication
+		}{}
+		one.batch.Items, one.items[0].Publication = one.items[:], &one.publication
+		return &one.batch
 	}
+	batch := &bus.Batch{Items: make([]bus.Item, n)}
+	for i := range batch.Items {
+		batch.Items[i].Publication = new(protocol.Publication)
+	}
+	return batch
+}
+
+// item makes ev the item of a batch.
+func (ev *Event) item(a *app.App, it *bus.Item) {
+	p := it.Publication
+	p.Topic = protocol.Topic{App: a.ID, Name: ev.Channel}
+	p.Event, p.Data, p.Except = ev.Name, ev.Data, ev.Except
+	if room.KindOf(ev.Channel).HasCache() {
+		it.Retain = a.Limits.CacheTTL
+	}
+}
+
+// outcome counts what was published. If owners differ, a repetition of all would deliver some of it
+// twice: then the whole is uncertain.
+func (e *Engine) outcome(p *bus.Published, events int) (err error) {
+	for i := range p.Outcomes {
+		if p.Outcomes[i] != nil {
+			events--
+			err = fmt.Errorf("channel: publish: %w: event %d: %w", bus.ErrUncertain, i, p.Outcomes[i])
+		}
+	}
+	e.metrics.publishedAPI.Add(float64(events))
+	return err
 }

@@ -2,8 +2,6 @@ package channel
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
@@ -19,16 +17,10 @@ type user struct {
 	info         []byte    // of the member that the connection may join as
 	hasNumericID bool      // of that member
 	watching     []watched // never grows, because the hub points into it
-	prev, next   *user     // other connections of the user; guarded by the channel's lock
+	prev, next   *user     // other connections of the user; guarded by the stripe of the table
 }
 
 func (u *user) id() string { return u.channel.userID() }
-
-// userID is whose channel it is.
-func (ch *channel) userID() string {
-	id, _ := room.UserOf(ch.topic.Name)
-	return id
-}
 
 // SignIn makes c a connection of the user u, whose signature the caller has checked, and
 // replies: success, then the state of those whom u watches (pusher-protocol 4.1, 4.4). As the
@@ -45,25 +37,21 @@ func (e *Engine) SignIn(ctx context.Context, c *Connection, u *User) *protocol.E
 	var position protocol.Position // of the user's channel, of a first sign-in
 	isFirst := c.user == nil
 	if isFirst {
-		online := watchNotice(room.UserTopic(c.app.ID, u.ID), protocol.KindUserOnline, u.ID)
-		err := e.hub.Reserve(ctx, online.Size())
-		if err == nil {
-			position, err = e.enter(ctx, c, online)
-		}
-		if err != nil {
+		var err error
+		if position, err = e.enter(ctx, c, u.ID); err != nil {
 			e.log.Warn("sign-in failed", "app", c.app.ID, "err", err)
 			return protocol.ErrInternal.Withf("The server is busy; sign in again later")
 		}
 	}
 	c.user.info, c.user.hasNumericID = u.Info, u.HasNumericID
-	e.unwatch(c)
+	e.bus.Leave(e.unwatch(c)...)
 	if c.app.Features.Watchlists {
 		if err := e.watch(ctx, c, u.Watchlist); err != nil {
 			if isFirst {
-				err = errors.Join(err, e.signOut(c))
+				e.bus.Leave(e.signOut(c)...)
 			}
-			e.log.Error("watchlist failed", "app", c.app.ID, "err", err)
-			return protocol.ErrInternal
+			e.log.Warn("watchlist failed", "app", c.app.ID, "err", err)
+			return protocol.ErrInternal.Withf("The server is busy; sign in again later")
 		}
 	}
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageSignedIn, UserData: u.Data})
@@ -88,63 +76,45 @@ func (c *Connection) userLive(position protocol.Position) {
 	}
 }
 
-// enter adds c to the connections of the user, held at the position that it returns. online
-// is published if it is the first.
-func (e *Engine) enter(ctx context.Context, c *Connection, online *protocol.Publication) (at protocol.Position, err error) {
-	ch := e.table.lock(room.UserTopic(c.app.ID, online.UserID))
-	defer ch.mu.Unlock()
+// enter adds c to the connections of the user, held at the position that it returns.
+func (e *Engine) enter(ctx context.Context, c *Connection, userID string) (protocol.Position, error) {
 	u := &user{conn: c}
-	u.channel = ch
+	ch, part, isFirst := e.table.enter(room.UserTopic(c.app.ID, userID), u)
+	e.metrics.signedIn.Inc()
+	if isFirst {
+		e.metrics.usersOnline.Inc()
+	}
 	c.Subscribe(&u.Subscription, &ch.topic)
-	if ch.subs > 0 {
-		at, err = e.bus.Position(ctx, ch.topic)
-	} else {
-		at, err = e.goOnlineLocked(ctx, ch, online)
-	}
+	st, err := e.bus.Join(ctx, bus.Join{Topic: &ch.topic, Part: part, Subscriber: c.ID()})
 	if err != nil {
-		u.Close()
-		e.forgetLocked(ch)
-		return at, err
+		e.bus.Leave(e.exit(u))
+		return st.Position, err
 	}
+	c.user = u
+	return st.Position, nil
+}
+
+// exit undoes enter. The caller passes the result to the bus.
+func (e *Engine) exit(u *user) bus.Leave {
+	u.Close()
+	p, isLast := e.table.leave(u.channel, u)
+	e.metrics.signedIn.Dec()
+	if isLast {
+		e.metrics.usersOnline.Dec()
+	}
+	return bus.Leave{Topic: u.channel.topic, Part: p, Subscriber: u.conn.ID()}
+}
+
+// linkLocked puts u in front of the connections of a user.
+func (u *user) linkLocked(ch *channel) {
+	u.channel = ch
 	if u.next = ch.users; u.next != nil {
 		u.next.prev = u
 	}
-	ch.users, c.user = u, u
-	ch.subs++
-	e.metrics.signedIn.Inc()
-	return at, nil
+	ch.users = u
 }
 
-// goOnlineLocked is for the first connection. With an error it has done nothing.
-func (e *Engine) goOnlineLocked(ctx context.Context, ch *channel, online *protocol.Publication) (protocol.Position, error) {
-	at, err := e.bus.Subscribe(ctx, &ch.topic)
-	if err != nil {
-		return at, err
-	}
-	if _, err := e.bus.Publish(ctx, online, bus.Retention{}); err != nil {
-		e.bus.Unsubscribe(ch.topic)
-		return at, err
-	}
-	e.metrics.usersOnline.Inc()
-	if e.observer != nil {
-		e.observer.UserOnline(ch.topic.App, ch.userID())
-	}
-	return at, nil
-}
-
-// signOut ends c's part in users, if it has any. It always happens; an error means that nobody
-// was told that the user is offline.
-func (e *Engine) signOut(c *Connection) (err error) {
-	u := c.user
-	if u == nil {
-		return nil
-	}
-	e.unwatch(c)
-	c.user = nil
-	ch := u.channel
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	u.Close()
+func (u *user) unlinkLocked(ch *channel) {
 	if u.next != nil {
 		u.next.prev = u.prev
 	}
@@ -153,36 +123,17 @@ func (e *Engine) signOut(c *Connection) (err error) {
 	} else {
 		ch.users = u.next
 	}
-	ch.subs--
-	e.metrics.signedIn.Dec()
-	if ch.subs == 0 {
-		err = e.goOfflineLocked(ch)
-	}
-	e.forgetLocked(ch)
-	return err
 }
 
-// goOfflineLocked is for the last connection. An error means that nobody was told.
-func (e *Engine) goOfflineLocked(ch *channel) error {
-	e.bus.Unsubscribe(ch.topic)
-	e.metrics.usersOnline.Dec()
-	if e.observer != nil {
-		e.observer.UserOffline(ch.topic.App, ch.userID())
+// signOut ends c's part in users, if it has any. The caller passes the result to the bus.
+func (e *Engine) signOut(c *Connection) []bus.Leave {
+	u := c.user
+	if u == nil {
+		return nil
 	}
-	// A leave cannot be refused, so it does not wait for room.
-	_, err := e.bus.Publish(context.Background(), watchNotice(ch.topic, protocol.KindUserOffline, ch.userID()), bus.Retention{})
-	if err != nil {
-		err = fmt.Errorf("offline not published: %w", err)
-		e.metrics.noticeFailures.Inc()
-	}
-	return err
-}
-
-// forgetLocked takes a channel out of the table when nobody needs it.
-func (e *Engine) forgetLocked(ch *channel) {
-	if ch.subs == 0 && ch.watchers == 0 {
-		e.table.removeLocked(ch)
-	}
+	ls := e.unwatch(c)
+	c.user = nil
+	return append(ls, e.exit(u))
 }
 
 // subscribeUser answers a subscribe to a user's channel: a sign-in has done it already
@@ -197,17 +148,7 @@ func (c *Connection) subscribeUser(name string) *protocol.Error {
 
 // Terminate closes every connection that is signed in as the user (pusher-protocol 4.5).
 func (e *Engine) Terminate(a *app.App, userID string) {
-	ch := e.table.find(room.UserTopic(a.ID, userID))
-	if ch == nil {
-		return
-	}
-	ch.mu.Lock()
-	repliers := make([]Replier, 0, ch.subs)
-	for u := ch.users; u != nil; u = u.next {
-		repliers = append(repliers, u.conn.replier)
-	}
-	ch.mu.Unlock()
-	for _, r := range repliers {
+	for _, r := range e.table.repliers(room.UserTopic(a.ID, userID)) {
 		r.Terminate()
 	}
 }

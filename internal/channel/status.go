@@ -1,9 +1,9 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
@@ -21,51 +21,44 @@ type Status struct {
 
 // Channels lists the occupied channels of a whose names begin with prefix, sorted by name.
 // User channels are never occupied.
-func (e *Engine) Channels(a *app.App, prefix string) []Status {
-	found := e.table.all(func(t protocol.Topic) bool {
-		return t.App == a.ID && strings.HasPrefix(t.Name, prefix) && !room.KindOf(t.Name).IsUser()
-	})
-	list := make([]Status, 0, len(found))
-	for _, ch := range found {
-		if s := ch.status(); s.Occupied {
-			list = append(list, s)
-		}
+func (e *Engine) Channels(ctx context.Context, a *app.App, prefix string) ([]Status, error) {
+	page, err := e.bus.Status(ctx, bus.StatusQuery{App: a.ID, Prefix: prefix})
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(list, func(x, y Status) int { return strings.Compare(x.Name, y.Name) })
-	return list
+	list := make([]Status, len(page.Topics))
+	for i := range page.Topics {
+		list[i] = statusOf(&page.Topics[i])
+	}
+	slices.SortFunc(list, func(x, y Status) int { return cmp.Compare(x.Name, y.Name) })
+	return list, nil
 }
 
 // Channel is the status of one channel, occupied or not. User channels never are.
-func (e *Engine) Channel(a *app.App, name string) Status {
-	ch := e.table.find(protocol.Topic{App: a.ID, Name: name})
-	if ch == nil || ch.kind.IsUser() {
-		return Status{Name: name}
+func (e *Engine) Channel(ctx context.Context, a *app.App, name string) (Status, error) {
+	if name == "" || !room.KindOf(name).IsChannel() {
+		return Status{Name: name}, nil
 	}
-	return ch.status()
+	page, err := e.bus.Status(ctx, bus.StatusQuery{App: a.ID, Name: name})
+	if err != nil || len(page.Topics) == 0 {
+		return Status{Name: name}, err
+	}
+	return statusOf(&page.Topics[0]), nil
 }
 
-func (ch *channel) status() Status {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	s := Status{Name: ch.topic.Name, Occupied: ch.subs > 0, Subscriptions: int(ch.subs)}
-	if ch.members != nil {
-		s.Users = ch.members.Len()
-	}
-	return s
+func statusOf(s *bus.Status) Status {
+	return Status{Name: s.Name, Occupied: s.Subscriptions > 0, Subscriptions: s.Subscriptions, Users: s.Users}
 }
 
 // Members lists the distinct users of a channel, sorted by id; none for kinds without
 // members.
-func (e *Engine) Members(a *app.App, name string) []protocol.Member {
-	ch := e.table.find(protocol.Topic{App: a.ID, Name: name})
-	if ch == nil || !ch.kind.HasMembers() {
-		return nil
+func (e *Engine) Members(ctx context.Context, a *app.App, name string) ([]protocol.Member, error) {
+	if !room.KindOf(name).HasMembers() {
+		return nil, nil
 	}
-	ch.mu.Lock()
-	list := ch.members.List()
-	ch.mu.Unlock()
-	slices.SortFunc(list, func(x, y protocol.Member) int { return strings.Compare(x.UserID, y.UserID) })
-	return list
+	st, err := e.bus.State(ctx, protocol.Topic{App: a.ID, Name: name})
+	slices.SortFunc(st.Members, func(x, y protocol.Member) int { return cmp.Compare(x.UserID, y.UserID) })
+	return st.Members, err
 }
 
 // Cached reads the cached event of a channel; nil without one and for kinds without cache.
@@ -73,6 +66,9 @@ func (e *Engine) Cached(ctx context.Context, a *app.App, name string) (*bus.Reta
 	if !room.KindOf(name).HasCache() {
 		return nil, nil
 	}
-	kept, _, err := e.bus.Retained(ctx, protocol.Topic{App: a.ID, Name: name})
-	return kept, err
+	st, err := e.bus.State(ctx, protocol.Topic{App: a.ID, Name: name})
+	if err == nil {
+		err = st.RetainedErr
+	}
+	return st.Retained, err
 }

@@ -91,7 +91,6 @@ func TestMetrics(t *testing.T) {
 			"millrace_channel_cache_reads_total hit":                      1,
 			"millrace_channel_cache_reads_total miss":                     1,
 			"millrace_channel_cache_reads_total error":                    0,
-			"millrace_channel_notice_failures_total":                      0,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("metrics (-want +got):\n%s", diff)

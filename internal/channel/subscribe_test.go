@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -62,15 +64,15 @@ func TestPublishWaitsForRoomBeforeAnythingIsSent(t *testing.T) {
 			Codecs: [protocol.NumVariants]protocol.Codec{}, MaxInboxBytes: 100,
 		}) // does not run, so nothing drains
 		n := &node{t: t, hub: h, app: testApp()}
-		n.bus = newBus(t, h)
-		n.Engine = channel.New(h, n.bus, channel.Options{})
+		n.local = local.New(h, nil)
+		n.Engine = channel.New(h, n.local, channel.Options{})
 		a := n.connect()
 		a.mustJoin("cache-x", "")
 		n.publish("cache-x", "tick", "1") // fills the room
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		err := n.Publish(ctx, n.app, []channel.Event{{Channel: "cache-x", Name: "tick", Data: []byte(`"2"`)}})
-		if got := fmt.Sprint(err); err == nil || got != "channel: publish: "+hub.ErrBackpressure.Error() {
+		if got := fmt.Sprint(err); err == nil || got != "channel: publish: "+bus.ErrBackpressure.Error() {
 			t.Errorf("got %v", err)
 		}
 		if kept, _ := n.Cached(context.Background(), n.app, "cache-x"); kept == nil || string(kept.Publication.Data) != `"1"` {
@@ -260,10 +262,10 @@ func TestFailedSubscribeChangesNothing(t *testing.T) {
 		title, channel string
 		sabotage       func(*faultyBus, bool)
 	}{
-		{"the bus does not subscribe", "prices", func(b *faultyBus, on bool) { b.subscribe.Store(on) }},
-		{"the position of a plain channel is unknown", "prices", func(b *faultyBus, on bool) { b.position.Store(on) }},
-		{"the position of a presence channel is unknown", "presence-x", func(b *faultyBus, on bool) { b.position.Store(on) }},
-		{"the new member is not announced", "presence-x", func(b *faultyBus, on bool) { b.publish.Store(on) }},
+		{"the owner of a plain channel is out of reach", "prices", func(b *faultyBus, on bool) { b.join.Store(on) }},
+		{"the owner of a plain channel does not answer", "prices", func(b *faultyBus, on bool) { b.late.Store(on) }},
+		{"the owner of a presence channel is out of reach", "presence-x", func(b *faultyBus, on bool) { b.join.Store(on) }},
+		{"the owner of a presence channel does not answer", "presence-x", func(b *faultyBus, on bool) { b.late.Store(on) }},
 	}
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {
@@ -299,9 +301,9 @@ func TestFailedJoinIsTakenBackForTheOthers(t *testing.T) {
 		a, b := n.connect(), n.connect()
 		a.mustJoin("presence-x", "u-9")
 		a.take()
-		n.bus.position.Store(true)
-		if err := b.join("presence-x", "u-3", ""); err == nil {
-			t.Fatal("got no error")
+		n.bus.late.Store(true)
+		if err := b.join("presence-x", "u-3", ""); err == nil || err.Type != protocol.TypeServer {
+			t.Fatalf("got %v", err)
 		}
 		a.expect(`member_added presence-x {"user_id":"u-3","user_info":{}}`, `member_removed presence-x {"user_id":"u-3"}`)
 		b.expect()
@@ -314,7 +316,7 @@ func TestUnannouncedMemberIsNotAnnouncedAsGone(t *testing.T) {
 		a, b := n.connect(), n.connect()
 		a.mustJoin("presence-x", "u-9")
 		a.take()
-		n.bus.announce.Store(true)
+		n.bus.join.Store(true)
 		if err := b.join("presence-x", "u-3", ""); err == nil {
 			t.Fatal("got no error")
 		}
@@ -331,8 +333,7 @@ func TestSubscribeAgainSurvivesAFailingBus(t *testing.T) {
 		a := n.connect()
 		a.mustJoin("cache-x", "")
 		a.take()
-		n.bus.retained.Store(true)
-		n.bus.position.Store(true)
+		n.bus.state.Store(true)
 		if err := a.subscribe("cache-x"); err == nil || err.Type != protocol.TypeServer {
 			t.Fatalf("got %v", err)
 		}

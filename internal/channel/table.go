@@ -2,49 +2,46 @@ package channel
 
 import (
 	"hash/maphash"
-	"sync"
 
+	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/keyed"
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
 
 const stripes = 64
 
-// channel is one occupied channel of this node.
-//
-// Invariants: while it is in the table and unlocked, subs or watchers is above zero, and the
-// bus is subscribed to its topic exactly once while subs is. Once it is gone it is never joined
-// again.
-//
-// A channel of user kind has the connections that are signed in as its user for subscribers:
-// the user is online while there are any. The users who watch it are subscribed to another
-// topic; see room.WatchTopic.
+// channel is a topic that connections of this node are subscribed to: a channel, the channel of a
+// user, or the topic that tells of a user. It is in the table while there are any.
 type channel struct {
-	topic  protocol.Topic // immutable
-	kind   room.Kind      // immutable
-	isGone bool           // guarded by mu
-
-	mu       sync.Mutex
-	watchers uint32        // guarded by mu, as all below; subscriptions to the watch topic of a user kind
-	subs     uint32        // subscribed connections
-	members  *room.Members // nil unless the kind has members
-	notice   *notice       // nil until a count is due
-	users    *user         // of user kind: its connections, newest first
+	topic protocol.Topic // immutable
+	users *user          // of user kind: its connections, newest first; guarded by the stripe
+	subs  uint32         // subscribed connections; guarded by the stripe
+	kind  room.Kind      // immutable
 }
 
 // Key is the topic of the channel.
 func (ch *channel) Key() protocol.Topic { return ch.topic }
 
-// table finds channels. Its locks are taken after a channel's, and only to look at the map.
+// userID is the user whose channel it is, or of whom it tells.
+func (ch *channel) userID() string {
+	id, _ := room.UserOf(ch.topic.Name)
+	return id
+}
+
+// table is the truth about what this node is subscribed to: a subscription is entered before the
+// bus is asked, and what the bus is told of each change has a version, because it may be told of
+// two changes in another order. Its locks are held only to look and to count.
 type table struct {
 	seed    maphash.Seed
 	stripes [stripes]stripe
 }
 
 type stripe struct {
-	mu       sync.Mutex
-	channels keyed.Set[protocol.Topic, *channel] // guarded by mu
+	mu       locks.Mutex
+	channels keyed.Set[protocol.Topic, *channel] // guarded by mu, as all below
+	version  uint64                              // of the last change of any of them
 }
 
 func (t *table) init() { t.seed = maphash.MakeSeed() }
@@ -53,58 +50,66 @@ func (t *table) stripe(topic protocol.Topic) *stripe {
 	return &t.stripes[maphash.String(t.seed, topic.Name)%stripes]
 }
 
-// lock returns the channel of topic, locked and not gone. A new one has no subscribers; the
-// caller adds one, or a watcher, or removes it before it unlocks.
-func (t *table) lock(topic protocol.Topic) *channel {
-	s := t.stripe(topic)
-	for {
-		s.mu.Lock()
-		ch := s.channels.Get(topic)
-		if ch == nil {
-			ch = &channel{topic: topic, kind: room.KindOf(topic.Name)}
-			if ch.kind.HasMembers() {
-				ch.members = new(room.Members)
-			}
-			s.channels.Add(ch)
-		}
-		s.mu.Unlock()
-		ch.mu.Lock()
-		if !ch.isGone {
-			return ch
-		}
-		ch.mu.Unlock() // removed meanwhile, so the table has it no more
-	}
-}
-
-// find returns the channel of topic, unlocked, nil when there is none.
-func (t *table) find(topic protocol.Topic) *channel {
+// enter counts a subscription to topic, with u for one to the channel of a user. isFirst is true
+// of the first on this node.
+func (t *table) enter(topic protocol.Topic, u *user) (ch *channel, p bus.Part, isFirst bool) {
 	s := t.stripe(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.channels.Get(topic)
+	ch = s.channels.Get(topic)
+	if ch == nil {
+		ch = &channel{topic: topic, kind: room.KindOf(topic.Name)}
+		s.channels.Add(ch)
+	}
+	if u != nil {
+		u.linkLocked(ch)
+	}
+	ch.subs++
+	s.version++
+	return ch, bus.Part{Version: s.version, Subscriptions: ch.subs}, ch.subs == 1
 }
 
-// removeLocked takes ch, whose lock is held, out of the table for good.
-func (t *table) removeLocked(ch *channel) {
+// leave undoes enter. isLast is true of the last subscription on this node.
+func (t *table) leave(ch *channel, u *user) (p bus.Part, isLast bool) {
 	s := t.stripe(ch.topic)
 	s.mu.Lock()
-	s.channels.Remove(ch)
-	s.mu.Unlock()
-	ch.isGone = true
+	defer s.mu.Unlock()
+	if u != nil {
+		u.unlinkLocked(ch)
+	}
+	if ch.subs--; ch.subs == 0 {
+		s.channels.Remove(ch)
+	}
+	s.version++
+	return bus.Part{Version: s.version, Subscriptions: ch.subs}, ch.subs == 0
 }
 
-// all returns the channels that match, unlocked, in no particular order.
-func (t *table) all(match func(protocol.Topic) bool) []*channel {
-	var found []*channel
-	for i := range t.stripes {
-		s := &t.stripes[i]
+// repliers are the connections that are signed in as the user whose channel topic is.
+func (t *table) repliers(topic protocol.Topic) (list []Replier) {
+	s := t.stripe(topic)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch := s.channels.Get(topic); ch != nil {
+		for u := ch.users; u != nil; u = u.next {
+			list = append(list, u.conn.replier)
+		}
+	}
+	return list
+}
+
+// SignedIn counts the connections of an app that are signed in on this node, and the distinct
+// users they are signed in as. It looks at every channel.
+func (e *Engine) SignedIn(appID string) (connections, users int) {
+	for i := range e.table.stripes {
+		s := &e.table.stripes[i]
 		s.mu.Lock()
 		for ch := range s.channels.All() {
-			if match(ch.topic) {
-				found = append(found, ch)
+			if ch.topic.App == appID && ch.kind.IsUser() {
+				connections += int(ch.subs)
+				users++
 			}
 		}
 		s.mu.Unlock()
 	}
-	return found
+	return connections, users
 }

@@ -3,14 +3,11 @@ package channel
 import (
 	"context"
 
+	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
-
-func watchNotice(topic protocol.Topic, k protocol.PublicationKind, userID string) *protocol.Publication {
-	return &protocol.Publication{Topic: room.WatchTopic(topic.App, userID), Kind: k, UserID: userID}
-}
 
 // watched is a user that a connection watches.
 type watched struct {
@@ -29,47 +26,40 @@ func (e *Engine) watch(ctx context.Context, c *Connection, ids []string) error {
 	for i, id := range ids {
 		if err := e.watchOne(ctx, c, &c.user.watching[i], id); err != nil {
 			c.user.watching = c.user.watching[:i]
-			e.unwatch(c)
+			e.bus.Leave(e.unwatch(c)...)
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) watchOne(ctx context.Context, c *Connection, w *watched, id string) (err error) {
-	ch := e.table.lock(room.UserTopic(c.app.ID, id))
-	defer ch.mu.Unlock()
-	topic := room.WatchTopic(ch.topic.App, ch.userID())
-	c.Subscribe(&w.Subscription, &topic)
-	if ch.watchers > 0 {
-		w.position, err = e.bus.Position(ctx, topic)
-	} else {
-		w.position, err = e.bus.Subscribe(ctx, &topic)
-	}
+func (e *Engine) watchOne(ctx context.Context, c *Connection, w *watched, id string) error {
+	ch, part, _ := e.table.enter(room.WatchTopic(c.app.ID, id), nil)
+	w.channel = ch
+	c.Subscribe(&w.Subscription, &ch.topic)
+	st, err := e.bus.Join(ctx, bus.Join{Topic: &ch.topic, Part: part, Subscriber: c.ID()})
 	if err != nil {
-		w.Close()
-		e.forgetLocked(ch)
+		e.bus.Leave(e.unwatchOne(c, w))
 		return err
 	}
-	ch.watchers++
-	w.channel, w.isOnline = ch, ch.subs > 0
+	w.position, w.isOnline = st.Position, st.IsOnline
 	return nil
 }
 
-// unwatch ends what c watches.
-func (e *Engine) unwatch(c *Connection) {
+// unwatch ends what c watches. The caller passes the result to the bus.
+func (e *Engine) unwatch(c *Connection) []bus.Leave {
+	var ls []bus.Leave
 	for i := range c.user.watching {
-		w := &c.user.watching[i]
-		ch := w.channel
-		ch.mu.Lock()
-		w.Close()
-		if ch.watchers--; ch.watchers == 0 {
-			e.bus.Unsubscribe(room.WatchTopic(ch.topic.App, ch.userID()))
-		}
-		e.forgetLocked(ch)
-		ch.mu.Unlock()
+		ls = append(ls, e.unwatchOne(c, &c.user.watching[i]))
 	}
 	c.user.watching = nil
+	return ls
+}
+
+func (e *Engine) unwatchOne(c *Connection, w *watched) bus.Leave {
+	w.Close()
+	p, _ := e.table.leave(w.channel, nil)
+	return bus.Leave{Topic: w.channel.topic, Part: p, Subscriber: c.ID()}
 }
 
 // watchLive tells c the state of all it watches and lets the changes flow.
@@ -120,14 +110,10 @@ func (e *Engine) watchOneLive(ctx context.Context, c *Connection, w *watched) er
 	}
 }
 
-func (e *Engine) watchAgain(ctx context.Context, c *Connection, w *watched) (err error) {
-	ch := w.channel
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
+func (e *Engine) watchAgain(ctx context.Context, c *Connection, w *watched) error {
 	w.Close()
-	topic := room.WatchTopic(ch.topic.App, ch.userID())
-	c.Subscribe(&w.Subscription, &topic)
-	w.isOnline = ch.subs > 0
-	w.position, err = e.bus.Position(ctx, topic)
+	c.Subscribe(&w.Subscription, &w.channel.topic)
+	st, err := e.bus.State(ctx, w.channel.topic)
+	w.position, w.isOnline = st.Position, st.IsOnline
 	return err
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -44,7 +45,7 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 	hooks := webhook.New(webhook.Options{Apps: apps, Transport: status(http.StatusTeapot)})
 	h := hub.New(hub.Options{})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
-		Apps: apps, Channels: channel.New(h, bus.NewLocal(h, nil), channel.Options{}),
+		Apps: apps, Channels: channel.New(h, local.New(h, nil), channel.Options{}),
 		Webhooks: hooks, Connections: newListed(), Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -61,7 +62,7 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 		{ID: "later", URL: "http://later/", EventTypes: []string{"channel_occupied", "user_online"}},
 	}))
 	for i := range 3 {
-		hooks.CacheMiss(a.ID, "cache-"+strconv.Itoa(i))
+		hooks.Tell(&room.Event{Kind: room.CacheMiss, App: a.ID, Channel: "cache-" + strconv.Itoa(i)})
 		wait(ts, func() bool {
 			letters, err := hooks.Dead(ctx, a.ID, 0, 10)
 			ts.Check(err)
@@ -73,9 +74,9 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 	for i, l := range letters {
 		ts.Setenv("LETTER"+strconv.Itoa(i+1), strconv.FormatUint(l.Number, 10))
 	}
-	hooks.Occupied(a.ID, "x")
-	hooks.UserOnline(a.ID, "u-1")
-	hooks.UserOnline(a.ID, "u\n2")
+	hooks.Tell(&room.Event{Kind: room.ChannelOccupied, App: a.ID, Channel: "x"})
+	hooks.Tell(&room.Event{Kind: room.UserOnline, App: a.ID, User: "u-1"})
+	hooks.Tell(&room.Event{Kind: room.UserOnline, App: a.ID, User: "u\n2"})
 	wait(ts, func() bool {
 		users, _ := hooks.Online(a.ID)
 		return len(users) == 2 && hooks.Status(a.ID)[1].Failures > 0

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/limit"
@@ -50,6 +51,7 @@ func publishRequest(data string) rewound {
 }
 
 func TestPublishAllocs(t *testing.T) {
+	bustest.SkipIfSlow(t)
 	if raceEnabled {
 		t.Skip("the race detector makes pools forget")
 	}

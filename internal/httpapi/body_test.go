@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/limit"
@@ -86,6 +87,7 @@ func TestIdentityIsNoCoding(t *testing.T) {
 
 func TestBodiesWaitForRoom(t *testing.T) {
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	const budget = 256 << 10
 	long := `{"name":"e","channel":"a","data":"1","x":"` + strings.Repeat("x", 100<<10) + `"}`
 	tests := []struct {
@@ -146,6 +148,7 @@ func TestBodiesWaitForRoom(t *testing.T) {
 // those of one app not those of another.
 func TestLargeBodiesLeaveRoom(t *testing.T) {
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	const maxBody = 256<<10 - 1
 	bodies := limit.NewBudget(1 << 20)
 	change := func(_ *app.App, o *httpapi.Options) { o.Bodies, o.MaxBody = bodies, maxBody }

@@ -5,8 +5,9 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/locks"
 )
 
 // Claims remembers which requests have been carried out, for a time (pusher 5.9).
@@ -61,7 +62,7 @@ type MemoryClaims struct {
 	limits ClaimLimits // immutable
 	usual  []byte      // usualAnswer; immutable
 
-	mu     sync.Mutex
+	mu     locks.Mutex
 	claims map[ClaimKey]*claim // guarded by mu
 	bytes  int64               // guarded by mu
 	shares map[string]int64    // what of bytes each app has, by id; guarded by mu

@@ -25,6 +25,7 @@ const (
 	codeRate         code = "rate_limited"
 	codeBackpressure code = "backpressure"
 	codeUnavailable  code = "service_unavailable"
+	codeUncertain    code = "uncertain"
 	codeInternal     code = "internal_error"
 )
 
@@ -47,7 +48,7 @@ func (c code) status() int {
 		return http.StatusUnsupportedMediaType
 	case codeRate:
 		return http.StatusTooManyRequests
-	case codeBackpressure, codeUnavailable:
+	case codeBackpressure, codeUnavailable, codeUncertain:
 		return http.StatusServiceUnavailable
 	case codeInternal:
 		return http.StatusInternalServerError

@@ -24,9 +24,9 @@ import (
 // keep neither the slice of events nor the context.
 type Channels interface {
 	Publish(ctx context.Context, a *app.App, events []channel.Event) error
-	Channels(a *app.App, prefix string) []channel.Status
-	Channel(a *app.App, name string) channel.Status
-	Members(a *app.App, name string) []protocol.Member
+	Channels(ctx context.Context, a *app.App, prefix string) ([]channel.Status, error)
+	Channel(ctx context.Context, a *app.App, name string) (channel.Status, error)
+	Members(ctx context.Context, a *app.App, name string) ([]protocol.Member, error)
 	Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error)
 }
 
@@ -316,11 +316,11 @@ func (h *handler) serve(c *call, r *http.Request, now time.Time) *failure {
 	case routeBatch:
 		return h.publishBatch(r.Context(), c, now)
 	case routeChannels:
-		return h.listChannels(c)
+		return h.listChannels(r.Context(), c)
 	case routeChannel:
 		return h.showChannel(r.Context(), c)
 	case routeUsers:
-		return h.listUsers(c)
+		return h.listUsers(r.Context(), c)
 	case routeMutations:
 		return h.mutate(r.Context(), c, now)
 	case routeViews:

@@ -21,7 +21,8 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/bustest"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
@@ -41,6 +42,7 @@ type node struct {
 	app    *app.App
 	hub    *hub.Hub
 	engine *channel.Engine
+	bus    *local.Bus
 	api    http.Handler
 
 	entities *entity.Engine
@@ -65,10 +67,10 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	t.Helper()
 	n := &node{t: t, app: testApp()}
 	n.hub = hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
-	local := bus.NewLocal(n.hub, nil)
-	n.engine = channel.New(n.hub, local, channel.Options{})
+	n.bus = local.New(n.hub, nil)
+	n.engine = channel.New(n.hub, bustest.Wrap(t, n.bus), channel.Options{})
 	n.entities = entity.New(entity.Options{})
-	n.views = view.New(n.entities, n.hub, local, view.Options{})
+	n.views = view.New(n.entities, n.hub, local.NewOrder(n.hub), view.Options{})
 	n.sessions = token.NewRevocations(token.RevocationOptions{})
 	other := testApp()
 	other.ID, other.Key = "78", "other-key"
@@ -97,7 +99,7 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	wg.Go(func() { _ = n.entities.Run(ctx, n.views) })
 	wg.Go(func() { _ = n.webhooks.Run(ctx) })
 	t.Cleanup(func() {
-		if err := n.engine.Shutdown(context.Background()); err != nil {
+		if err := n.bus.Shutdown(context.Background()); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		cancel()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
 )
@@ -265,6 +266,7 @@ func (g gated) Publish(ctx context.Context, a *app.App, events []channel.Event) 
 
 func TestA37TheSecondWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	for _, tt := range []struct {
 		name   string
 		after  time.Duration

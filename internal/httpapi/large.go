@@ -2,10 +2,10 @@ package httpapi
 
 import (
 	"context"
-	"sync"
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/locks"
 )
 
 // large bounds the bodies above firstRead within the budget of all bodies: all of them together, so
@@ -15,7 +15,7 @@ type large struct {
 	all  *limit.Budget
 	each int64 // bytes of one app; immutable
 
-	mu   sync.Mutex
+	mu   locks.Mutex
 	apps map[string]*limit.Budget // guarded by mu, by app id
 }
 

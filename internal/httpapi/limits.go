@@ -1,17 +1,17 @@
 package httpapi
 
 import (
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/locks"
 )
 
 // limits counts publishes and reads per app and second (pusher 7.1). Only apps
 // that have such a limit are counted. The zero value is ready; safe for concurrent use.
 type limits struct {
-	mu   sync.Mutex
+	mu   locks.Mutex
 	apps map[string]*usage // guarded by mu, by app id
 }
 

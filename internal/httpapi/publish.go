@@ -58,7 +58,7 @@ func (h *handler) publishInput(ctx context.Context, c *call, now time.Time) *fai
 		}
 		c.out = jsontext.AppendString(c.out, ev.Channel)
 		c.out = append(c.out, ':')
-		c.out = h.appendAttributes(c.out, c.app, ev.Channel, e.info)
+		c.out = h.appendAttributes(ctx, c.out, c.app, ev.Channel, e.info)
 	}
 	c.out = append(c.out, '}', '}')
 	return nil
@@ -107,12 +107,12 @@ func (h *handler) publishInputs(ctx context.Context, c *call, now time.Time) *fa
 	if len(held) > 0 {
 		h.keep(ctx, c, &held, []byte(usualAnswer))
 	}
-	h.answerBatch(c)
+	h.answerBatch(ctx, c)
 	return nil
 }
 
 // answerBatch tells what was asked about the events of a batch.
-func (h *handler) answerBatch(c *call) {
+func (h *handler) answerBatch(ctx context.Context, c *call) {
 	p, asked := &c.publish, false
 	for _, e := range p.entries {
 		asked = asked || e.hasInfo
@@ -127,7 +127,7 @@ func (h *handler) answerBatch(c *call) {
 			c.out = append(c.out, ',')
 		}
 		if e.hasInfo && e.first < e.end {
-			c.out = h.appendAttributes(c.out, c.app, p.events[e.first].Channel, e.info)
+			c.out = h.appendAttributes(ctx, c.out, c.app, p.events[e.first].Channel, e.info)
 		} else {
 			c.out = append(c.out, '{', '}')
 		}
@@ -151,7 +151,11 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, hub.ErrBackpressure), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, bus.ErrUncertain):
+		return fail(codeUncertain, "The events may or may not have been published; repeat the request if they may come twice")
+	case errors.Is(err, bus.ErrUnavailable):
+		return fail(codeUnavailable, "The channels cannot be reached right now; try again").because(causeOwner)
+	case errors.Is(err, bus.ErrBackpressure), errors.Is(err, hub.ErrBackpressure), errors.Is(err, context.DeadlineExceeded):
 		return fail(codeBackpressure, "The server is behind with its deliveries; try again")
 	case errors.Is(err, entity.ErrBackpressure): // of events that change entities
 		return fail(codeBackpressure, "The server is behind with its mutations; try again")
@@ -166,14 +170,18 @@ func (h *handler) send(ctx context.Context, c *call, now time.Time) *failure {
 	return fail(codeInternal, "Internal error")
 }
 
-// appendAttributes appends the object of those attributes that apply to a channel.
-func (h *handler) appendAttributes(dst []byte, a *app.App, name string, want attributes) []byte {
+// appendAttributes appends the object of those attributes that apply to a channel. What cannot be
+// read is left out: the event is published already.
+func (h *handler) appendAttributes(ctx context.Context, dst []byte, a *app.App, name string, want attributes) []byte {
 	dst = append(dst, '{')
 	if kind := room.KindOf(name); !kind.IsUser() {
 		want.users = want.users && kind.HasMembers()
 		if want.users || want.subscriptions {
-			s := h.o.Channels.Channel(a, name)
-			dst = appendCounts(dst, &s, want)
+			if s, err := h.o.Channels.Channel(ctx, a, name); err == nil {
+				dst = appendCounts(dst, &s, want)
+			} else {
+				h.o.Log.Warn("channel not read after a publish", "app", a.ID, "err", err)
+			}
 		}
 	}
 	return append(dst, '}')

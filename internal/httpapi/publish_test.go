@@ -271,6 +271,8 @@ func TestPublishFailures(t *testing.T) {
 		retry  string
 	}{
 		{"no room in time", nil, 503, " backpressure", "1"},
+		{"the owner is out of reach", fmt.Errorf("x: %w", bus.ErrUnavailable), 503, " service_unavailable", "1"},
+		{"the owner has not answered", fmt.Errorf("x: %w", bus.ErrUncertain), 503, " uncertain", ""},
 		{"the bus has ended", fmt.Errorf("x: %w", bus.ErrClosed), 503, " service_unavailable", "1"},
 		{"entities cannot be stored", fmt.Errorf("%w: secret detail", entity.ErrNotStored), 503, " service_unavailable", "1"},
 		{"anything else", errors.New("secret detail"), 500, " internal_error", ""},

@@ -13,14 +13,18 @@ import (
 const presencePrefix = "presence-"
 
 // listChannels is GET /apps/{app_id}/channels (pusher 5.5).
-func (h *handler) listChannels(c *call) *failure {
+func (h *handler) listChannels(ctx context.Context, c *call) *failure {
 	prefix, _ := c.query.Get("filter_by_prefix")
 	want := c.wanted()
 	if want.users && !strings.HasPrefix(prefix, presencePrefix) {
 		return invalid("user_count needs filter_by_prefix to begin with " + presencePrefix)
 	}
+	list, err := h.o.Channels.Channels(ctx, c.app, prefix)
+	if err != nil {
+		return h.unread(c, err)
+	}
 	c.out = append(c.out, `{"channels":{`...)
-	for i, s := range h.o.Channels.Channels(c.app, prefix) {
+	for i, s := range list {
 		if i > 0 {
 			c.out = append(c.out, ',')
 		}
@@ -43,7 +47,10 @@ func (h *handler) showChannel(ctx context.Context, c *call) *failure {
 	if want.users && !kind.HasMembers() {
 		return invalid("user_count is for presence channels only")
 	}
-	s := h.o.Channels.Channel(c.app, name)
+	s, err := h.o.Channels.Channel(ctx, c.app, name)
+	if err != nil {
+		return h.unread(c, err)
+	}
 	c.out = append(c.out, `{"occupied":`...)
 	c.out = strconv.AppendBool(c.out, s.Occupied)
 	if want.subscriptions || want.users {
@@ -81,7 +88,7 @@ func (h *handler) appendCache(ctx context.Context, c *call) *failure {
 
 // listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher 5.7), with
 // with_user_info=1 with what each has told about itself.
-func (h *handler) listUsers(c *call) *failure {
+func (h *handler) listUsers(ctx context.Context, c *call) *failure {
 	if f := checkName(c.target.name, &c.app.Limits); f != nil {
 		return f
 	}
@@ -92,8 +99,12 @@ func (h *handler) listUsers(c *call) *failure {
 	if f != nil {
 		return f
 	}
+	members, err := h.o.Channels.Members(ctx, c.app, c.target.name)
+	if err != nil {
+		return h.unread(c, err)
+	}
 	c.out = append(c.out, `{"users":[`...)
-	for i, m := range h.o.Channels.Members(c.app, c.target.name) {
+	for i, m := range members {
 		if i > 0 {
 			c.out = append(c.out, ',')
 		}
@@ -107,6 +118,12 @@ func (h *handler) listUsers(c *call) *failure {
 	}
 	c.out = append(c.out, ']', '}')
 	return nil
+}
+
+// unread answers for channels whose owner could not be asked.
+func (h *handler) unread(c *call, err error) *failure {
+	h.o.Log.Warn("channels not read", "app", c.app.ID, "err", err)
+	return fail(codeUnavailable, "The channels cannot be read right now; try again").because(causeOwner)
 }
 
 // wanted are the attributes that the query asks for.

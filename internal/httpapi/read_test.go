@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/httpapi"
 )
 
@@ -62,6 +63,7 @@ func TestReads(t *testing.T) {
 
 func TestCache(t *testing.T) { // A30
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	inNode(t, nil, func(n *node) {
 		n.publish(`{"name":"rate","channel":"cache-fx","data":"{\"eurusd\":1.08}"}`)
 		<-time.After(88500 * time.Millisecond)

@@ -29,6 +29,7 @@ const (
 	causeClosed      cause = "webhooks_closed"    // the node is ending
 	causeStore       cause = "webhook_store"      // cannot be asked
 	causeConnections cause = "connections_lookup" // cannot be asked
+	causeOwner       cause = "channel_owner"      // cannot be asked
 	causeUnstored    cause = "store"              // of entities refuses
 )
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -55,7 +56,12 @@ func (s *stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	answer := any(usageAnswer{s.memory()})
 	if r.URL.Path == "/stats" {
-		answer = s.stats()
+		all, err := s.stats(r.Context())
+		if err != nil {
+			http.Error(w, "The channels cannot be counted right now; try again", http.StatusServiceUnavailable)
+			return
+		}
+		answer = all
 	}
 	_ = json.NewEncoder(w).Encode(answer) // the client has gone; net/http notices by itself
 }
@@ -116,27 +122,34 @@ func (s *stats) memory() memoryAnswer {
 	return a
 }
 
-func (s *stats) stats() *statsAnswer {
+func (s *stats) stats(ctx context.Context) (*statsAnswer, error) {
 	a := &statsAnswer{Memory: s.memory(), Apps: []appAnswer{}}
 	if s.o.Views != nil {
 		a.Totals.Views = &viewCounters{}
 	}
 	for _, one := range s.o.Apps() {
-		c := s.count(one)
+		c, err := s.count(ctx, one)
+		if err != nil {
+			return nil, err
+		}
 		a.Apps = append(a.Apps, appAnswer{one.ID, c})
 		a.Totals.add(&c)
 	}
 	a.Totals.Apps = len(a.Apps)
 	slices.SortFunc(a.Apps, func(x, y appAnswer) int { return strings.Compare(x.AppID, y.AppID) })
-	return a
+	return a, nil
 }
 
-func (s *stats) count(a *app.App) (c counters) {
+func (s *stats) count(ctx context.Context, a *app.App) (c counters, err error) {
 	if s.o.Connections != nil {
 		n := s.o.Connections(a.ID)
 		c.Connections, c.Authenticated, c.Users = n.Open, n.Authenticated, n.Users
 	}
-	for _, ch := range s.o.Channels.Channels(a, "") {
+	list, err := s.o.Channels.Channels(ctx, a, "")
+	if err != nil {
+		return c, err
+	}
+	for _, ch := range list {
 		c.Occupancy.Channels++
 		c.Occupancy.Subscriptions += ch.Subscriptions
 		if room.KindOf(ch.Name).HasMembers() {
@@ -146,7 +159,7 @@ func (s *stats) count(a *app.App) (c counters) {
 		}
 	}
 	if s.o.Views == nil {
-		return c
+		return c, nil
 	}
 	c.Views = &viewCounters{}
 	for _, v := range s.o.Views.Views(a.ID) {
@@ -156,7 +169,7 @@ func (s *stats) count(a *app.App) (c counters) {
 			c.Views.Entities += v.Rows
 		}
 	}
-	return c
+	return c, nil
 }
 
 // add adds d, except its views if c counts none.

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // seeds are good requests; mutations of them go deeper than noise.
@@ -154,7 +155,7 @@ func (n *node) refill() {
 		}
 	}
 	n.tell("gone", "later")
-	n.webhooks.CacheMiss("77", "cache-x")
+	n.webhooks.Tell(&room.Event{Kind: room.CacheMiss, App: "77", Channel: "cache-x"})
 	n.wait(func() bool { return n.webhooks.Status("77")[0].Failures > 0 })
 	n.tell("later") // what waits for the other dies
 }

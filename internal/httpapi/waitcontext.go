@@ -2,8 +2,9 @@ package httpapi
 
 import (
 	"context"
-	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/locks"
 )
 
 // waitContext is a request's context that also ends when the request has waited for limit. The time
@@ -13,7 +14,7 @@ type waitContext struct {
 	context.Context //nolint:containedctx // it is a context, alive as long as its request
 	limit           time.Duration
 
-	mu     sync.Mutex
+	mu     locks.Mutex
 	timed  context.Context //nolint:containedctx // guarded by mu; nil before the first Done
 	cancel context.CancelFunc
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -44,7 +45,7 @@ func inTold(t *testing.T, test func(n *node, letters []webhook.Letter)) {
 	inNode(t, nil, func(n *node) {
 		n.tell("hook", "later", "fine")
 		for i := range 3 {
-			n.webhooks.CacheMiss("77", fmt.Sprintf("cache-\"%d", i))
+			n.webhooks.Tell(&room.Event{Kind: room.CacheMiss, App: "77", Channel: fmt.Sprintf("cache-\"%d", i)})
 			time.Sleep(time.Second)
 		}
 		time.Sleep(10 * time.Minute) // the breaker lets one through in a minute
@@ -83,7 +84,7 @@ func TestWebhookStatus(t *testing.T) {
 	t.Parallel()
 	inTold(t, func(n *node, _ []webhook.Letter) {
 		at := time.Now()
-		n.webhooks.Occupied("77", "x")
+		n.webhooks.Tell(&room.Event{Kind: room.ChannelOccupied, App: "77", Channel: "x"})
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
 		w := n.do("GET", "/apps/77/webhooks", "")
@@ -297,11 +298,11 @@ func TestOnlineUsers(t *testing.T) {
 		n.expect(n.do("GET", "/apps/77/users", ""), 200, `{"users":[],"seq":0}`)
 		n.tell("fine")
 		for _, id := range []string{"u-9", `u"8`, "u-7"} {
-			n.webhooks.UserOnline("77", id)
+			n.webhooks.Tell(&room.Event{Kind: room.UserOnline, App: "77", User: id})
 		}
 		time.Sleep(time.Second)
 		n.expect(n.do("GET", "/apps/77/users", ""), 200, fmt.Sprintf(`{"users":["u\"8","u-7","u-9"],"seq":%d}`, start+3))
-		n.webhooks.UserOffline("77", "u-9")
+		n.webhooks.Tell(&room.Event{Kind: room.UserOffline, App: "77", User: "u-9"})
 		time.Sleep(time.Minute)
 		n.expect(n.do("GET", "/apps/77/users", ""), 200, fmt.Sprintf(`{"users":["u\"8","u-7"],"seq":%d}`, start+4))
 	})

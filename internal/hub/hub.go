@@ -143,15 +143,22 @@ func (h *Hub) Run(ctx context.Context) error {
 }
 
 // Reserve waits until there is room for a publication of n bytes, or until ctx ends, which
-// is ErrBackpressure. Publishers call it before they publish. The bound is soft: publishers
+// is ErrBackpressure. The bus of channels and the engine of views call it before they publish. The bound is soft: publishers
 // that were let in together may exceed it together.
 func (h *Hub) Reserve(ctx context.Context, n int) error { return h.room.reserve(ctx, int64(n)) }
 
-// Receive hands p to every shard that has subscribers of its topic (bus.Receiver). It never
-// blocks. Calls for one topic must not be concurrent: their order is the order of delivery.
+// Receive hands publications of one topic to every shard that has subscribers of it
+// (bus.Receiver). It never blocks. Calls for one topic must not be concurrent: their order is the
+// order of delivery.
 //
 //millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
-func (h *Hub) Receive(p *protocol.Publication) {
+func (h *Hub) Receive(ps ...*protocol.Publication) {
+	for _, p := range ps {
+		h.receive(p)
+	}
+}
+
+func (h *Hub) receive(p *protocol.Publication) {
 	size := int64(p.Size())
 	stripe := h.topics.stripe(p.Topic)
 	stripe.mu.RLock()
@@ -163,6 +170,10 @@ func (h *Hub) Receive(p *protocol.Publication) {
 	}
 	stripe.mu.RUnlock()
 }
+
+// Lost counts a gap in what is received of a topic (bus.Receiver): subscribers of protocol 7 are not
+// told, because that has no word for it.
+func (h *Hub) Lost(_ protocol.Topic, _, _ protocol.Position) { h.metrics.gaps.Inc() }
 
 // Waiting is the number of bytes of publications that wait for flushers.
 func (h *Hub) Waiting() int64 { return h.room.used.Load() }

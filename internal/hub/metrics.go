@@ -19,6 +19,7 @@ type Metrics struct {
 	waits      prometheus.Counter
 	refusals   prometheus.Counter
 	overflows  prometheus.Counter
+	gaps       prometheus.Counter
 
 	filterRefusals prometheus.Counter
 
@@ -50,6 +51,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name:    "millrace_hub_batch_frames",
 			Help:    "Publications of one channel that one shard sent together.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+		gaps: auto.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_hub_gaps_total",
+			Help: "Gaps in what this node received of a topic, which its subscribers therefore missed. Without a cluster there are none.",
 		}),
 		waits: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_hub_backpressure_waits_total",

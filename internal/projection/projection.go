@@ -33,9 +33,9 @@ type Entities interface {
 // Channels is what stands behind the HTTP API; see [channel.Engine].
 type Channels interface {
 	Publish(ctx context.Context, a *app.App, events []channel.Event) error
-	Channels(a *app.App, prefix string) []channel.Status
-	Channel(a *app.App, name string) channel.Status
-	Members(a *app.App, name string) []protocol.Member
+	Channels(ctx context.Context, a *app.App, prefix string) ([]channel.Status, error)
+	Channel(ctx context.Context, a *app.App, name string) (channel.Status, error)
+	Members(ctx context.Context, a *app.App, name string) ([]protocol.Member, error)
 	Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error)
 }
 

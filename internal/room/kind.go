@@ -7,7 +7,7 @@ import (
 )
 
 // Kind is what a topic's name makes of it. For channels it is the name's prefix that decides
-// (pusher-protocol 2.1).
+// (pusher 2.1).
 type Kind uint8
 
 const (

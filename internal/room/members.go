@@ -11,7 +11,7 @@ import (
 const few = 8
 
 // Members is the membership of one channel: the distinct users, each with the connections through which it is
-// there (pusher-protocol 2.7). It decides which join is the first of a user and which leave the last. The zero
+// there (pusher 2.7). It decides which join is the first of a user and which leave the last. The zero
 // Members is empty and ready to use.
 //
 // Every operation but List is constant in the number of members, and in the number of
@@ -19,13 +19,14 @@ const few = 8
 // only one in thousands of channels: few take little memory, and one nothing but the set.
 type Members struct {
 	one  [1]place // the only connection; without a member while there is none, or several
-	more *several // nil while there are fewer than two
+	more *more    // nil while there are fewer than two, and nothing to remember
 }
 
-// several are the connections of a Members that has more than one.
-type several struct {
-	few  []place // in the order in which they joined; none while there is a crowd
+// more is what a channel with one member, of which there may be millions, does without.
+type more struct {
+	few  []place // in the order in which they joined; none while there is a crowd, or fewer than two
 	many *crowd  // until it is empty
+	memo memo    // of the room
 }
 
 // place is a connection and what it says about its user, which it mostly says elsewhere too.
@@ -68,7 +69,8 @@ func (s *Members) Leave(id protocol.SocketID) (m protocol.Member, isLast bool) {
 	if g := s.crowd(); g != nil {
 		m, isLast = g.leave(id)
 		if len(g.members) == 0 {
-			s.more = nil
+			s.more.many = nil
+			s.trim()
 		}
 		return m, isLast
 	}
@@ -93,7 +95,7 @@ func (s *Members) crowd() *crowd {
 // places are the connections if they are few, in the order in which they joined.
 func (s *Members) places() []place {
 	switch {
-	case s.more != nil:
+	case s.more != nil && len(s.more.few) > 0:
 		return s.more.few
 	case s.one[0].Member != nil:
 		return s.one[:]
@@ -102,17 +104,34 @@ func (s *Members) places() []place {
 	}
 }
 
-// keep makes places, which are few, those of the set. They may lie where places returns them.
+// keep makes places, which are few, the places of the set. They may lie where places returns them.
 func (s *Members) keep(places []place) {
-	switch {
-	case len(places) == 0:
-		*s = Members{}
-	case len(places) == 1:
-		s.one[0], s.more = places[0], nil
-	case s.more != nil:
-		s.more.few = places
-	default:
-		s.one[0], s.more = place{}, &several{few: places}
+	if len(places) > 1 {
+		s.others().few, s.one[0] = places, place{}
+		return
+	}
+	var one place
+	if len(places) == 1 {
+		one = places[0]
+	}
+	if s.one[0] = one; s.more != nil {
+		s.more.few = nil
+		s.trim()
+	}
+}
+
+// others finds or makes what there is beside one connection.
+func (s *Members) others() *more {
+	if s.more == nil {
+		s.more = new(more)
+	}
+	return s.more
+}
+
+// trim forgets what is empty.
+func (s *Members) trim() {
+	if m := s.more; m != nil && len(m.few) == 0 && m.many == nil && m.memo == (memo{}) {
+		s.more = nil
 	}
 }
 

@@ -2,27 +2,28 @@ package room
 
 import "time"
 
-// Between two notices of one channel (pusher-protocol 2.10).
+// Between two notices of one channel (pusher 2.10).
 const (
 	noticeInterval      = time.Second
 	noticeIntervalLarge = 5 * time.Second
 	largeChannel        = 100 // subscribers; above it the longer interval holds
 )
 
-// notice is when the subscribers of a channel were last told how many they are.
-type notice struct {
-	next    time.Duration // not before: of a channel that is not large
-	isTold  bool          // at least once
-	isArmed bool          // the owner comes back
+func (r *Room) setNotices(isOn bool) {
+	if !r.kind.IsChannel() || r.kind.HasMembers() {
+		return
+	}
+	if m := r.memo(); isOn && (m == nil || !m.hasNotices) {
+		r.remember().hasNotices = true
+	} else if !isOn && m != nil {
+		r.forgetNotices()
+	}
 }
 
-func (r *Room) setNotices(isOn bool) {
-	switch {
-	case !r.kind.IsChannel() || r.kind.HasMembers():
-	case !isOn && r.kept != nil:
-		r.kept.notice = nil
-	case isOn && r.keep().notice == nil:
-		r.kept.notice = new(notice)
+func (r *Room) forgetNotices() {
+	if m := r.memo(); m != nil {
+		*m = memo{retained: m.retained, expires: m.expires}
+		r.trim()
 	}
 }
 
@@ -35,44 +36,46 @@ func (r *Room) Counted(now time.Duration, events []Event) (_ []Event, wait time.
 		return events, 0
 	}
 	events = append(events, Event{Kind: SubscriptionCount, App: r.topic.App, Channel: r.topic.Name, Count: int(r.subs)})
-	if r.kept == nil || r.kept.notice == nil {
+	m := r.memo()
+	switch {
+	case m == nil || !m.hasNotices:
 		return events, 0
-	}
-	if r.subs == 0 {
-		r.kept.notice = nil
+	case r.subs == 0:
+		r.forgetNotices()
 		return events, 0
-	}
-	if r.kept.notice.isArmed {
+	case m.isArmed:
 		return events, 0
+	default:
+		return r.notify(now, m, events)
 	}
-	return r.notify(now, events)
 }
 
 // NoticeDue makes the notice that had to wait. It may have to wait on, if the channel has grown
 // large in between: see Counted.
 func (r *Room) NoticeDue(now time.Duration, events []Event) (_ []Event, wait time.Duration) {
-	if r.kept == nil || r.kept.notice == nil || !r.kept.notice.isArmed {
+	m := r.memo()
+	if m == nil || !m.isArmed {
 		return events, 0
 	}
-	r.kept.notice.isArmed = false
-	return r.notify(now, events)
+	m.isArmed = false
+	return r.notify(now, m, events)
 }
 
-func (r *Room) notify(now time.Duration, events []Event) (_ []Event, wait time.Duration) {
-	n := r.kept.notice
-	due := n.next
+func (r *Room) notify(now time.Duration, m *memo, events []Event) (_ []Event, wait time.Duration) {
+	due := m.next
 	if r.subs > largeChannel {
 		due += noticeIntervalLarge - noticeInterval
 	}
-	if n.isTold && due > now {
-		n.isArmed = true
+	if m.isTold && due > now {
+		m.isArmed = true
 		return events, due - now
 	}
-	n.next, n.isTold = now+noticeInterval, true
+	m.next, m.isTold = now+noticeInterval, true
 	return append(events, Event{Kind: CountNotice, App: r.topic.App, Channel: r.topic.Name, Count: int(r.subs)}), 0
 }
 
 // HasNoticeDue reports whether the owner is to come back for a notice.
 func (r *Room) HasNoticeDue() bool {
-	return r.kept != nil && r.kept.notice != nil && r.kept.notice.isArmed
+	m := r.memo()
+	return m != nil && m.isArmed
 }

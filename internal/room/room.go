@@ -13,17 +13,10 @@ import (
 // see [New].
 type Room struct {
 	topic   *protocol.Topic // immutable; the joiner's, so that the name is there once
-	kept    *kept           // nil while there is nothing to keep
+	kept    *Members        // nil while there is nothing to keep; what a room remembers lies there too
 	version uint64          // of subs
 	subs    uint32
 	kind    Kind // immutable
-}
-
-// kept is what a topic keeps.
-type kept struct {
-	members  Members
-	retained *retained
-	notice   *notice
 }
 
 // New makes the room of a topic, which is kept and must not change.
@@ -43,7 +36,7 @@ func (r *Room) Users() int {
 	if r.kept == nil {
 		return 0
 	}
-	return r.kept.members.Len()
+	return r.kept.Len()
 }
 
 // Members lists the members, as [Members.List] does.
@@ -51,7 +44,7 @@ func (r *Room) Members() []protocol.Member {
 	if r.kept == nil {
 		return nil
 	}
-	return r.kept.members.List()
+	return r.kept.List()
 }
 
 // Sender is the member as whom a connection sends client events; zero if it is none.
@@ -59,11 +52,11 @@ func (r *Room) Sender(id protocol.SocketID) protocol.Member {
 	if r.kept == nil {
 		return protocol.Member{}
 	}
-	return r.kept.members.Member(id)
+	return r.kept.Member(id)
 }
 
 // IsEmpty reports whether nothing would be lost with the room.
-func (r *Room) IsEmpty() bool { return !r.isOccupied() && (r.kept == nil || r.kept.retained == nil) }
+func (r *Room) IsEmpty() bool { return !r.isOccupied() && !r.IsRetaining() }
 
 // Join is a subscription that begins.
 type Join struct {
@@ -95,7 +88,7 @@ func (r *Room) Join(now time.Duration, j Join, events []Event) ([]Event, *protoc
 	wasOccupied, isFirst := r.isOccupied(), false
 	r.take(j.Part)
 	if r.kind.HasMembers() {
-		isFirst = r.keep().members.Join(j.Subscriber, j.Member)
+		isFirst = r.members().Join(j.Subscriber, j.Member)
 	}
 	if !wasOccupied && r.isOccupied() {
 		events = r.appendOccupied(events)
@@ -116,14 +109,14 @@ func (r *Room) Join(now time.Duration, j Join, events []Event) ([]Event, *protoc
 }
 
 func (r *Room) isFullFor(userID string, limit int) bool {
-	return limit > 0 && r.kept != nil && r.kept.members.Len() >= limit && !r.kept.members.Has(userID)
+	return limit > 0 && r.kept != nil && r.kept.Len() >= limit && !r.kept.Has(userID)
 }
 
 // Leave makes the end of a subscription known; of one that is not known it changes nothing.
 func (r *Room) Leave(l Leave, events []Event) []Event {
 	wasOccupied := r.isOccupied()
 	if r.kept != nil {
-		if m, isLast := r.kept.members.Leave(l.Subscriber); isLast {
+		if m, isLast := r.kept.Leave(l.Subscriber); isLast {
 			events = append(events, Event{
 				Kind: MemberRemoved, App: r.topic.App, Channel: r.topic.Name,
 				User: m.UserID, HasNumericID: m.HasNumericID, Socket: l.Subscriber,
@@ -146,7 +139,7 @@ func (r *Room) take(p Part) {
 // isOccupied reports whether anything is subscribed: leaves may come in another order than their
 // versions, and a member that is still there is.
 func (r *Room) isOccupied() bool {
-	return r.subs > 0 || r.kept != nil && r.kept.members.Len() > 0
+	return r.subs > 0 || r.kept != nil && r.kept.Len() > 0
 }
 
 func (r *Room) appendOccupied(events []Event) []Event {
@@ -182,9 +175,9 @@ func (r *Room) Present(events []Event) []Event {
 	return events
 }
 
-func (r *Room) keep() *kept {
+func (r *Room) members() *Members {
 	if r.kept == nil {
-		r.kept = new(kept)
+		r.kept = new(Members)
 	}
 	return r.kept
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
@@ -59,7 +59,6 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		},
 		Metrics: hub.NewMetrics(prom),
 	})
-	s.bus = bus.NewLocal(s.hub, time.Now)
 	s.reserve = thisReserve()
 	if s.sockets, err = socket.New(socket.Options{
 		FirstSpare: s.reserve.first, MostSpare: s.reserve.mostSpare, Log: log, Metrics: socket.NewMetrics(prom),
@@ -80,7 +79,8 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireWebhooks(ctx, prom); err != nil {
 		return nil, err
 	}
-	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom), Observer: s.webhooks})
+	s.bus = local.New(s.hub, s.webhooks)
+	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom)})
 	s.applyWebhooks(nil, s.apps.All())
 	s.sessions = session.New(session.Options{
 		MaxConnections: cfg.WebSocket.MaxConnections,

@@ -69,7 +69,6 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	p.sockets.Wait()
 	p.stopCleanup() // all that has ended is cleaned up after
 	p.cleanup.Wait()
-	s.report("stop channels", s.channels.Shutdown(ctx))
 	_ = s.webhooks.Shutdown(ctx) // of all that has left by now; Run returns the same error
 	p.stopWebhooks()
 	p.webhooks.Wait()

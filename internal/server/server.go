@@ -18,7 +18,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/audit"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
@@ -51,7 +51,7 @@ type Server struct {
 	directory       *directory.Directory
 	postgres        *postgres.Store // of directory; nil: it uses store, or none
 	hub             *hub.Hub
-	bus             *bus.Local
+	bus             *local.Bus
 	channels        *channel.Engine
 	webhooks        *webhook.Engine
 	sockets         *socket.Engine

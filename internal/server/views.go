@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/audit"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
@@ -42,7 +43,7 @@ func (s *Server) makeViews(prom prometheus.Registerer) {
 		entities.Store, definitions.Store, revocations.Store = s.store, s.store, s.store
 	}
 	s.entities = entity.New(entities)
-	s.views = view.New(s.entities, s.hub, s.bus, definitions)
+	s.views = view.New(s.entities, s.hub, local.NewOrder(s.hub), definitions)
 	s.revocations = token.NewRevocations(revocations)
 	s.viewTable.Store(&viewTable{})
 	s.defined = map[string][]*query.Definition{}

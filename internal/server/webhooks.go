@@ -83,7 +83,7 @@ func (s *Server) setWebhooks(appID string, list []app.Webhook) {
 		return
 	}
 	if len(list) > 0 {
-		s.channels.Announce(appID)
+		s.bus.Announce(appID)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -171,7 +172,7 @@ func TestANodeThatCannotStoreWebhooksIsDegraded(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.webhooks.Occupied(c.Apps[0].ID, "prices")
+	s.webhooks.Tell(&room.Event{Kind: room.ChannelOccupied, App: c.Apps[0].ID, Channel: "prices"})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.webhooks.Run(ended); err == nil {

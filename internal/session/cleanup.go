@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/locks"
 )
 
 // ErrPanicked is what a Cleaner returns when it panicked.
@@ -63,7 +64,7 @@ type cleanup struct {
 	signal   chan struct{} // a token for each worker that may have something to do
 	failures limit.Sampler
 
-	mu        sync.Mutex
+	mu        locks.Mutex
 	isRunning bool      // there are workers; guarded by mu, as all below
 	waiting   []Cleaner // from head on, oldest first
 	head      int

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/locks"
 )
 
 const (
@@ -81,7 +83,7 @@ func (r *Table) flush(ctx context.Context) {
 type restarts struct {
 	running sync.WaitGroup // Go under mu, unless isOver
 
-	mu        sync.Mutex
+	mu        locks.Mutex
 	waiting   map[Session]func() // guarded by mu, as all below
 	isRunning bool
 	isOver    bool // the registry drains, and tells everybody itself

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/locks"
 )
 
 // What Acquire answers when there is no room.
@@ -50,7 +50,7 @@ type Table struct {
 	cleanup  cleanup
 	restarts restarts
 
-	mu     sync.Mutex
+	mu     locks.Mutex
 	quotas map[string]*limit.Quota // by app id; guarded by mu
 	first  *Link                   // of the list of open sessions; guarded by mu
 	size   int                     // of that list; guarded by mu

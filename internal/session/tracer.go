@@ -4,11 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/websocket"
 )
@@ -29,7 +29,7 @@ type tracer struct {
 	log *slog.Logger // immutable
 	now func() time.Time
 
-	mu      sync.Mutex
+	mu      locks.Mutex
 	lines   []traceLine // guarded by mu, as all below
 	bytes   int         // of their payloads
 	second  time.Time   // when the present second began

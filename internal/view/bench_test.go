@@ -12,7 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -35,7 +35,7 @@ type table struct {
 func newTable(t testing.TB, entities int, definitions ...string) *table {
 	t.Helper()
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantViews: views.Codec{}}})
-	all, b := entity.New(entity.Options{}), &counter{Bus: bus.NewLocal(h, nil)}
+	all, b := entity.New(entity.Options{}), &counter{Bus: local.NewOrder(h)}
 	tab := &table{
 		Engine: view.New(all, h, b, view.Options{}), hub: h, bus: b,
 		t: all.Declare(app, "T"), versions: make([]*entity.Version, entities), r: rand.New(rand.NewPCG(1, 2)),
@@ -108,11 +108,11 @@ func (t *table) watch(tb testing.TB, sub string) {
 
 // counter is a bus that keeps what is published to itself.
 type counter struct {
-	bus.Bus
+	view.Bus
 	published []*protocol.Publication
 }
 
-func (c *counter) Publish(_ context.Context, p *protocol.Publication, _ bus.Retention) (protocol.Position, error) {
+func (c *counter) Publish(_ context.Context, p *protocol.Publication) (protocol.Position, error) {
 	c.published = append(c.published, p)
 	return protocol.Position{}, nil
 }

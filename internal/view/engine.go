@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -94,7 +93,7 @@ var _ entity.Receiver = (*Engine)(nil)
 type Engine struct {
 	entities *entity.Engine
 	hub      *hub.Hub
-	bus      bus.Bus
+	bus      Bus
 	options  Options // immutable
 	metrics  *Metrics
 	log      *slog.Logger
@@ -117,7 +116,7 @@ type catalog struct {
 
 // New makes an Engine over entities that publishes through b, of which h must be the receiver.
 // It must be the receiver given to entities.Run.
-func New(entities *entity.Engine, h *hub.Hub, b bus.Bus, o Options) *Engine {
+func New(entities *entity.Engine, h *hub.Hub, b Bus, o Options) *Engine {
 	o.setDefaults()
 	return &Engine{
 		entities: entities, hub: h, bus: b, options: o, metrics: o.Metrics, log: o.Log,

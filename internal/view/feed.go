@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -86,10 +85,10 @@ func (e *Engine) detachLocked(f *feed) {
 }
 
 // publishLocked sends one change to all who are subscribed to f. It is called with the type
-// locked, where the bus does not wait (see bus.Local).
+// locked, where the bus does not wait.
 func (e *Engine) publishLocked(f *feed, ch *protocol.Change, data []byte) {
 	p := &protocol.Publication{Topic: f.topic, Kind: protocol.KindChange, Change: ch, Data: data}
-	if _, err := e.bus.Publish(context.Background(), p, bus.Retention{}); err != nil {
+	if _, err := e.bus.Publish(context.Background(), p); err != nil {
 		e.metrics.failures.Inc()
 		return
 	}

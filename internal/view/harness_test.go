@@ -20,7 +20,7 @@ import (
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -71,7 +71,7 @@ func newNode(t testing.TB, s setup) *node {
 	t.Helper()
 	s.hub.Codecs = [protocol.NumVariants]protocol.Codec{protocol.VariantViews: views.Codec{}}
 	h := hub.New(s.hub)
-	b := bus.NewLocal(h, nil)
+	b := local.NewOrder(h)
 	if s.entities.MaxArray == 0 {
 		s.entities.MaxArray = 1 << 20
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -304,10 +305,10 @@ func TestShutdownWithoutStoreSaysWhatIsLost(t *testing.T) {
 func TestNilEngineTakesEverything(t *testing.T) {
 	t.Parallel()
 	var e *webhook.Engine
-	e.Occupied("app", "a")
-	e.Vacated("app", "a")
-	e.UserOnline("app", "u")
-	e.CacheMiss("app", "a")
+	e.Tell(&room.Event{Kind: room.ChannelOccupied, App: "app", Channel: "a"})
+	e.Tell(&room.Event{Kind: room.ChannelVacated, App: "app", Channel: "a"})
+	e.Tell(&room.Event{Kind: room.UserOnline, App: "app", User: "u"})
+	e.Tell(&room.Event{Kind: room.CacheMiss, App: "app", Channel: "a"})
 	if users, seq := e.Online("app"); e.Wants("app", webhook.KindCacheMiss) || len(users) > 0 || seq > 0 || e.Status("app") != nil || e.Shutdown(t.Context()) != nil {
 		t.Error("it does something")
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/protocol"
 )
 
 // Options of an Engine. Apps is required; other zero fields mean the default.
@@ -217,59 +216,6 @@ func (e *Engine) each(fn func(*queue)) {
 func (e *Engine) left() (events int) {
 	e.each(func(q *queue) { events += q.status().Events })
 	return events
-}
-
-// Occupied: a channel has its first subscriber. This method and those below are called by
-// whoever decides it, in the order in which it happens, under the lock of the channel or the
-// user. They never block and never fail.
-func (e *Engine) Occupied(app, channel string) {
-	e.enter(Subject{App: app, Kind: SubjectChannel, Channel: channel})
-}
-
-// Vacated: a channel has lost its last subscriber, however that came.
-func (e *Engine) Vacated(app, channel string) {
-	e.leave(Subject{App: app, Kind: SubjectChannel, Channel: channel})
-}
-
-// MemberAdded: the first connection of a user has joined a presence channel.
-func (e *Engine) MemberAdded(app, channel, userID string) {
-	e.enter(Subject{App: app, Kind: SubjectMember, Channel: channel, User: userID})
-}
-
-// MemberRemoved: the last connection of a user has left a presence channel. Of the last member
-// it comes before Vacated.
-func (e *Engine) MemberRemoved(app, channel, userID string) {
-	e.leave(Subject{App: app, Kind: SubjectMember, Channel: channel, User: userID})
-}
-
-// UserOnline: the first connection of a user has signed in.
-func (e *Engine) UserOnline(app, userID string) {
-	e.enter(Subject{App: app, Kind: SubjectUser, User: userID})
-}
-
-// UserOffline: the last connection of a signed-in user is gone.
-func (e *Engine) UserOffline(app, userID string) {
-	e.leave(Subject{App: app, Kind: SubjectUser, User: userID})
-}
-
-// ClientEvent: a client event was accepted. data is one JSON value as the client sent it, or
-// nil; it is kept and must not change. userID is empty where channels have no members.
-func (e *Engine) ClientEvent(app, channel, event string, data []byte, socketID protocol.SocketID, userID string) {
-	e.tell(eventOf(KindClientEvent, app, channel).client(event, data, socketID, userID))
-}
-
-// HearsClientEvents reports whether ClientEvent does anything for the app.
-func (e *Engine) HearsClientEvents(app string) bool { return e.Wants(app, KindClientEvent) }
-
-// CacheMiss: a join of a cache channel found nothing.
-func (e *Engine) CacheMiss(app, channel string) { e.tell(eventOf(KindCacheMiss, app, channel)) }
-
-// SubscriptionCount: the number of connections of a channel that is no presence channel has
-// changed to n.
-func (e *Engine) SubscriptionCount(app, channel string, n int) {
-	ev := eventOf(KindSubscriptionCount, app, channel)
-	ev.number = uint64(max(0, n))
-	e.tell(ev)
 }
 
 func (e *Engine) enter(s Subject) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/webhook"
 )
@@ -70,7 +71,7 @@ func tellUntilKilled(folder, url, from string) int {
 	for {
 		before := stored.events.Load()
 		for range perRound {
-			e.ClientEvent("app", fmt.Sprintf("private-%d", number%4), "client-n", []byte(strconv.Itoa(number)), protocol.SocketID{}, "")
+			e.Tell(&room.Event{Kind: room.ClientEvent, App: "app", Channel: fmt.Sprintf("private-%d", number%4), Name: "client-n", Data: []byte(strconv.Itoa(number)), Socket: protocol.SocketID{}, User: ""})
 			number++
 		}
 		for stored.events.Load() < before+perRound {

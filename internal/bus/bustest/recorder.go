@@ -1,51 +1,108 @@
 package bustest
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
 // patience is how long a publication may be under way on a busy machine.
 const patience = time.Minute
 
-// recorder is a receiver that remembers, and that notices calls for one topic that are
-// concurrent.
+// Node is the fan-out that a bus delivers to.
+type Node interface {
+	bus.Receiver
+	Reserve(ctx context.Context, n int) error
+}
+
+// recorder is a node that remembers and judges: calls for one topic that are concurrent, a
+// publication of another topic than the call's, positions that do not grow, and gaps.
 type recorder struct {
 	mu      sync.Mutex
 	byTopic map[protocol.Topic]*record // guarded by mu
+	faults  []string                   // guarded by mu
+	isFull  bool                       // guarded by mu
 	arrived chan struct{}              // one slot
 }
 
 type record struct {
 	turn sync.Mutex // held while Receive runs
 	pubs []*protocol.Publication
-	bad  int // calls while another ran
+	lost []gap
 }
+
+type gap struct{ from, to protocol.Position }
 
 func newRecorder() *recorder {
 	return &recorder{byTopic: map[protocol.Topic]*record{}, arrived: make(chan struct{}, 1)}
 }
 
-func (r *recorder) Receive(p *protocol.Publication) {
-	rec := r.record(p.Topic)
-	alone := rec.turn.TryLock()
+// Reserve has room unless it is full.
+func (r *recorder) Reserve(ctx context.Context, _ int) error {
 	r.mu.Lock()
-	rec.pubs = append(rec.pubs, p)
-	if !alone {
-		rec.bad++
-	}
+	isFull := r.isFull
 	r.mu.Unlock()
-	if alone {
-		rec.turn.Unlock()
+	if !isFull {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (r *recorder) setFull(isFull bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.isFull = isFull
+}
+
+func (r *recorder) Receive(ps ...*protocol.Publication) {
+	if len(ps) == 0 {
+		r.fault("Receive without publications")
+		return
+	}
+	rec := r.record(ps[0].Topic)
+	if !rec.turn.TryLock() {
+		r.fault("Receive while another call for the topic ran")
+	} else {
+		defer rec.turn.Unlock()
+	}
+	for _, p := range ps {
+		r.receive(rec, ps[0].Topic, p)
 	}
 	select {
 	case r.arrived <- struct{}{}:
 	default:
 	}
+}
+
+func (r *recorder) receive(rec *record, t protocol.Topic, p *protocol.Publication) {
+	if p.Topic != t {
+		r.fault("Receive with publications of two topics")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(rec.pubs); n > 0 && !isAfter(rec.pubs[n-1].Position, p.Position) {
+		r.faults = append(r.faults, "a position that does not grow: "+p.Event)
+	}
+	rec.pubs = append(rec.pubs, p)
+}
+
+func (r *recorder) Lost(t protocol.Topic, from, to protocol.Position) {
+	rec := r.record(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec.lost = append(rec.lost, gap{from, to})
+}
+
+func (r *recorder) fault(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = append(r.faults, what)
 }
 
 func (r *recorder) record(t protocol.Topic) *record {
@@ -63,9 +120,10 @@ func (r *recorder) received(t *testing.T, topic protocol.Topic) []*protocol.Publ
 	rec := r.record(topic)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rec.bad > 0 {
-		t.Errorf("%d calls of Receive while another ran for the same topic", rec.bad)
+	for _, f := range r.faults {
+		t.Error(f)
 	}
+	r.faults = nil
 	return slices.Clone(rec.pubs)
 }
 
@@ -75,13 +133,33 @@ func (r *recorder) await(t *testing.T, topic protocol.Topic, at protocol.Positio
 	deadline := time.After(patience)
 	for {
 		pubs := r.received(t, topic)
-		if n := len(pubs); n > 0 && at.Covers(pubs[n-1].Position) && pubs[n-1].Position.Covers(at) {
+		if n := len(pubs); n > 0 && pubs[n-1].Position.Covers(at) {
 			return pubs
 		}
 		select {
 		case <-r.arrived:
+		case <-time.After(time.Millisecond): // another waiter took the token
 		case <-deadline:
 			t.Fatalf("nothing received at %v within %v; got %d publications", at, patience, len(pubs))
+		}
+	}
+}
+
+// expectComplete fails for each published position after from that was neither received nor told
+// as lost.
+func (r *recorder) expectComplete(t *testing.T, topic protocol.Topic, from protocol.Position, published map[string]protocol.Position) {
+	t.Helper()
+	got := map[protocol.Position]string{}
+	for _, p := range r.received(t, topic) {
+		got[p.Position] = p.Event
+	}
+	rec := r.record(topic)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for event, at := range published {
+		isLost := slices.ContainsFunc(rec.lost, func(g gap) bool { return isAfter(g.from, at) && g.to.Covers(at) })
+		if isAfter(from, at) && !isLost && got[at] != event {
+			t.Errorf("%s, published at %v, was received as %q", event, at, got[at])
 		}
 	}
 }

@@ -3,10 +3,10 @@ package pusher
 import (
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/auth"
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
 )
@@ -127,7 +127,7 @@ func (s *Session) unsignAll() {
 // signed finds the sessions that hold something signed with a key other than that by which
 // they were opened; while keys are rotated, mostly.
 type signed struct {
-	mu       sync.Mutex
+	mu       locks.Mutex
 	sessions map[string]map[*Session]struct{} // by key; guarded by mu
 }
 

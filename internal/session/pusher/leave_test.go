@@ -1,7 +1,6 @@
 package pusher_test
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -10,24 +9,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/bus"
-	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// stuckBus holds up whoever says that somebody left the channel presence-stuck.
+// stuckBus holds up the caller who says that somebody left the channel presence-stuck.
 type stuckBus struct {
-	*bus.Local
+	bus.Bus
 	entered, free chan struct{}
 }
 
-func (b *stuckBus) Publish(ctx context.Context, p *protocol.Publication, r bus.Retention) (protocol.Position, error) {
-	if p.Kind == protocol.KindMemberRemoved && p.Topic.Name == "presence-stuck" {
-		close(b.entered)
-		<-b.free
+func (b *stuckBus) Leave(ls ...bus.Leave) {
+	for i := range ls {
+		if ls[i].Topic.Name == "presence-stuck" {
+			close(b.entered)
+			<-b.free
+		}
 	}
-	return b.Local.Publish(ctx, p, r)
+	b.Bus.Leave(ls...)
 }
 
 // join makes p a member of a channel and waits for success. What comes before it must not
@@ -114,8 +114,8 @@ func TestRejoinWhileTheOldConnectionWaits(t *testing.T) {
 	s := newStack(t, func(o *pushersession.Options) {
 		worker = newOneWorker(o.Log)
 		o.Table = worker.Table
-	}, func(l *bus.Local) bus.Bus {
-		stuck.Local = l
+	}, func(b bus.Bus) bus.Bus {
+		stuck.Bus = b
 		return stuck
 	})
 	s.app.Limits.MaxConnections = 4
@@ -153,40 +153,26 @@ func TestRejoinWhileTheOldConnectionWaits(t *testing.T) {
 	wantText(t, witness, `{"event":"pusher_internal:member_removed","channel":"presence-x","data":"{\"user_id\":\"u-9\"}"}`)
 }
 
-// lameBus cannot tell that somebody left.
-type lameBus struct{ *bus.Local }
+// lameBus panics when somebody leaves.
+type lameBus struct{ bus.Bus }
 
-func (b lameBus) Publish(ctx context.Context, p *protocol.Publication, r bus.Retention) (protocol.Position, error) {
-	switch {
-	case p.Kind != protocol.KindMemberRemoved:
-	case strings.Contains(p.Topic.Name, "panic"):
-		panic("boom")
-	default:
-		return protocol.Position{}, errDown
-	}
-	return b.Local.Publish(ctx, p, r)
-}
+func (lameBus) Leave(...bus.Leave) { panic("boom") }
 
 func TestALeaveThatFailsSaysSoAndIsOverAllTheSame(t *testing.T) {
 	t.Parallel()
-	for _, channel := range []string{"presence-x", "presence-panic"} {
-		t.Run(channel, func(t *testing.T) {
-			t.Parallel()
-			s := newStack(t, nil, func(l *bus.Local) bus.Bus { return lameBus{l} })
-			p := s.enter(t, channel, "u-9")
-			p.Cut()
-			if err := testkit.Eventually(t.Context(), func() error {
-				if s.sessions.Len() != 0 || s.sessions.Open(testkit.AppID) != 0 {
-					return errStillThere
-				}
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
-			s.stop()
-			if !strings.Contains(s.log.String(), "cleanup failed") {
-				t.Errorf("the log does not tell:\n%s", s.log)
-			}
-		})
+	s := newStack(t, nil, func(b bus.Bus) bus.Bus { return lameBus{b} })
+	p := s.enter(t, "presence-x", "u-9")
+	p.Cut()
+	if err := testkit.Eventually(t.Context(), func() error {
+		if s.sessions.Len() != 0 || s.sessions.Open(testkit.AppID) != 0 {
+			return errStillThere
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	if !strings.Contains(s.log.String(), "cleanup failed") {
+		t.Errorf("the log does not tell:\n%s", s.log)
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/room"
@@ -88,7 +88,7 @@ func (ss *Sessions) Group() *session.Group { return ss.group }
 // proxied are the addresses of clients that came through a trusted proxy: 24 bytes and what a
 // map needs for an entry, about 50 in all, for each of those and nothing for others.
 type proxied struct {
-	mu        sync.Mutex
+	mu        locks.Mutex
 	addresses map[*Session][16]byte // guarded by mu
 }
 

@@ -10,8 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
-	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
 )
@@ -21,8 +22,6 @@ type diary struct {
 	mu    sync.Mutex
 	lines []string // guarded by mu
 }
-
-var _ channel.Observer = (*diary)(nil)
 
 func (d *diary) note(words ...string) {
 	d.mu.Lock()
@@ -43,16 +42,22 @@ func (d *diary) about(name string) (found []string) {
 	return found
 }
 
-func (d *diary) Occupied(_, channel string)            { d.note("occupied", channel) }
-func (d *diary) Vacated(_, channel string)             { d.note("vacated", channel) }
-func (d *diary) MemberAdded(_, channel, user string)   { d.note("added", channel, user) }
-func (d *diary) MemberRemoved(_, channel, user string) { d.note("removed", channel, user) }
-func (d *diary) UserOnline(_, user string)             { d.note("online", user) }
-func (d *diary) UserOffline(_, user string)            { d.note("offline", user) }
-func (d *diary) HearsClientEvents(string) bool         { return false }
-func (d *diary) CacheMiss(string, string)              {}
-func (d *diary) SubscriptionCount(string, string, int) {}
-func (d *diary) ClientEvent(_, _, _ string, _ []byte, _ protocol.SocketID, _ string) {
+func (d *diary) Tell(e *room.Event) {
+	switch e.Kind {
+	case room.ChannelOccupied:
+		d.note("occupied", e.Channel)
+	case room.ChannelVacated:
+		d.note("vacated", e.Channel)
+	case room.MemberAdded:
+		d.note("added", e.Channel, e.User)
+	case room.MemberRemoved:
+		d.note("removed", e.Channel, e.User)
+	case room.UserOnline:
+		d.note("online", e.User)
+	case room.UserOffline:
+		d.note("offline", e.User)
+	default: // not of presence
+	}
 }
 
 // signIn makes p a connection of a user and waits for success, and for what is told of those
@@ -75,15 +80,15 @@ func signIn(t *testing.T, p *testkit.Peer, id, userData string, frames int) {
 // end everybody does, once and in order.
 func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
 	t.Parallel()
+	bustest.SkipIfSlow(t)
 	stuck := &stuckBus{entered: make(chan struct{}), free: make(chan struct{})}
 	told := &diary{}
 	var worker *oneWorker
-	s := newStack(t, func(o *pushersession.Options) {
+	s := newStackTelling(t, told, func(o *pushersession.Options) {
 		worker = newOneWorker(o.Log)
 		o.Table = worker.Table
-		o.Channels = channel.New(o.Hub, stuck, channel.Options{Log: o.Log, Observer: told})
-	}, func(l *bus.Local) bus.Bus {
-		stuck.Local = l
+	}, func(b bus.Bus) bus.Bus {
+		stuck.Bus = b
 		return stuck
 	})
 	s.app.Features.SignIn, s.app.Features.Watchlists = true, true
@@ -153,10 +158,7 @@ func TestU09WebhooksAreToldOnceOfATerminatedUser(t *testing.T) {
 	t.Parallel()
 	told := &diary{}
 	var engine *channel.Engine
-	s := newStack(t, func(o *pushersession.Options) {
-		engine = channel.New(o.Hub, bus.NewLocal(o.Hub, nil), channel.Options{Log: o.Log, Observer: told})
-		o.Channels = engine
-	}, nil)
+	s := newStackTelling(t, told, func(o *pushersession.Options) { engine = o.Channels }, nil)
 	s.app.Features.SignIn = true
 	bystander := s.enter(t, "presence-x", "u-3")
 	var all []*testkit.Peer

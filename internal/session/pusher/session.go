@@ -110,7 +110,10 @@ func (s *Session) guarded(leave func() error) (err error) {
 	return leave()
 }
 
-func (s *Session) leaveChannels() error { return s.o.Channels.Leave(&s.channels) }
+func (s *Session) leaveChannels() error {
+	s.o.Channels.Leave(&s.channels)
+	return nil
+}
 
 // Restart tells the client that the server is going down. A client that comes back at once and
 // finds the port closed waits much longer before its next attempt than one that comes back in a

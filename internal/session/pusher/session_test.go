@@ -20,6 +20,8 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/bustest"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
@@ -43,10 +45,12 @@ var errStillThere = errors.New("what should have ended is still there")
 var errDown = errors.New("backend is down")
 
 // forgetfulBus cannot read what it has retained.
-type forgetfulBus struct{ *bus.Local }
+type forgetfulBus struct{ bus.Bus }
 
-func (forgetfulBus) Retained(context.Context, protocol.Topic) (*bus.Retained, protocol.Position, error) {
-	return nil, protocol.Position{}, errDown
+func (b forgetfulBus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
+	st, err := b.Bus.Join(ctx, j)
+	st.Retained, st.RetainedErr = nil, errDown
+	return st, err
 }
 
 // brokenRegistry cannot be asked.
@@ -77,7 +81,14 @@ type stack struct {
 	stop     func()
 }
 
-func newStack(t *testing.T, change func(*pushersession.Options), wrap func(*bus.Local) bus.Bus) *stack {
+// newStack makes a stack. wrap may put something before the bus.
+func newStack(t *testing.T, change func(*pushersession.Options), wrap func(bus.Bus) bus.Bus) *stack {
+	t.Helper()
+	return newStackTelling(t, nil, change, wrap)
+}
+
+// newStackTelling makes a stack whose rooms tell l.
+func newStackTelling(t *testing.T, l local.Listener, change func(*pushersession.Options), wrap func(bus.Bus) bus.Bus) *stack {
 	t.Helper()
 	s := &stack{log: &bytes.Buffer{}, app: &app.App{
 		ID: testkit.AppID, Key: testkit.Key, Secret: testkit.Secret, Enabled: true, Limits: app.DefaultLimits(),
@@ -89,14 +100,14 @@ func newStack(t *testing.T, change func(*pushersession.Options), wrap func(*bus.
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	codec := pusher.Codec{}
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: codec}})
-	local := bus.NewLocal(h, nil)
-	var b bus.Bus = local
+	rooms := local.New(h, l)
+	b := bustest.Wrap(t, rooms)
 	if wrap != nil {
-		b = wrap(local)
+		b = wrap(b)
 	}
 	engine := channel.New(h, b, channel.Options{Log: log})
 	s.entities = entity.New(entity.Options{Log: log})
-	s.views = view.New(s.entities, h, b, view.Options{Log: log})
+	s.views = view.New(s.entities, h, local.NewOrder(h), view.Options{Log: log})
 	s.views.Open(testkit.AppID)
 	sockets, err := socket.New(socket.Options{Log: log})
 	if err != nil {
@@ -124,7 +135,7 @@ func newStack(t *testing.T, change func(*pushersession.Options), wrap func(*bus.
 	s.addr = server.Listener.Addr().String()
 	s.stop = sync.OnceFunc(func() {
 		server.Close()
-		_ = engine.Shutdown(context.Background())
+		_ = rooms.Shutdown(context.Background())
 		cancel()
 		running.Wait()
 	})
@@ -189,7 +200,7 @@ func wantClose(t *testing.T, p *testkit.Peer, code int) {
 
 func TestK11ACacheThatCannotBeReadIsAMissAndTheSubscriptionStays(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, nil, func(l *bus.Local) bus.Bus { return forgetfulBus{l} })
+	s := newStack(t, nil, func(b bus.Bus) bus.Bus { return forgetfulBus{b} })
 	p := s.connect(t)
 	p.Subscribe(t, "cache-fx")
 	wantText(t, p, `{"event":"pusher:cache_miss","channel":"cache-fx"}`)

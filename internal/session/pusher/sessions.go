@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/session"
@@ -85,7 +85,7 @@ type Sessions struct {
 	proxied proxied
 	hinted  atomic.Bool // what hint says has been said
 
-	mu     sync.Mutex
+	mu     locks.Mutex
 	scopes map[string]*scope // by key; guarded by mu
 }
 

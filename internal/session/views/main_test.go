@@ -24,7 +24,7 @@ import (
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/bus"
+	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -159,7 +159,7 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 	s.entities = entity.New(entity.Options{Log: log})
 	all.view.Log = log
 	all.view.Restrict = func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) }
-	s.views = view.New(s.entities, h, bus.NewLocal(h, nil), all.view)
+	s.views = view.New(s.entities, h, local.NewOrder(h), all.view)
 	s.registry = session.New(all.registry)
 	all.Table, all.Hub, all.Views = s.registry, h, s.views
 	s.sessions = views.New(all.Options)

@@ -1,13 +1,13 @@
 package views
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/websocket"
@@ -23,7 +23,7 @@ type outlet struct {
 
 	grant atomic.Pointer[grant] // never nil; replaced by a refresh
 
-	mu      sync.Mutex
+	mu      locks.Mutex
 	egress  limit.Window // guarded by mu
 	isSpent bool         // a frame was held back: the connection ends; guarded by mu
 }

@@ -2,12 +2,12 @@ package views
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/meter"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/view"
@@ -27,7 +27,7 @@ type usage struct {
 
 	active []string // views of the subscriptions that are metered as open; owned by the turn
 
-	mu        sync.Mutex
+	mu        locks.Mutex
 	making    creation       // guarded by mu
 	caughtUps map[string]sum // changes sent to this connection alone, by view; guarded by mu
 }

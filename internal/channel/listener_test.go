@@ -10,9 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
-	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
 )
 
 // notebook writes down what it is told.
@@ -27,25 +28,34 @@ func (b *notebook) note(format string, args ...any) {
 	b.lines = append(b.lines, fmt.Sprintf(format, args...))
 }
 
-func (b *notebook) Occupied(app, name string)          { b.note("%s occupied %s", app, name) }
-func (b *notebook) Vacated(app, name string)           { b.note("%s vacated %s", app, name) }
-func (b *notebook) MemberAdded(app, name, user string) { b.note("%s added %s %s", app, name, user) }
-
-func (b *notebook) MemberRemoved(app, name, user string)      { b.note("%s removed %s %s", app, name, user) }
-func (b *notebook) CacheMiss(app, name string)                { b.note("%s miss %s", app, name) }
-func (b *notebook) SubscriptionCount(app, name string, n int) { b.note("%s count %s %d", app, name, n) }
-func (b *notebook) UserOnline(app, user string)               { b.note("%s online %s", app, user) }
-func (b *notebook) UserOffline(app, user string)              { b.note("%s offline %s", app, user) }
-
-func (b *notebook) HearsClientEvents(string) bool { return true }
-
-func (b *notebook) ClientEvent(app, name, event string, data []byte, socketID protocol.SocketID, user string) {
-	b.note("%s event %s %s %s %s %s", app, name, event, data, socketID, user)
+func (b *notebook) Tell(e *room.Event) {
+	switch e.Kind {
+	case room.ChannelOccupied:
+		b.note("%s occupied %s", e.App, e.Channel)
+	case room.ChannelVacated:
+		b.note("%s vacated %s", e.App, e.Channel)
+	case room.MemberAdded:
+		b.note("%s added %s %s", e.App, e.Channel, e.User)
+	case room.MemberRemoved:
+		b.note("%s removed %s %s", e.App, e.Channel, e.User)
+	case room.CacheMiss:
+		b.note("%s miss %s", e.App, e.Channel)
+	case room.SubscriptionCount:
+		b.note("%s count %s %d", e.App, e.Channel, e.Count)
+	case room.UserOnline:
+		b.note("%s online %s", e.App, e.User)
+	case room.UserOffline:
+		b.note("%s offline %s", e.App, e.User)
+	case room.ClientEvent:
+		b.note("%s event %s %s %s %s %s", e.App, e.Channel, e.Name, e.Data, e.Socket, e.User)
+	case room.CountNotice:
+	}
 }
 
 // expect compares what was noted since the last call.
 func (b *notebook) expect(t *testing.T, want ...string) {
 	t.Helper()
+	bustest.Settle()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if diff := cmp.Diff(want, b.lines, cmpopts.EquateEmpty()); diff != "" {
@@ -54,17 +64,17 @@ func (b *notebook) expect(t *testing.T, want ...string) {
 	b.lines = nil
 }
 
-// observed is a node with an observer.
+// observed is a node with a listener.
 func observed(t *testing.T, test func(n *node, b *notebook)) {
 	t.Helper()
 	inNode(t, func(t *testing.T, _ *node) {
 		b := new(notebook)
-		n := newNodeWith(t, hub.Options{}, channel.Options{Observer: b})
+		n := newNodeWith(t, hub.Options{}, channel.Options{}, b)
 		test(n, b)
 	})
 }
 
-func TestObserverHearsOfChannels(t *testing.T) {
+func TestListenerHearsOfChannels(t *testing.T) {
 	t.Parallel()
 	observed(t, func(n *node, b *notebook) {
 		a, c := n.connect(), n.connect()
@@ -86,7 +96,7 @@ func TestObserverHearsOfChannels(t *testing.T) {
 	})
 }
 
-func TestObserverHearsOfMembersAndTheirEvents(t *testing.T) {
+func TestListenerHearsOfMembersAndTheirEvents(t *testing.T) {
 	t.Parallel()
 	observed(t, func(n *node, b *notebook) {
 		a, c := n.connect(), n.connect()
@@ -104,7 +114,7 @@ func TestObserverHearsOfMembersAndTheirEvents(t *testing.T) {
 	})
 }
 
-func TestObserverHearsOfUsersAndNotOfTheirChannels(t *testing.T) {
+func TestListenerHearsOfUsersAndNotOfTheirChannels(t *testing.T) {
 	t.Parallel()
 	observed(t, func(n *node, b *notebook) {
 		n.app.Features.Watchlists = true
@@ -136,15 +146,16 @@ func TestAnnounceTellsOfAllThatIsPresent(t *testing.T) {
 		a.mustSignIn("u-9", "u-who-is-away")
 		b.lines = nil
 
-		n.Announce("another")
+		n.local.Announce("another")
 		b.expect(t)
-		n.Announce("77")
+		n.local.Announce("77")
 		slices.Sort(b.lines) // between channels there is no order
 		b.expect(t, "77 added presence-x u-9", "77 occupied presence-x", "77 occupied prices", "77 online u-9")
 		a.close()
 		c.close()
+		bustest.Settle()
 		b.lines = nil
-		n.Announce("77")
+		n.local.Announce("77")
 		b.expect(t)
 	})
 }
@@ -153,7 +164,7 @@ func TestUsersAreCounted(t *testing.T) {
 	t.Parallel()
 	inNode(t, func(t *testing.T, _ *node) {
 		r := prometheus.NewRegistry()
-		n := newNodeWith(t, hub.Options{}, channel.Options{Metrics: channel.NewMetrics(r)})
+		n := newNodeWith(t, hub.Options{}, channel.Options{Metrics: channel.NewMetrics(r)}, nil)
 		read := func() (got []string) {
 			families, err := r.Gather()
 			if err != nil {
