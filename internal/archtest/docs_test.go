@@ -93,6 +93,23 @@ func TestLinksBetweenDocumentsLead(t *testing.T) {
 	}
 }
 
+// TestPathsInGuidesExist: a recipe that names a file which has moved sends its reader astray.
+func TestPathsInGuidesExist(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile("`((?:internal|docs|scripts|test|cmd|deploy)/[\\w./-]+)`")
+	for _, file := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
+		for _, m := range named.FindAllStringSubmatch(read(t, file), -1) {
+			path := strings.TrimRight(m[1], ".")
+			if strings.Contains(path, "NAME") || strings.Contains(path, "X") {
+				continue // stands for a name
+			}
+			if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+				t.Errorf("%s names %s, which does not exist", file, path)
+			}
+		}
+	}
+}
+
 // TestClientSuitesWaitForEvents: fixed sleeps hide in JavaScript too. Only the deadline
 // module may own a timer.
 func TestClientSuitesWaitForEvents(t *testing.T) {

@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"go/ast"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -81,6 +82,22 @@ func TestPagesNameTheActor(t *testing.T) {
 		text := read(t, file)
 		if words := vagueIn(text); len(words)*1000 > maxVague*strings.Count(text, "\n") {
 			t.Errorf("%s has %d vague words: %s; name who acts", file, len(words), strings.Join(words, ", "))
+		}
+	}
+}
+
+// TestFunctionCommentsBeginWithTheName is ST1020 of staticcheck for every function.
+func TestFunctionCommentsBeginWithTheName(t *testing.T) {
+	t.Parallel()
+	for _, s := range code(t) {
+		for _, d := range s.syntax.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Doc.Text() == "" || s.dir == "internal/webhook" { // which is being rewritten
+				continue
+			}
+			if name, _, _ := strings.Cut(f.Doc.Text(), " "); strings.TrimSuffix(name, "'s") != f.Name.Name {
+				t.Errorf("%s:%d: the comment of %s begins with %q: begin with the name and a verb", s.path, s.line(f.Pos()), f.Name.Name, name)
+			}
 		}
 	}
 }

@@ -156,7 +156,7 @@ func (p *parser) access(v jsontext.Value) access.Level {
 	return level
 }
 
-// exclusions: one row has no order, no window, and the members that it was given.
+// exclusions checks what an aggregate excludes: one row has no order, no window, and the members that it was given.
 func (p *parser) exclusions(m members) {
 	if m["aggregate"] == nil {
 		return

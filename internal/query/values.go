@@ -12,7 +12,7 @@ import (
 // members is the members of an object in a definition, by name.
 type members map[string]jsontext.Value
 
-// dropNulls: a member that is null counts as absent.
+// dropNulls removes members that are null: they count as absent.
 func (m members) dropNulls() {
 	for name, v := range m {
 		if v.Kind() == jsontext.Null {

@@ -73,9 +73,13 @@ func (k SigningKey) ID() string { return KeyID(k.Public()) }
 // IsZero reports whether k is no key at all.
 func (k SigningKey) IsZero() bool { return k.private == nil }
 
-// String, GoString and LogValue keep the key out of messages.
-func (SigningKey) String() string       { return "***" }
-func (SigningKey) GoString() string     { return "***" }
+// String keeps the key out of messages.
+func (SigningKey) String() string { return "***" }
+
+// GoString keeps the key out of messages.
+func (SigningKey) GoString() string { return "***" }
+
+// LogValue keeps the key out of the log.
 func (SigningKey) LogValue() slog.Value { return slog.StringValue("***") }
 
 // decodeKey tells nothing of the text in its errors.

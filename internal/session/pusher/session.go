@@ -93,7 +93,7 @@ func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	s.proxied.forget(s)
 }
 
-// Leave does what an unsubscribe does, for everything.
+// CleanUp ends every subscription as an unsubscribe does.
 func (s *Session) CleanUp() error {
 	defer s.group.Remove(&s.link)
 	return errors.Join(s.guarded(s.leaveViews), s.guarded(s.leaveChannels))

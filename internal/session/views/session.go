@@ -105,7 +105,7 @@ func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	s.noteForced(s.conn, reason)
 }
 
-// Leave does what an unsubscribe does, for everything, and tells metering.
+// CleanUp ends every subscription as an unsubscribe does, and tells the meter.
 func (s *Session) CleanUp() (err error) {
 	defer s.group.Remove(&s.link)
 	defer func() {
