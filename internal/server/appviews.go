@@ -141,7 +141,7 @@ func (s *Server) admitViews(p directory.Parsed) []directory.Problem {
 	ctx, cancel := context.WithTimeout(context.Background(), defineTimeout)
 	defer cancel()
 	err := s.views.Check(ctx, p.App.ID, s.defined[p.App.ID], s.definitionsOf(p.App.ID, next))
-	wrong, isWrong := errors.AsType[view.Wrong](err)
+	wrong, isWrong := errors.AsType[view.DefinitionErrors](err)
 	if err != nil && !isWrong {
 		return []directory.Problem{{Path: "views.definitions", Message: "others are changing definitions; try again"}}
 	}

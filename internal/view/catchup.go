@@ -8,10 +8,10 @@ import (
 // Others wait, and hold nothing, until one of them has been sent.
 const maxBegun = 4
 
-// windowStream brings a subscriber of a derived view up to date: the window as it was in the
+// windowCatchUp brings a subscriber of a derived view up to date: the window as it was in the
 // beginning, then each key under which something has been published since, as it is now. It
 // begins when its turn comes.
-type windowStream struct {
+type windowCatchUp struct {
 	isSnapshot bool     // there are frames of it to come
 	isWaiting  bool     // nothing of it was sent
 	had        []string // keys that the client may have of what this replaces, while it waits
@@ -23,8 +23,8 @@ type windowStream struct {
 	isLost     bool                // what the connection has cannot be known
 }
 
-func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (stream, int) {
-	n := s.node
+func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (catchUp, int) {
+	n := s.derived
 	w := n.windowLocked(partOf(s))
 	s.window, s.feed = w, &w.feed
 	rows := n.countLocked(w.low, w.high)
@@ -32,7 +32,7 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (stream, i
 		return nil, rows // not even copied
 	}
 	// Nothing is sent for a window that never shows anything (views 5.4).
-	st := &windowStream{isSnapshot: w.part.take != 0 || n.totals != nil, isWaiting: true, isFirst: true}
+	st := &windowCatchUp{isSnapshot: w.part.take != 0 || n.totals != nil, isWaiting: true, isFirst: true}
 	if old != nil {
 		shown, ok := old.shownLocked()
 		st.had, st.isLost = shown, !ok
@@ -41,9 +41,9 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (stream, i
 }
 
 // beginLocked takes the window as it is.
-func (st *windowStream) beginLocked(w *window) {
+func (st *windowCatchUp) beginLocked(w *window) {
 	st.isWaiting, st.seen = false, w.sent.last
-	st.rows = w.node.rowsLocked(w.low, w.high)
+	st.rows = w.derived.rowsLocked(w.low, w.high)
 	for _, key := range st.had {
 		if w.findLocked(key) == nil {
 			st.changed = append(st.changed, key)
@@ -54,13 +54,13 @@ func (st *windowStream) beginLocked(w *window) {
 
 // mustWait reports whether s may not begin yet.
 func (c *Connection) mustWait(s *subscription) bool {
-	st := streamOf[*windowStream](s)
+	st := catchUpOf[*windowCatchUp](s)
 	return st != nil && st.isWaiting && c.begun >= maxBegun
 }
 
 // count keeps the number of windows that were sent in part.
 func (c *Connection) count(s *subscription) {
-	st := streamOf[*windowStream](s)
+	st := catchUpOf[*windowCatchUp](s)
 	switch isBegun := st != nil && len(st.rows) > 0; {
 	case isBegun && !s.isBegun:
 		c.begun++
@@ -77,10 +77,10 @@ func (c *Connection) count(s *subscription) {
 func (s *subscription) shownLocked() (keys []string, ok bool) {
 	w := s.window
 	keys = append(keys, w.sent.keys...)
-	for _, v := range s.node.rowsLocked(w.low, w.high) {
+	for _, v := range s.derived.rowsLocked(w.low, w.high) {
 		keys = append(keys, v.Key)
 	}
-	st := streamOf[*windowStream](s)
+	st := catchUpOf[*windowCatchUp](s)
 	if st == nil {
 		return keys, true
 	}
@@ -95,7 +95,7 @@ func (s *subscription) shownLocked() (keys []string, ok bool) {
 	return keys, ok && !st.isLost
 }
 
-func (st *windowStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool) {
+func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExclusive bool) {
 	if st.isWaiting {
 		st.beginLocked(s.window)
 	}
@@ -117,7 +117,7 @@ func (st *windowStream) stepLocked(e *Engine, s *subscription, b *burst, isExclu
 
 // catchUpLocked sends first the rows that are gone, so that no client shows more than the window
 // holds, then the rows that are there.
-func (st *windowStream) catchUpLocked(e *Engine, w *window, b *burst) {
+func (st *windowCatchUp) catchUpLocked(e *Engine, w *window, b *batch) {
 	keys, ok := w.sent.since(st.seen)
 	if !ok || st.isLost {
 		b.isLost = true

@@ -21,7 +21,7 @@ func (e *Engine) Changed(t *entity.Type, changes []entity.Change) {
 				r.publishBaseLocked(&r.bases[b], ch)
 			}
 		}
-		for _, n := range r.nodes {
+		for _, n := range r.derived {
 			n.applyLocked(ch, ch.Old, ch.New)
 		}
 	}
@@ -30,7 +30,7 @@ func (e *Engine) Changed(t *entity.Type, changes []entity.Change) {
 }
 
 // publishBaseLocked tells of one change exactly as it was made.
-func (r *root) publishBaseLocked(b *base, ch *entity.Change) {
+func (r *root) publishBaseLocked(b *baseView, ch *entity.Change) {
 	keyed := b.keyed.Get(ch.Key)
 	if keyed == nil && b.all.subs == 0 {
 		return

@@ -11,7 +11,7 @@ import (
 // check judges what can only be judged beside the other views: the source, circles, and
 // whether everybody still sees the fields that they use. It returns the source, nil for
 // X/list. The caller holds defining.
-func (e *Engine) check(app string, d *query.Definition, plan *query.Plan) (source *node, problems []string) {
+func (e *Engine) check(app string, d *query.Definition, plan *query.Plan) (source *derivedView, problems []string) {
 	source, problem := e.checkSource(app, d)
 	if problem != "" {
 		return nil, []string{"source: " + problem}
@@ -33,7 +33,7 @@ func (e *Engine) check(app string, d *query.Definition, plan *query.Plan) (sourc
 
 // checkSource finds the source of d. All that has a definition was checked before, so only d
 // itself can close a circle.
-func (e *Engine) checkSource(app string, d *query.Definition) (*node, string) {
+func (e *Engine) checkSource(app string, d *query.Definition) (*derivedView, string) {
 	if typ, _, ok := splitBase(d.Source); ok {
 		return nil, entity.CheckType(typ)
 	}
@@ -65,7 +65,7 @@ func circle(source, id string) string {
 }
 
 // shapeOf is the plan whose projection n shows, nil when it shows everything.
-func shapeOf(n *node) *query.Plan {
+func shapeOf(n *derivedView) *query.Plan {
 	for ; n != nil; n = n.source {
 		if n.plan.IsProjecting() {
 			return n.plan
@@ -75,7 +75,7 @@ func shapeOf(n *node) *query.Plan {
 }
 
 // checkChildren judges all that derives from n again, which will show something else.
-func checkChildren(problems []string, n *node, shape *query.Plan) []string {
+func checkChildren(problems []string, n *derivedView, shape *query.Plan) []string {
 	for _, child := range n.children {
 		of := fmt.Sprintf("fields: %q derives from this view: ", child.id)
 		problems = checkFields(problems, of, child.plan, shape)

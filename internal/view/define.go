@@ -68,7 +68,7 @@ func (e *Engine) define(ctx context.Context, app string, d *query.Definition, is
 
 // install makes or replaces a view that was found to be good. What is so already changes nothing
 // for those who watch.
-func (e *Engine) install(app string, plan *query.Plan, source *node, isStored bool) {
+func (e *Engine) install(app string, plan *query.Plan, source *derivedView, isStored bool) {
 	r := e.rootOf(app, plan.Definition(), source)
 	n := e.declare(app, plan.ID(), r)
 	isNew := n.plan == nil
@@ -88,7 +88,7 @@ func (e *Engine) install(app string, plan *query.Plan, source *node, isStored bo
 
 // rootOf is the type that a view over source belongs to; nil stands for the base view that
 // the definition names.
-func (e *Engine) rootOf(app string, d *query.Definition, source *node) *root {
+func (e *Engine) rootOf(app string, d *query.Definition, source *derivedView) *root {
 	if source != nil {
 		return source.root.Load()
 	}
@@ -96,22 +96,22 @@ func (e *Engine) rootOf(app string, d *query.Definition, source *node) *root {
 	return e.makeRoot(e.entities.Declare(app, typ))
 }
 
-// declare finds or makes a node, vacant if it is new.
-func (e *Engine) declare(app, id string, r *root) *node {
+// declare finds or makes a derived view, vacant if it is new.
+func (e *Engine) declare(app, id string, r *root) *derivedView {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := e.catalogLocked(app)
-	n := c.nodes[id]
+	n := c.derived[id]
 	if n == nil {
-		n = newNode(e, app, id, r)
-		c.nodes[id] = n
+		n = newDerivedView(e, app, id, r)
+		c.derived[id] = n
 	}
 	return n
 }
 
 // sweep forgets vacant views that no connection watches any more.
 func (e *Engine) sweep(app string) {
-	for _, n := range e.nodes(app) {
+	for _, n := range e.derivedViews(app) {
 		if n.plan != nil {
 			continue
 		}
@@ -120,7 +120,7 @@ func (e *Engine) sweep(app string) {
 		t.RUnlock()
 		if !isWatched {
 			e.mu.Lock()
-			delete(e.apps[app].nodes, n.id)
+			delete(e.apps[app].derived, n.id)
 			e.mu.Unlock()
 		}
 	}
@@ -128,7 +128,7 @@ func (e *Engine) sweep(app string) {
 
 // change lets fn change the definition of n, which then belongs to r, with everything locked
 // that it concerns; fills n and all that derives from it; and tells those who watch.
-func (e *Engine) change(n *node, r *root, fn func()) {
+func (e *Engine) change(n *derivedView, r *root, fn func()) {
 	from := n.root.Load()
 	first, second := from.typ, r.typ
 	if second.Name < first.Name {
@@ -141,7 +141,7 @@ func (e *Engine) change(n *node, r *root, fn func()) {
 		defer second.Unlock()
 	}
 	family := n.appendFamily(nil)
-	var before []scene
+	var before []windowState
 	for _, each := range family {
 		for _, w := range each.windows {
 			before = append(before, w.sceneLocked())
@@ -159,7 +159,7 @@ func (e *Engine) change(n *node, r *root, fn func()) {
 }
 
 // appendFamily appends n and all that derives from it, sources first.
-func (n *node) appendFamily(dst []*node) []*node {
+func (n *derivedView) appendFamily(dst []*derivedView) []*derivedView {
 	dst = append(dst, n)
 	for _, child := range n.children {
 		dst = child.appendFamily(dst)
@@ -168,20 +168,20 @@ func (n *node) appendFamily(dst []*node) []*node {
 }
 
 // setLocked gives n a definition and its place below source.
-func (n *node) setLocked(plan *query.Plan, source *node, r *root, isStored bool) {
+func (n *derivedView) setLocked(plan *query.Plan, source *derivedView, r *root, isStored bool) {
 	n.unlinkLocked()
 	n.plan, n.source, n.isStored = plan, source, isStored
 	n.level.Store(uint32(plan.Access()))
 	if source == nil {
-		r.nodes = append(r.nodes, n)
+		r.derived = append(r.derived, n)
 	} else {
 		source.children = append(source.children, n)
 	}
 }
 
 // unlinkLocked makes n vacant and takes it from its place.
-func (n *node) unlinkLocked() {
-	siblings := &n.root.Load().nodes
+func (n *derivedView) unlinkLocked() {
+	siblings := &n.root.Load().derived
 	if n.source != nil {
 		siblings = &n.source.children
 	}
@@ -192,7 +192,7 @@ func (n *node) unlinkLocked() {
 }
 
 // fillLocked makes n from its source, which is filled, and its definition.
-func (n *node) fillLocked() {
+func (n *derivedView) fillLocked() {
 	n.members.Clear()
 	n.totals, n.row, n.shape = nil, nil, nil
 	if n.plan != nil {
@@ -216,7 +216,7 @@ func (n *node) fillLocked() {
 	}
 }
 
-func (n *node) includeLocked(v *entity.Version) {
+func (n *derivedView) includeLocked(v *entity.Version) {
 	switch {
 	case !n.plan.Matches(v.Key, v.Data):
 	case n.totals != nil:
@@ -227,7 +227,7 @@ func (n *node) includeLocked(v *entity.Version) {
 }
 
 // eachOfSourceLocked calls fn with everything that n's source shows.
-func (n *node) eachOfSourceLocked(fn func(*entity.Version)) {
+func (n *derivedView) eachOfSourceLocked(fn func(*entity.Version)) {
 	if n.source != nil {
 		left := n.source.limitLocked()
 		n.source.members.Ascend(0, func(m member) bool {
@@ -253,21 +253,21 @@ func (n *node) eachOfSourceLocked(fn func(*entity.Version)) {
 	}
 }
 
-// scene is a window and what it showed before a definition changed.
-type scene struct {
+// windowState is a window and what it showed before a definition changed.
+type windowState struct {
 	window *window
 	mode   protocol.Mode
 	rows   []*entity.Version
 }
 
-func (w *window) sceneLocked() scene {
-	return scene{w, w.node.modeLocked(), w.node.rowsLocked(w.low, w.high)}
+func (w *window) sceneLocked() windowState {
+	return windowState{w, w.derived.modeLocked(), w.derived.rowsLocked(w.low, w.high)}
 }
 
 // tellLocked publishes what is gone from the window, and all that is in it now: it may look
 // different.
-func (s *scene) tellLocked(seq string) {
-	w, n := s.window, s.window.node
+func (s *windowState) tellLocked(seq string) {
+	w, n := s.window, s.window.derived
 	rows := n.rowsLocked(w.low, w.high)
 	isShown := make(map[string]bool, len(rows))
 	for _, v := range rows {
@@ -299,7 +299,7 @@ func (e *Engine) Remove(ctx context.Context, app, id string) error {
 		return ErrNotFound
 	}
 	if len(n.children) > 0 {
-		child := slices.MinFunc(n.children, func(a, b *node) int { return cmp.Compare(a.id, b.id) })
+		child := slices.MinFunc(n.children, func(a, b *derivedView) int { return cmp.Compare(a.id, b.id) })
 		return &query.Error{Problems: []string{fmt.Sprintf("id: %q derives from it; remove that first", child.id)}}
 	}
 	if n.isStored {

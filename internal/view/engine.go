@@ -110,8 +110,8 @@ type Engine struct {
 
 // catalog is the views of one app.
 type catalog struct {
-	isOpen bool             // base views are known before their type
-	nodes  map[string]*node // by id; vacant ones too
+	isOpen  bool                    // base views are known before their type
+	derived map[string]*derivedView // by id; vacant ones too
 }
 
 // New makes an Engine over entities that publishes through b, of which h must be the receiver.
@@ -153,35 +153,35 @@ func (e *Engine) Reserve(ctx context.Context, b *entity.Batch) error {
 func (e *Engine) catalogLocked(app string) *catalog {
 	c := e.apps[app]
 	if c == nil {
-		c = &catalog{nodes: make(map[string]*node)}
+		c = &catalog{derived: make(map[string]*derivedView)}
 		e.apps[app] = c
 	}
 	return c
 }
 
 // find returns the derived view, vacant or not, nil when there never was one.
-func (e *Engine) find(app, id string) *node {
+func (e *Engine) find(app, id string) *derivedView {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if c := e.apps[app]; c != nil {
-		return c.nodes[id]
+		return c.derived[id]
 	}
 	return nil
 }
 
-// nodes returns every derived view of app, by id, vacant ones too.
-func (e *Engine) nodes(app string) []*node {
+// derivedViews returns every derived view of app, by id, vacant ones too.
+func (e *Engine) derivedViews(app string) []*derivedView {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	c := e.apps[app]
 	if c == nil {
 		return nil
 	}
-	all := make([]*node, 0, len(c.nodes))
-	for _, n := range c.nodes {
+	all := make([]*derivedView, 0, len(c.derived))
+	for _, n := range c.derived {
 		all = append(all, n)
 	}
-	slices.SortFunc(all, func(a, b *node) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(all, func(a, b *derivedView) int { return strings.Compare(a.id, b.id) })
 	return all
 }
 
@@ -202,7 +202,7 @@ func (e *Engine) HasPublic(app string) bool {
 	if c == nil {
 		return false
 	}
-	for _, n := range c.nodes {
+	for _, n := range c.derived {
 		if n.access() == access.Public {
 			return true
 		}

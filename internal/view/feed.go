@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// feed is one topic of a view and how many subscriptions need it. The node receives the topic
+// feed is one topic of a view and how many subscriptions need it. The engine receives the topic
 // from the bus, and publishes to it, only while there are any. Guarded by the type's lock.
 type feed struct {
 	topic protocol.Topic // immutable
@@ -31,7 +31,7 @@ func keyTopic(app, view, key string) protocol.Topic {
 	return protocol.Topic{App: app, Name: topicPrefix + "k" + strconv.Itoa(len(view)) + ":" + view + key}
 }
 
-func windowTopic(app, view string, p part) protocol.Topic {
+func windowTopic(app, view string, p rowRange) protocol.Topic {
 	name := topicPrefix + "w" + strconv.Itoa(p.skip) + "," + strconv.Itoa(p.take)
 	if p.isOther {
 		name += "!"

@@ -7,7 +7,7 @@ func TestViewOfTopic(t *testing.T) {
 	for _, view := range []string{"Auction/list", "a:b/c", "7:x"} {
 		for _, topic := range []string{
 			allTopic("1", view).Name, keyTopic("1", view, "k:1").Name,
-			windowTopic("1", view, part{skip: 1, take: 2}).Name, windowTopic("1", view, part{isOther: true}).Name,
+			windowTopic("1", view, rowRange{skip: 1, take: 2}).Name, windowTopic("1", view, rowRange{isOther: true}).Name,
 		} {
 			if got, ok := ViewOfTopic(topic); got != view || !ok {
 				t.Errorf("%q: got %q, %v", topic, got, ok)

@@ -5,8 +5,8 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// keyStream is one entity of a base view: one step brings it all.
-type keyStream struct {
+// keyCatchUp is one entity of a base view: one step brings it all.
+type keyCatchUp struct {
 	isSnapshot bool
 	isResumed  bool   // the client has what there was up to after
 	isWanted   bool   // the entity is, if it changed after
@@ -14,15 +14,15 @@ type keyStream struct {
 	isAbsence  bool   // that there is no entity is to be told
 }
 
-func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
+func (e *Engine) beginKeyLocked(s, old *subscription) (catchUp, int) {
 	t := s.base.root.typ
 	s.feed = s.base.feedLocked(s.key)
 	s.key = s.feed.Key() // not kept twice
 	if s.terms.asked().noSnapshot {
 		_, head := t.LastLocked()
-		return &keyStream{isWanted: true, after: head, isAbsence: t.GetLocked(s.key) != nil}, 0
+		return &keyCatchUp{isWanted: true, after: head, isAbsence: t.GetLocked(s.key) != nil}, 0
 	}
-	st := e.keyStreamLocked(s)
+	st := e.keyCatchUpLocked(s)
 	st.isAbsence = st.isAbsence || old != nil
 	if st.find(t, s.key) == nil {
 		return st, 0
@@ -30,12 +30,12 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (stream, int) {
 	return st, 1
 }
 
-// keyStreamLocked is the way from the request of s to the present. Others than state views
+// keyCatchUpLocked is the way from the request of s to the present. Others than state views
 // honour cursors and limits. That the entity of a key is not there is always told: clients of
 // HyperStack subscribe again without a cursor, and keep at a snapshot what is not in it.
-func (e *Engine) keyStreamLocked(s *subscription) *keyStream {
+func (e *Engine) keyCatchUpLocked(s *subscription) *keyCatchUp {
 	_, isDeleted := s.base.root.typ.DeletedLocked(s.key)
-	st, asked := &keyStream{isSnapshot: true, isWanted: true}, s.terms.asked()
+	st, asked := &keyCatchUp{isSnapshot: true, isWanted: true}, s.terms.asked()
 	st.isAbsence = s.hasKey || isDeleted
 	if s.base.mode == protocol.ModeState {
 		return st
@@ -49,14 +49,14 @@ func (e *Engine) keyStreamLocked(s *subscription) *keyStream {
 	return st
 }
 
-func (st *keyStream) find(t *entity.Type, key string) *entity.Version {
+func (st *keyCatchUp) find(t *entity.Type, key string) *entity.Version {
 	if v := t.GetLocked(key); st.isWanted && v != nil && v.Number > st.after {
 		return v
 	}
 	return nil
 }
 
-func (st *keyStream) stepLocked(_ *Engine, s *subscription, b *burst, _ bool) {
+func (st *keyCatchUp) stepLocked(_ *Engine, s *subscription, b *batch, _ bool) {
 	t, key := s.base.root.typ, s.key
 	b.isAtEnd = true
 	b.isFrame, b.isFirst, b.isWhole, b.isComplete = st.isSnapshot, true, !st.isResumed, true

@@ -6,13 +6,13 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 )
 
-// listStream brings a subscriber of a base view up to date: a snapshot of what there was at
+// listCatchUp brings a subscriber of a base view up to date: a snapshot of what there was at
 // head, then what has changed after that, until nothing has.
 //
 // Invariant: of all numbers up to head those outside the snapshot's range are not wanted; an
 // entity or tombstone whose number is above live or dead has not been sent. An entity that
 // changes gets a number above head, so it leaves the snapshot's range for the catch-up's.
-type listStream struct {
+type listCatchUp struct {
 	isSnapshot  bool // there are frames of it to come
 	isWaiting   bool // nothing of it was sent: it begins with what there is when its turn comes
 	isReplacing bool // the client has what it was sent before, so deletions above dead must be told
@@ -29,19 +29,19 @@ type listStream struct {
 	spare uint64
 }
 
-func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
+func (e *Engine) beginListLocked(s, old *subscription) (catchUp, int) {
 	t := s.base.root.typ
 	s.feed = &s.base.all
 	if s.terms.asked().noSnapshot {
 		_, head := t.LastLocked()
-		return &listStream{live: head, dead: head}, 0
+		return &listCatchUp{live: head, dead: head}, 0
 	}
-	st, rows := e.listStreamLocked(s)
+	st, rows := e.listCatchUpLocked(s)
 	st.isWaiting = true
 	if old != nil {
 		st.isReplacing, st.spare = true, 0
 	}
-	switch o := streamOf[*listStream](old); {
+	switch o := catchUpOf[*listCatchUp](old); {
 	case o != nil:
 		st.dead = min(st.dead, o.dead)
 	case old != nil:
@@ -51,12 +51,12 @@ func (e *Engine) beginListLocked(s, old *subscription) (stream, int) {
 	return st, rows
 }
 
-// listStreamLocked is the way from the request of s to the present, and how many rows the
+// listCatchUpLocked is the way from the request of s to the present, and how many rows the
 // snapshot has (views 5.6).
-func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
+func (e *Engine) listCatchUpLocked(s *subscription) (st *listCatchUp, rows int) {
 	t, asked := s.base.root.typ, s.terms.asked()
 	_, head := t.LastLocked()
-	st = &listStream{
+	st = &listCatchUp{
 		isSnapshot: true, isFirst: true, left: math.MaxInt,
 		head: head, next: head + 1, live: head, dead: head,
 	}
@@ -75,10 +75,10 @@ func (e *Engine) listStreamLocked(s *subscription) (st *listStream, rows int) {
 	return st, min(st.left, rows)
 }
 
-func (st *listStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool) {
+func (st *listCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExclusive bool) {
 	if st.isWaiting {
 		was := *st
-		fresh, _ := e.listStreamLocked(s)
+		fresh, _ := e.listCatchUpLocked(s)
 		if *st = *fresh; was.isReplacing {
 			st.dead, st.spare = min(st.dead, was.dead), 0
 		}
@@ -91,7 +91,7 @@ func (st *listStream) stepLocked(e *Engine, s *subscription, b *burst, isExclusi
 	}
 }
 
-func (st *listStream) snapshotLocked(e *Engine, t *entity.Type, b *burst) {
+func (st *listCatchUp) snapshotLocked(e *Engine, t *entity.Type, b *batch) {
 	n := e.options.NextBatch
 	if st.isFirst {
 		n = e.options.FirstBatch
@@ -115,7 +115,7 @@ func (st *listStream) snapshotLocked(e *Engine, t *entity.Type, b *burst) {
 // goneLocked puts keys that are gone into a frame of the snapshot, so that a client which has all
 // of it has everything up to its last position. It reports whether there are no more. They are
 // told again as changes, for clients that do not know of it.
-func (st *listStream) goneLocked(e *Engine, t *entity.Type, b *burst) bool {
+func (st *listCatchUp) goneLocked(e *Engine, t *entity.Type, b *batch) bool {
 	for _, d := range t.DeletedAfterLocked(nil, st.gone, e.options.NextBatch) {
 		if d.Number > st.head {
 			return true
@@ -125,7 +125,7 @@ func (st *listStream) goneLocked(e *Engine, t *entity.Type, b *burst) bool {
 	return len(b.gone) < e.options.NextBatch
 }
 
-func (st *listStream) readLocked(t *entity.Type, n int) []*entity.Version {
+func (st *listCatchUp) readLocked(t *entity.Type, n int) []*entity.Version {
 	vs := make([]*entity.Version, 0, n)
 	if !st.isAscending {
 		return t.BeforeLocked(vs, st.next, n)
@@ -140,7 +140,7 @@ func (st *listStream) readLocked(t *entity.Type, n int) []*entity.Version {
 // catchUpLocked tells the next of what has changed, in ascending order of number: so whatever
 // a client has received, nothing is missing up to its last position. A key has an entity or a
 // tombstone, never both, and the latest of them has the greatest number: it is told last.
-func (st *listStream) catchUpLocked(e *Engine, t *entity.Type, b *burst) {
+func (st *listCatchUp) catchUpLocked(e *Engine, t *entity.Type, b *batch) {
 	if forgotten := t.ForgottenLocked(); forgotten > max(st.dead, st.spare) {
 		b.isLost = true
 		return

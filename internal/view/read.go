@@ -33,7 +33,7 @@ func (e *Engine) Views(app string) []Info {
 		}
 		t.RUnlock()
 	}
-	for _, n := range e.nodes(app) {
+	for _, n := range e.derivedViews(app) {
 		if info, ok := n.info(); ok {
 			all = append(all, info)
 		}
@@ -42,7 +42,7 @@ func (e *Engine) Views(app string) []Info {
 	return all
 }
 
-func (n *node) info() (Info, bool) {
+func (n *derivedView) info() (Info, bool) {
 	t := n.rlock()
 	defer t.RUnlock()
 	if n.isVacantLocked() {
@@ -100,11 +100,11 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 	if maxRows <= 0 {
 		maxRows = math.MaxInt
 	}
-	if s.node != nil {
-		if s.node.isHiddenLocked(l.Clearance) {
+	if s.derived != nil {
+		if s.derived.isHiddenLocked(l.Clearance) {
 			return nil, nil, unknownView(s.view())
 		}
-		return s.node.readLocked(res, s, maxRows)
+		return s.derived.readLocked(res, s, maxRows)
 	}
 	t := s.base.root.typ
 	res.Position.Seq, _ = t.LastLocked()
@@ -140,7 +140,7 @@ func tooManyRows(rows, limit int) *protocol.Issue {
 	return protocol.IssueSnapshotLimit.Withf("The snapshot has %d rows, %d are allowed", rows, limit)
 }
 
-func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
+func (n *derivedView) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
 	res.Position.Seq, _ = n.root.Load().typ.LastLocked()
 	res.Total, res.IsWhole = n.lenLocked(), true
 	low, high := n.boundsLocked(partOf(s))
@@ -151,7 +151,7 @@ func (n *node) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.
 }
 
 func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
-	t, st := s.base.root.typ, e.keyStreamLocked(s)
+	t, st := s.base.root.typ, e.keyCatchUpLocked(s)
 	if res.IsWhole = !st.isResumed; st.isResumed && !st.isWanted {
 		res.Position = s.terms.asked().after // nothing after it is told
 	}
@@ -170,7 +170,7 @@ func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*enti
 func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
 	t := s.base.root.typ
 	res.Total = t.LenLocked()
-	st, count := e.listStreamLocked(s)
+	st, count := e.listCatchUpLocked(s)
 	if res.IsWhole = !st.isAscending; count > maxRows {
 		return nil, count
 	}
@@ -191,7 +191,7 @@ func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows
 }
 
 // pageLocked is where a page of changes ends that is not the last: as a cursor, and as a change number.
-func (st *listStream) pageLocked(t *entity.Type, s *subscription, rows []*entity.Version) (Cursor, uint64) {
+func (st *listCatchUp) pageLocked(t *entity.Type, s *subscription, rows []*entity.Version) (Cursor, uint64) {
 	if len(rows) == 0 {
 		return s.terms.asked().after, st.next
 	}

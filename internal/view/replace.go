@@ -13,17 +13,17 @@ import (
 	"github.com/millrace/millrace/internal/query"
 )
 
-// Wrong is what is wrong with definitions, by the id of the view.
-type Wrong map[string][]string
+// DefinitionErrors is what is wrong with definitions, by the id of the view.
+type DefinitionErrors map[string][]string
 
-func (w Wrong) Error() string {
+func (w DefinitionErrors) Error() string {
 	first := slices.Min(slices.Collect(maps.Keys(w)))
 	return fmt.Sprintf("view: %q: %s (%d views)", first, w[first][0], len(w))
 }
 
 // CheckDefinitions judges definitions that are all the derived views of an app, in any order.
 // It returns nil if they can be served.
-func CheckDefinitions(list []*query.Definition) Wrong {
+func CheckDefinitions(list []*query.Definition) DefinitionErrors {
 	plans, wrong := compileAll(list)
 	return orNil(wrong, plans.check())
 }
@@ -43,7 +43,7 @@ func (e *Engine) Check(ctx context.Context, app string, was, is []*query.Definit
 // is not removed. A declared view hides a stored one with its id, which comes back when it is
 // declared no more. Connections that watch a view get the difference, as by Define and Remove.
 //
-// The error is a [Wrong], of stored views too that could not be served any more, or ctx's; then
+// The error is a [DefinitionErrors], of stored views too that could not be served any more, or ctx's; then
 // nothing has changed.
 func (e *Engine) Replace(ctx context.Context, app string, was, is []*query.Definition) error {
 	if err := e.beginDefining(ctx); err != nil {
@@ -81,7 +81,7 @@ func (e *Engine) restoreApp(ctx context.Context, app string) {
 // replacement is what is to be done, in this order: sources first, and last removed.
 type replacement struct {
 	define []*query.Plan
-	remove []*node
+	remove []*derivedView
 }
 
 // plan finds out what Replace has to do. In between, views may derive from one that has changed
@@ -93,7 +93,7 @@ func (e *Engine) plan(app string, was, is []*query.Definition) (r replacement, e
 	}
 	before, _ := compileAll(was) // which were served
 	all, changed := plans{}, map[string]bool{}
-	for _, n := range e.nodes(app) {
+	for _, n := range e.derivedViews(app) {
 		if n.plan == nil {
 			continue
 		}
@@ -117,17 +117,17 @@ func (e *Engine) plan(app string, was, is []*query.Definition) (r replacement, e
 			r.define = append(r.define, p)
 		}
 	}
-	depth := func(n *node) (d int) {
+	depth := func(n *derivedView) (d int) {
 		for ; n.source != nil; n = n.source {
 			d++
 		}
 		return d
 	}
-	slices.SortStableFunc(r.remove, func(a, b *node) int { return cmp.Compare(depth(b), depth(a)) })
+	slices.SortStableFunc(r.remove, func(a, b *derivedView) int { return cmp.Compare(depth(b), depth(a)) })
 	return r, nil
 }
 
-func (e *Engine) sourceOf(app string, p *query.Plan) *node {
+func (e *Engine) sourceOf(app string, p *query.Plan) *derivedView {
 	if _, _, ok := splitBase(p.Source()); ok {
 		return nil
 	}
@@ -141,8 +141,8 @@ func isSamePlan(a, b *query.Plan) bool {
 // plans are derived views of one app, by id.
 type plans map[string]*query.Plan
 
-func compileAll(list []*query.Definition) (plans, Wrong) {
-	all, wrong := make(plans, len(list)), Wrong{}
+func compileAll(list []*query.Definition) (plans, DefinitionErrors) {
+	all, wrong := make(plans, len(list)), DefinitionErrors{}
 	for _, d := range list {
 		p, err := query.Compile(d)
 		if refused, ok := errors.AsType[*query.Error](err); ok {
@@ -161,7 +161,7 @@ func compileAll(list []*query.Definition) (plans, Wrong) {
 }
 
 // orNil is both together.
-func orNil(a, b Wrong) Wrong {
+func orNil(a, b DefinitionErrors) DefinitionErrors {
 	maps.Copy(b, a)
 	if len(b) == 0 {
 		return nil
@@ -170,8 +170,8 @@ func orNil(a, b Wrong) Wrong {
 }
 
 // check judges each beside the others, as [Engine.check] does with one that is to join them.
-func (ps plans) check() Wrong {
-	wrong := Wrong{}
+func (ps plans) check() DefinitionErrors {
+	wrong := DefinitionErrors{}
 	for id, p := range ps {
 		if problem := ps.checkSource(p); problem != "" {
 			wrong[id] = []string{"source: " + problem}

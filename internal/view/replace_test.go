@@ -141,7 +141,7 @@ func TestReplaceRefusesAndChangesNothing(t *testing.T) {
 		for _, tt := range tests {
 			is := definitions(t, tt.is...)
 			for what, err := range map[string]error{"check": n.Check(t.Context(), app, was, is), "replace": n.Replace(t.Context(), app, was, is)} {
-				wrong, ok := errors.AsType[view.Wrong](err)
+				wrong, ok := errors.AsType[view.DefinitionErrors](err)
 				if !ok || !strings.Contains(wrong.Error(), tt.want) {
 					t.Errorf("%s, %s: %v, want %q", tt.name, what, err, tt.want)
 				}

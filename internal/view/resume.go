@@ -16,24 +16,24 @@ func (e *Engine) Resume(c *Connection) {
 				c.turn = int32(turn + 1) // so that none waits for ever behind a long one
 				return
 			}
-			isSkipped = isSkipped || s.stream != nil
+			isSkipped = isSkipped || s.catchUp != nil
 		}
 	}
 }
 
 // resume reports whether others may go on: s is up to date, or waits for one of them.
 func (e *Engine) resume(c *Connection, s *subscription) bool {
-	if c.isLost || s.stream == nil && c.isHeldUp() { // until it can be sent, the hub notes it in bounded memory
+	if c.isLost || s.catchUp == nil && c.isHeldUp() { // until it can be sent, the hub notes it in bounded memory
 		return false
 	}
 	e.catchUp(c, s)
 	e.advance(c, s)
-	return s.stream == nil || c.mustWait(s)
+	return s.catchUp == nil || c.mustWait(s)
 }
 
 // catchUp takes s off its topic when it lags and prepares what it must be sent.
 func (e *Engine) catchUp(c *Connection, s *subscription) {
-	if s.stream != nil || c.isLost {
+	if s.catchUp != nil || c.isLost {
 		return
 	}
 	lag, isLagging := s.Lag()
@@ -42,30 +42,30 @@ func (e *Engine) catchUp(c *Connection, s *subscription) {
 	}
 	s.Close()
 	e.metrics.resyncs.Inc()
-	if s.node != nil {
+	if s.derived != nil {
 		st, ok := e.missed(s, lag)
 		if !ok {
 			e.lose(c)
 			return
 		}
-		s.stream = st
+		s.catchUp = st
 		return
 	}
 	if _, isOne := s.entityKey(); isOne {
-		s.stream = &keyStream{isWanted: true, isAbsence: true}
+		s.catchUp = &keyCatchUp{isWanted: true, isAbsence: true}
 		return
 	}
 	from := lag.From - min(lag.From, 1)
-	s.stream = &listStream{live: from, dead: from}
+	s.catchUp = &listCatchUp{live: from, dead: from}
 }
 
 // missed is what a lagging subscription of a window must look at: all keys since the first
 // frame that it missed, or else those that the hub noted and all since.
-func (e *Engine) missed(s *subscription, lag hub.Lag) (*windowStream, bool) {
+func (e *Engine) missed(s *subscription, lag hub.Lag) (*windowCatchUp, bool) {
 	t := s.rlock()
 	defer t.RUnlock()
 	w := s.window
-	st := &windowStream{seen: w.sent.last}
+	st := &windowCatchUp{seen: w.sent.last}
 	if keys, ok := w.sent.since(lag.From - min(lag.From, 1)); ok {
 		st.changed = keys
 		return st, true

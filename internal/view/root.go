@@ -9,18 +9,18 @@ import (
 // root is an entity type as views see it: its base views, and the derived views over them.
 type root struct {
 	engine *Engine
-	typ    *entity.Type // its lock guards all that follows, and the nodes
+	typ    *entity.Type // its lock guards all that follows, and the derived views
 
-	bases [numBases]base
-	nodes []*node // that derive from X/list; others hang below them
-	dirty []*node // of this group of changes: those with something to publish
+	bases   [numBases]baseView
+	derived []*derivedView // that derive from X/list; others hang below them
+	dirty   []*derivedView // of this group of changes: those with something to publish
 
 	seq     entity.Seq // of seqText: most changes of a group share it
 	seqText string
 }
 
-// base is one of the views that every type has.
-type base struct {
+// baseView is one of the views that every type has.
+type baseView struct {
 	root  *root         // immutable
 	view  string        // immutable
 	mode  protocol.Mode // immutable
@@ -34,13 +34,13 @@ func newRoot(e *Engine, t *entity.Type) *root {
 	for i := range r.bases {
 		mode := baseMode(i)
 		view := t.Name + "/" + string(mode)
-		r.bases[i] = base{root: r, view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
+		r.bases[i] = baseView{root: r, view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
 	}
 	return r
 }
 
 // feedLocked finds or makes the feed of one key.
-func (b *base) feedLocked(key string) *feed {
+func (b *baseView) feedLocked(key string) *feed {
 	f := b.keyed.Get(key)
 	if f == nil {
 		f = &feed{topic: keyTopic(b.root.typ.App, b.view, key)}
@@ -51,7 +51,7 @@ func (b *base) feedLocked(key string) *feed {
 }
 
 // forgetLocked drops the feed of a key when no subscription needs it any more.
-func (b *base) forgetLocked(f *feed) {
+func (b *baseView) forgetLocked(f *feed) {
 	if f != &b.all && f.subs == 0 {
 		b.keyed.Remove(f.Key())
 	}

@@ -21,19 +21,19 @@ type Limits struct {
 // subscription is a connection's place in a view. The running call for the connection owns it.
 //
 // Invariants: it counts in its feed from begin to end. The hub delivers to it only while
-// stream is nil; otherwise stream knows what is still to be sent.
+// catchUp is nil; otherwise catchUp knows what is still to be sent.
 //
 // A connection may have thousands, so all that a subscription shares with its view or its topic is
 // there alone.
 type subscription struct {
 	hub.Subscription
-	stream stream
-	feed   *feed  // once it has begun
-	terms  *terms // nil: nothing in particular
+	catchUp catchUp
+	feed    *feed  // once it has begun
+	terms   *terms // nil: nothing in particular
 
-	base   *base   // of a base view, otherwise nil
-	node   *node   // of a derived view, otherwise nil
-	window *window // of a derived view, once it has begun
+	base    *baseView    // of a base view, otherwise nil
+	derived *derivedView // of a derived view, otherwise nil
+	window  *window      // of a derived view, once it has begun
 
 	key     string // if it has one; of a base view a part of its topic's name
 	hasKey  bool
@@ -43,16 +43,16 @@ type subscription struct {
 
 // view is the id of the view.
 func (s *subscription) view() string {
-	if s.node != nil {
-		return s.node.id
+	if s.derived != nil {
+		return s.derived.id
 	}
 	return s.base.view
 }
 
 // lock locks the type that decides what s sees.
 func (s *subscription) lock() *entity.Type {
-	if s.node != nil {
-		return s.node.lock()
+	if s.derived != nil {
+		return s.derived.lock()
 	}
 	t := s.base.root.typ
 	t.Lock()
@@ -60,8 +60,8 @@ func (s *subscription) lock() *entity.Type {
 }
 
 func (s *subscription) rlock() *entity.Type {
-	if s.node != nil {
-		return s.node.rlock()
+	if s.derived != nil {
+		return s.derived.rlock()
 	}
 	t := s.base.root.typ
 	t.RLock()
@@ -116,23 +116,23 @@ func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription, c
 		}
 		return m
 	}
-	if s.node = e.find(app, r.View); s.node == nil {
+	if s.derived = e.find(app, r.View); s.derived == nil {
 		return nil
 	}
-	t := s.node.rlock()
+	t := s.derived.rlock()
 	defer t.RUnlock()
-	if s.node.isHiddenLocked(clearance) {
+	if s.derived.isHiddenLocked(clearance) {
 		return nil
 	}
-	m.Mode = s.node.modeLocked()
-	m.SortPath, m.SortDesc = s.node.sortLocked()
+	m.Mode = s.derived.modeLocked()
+	m.SortPath, m.SortDesc = s.derived.sortLocked()
 	return m
 }
 
 func seqPath() []string { return []string{"_seq"} }
 
 // sortLocked is how clients are to sort (views 4.1).
-func (n *node) sortLocked() (path []string, isDescending bool) {
+func (n *derivedView) sortLocked() (path []string, isDescending bool) {
 	if n.plan.IsSorted() {
 		return n.plan.SortPath()
 	}
@@ -148,13 +148,13 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 	if old != nil && old.terms.asked() == s.terms.asked() {
 		return nil
 	}
-	if old == nil && r.NoSnapshot && s.node == nil {
+	if old == nil && r.NoSnapshot && s.derived == nil {
 		return e.startLive(c, s, l, m)
 	}
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageViewSubscribed, View: m})
 	if old != nil {
-		if r.NoSnapshot && s.node == nil {
-			old.terms = s.terms // the same stream, and nothing before it
+		if r.NoSnapshot && s.derived == nil {
+			old.terms = s.terms // the same catch-up, and nothing before it
 			return nil
 		}
 		e.catchUp(c, old) // so that it knows what it misses
@@ -169,7 +169,7 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 		}
 		return issue
 	}
-	s.stream = st
+	s.catchUp = st
 	e.advanceLocked(c, s, t)
 	if old != nil {
 		e.end(c, old)
@@ -189,25 +189,25 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 	if issue != nil {
 		return issue
 	}
-	s.stream = st
+	s.catchUp = st
 	c.subs.Add(s)
 	e.advance(c, s)
 	return nil
 }
 
 // beginLocked counts s in its feed and prepares what is to be sent.
-func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.Issue) {
-	if s.node != nil && s.node.isHiddenLocked(l.Clearance) {
+func (e *Engine) beginLocked(s, old *subscription, l Limits) (catchUp, *protocol.Issue) {
+	if s.derived != nil && s.derived.isHiddenLocked(l.Clearance) {
 		return nil, unknownView(s.view()) // removed, or closed to this reader, this moment
 	}
-	var st stream
+	var st catchUp
 	var rows int
 	maxRows := l.MaxRows
 	if maxRows <= 0 {
 		maxRows = math.MaxInt
 	}
 	switch {
-	case s.node != nil:
+	case s.derived != nil:
 		st, rows = e.beginWindowLocked(s, old, maxRows)
 	default:
 		st, rows = e.beginBaseLocked(s, old)
@@ -222,13 +222,13 @@ func (e *Engine) beginLocked(s, old *subscription, l Limits) (stream, *protocol.
 		e.metrics.failures.Inc()
 		return nil, protocol.IssueInternal
 	}
-	if s.node == nil {
+	if s.derived == nil {
 		s.base.subs++
 	}
 	return st, nil
 }
 
-func (e *Engine) beginBaseLocked(s, old *subscription) (stream, int) {
+func (e *Engine) beginBaseLocked(s, old *subscription) (catchUp, int) {
 	if _, isOne := s.entityKey(); isOne {
 		return e.beginKeyLocked(s, old)
 	}
@@ -237,8 +237,8 @@ func (e *Engine) beginBaseLocked(s, old *subscription) (stream, int) {
 
 // forgetLocked drops what only s needed.
 func (e *Engine) forgetLocked(s *subscription) {
-	if s.node != nil {
-		s.node.forgetLocked(s.window)
+	if s.derived != nil {
+		s.derived.forgetLocked(s.window)
 		return
 	}
 	s.base.forgetLocked(s.feed)
@@ -249,12 +249,12 @@ func (e *Engine) end(c *Connection, s *subscription) {
 	s.Close()
 	c.countUsage(s)
 	c.subs.Remove(s)
-	s.stream = nil
+	s.catchUp = nil
 	c.count(s)
 	t := s.lock()
 	defer t.Unlock()
 	e.detachLocked(s.feed)
-	if s.node == nil {
+	if s.derived == nil {
 		s.base.subs--
 	}
 	e.forgetLocked(s)
@@ -283,7 +283,7 @@ func (e *Engine) Leave(c *Connection) {
 // joinLocked puts s on its topic, held, and returns the position at which the state is what
 // the lock shows.
 func (e *Engine) joinLocked(c *Connection, s *subscription) (protocol.Position, error) {
-	if s.node != nil {
+	if s.derived != nil {
 		c.subscriber.Follow(&s.Subscription, &s.feed.topic)
 	} else { // what it is of can be read by number
 		c.subscriber.FollowWithoutKeys(&s.Subscription, &s.feed.topic)

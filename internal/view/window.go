@@ -8,13 +8,13 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// manyTouches is from where touches are found through a map.
-const manyTouches = 16
+// manyChanges is from where the changes of a window are found through a map.
+const manyChanges = 16
 
-// part is the rows of a derived view that a client asks for. An aggregate shows its row whatever
+// rowRange is the rows of a derived view that a client asks for. An aggregate shows its row whatever
 // is skipped or taken, unless the client asks for another key; other views ignore the key. Both
 // are kept, because a view may be defined again as an aggregate, and the other way round.
-type part struct {
+type rowRange struct {
 	skip, take int  // take below zero: as many as the view says
 	isOther    bool // asks for another key than the one that an aggregate's row has
 }
@@ -23,36 +23,36 @@ type part struct {
 // same part. Its rows are not stored; the changes of a group are, until the group ends. It exists
 // while a connection watches it.
 type window struct {
-	feed            // its topic and subscriptions
-	node      *node // immutable
-	part      part  // immutable
-	low, high int   // what part means with the present definition
-	sent      ring  // frames; they are numbered per window (protocol.Change.Number)
+	feed                   // its topic and subscriptions
+	derived   *derivedView // immutable
+	part      rowRange     // immutable
+	low, high int          // what part means with the present definition
+	sent      recentKeys   // frames; they are numbered per window (protocol.Change.Number)
 
-	touched *touches // of this group; nil until one has done something
+	changes *windowChanges // of this group; nil until one has done something
 }
 
-// touches is what a group of changes does to a window.
-type touches struct {
-	list  []touch        // in the order in which they came
+// windowChanges is what a group of changes does to a window.
+type windowChanges struct {
+	list  []windowChange // in the order in which they came
 	index map[string]int // of list, once it is long
 }
 
-// touch is what a group of changes does to one key of a window.
-type touch struct {
+// windowChange is what a group of changes does to one key of a window.
+type windowChange struct {
 	key     string
 	was, is *entity.Version // nil: not in the window
 	change  *entity.Change  // the last one that concerns the key while it was in the window
 }
 
 // windowLocked finds or makes the window of a part.
-func (n *node) windowLocked(p part) *window {
+func (n *derivedView) windowLocked(p rowRange) *window {
 	for _, w := range n.windows {
 		if w.part == p {
 			return w
 		}
 	}
-	w := &window{node: n, part: p, feed: feed{topic: windowTopic(n.app, n.id, p)}}
+	w := &window{derived: n, part: p, feed: feed{topic: windowTopic(n.app, n.id, p)}}
 	w.resolveLocked()
 	n.windows = append(n.windows, w)
 	n.engine.metrics.windows.Inc()
@@ -60,7 +60,7 @@ func (n *node) windowLocked(p part) *window {
 }
 
 // forgetLocked drops a window that no connection watches any more.
-func (n *node) forgetLocked(w *window) {
+func (n *derivedView) forgetLocked(w *window) {
 	if w.subs > 0 {
 		return
 	}
@@ -71,9 +71,9 @@ func (n *node) forgetLocked(w *window) {
 }
 
 // partOf is which part s is about.
-func partOf(s *subscription) part {
+func partOf(s *subscription) rowRange {
 	asked := s.terms.asked()
-	p := part{skip: asked.skip, take: -1, isOther: s.hasKey && s.key != rowKey}
+	p := rowRange{skip: asked.skip, take: -1, isOther: s.hasKey && s.key != rowKey}
 	if asked.hasTake {
 		p.take = asked.take
 	}
@@ -81,7 +81,7 @@ func partOf(s *subscription) part {
 }
 
 // boundsLocked is which ranks a part means.
-func (n *node) boundsLocked(p part) (low, high int) {
+func (n *derivedView) boundsLocked(p rowRange) (low, high int) {
 	switch {
 	case n.plan == nil, p.isOther && n.totals != nil:
 		return 0, 0
@@ -98,7 +98,7 @@ func (n *node) boundsLocked(p part) (low, high int) {
 // takeLocked is how many rows of n a client gets that asks for take, which is below zero if it asks
 // for no number (views 5.4). A view without an order of its own, which shows the latest changes, has
 // no end then.
-func (n *node) takeLocked(take int) int {
+func (n *derivedView) takeLocked(take int) int {
 	limit, hasLimit := n.plan.Limit()
 	switch {
 	case take >= 0 && n.plan.IsCapped():
@@ -114,15 +114,15 @@ func (n *node) takeLocked(take int) int {
 	}
 }
 
-func (w *window) resolveLocked() { w.low, w.high = w.node.boundsLocked(w.part) }
+func (w *window) resolveLocked() { w.low, w.high = w.derived.boundsLocked(w.part) }
 
 // countLocked is how many rows are in [low, high).
-func (n *node) countLocked(low, high int) int {
+func (n *derivedView) countLocked(low, high int) int {
 	return max(0, min(high, n.lenLocked())-low)
 }
 
 // rowsLocked is what is in [low, high).
-func (n *node) rowsLocked(low, high int) (rows []*entity.Version) {
+func (n *derivedView) rowsLocked(low, high int) (rows []*entity.Version) {
 	if n.totals != nil {
 		if low == 0 && high > 0 {
 			rows = append(rows, n.row)
@@ -144,7 +144,7 @@ func (n *node) rowsLocked(low, high int) (rows []*entity.Version) {
 
 // findLocked is what the window shows under a key, nil if that is nothing.
 func (w *window) findLocked(key string) *entity.Version {
-	v, rank := w.node.findLocked(key)
+	v, rank := w.derived.findLocked(key)
 	if v == nil || rank < w.low || rank >= w.high {
 		return nil
 	}
@@ -172,12 +172,12 @@ func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, f
 		w.note(ch, key, was, is)
 	}
 	// Above the low edge is in the window, below the high edge too.
-	if left, entered := w.node.crossLocked(w.low, from, to); left != nil {
+	if left, entered := w.derived.crossLocked(w.low, from, to); left != nil {
 		w.note(nil, left.Key, left, nil)
 	} else if entered != nil {
 		w.note(nil, entered.Key, nil, entered)
 	}
-	if entered, left := w.node.crossLocked(w.high, from, to); entered != nil {
+	if entered, left := w.derived.crossLocked(w.high, from, to); entered != nil {
 		w.note(nil, entered.Key, nil, entered)
 	} else if left != nil {
 		w.note(nil, left.Key, left, nil)
@@ -187,22 +187,22 @@ func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, f
 // note adds one step to what the group does to a key: the first says what was, the last what
 // is.
 func (w *window) note(ch *entity.Change, key string, was, is *entity.Version) {
-	if w.touched == nil {
-		w.touched = new(touches)
+	if w.changes == nil {
+		w.changes = new(windowChanges)
 	}
-	t := w.touched.of(key, was)
+	t := w.changes.of(key, was)
 	t.is = is
 	if ch != nil {
 		t.change = ch
 	}
 }
 
-// of finds or makes the touch of a key.
-func (ts *touches) of(key string, was *entity.Version) *touch {
+// of finds or makes the change of a key.
+func (ts *windowChanges) of(key string, was *entity.Version) *windowChange {
 	i := ts.find(key)
 	if i < 0 {
 		i = len(ts.list)
-		ts.list = append(ts.list, touch{key: key, was: was})
+		ts.list = append(ts.list, windowChange{key: key, was: was})
 		if ts.index != nil {
 			ts.index[key] = i
 		}
@@ -210,7 +210,7 @@ func (ts *touches) of(key string, was *entity.Version) *touch {
 	return &ts.list[i]
 }
 
-func (ts *touches) find(key string) int {
+func (ts *windowChanges) find(key string) int {
 	if ts.index != nil {
 		if i, ok := ts.index[key]; ok {
 			return i
@@ -222,8 +222,8 @@ func (ts *touches) find(key string) int {
 			return i
 		}
 	}
-	if len(ts.list) >= manyTouches {
-		ts.index = make(map[string]int, 4*manyTouches)
+	if len(ts.list) >= manyChanges {
+		ts.index = make(map[string]int, 4*manyChanges)
 		for i := range ts.list {
 			ts.index[ts.list[i].key] = i
 		}
@@ -231,20 +231,20 @@ func (ts *touches) find(key string) int {
 	return -1
 }
 
-// forget empties ts, unless a burst has made it too large to keep: then it reports false.
-func (ts *touches) forget() bool {
+// forget empties ts, unless a large group has made it too large to keep: then it reports false.
+func (ts *windowChanges) forget() bool {
 	clear(ts.list)
 	ts.list, ts.index = ts.list[:0], nil
-	return cap(ts.list) <= 64*manyTouches
+	return cap(ts.list) <= 64*manyChanges
 }
 
 // flushLocked publishes what the group did: first the rows that left, then the rows that entered or
 // changed, so that no client ever shows more than the window holds (views 5.5 [M]).
 func (w *window) flushLocked(seq string) {
-	if w.touched == nil || len(w.touched.list) == 0 {
+	if w.changes == nil || len(w.changes.list) == 0 {
 		return
 	}
-	mode, list := w.node.modeLocked(), w.touched.list
+	mode, list := w.derived.modeLocked(), w.changes.list
 	for i := range list {
 		if t := &list[i]; t.was != nil && t.is == nil {
 			w.publishLocked(&protocol.Change{Mode: mode, Op: protocol.OpDelete, Key: t.key, Seq: seq}, nil)
@@ -252,19 +252,19 @@ func (w *window) flushLocked(seq string) {
 	}
 	for i := range list {
 		if t := &list[i]; t.is != nil && t.is != t.was {
-			w.publishTouchLocked(t, mode)
+			w.publishChangeLocked(t, mode)
 		}
 	}
-	if !w.touched.forget() {
-		w.touched = nil
+	if !w.changes.forget() {
+		w.changes = nil
 	}
 }
 
-// publishTouchLocked publishes what entered or changed: the patch that led from what the
+// publishChangeLocked publishes what entered or changed: the patch that led from what the
 // subscribers have to what is, if one did and it is shorter.
-func (w *window) publishTouchLocked(t *touch, mode protocol.Mode) {
-	n := w.node
-	ch := &protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: t.key, Seq: w.node.root.Load().textLocked(t.is.Seq)}
+func (w *window) publishChangeLocked(t *windowChange, mode protocol.Mode) {
+	n := w.derived
+	ch := &protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: t.key, Seq: w.derived.root.Load().textLocked(t.is.Seq)}
 	data := project(n.shape, t.is)
 	if t.was == nil {
 		w.publishLocked(ch, data)
@@ -281,19 +281,19 @@ func (w *window) publishTouchLocked(t *touch, mode protocol.Mode) {
 }
 
 func (w *window) publishLocked(ch *protocol.Change, data []byte) {
-	w.sent.add(ch.Key, w.node.engine.options.MaxMissed)
-	ch.View, ch.Number = w.node.id, w.sent.last
-	w.node.engine.publishLocked(&w.feed, ch, data)
+	w.sent.add(ch.Key, w.derived.engine.options.MaxMissed)
+	ch.View, ch.Number = w.derived.id, w.sent.last
+	w.derived.engine.publishLocked(&w.feed, ch, data)
 }
 
-// ring remembers the keys of the last frames of a window. Frames are numbered from 1.
-type ring struct {
+// recentKeys remembers the keys of the last frames of a window. Frames are numbered from 1.
+type recentKeys struct {
 	keys []string // the key of number i is at i-1 modulo the most that are remembered
 	last uint64   // number of the last frame
 }
 
 // add remembers the key of the next frame, and forgets the oldest beyond limit keys, which is always the same.
-func (r *ring) add(key string, limit int) {
+func (r *recentKeys) add(key string, limit int) {
 	if len(r.keys) < limit {
 		r.keys = append(r.keys, key)
 	} else {
@@ -304,7 +304,7 @@ func (r *ring) add(key string, limit int) {
 
 // since returns the keys of all frames with a greater number, and false when some have been
 // forgotten.
-func (r *ring) since(number uint64) ([]string, bool) {
+func (r *recentKeys) since(number uint64) ([]string, bool) {
 	if number >= r.last {
 		return nil, true
 	}

@@ -19,12 +19,12 @@ const absent = math.MaxInt
 // rowKey is the key of an aggregate's one row.
 const rowKey = "all"
 
-// node is a derived view. From its removal on it is vacant, without a definition: connections that
+// derivedView is a derived view. From its removal on it is vacant, without a definition: connections that
 // still watch it see it empty, and see its rows when it is defined again.
 //
 // Invariants: members has exactly the latest versions of those entities that the source
 // shows and the filter lets through, each under the sort key of that version.
-type node struct {
+type derivedView struct {
 	engine  *Engine              // immutable
 	app, id string               // immutable
 	root    atomic.Pointer[root] // changes only with both roots' types locked
@@ -36,9 +36,9 @@ type node struct {
 	// Guarded by the lock of root's type; what Define sets, also by Engine.defining.
 	plan     *query.Plan // nil: vacant
 	isStored bool
-	shape    *query.Plan // whose projection the view shows; nil: everything
-	source   *node       // nil: X/list
-	children []*node
+	shape    *query.Plan  // whose projection the view shows; nil: everything
+	source   *derivedView // nil: X/list
+	children []*derivedView
 	members  *ordered.Tree[member]
 	totals   *query.Totals   // aggregates only
 	row      *entity.Version // aggregates only: what is shown, under rowKey
@@ -68,22 +68,22 @@ func compareMembers(a, b member) int {
 	return strings.Compare(a.v.Key, b.v.Key)
 }
 
-func newNode(e *Engine, app, id string, r *root) *node {
-	n := &node{engine: e, app: app, id: id, members: ordered.New(compareMembers)}
+func newDerivedView(e *Engine, app, id string, r *root) *derivedView {
+	n := &derivedView{engine: e, app: app, id: id, members: ordered.New(compareMembers)}
 	n.root.Store(r)
 	return n
 }
 
 // access is who may read n, zero before it was ever defined.
-func (n *node) access() access.Level { return access.Level(n.level.Load()) }
+func (n *derivedView) access() access.Level { return access.Level(n.level.Load()) }
 
 // isHiddenLocked reports whether there is no such view for a reader.
-func (n *node) isHiddenLocked(clearance access.Level) bool {
+func (n *derivedView) isHiddenLocked(clearance access.Level) bool {
 	return n.isVacantLocked() || !clearance.May(n.access())
 }
 
 // lock locks the type that n belongs to.
-func (n *node) lock() *entity.Type {
+func (n *derivedView) lock() *entity.Type {
 	for {
 		r := n.root.Load()
 		r.typ.Lock()
@@ -95,7 +95,7 @@ func (n *node) lock() *entity.Type {
 }
 
 // rlock is lock for reading.
-func (n *node) rlock() *entity.Type {
+func (n *derivedView) rlock() *entity.Type {
 	for {
 		r := n.root.Load()
 		r.typ.RLock()
@@ -106,9 +106,9 @@ func (n *node) rlock() *entity.Type {
 	}
 }
 
-func (n *node) isVacantLocked() bool { return n.plan == nil }
+func (n *derivedView) isVacantLocked() bool { return n.plan == nil }
 
-func (n *node) modeLocked() protocol.Mode {
+func (n *derivedView) modeLocked() protocol.Mode {
 	if n.plan == nil {
 		return protocol.ModeList
 	}
@@ -116,7 +116,7 @@ func (n *node) modeLocked() protocol.Mode {
 }
 
 // lenLocked is the number of rows, whatever the limit.
-func (n *node) lenLocked() int {
+func (n *derivedView) lenLocked() int {
 	if n.totals != nil {
 		return 1
 	}
@@ -124,7 +124,7 @@ func (n *node) lenLocked() int {
 }
 
 // limitLocked is how many members those see who derive from n.
-func (n *node) limitLocked() int {
+func (n *derivedView) limitLocked() int {
 	if limit, ok := n.plan.Limit(); ok {
 		return limit
 	}
@@ -132,12 +132,12 @@ func (n *node) limitLocked() int {
 }
 
 // memberOf is v's place, if it is one.
-func (n *node) memberOf(v *entity.Version) member {
+func (n *derivedView) memberOf(v *entity.Version) member {
 	return member{n.plan.SortKey(v.Data, v.Number), v}
 }
 
 // findLocked is the present member with a key and its rank, nil if there is none.
-func (n *node) findLocked(key string) (*entity.Version, int) {
+func (n *derivedView) findLocked(key string) (*entity.Version, int) {
 	if n.totals != nil {
 		if key == rowKey {
 			return n.row, 0
@@ -168,7 +168,7 @@ func project(shape *query.Plan, v *entity.Version) []byte {
 // change and only came to or left the source.
 //
 //millrace:hot BenchmarkChanged TestChangedAllocs
-func (n *node) applyLocked(ch *entity.Change, before, after *entity.Version) {
+func (n *derivedView) applyLocked(ch *entity.Change, before, after *entity.Version) {
 	if before != nil && !n.plan.Matches(before.Key, before.Data) {
 		before = nil
 	}
@@ -184,7 +184,7 @@ func (n *node) applyLocked(ch *entity.Change, before, after *entity.Version) {
 	}
 	from, to := n.moveLocked(before, after)
 	if len(n.windows) > 0 {
-		n.touchLocked()
+		n.markDirtyLocked()
 		for _, w := range n.windows {
 			w.shiftLocked(ch, before, after, from, to)
 		}
@@ -196,7 +196,7 @@ func (n *node) applyLocked(ch *entity.Change, before, after *entity.Version) {
 
 // moveLocked puts after in the place of before and returns the ranks of both, each among the
 // members of its time.
-func (n *node) moveLocked(before, after *entity.Version) (from, to int) {
+func (n *derivedView) moveLocked(before, after *entity.Version) (from, to int) {
 	from, to = absent, absent
 	var gone, come member
 	if after != nil {
@@ -220,7 +220,7 @@ func (n *node) moveLocked(before, after *entity.Version) (from, to int) {
 
 // cascadeLocked tells those that derive from n: of all members, or of the first ones when n
 // is limited. Then one member may cross the limit because another came or went.
-func (n *node) cascadeLocked(ch *entity.Change, before, after *entity.Version, from, to int) {
+func (n *derivedView) cascadeLocked(ch *entity.Change, before, after *entity.Version, from, to int) {
 	limit := n.limitLocked()
 	if from >= limit && to >= limit {
 		return
@@ -246,7 +246,7 @@ func (n *node) cascadeLocked(ch *entity.Change, before, after *entity.Version, f
 // crossLocked returns the member that came into, or fell out of, the first x members because
 // another moved from one rank to another. The others keep their order, so it is one at most,
 // and none when the mover was on the same side of x before and after.
-func (n *node) crossLocked(x, from, to int) (in, out *entity.Version) {
+func (n *derivedView) crossLocked(x, from, to int) (in, out *entity.Version) {
 	switch {
 	case from < x && to >= x && x <= n.members.Len():
 		in = n.members.At(x - 1).v
@@ -257,18 +257,18 @@ func (n *node) crossLocked(x, from, to int) (in, out *entity.Version) {
 }
 
 // tallyLocked is applyLocked for aggregates.
-func (n *node) tallyLocked(before, after *entity.Version) {
+func (n *derivedView) tallyLocked(before, after *entity.Version) {
 	if before != nil {
 		n.totals.Remove(before.Data)
 	}
 	if after != nil {
 		n.totals.Add(after.Data)
 	}
-	n.touchLocked()
+	n.markDirtyLocked()
 }
 
 // sumUpLocked computes the row of an aggregate and notes for its windows if it differs.
-func (n *node) sumUpLocked(seq entity.Seq) {
+func (n *derivedView) sumUpLocked(seq entity.Seq) {
 	data := n.totals.AppendJSON(nil)
 	if bytes.Equal(data, n.row.Data) {
 		return
@@ -282,9 +282,9 @@ func (n *node) sumUpLocked(seq entity.Seq) {
 	}
 }
 
-// touchLocked sees to it that n is flushed at the end of the group. Sources are touched
+// markDirtyLocked sees to it that n is flushed at the end of the group. Sources are marked
 // before what derives from them.
-func (n *node) touchLocked() {
+func (n *derivedView) markDirtyLocked() {
 	if !n.isDirty {
 		n.isDirty = true
 		r := n.root.Load()

@@ -6,37 +6,37 @@ import (
 	"github.com/millrace/millrace/internal/query"
 )
 
-// stream is what a subscription has still to be sent before it can join its topic. It is read
+// catchUp is what a subscription has still to be sent before it can join its topic. It is read
 // in steps, each from the state as it is then.
-type stream interface {
+type catchUp interface {
 	// stepLocked puts what comes next into b. Only with the exclusive lock may it join.
-	stepLocked(e *Engine, s *subscription, b *burst, isExclusive bool)
+	stepLocked(e *Engine, s *subscription, b *batch, isExclusive bool)
 }
 
-// told is one entity as a subscriber that is brought up to date is told of it.
-type told struct {
+// rowUpdate is what a subscriber that is brought up to date is sent of one entity.
+type rowUpdate struct {
 	key string
 	seq entity.Seq      // of its deletion; zero: not known
 	v   *entity.Version // nil: it is gone
 }
 
-func (b *burst) delete(key string, seq entity.Seq) {
-	b.changes = append(b.changes, told{key: key, seq: seq})
+func (b *batch) delete(key string, seq entity.Seq) {
+	b.changes = append(b.changes, rowUpdate{key: key, seq: seq})
 }
 
-func (b *burst) upsert(v *entity.Version) { b.changes = append(b.changes, told{key: v.Key, v: v}) }
+func (b *batch) upsert(v *entity.Version) { b.changes = append(b.changes, rowUpdate{key: v.Key, v: v}) }
 
-// streamOf is what is still to be sent to s, nil when that is nothing or s is nil.
-func streamOf[T stream](s *subscription) (st T) {
+// catchUpOf is what is still to be sent to s, nil when that is nothing or s is nil.
+func catchUpOf[T catchUp](s *subscription) (st T) {
 	if s != nil {
-		st, _ = s.stream.(T)
+		st, _ = s.catchUp.(T)
 	}
 	return st
 }
 
-// burst is what one step sends, once the type is unlocked: a frame of the snapshot, then
+// batch is what one step sends, once the type is unlocked: a frame of the snapshot, then
 // changes, then what the hub delivers.
-type burst struct {
+type batch struct {
 	view  string
 	mode  protocol.Mode
 	shape *query.Plan // nil: everything
@@ -48,7 +48,7 @@ type burst struct {
 	isComplete bool     // the last of it
 	gone       []string // keys that are gone since, unless it is whole
 
-	changes []told
+	changes []rowUpdate
 
 	isAtEnd  bool // nothing is left: join
 	isLost   bool // what was missed cannot be told any more
@@ -57,7 +57,7 @@ type burst struct {
 
 // advance sends what is still to be sent to s while the connection takes it.
 func (e *Engine) advance(c *Connection, s *subscription) {
-	for s.stream != nil && !c.isLost && !c.mustWait(s) && !c.isHeldUp() {
+	for s.catchUp != nil && !c.isLost && !c.mustWait(s) && !c.isHeldUp() {
 		if s.canShare() {
 			t := s.rlock()
 			b := e.stepLocked(s, false)
@@ -71,10 +71,10 @@ func (e *Engine) advance(c *Connection, s *subscription) {
 
 // canShare reports whether the next step only reads: it may do so beside others.
 func (s *subscription) canShare() bool {
-	switch st := s.stream.(type) {
-	case *listStream:
+	switch st := s.catchUp.(type) {
+	case *listCatchUp:
 		return st.isSnapshot
-	case *windowStream:
+	case *windowCatchUp:
 		return st.isSnapshot
 	default:
 		return false
@@ -96,26 +96,26 @@ func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
 			e.metrics.failures.Inc()
 		} else {
 			_, s.since = t.LastLocked()
-			s.stream = nil
+			s.catchUp = nil
 		}
 	}
 	t.Unlock()
 	e.send(c, s, b)
 }
 
-func (e *Engine) stepLocked(s *subscription, isExclusive bool) *burst {
-	b := &burst{view: s.view()}
-	if s.node != nil {
-		b.mode, b.shape = s.node.modeLocked(), s.node.shape
+func (e *Engine) stepLocked(s *subscription, isExclusive bool) *batch {
+	b := &batch{view: s.view()}
+	if s.derived != nil {
+		b.mode, b.shape = s.derived.modeLocked(), s.derived.shape
 	} else {
 		b.mode = s.base.mode
 	}
-	s.stream.stepLocked(e, s, b, isExclusive)
+	s.catchUp.stepLocked(e, s, b, isExclusive)
 	return b
 }
 
 // send sends b and, when s has joined, lets the hub deliver.
-func (e *Engine) send(c *Connection, s *subscription, b *burst) {
+func (e *Engine) send(c *Connection, s *subscription, b *batch) {
 	c.count(s)
 	if b.isLost {
 		e.lose(c)
@@ -137,7 +137,7 @@ func (e *Engine) send(c *Connection, s *subscription, b *burst) {
 
 // publication is what s is told of one entity. A deletion has its position where that is
 // known: it counts to what the client has.
-func (b *burst) publication(s *subscription, t *told) *protocol.Publication {
+func (b *batch) publication(s *subscription, t *rowUpdate) *protocol.Publication {
 	ch := &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpDelete, Key: t.key}
 	p := &protocol.Publication{Topic: s.feed.topic, Kind: protocol.KindChange, Change: ch}
 	switch {
@@ -149,7 +149,7 @@ func (b *burst) publication(s *subscription, t *told) *protocol.Publication {
 	return p
 }
 
-func (e *Engine) sendRows(c *Connection, b *burst) {
+func (e *Engine) sendRows(c *Connection, b *batch) {
 	rows := make([]protocol.Row, len(b.rows))
 	for i, v := range b.rows {
 		rows[i] = protocol.Row{Key: v.Key, Data: project(b.shape, v)}
