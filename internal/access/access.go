@@ -1,5 +1,5 @@
-// Package access says which views are for whom: for all clients, for those with a token, or for
-// the app's own server. It holds the levels, the rules that give base views theirs, and the
+// Package access says who may read a view: all clients, clients with a token, or only the app's own
+// server. It holds the levels, the rules that give base views their level, and the
 // lists of views that a token may name.
 //
 // It knows names of views and nothing else of them: neither which there are, nor who asks. It
@@ -98,7 +98,7 @@ const (
 	MaxPattern = 256 // bytes
 )
 
-// Check says what is wrong with a list of views; empty if nothing is.
+// Check describes the problem of a list of views; empty if there is none.
 func (v Views) Check() string {
 	if len(v) > MaxViews {
 		return "names more than 256 views"

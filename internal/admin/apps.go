@@ -85,7 +85,7 @@ func (h *handler) show(c *call) *failure {
 	return nil
 }
 
-// answer writes what is about an app of that version.
+// answer writes an answer about an app of that version.
 func (c *call) answer(status int, e directory.Entry, body any) {
 	if e.Version > 0 {
 		c.w.Header().Set("ETag", `"`+strconv.FormatUint(e.Version, 10)+`"`)

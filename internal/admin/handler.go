@@ -56,7 +56,7 @@ type Options struct {
 	Key, Secret string // of the operator
 
 	// Import reads the apps of other servers: documents and warnings, or no documents and
-	// what is wrong. Without it the route does not exist.
+	// problems. Without it the route does not exist.
 	Import func(document []byte) (documents [][]byte, problems []directory.Problem)
 	// Rotated is told of keys of apps that are new or gone: either may be empty.
 	Rotated func(oldKey, newKey string)
@@ -293,7 +293,7 @@ func (c *call) version() (uint64, *failure) {
 	return n, nil
 }
 
-// rawPath is the path as it stands on the request line, which is what is signed.
+// rawPath is the path as it stands on the request line, which the operator has signed.
 func rawPath(r *http.Request) string {
 	if !strings.HasPrefix(r.RequestURI, "/") { // a proxy's absolute form, or a request made by hand
 		return r.URL.EscapedPath()

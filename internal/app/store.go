@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a Store answers when a change does not fit what is there.
+// What a Store answers when a change does not fit the stored app.
 var (
 	ErrConflict = errors.New("app: the app has changed meanwhile") // or it is there already, or not any more
 	ErrKeyTaken = errors.New("app: another app has the key")

@@ -3,7 +3,7 @@ package app
 import "time"
 
 // Webhook is one endpoint that is told what happens in the channels of an app
-// (pusher 6.3); package webhook says what is valid. Two webhooks with the same URL
+// (pusher 6.3); package webhook validates it. Two webhooks with the same URL
 // are independent.
 type Webhook struct {
 	ID         string // unique within the app; what waits for an endpoint follows its ID

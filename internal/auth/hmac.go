@@ -15,7 +15,7 @@ const innerPad, outerPad = 0x36, 0x5c
 // hexSize is the length of a signature in text form.
 const hexSize = 2 * sha256.Size
 
-// message is an HMAC-SHA256 under construction: the padded key, then what is signed, in
+// message is an HMAC-SHA256 under construction: the padded key, then the signed text, in
 // one buffer, so that a signature costs two plain hashes and no hash object. Start with
 // newMessage, append to it, finish with appendSum.
 type message []byte

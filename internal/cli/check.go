@@ -14,8 +14,8 @@ type CheckCmd struct {
 	Dev  bool   `help:"Check the file as serve --dev reads it."`
 }
 
-// Run lists every problem, as serve would, and so it must see the same environment. What is seldom
-// meant is told, too, and fails nothing.
+// Run lists every problem, as serve would, and so it must see the same environment. It also prints
+// advice about settings that are seldom meant; advice does not make the command fail.
 func (c *CheckCmd) Run(_ context.Context, env *Env) error {
 	cfg, err := config.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(server.Check, server.CheckFiles)
 	if err != nil {

@@ -100,7 +100,7 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 	}
 	if path := cfg.Store.Path; cfg.Store.Driver == "embedded" {
 		if whole, err := filepath.Abs(path); err == nil {
-			path = whole // what is meant, also to those who read it elsewhere
+			path = whole // unambiguous, also for a reader in another directory
 		}
 		o.Store = &doctor.Store{
 			Path:      path,

@@ -87,7 +87,7 @@ type serving struct {
 	notify notifier
 }
 
-// announce says where the server is, and whom else it is for.
+// announce prints the address of the server, and whether other machines reach it.
 func (p *serving) announce(cfg *config.Config) {
 	attrs := []any{"addr", p.server.Addr().String(), "version", buildVersion()}
 	if a := p.server.MetricsAddr(); a != nil {

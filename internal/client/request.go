@@ -20,7 +20,7 @@ const (
 	maxTries = 6
 	// retryAfter is the wait after "try again later" from a server that does not say when.
 	retryAfter = time.Second
-	// maxAnswer bounds what is read of a response.
+	// maxAnswer bounds the bytes that are read of a response.
 	maxAnswer = 64 << 20
 )
 

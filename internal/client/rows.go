@@ -30,8 +30,8 @@ type rows struct {
 
 	known     map[string]any  // by key, numbers as json.Number
 	seen      map[string]bool // keys of the snapshot that is coming in; nil after it
-	isResumed bool            // it was asked for what is new only
-	isPartial bool            // the snapshot has only what is new, so what it lacks is not gone
+	isResumed bool            // it was asked for changes only
+	isPartial bool            // the snapshot has changes only, so rows that it lacks are not gone
 	isLater   bool            // there was a snapshot before
 	cursor    *string         // the greatest up to which all was seen, with isResumed
 	newest    string          // the greatest of the snapshot that is coming in
@@ -202,8 +202,7 @@ func splitSeq(seq string) (slot, index uint64) {
 	return slot, index
 }
 
-// merge merges a patch into what is stored at path (views 5.6), which it leaves as it
-// is.
+// merge merges a patch into the stored value at path (views 5.6), and leaves that value unchanged.
 func merge(stored, patch any, appended []string, path string) any {
 	switch patch := patch.(type) {
 	case map[string]any:

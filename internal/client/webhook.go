@@ -69,7 +69,7 @@ func (c *Client) DeadLetters(ctx context.Context, after uint64, limit int, withE
 	return page, nil
 }
 
-// Selection says which dead letters are meant; what is set must hold.
+// Selection selects dead letters: every field that is set must match.
 type Selection struct {
 	Numbers []uint64 `json:"numbers,omitempty"`
 	Webhook string   `json:"webhook,omitempty"`

@@ -1,5 +1,5 @@
-// Package coding tells how the body of a request is coded (RFC 9110, 8.4). No body is decoded
-// here: what is signed, counted and bounded is the body as it was sent.
+// Package coding finds the content coding of a request's body (RFC 9110, 8.4). It decodes no body:
+// signatures, counts and bounds are about the body as it was sent.
 //
 // It is pure computation on a header; it must never know what a body means.
 package coding

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Advice lists what is allowed in c and probably not meant, in the order of the keys. None of it keeps
-// a server from starting.
+// Advice lists settings of c that are allowed and probably not meant, in the order of the keys. None
+// of them keeps a server from starting.
 func (c *Config) Advice() []Problem {
 	var r rules
 	for i := range c.Apps {

@@ -75,7 +75,7 @@ type HTTP struct {
 	CORSHeaders []string `toml:"cors_headers"`
 	// Lets those pages send cookies and the like. Never with "*" or "any".
 	CORSCredentials bool `toml:"cors_credentials"`
-	// Serves /stats and /usage on this listener, too, to everybody: they are not signed.
+	// Serves /stats and /usage on this listener, too. Requests to them are not signed, so every client can read them.
 	Stats bool `toml:"stats"`
 }
 
@@ -265,7 +265,7 @@ type App struct {
 	ClientEvents bool `toml:"client_events"`
 	// Tells subscribers how many they are whenever that changes, except on presence channels.
 	SubscriptionCount bool `toml:"subscription_count"`
-	// Lets connections sign in as users, whom the server can send events to and terminate.
+	// Lets connections sign in as users. The app's backend can send events to a user and terminate the user's connections.
 	SignIn bool `toml:"sign_in"`
 	// Tells connections that sign in with a watchlist when the users in it go online and offline.
 	Watchlists bool `toml:"watchlists"`

@@ -28,8 +28,7 @@ func Development() *Config {
 	return c
 }
 
-// IsDevelopmentApp reports whether a has the credentials of the app of development, which everybody
-// knows.
+// IsDevelopmentApp reports whether a has the credentials of the app of development, which are public.
 func IsDevelopmentApp(a *App) bool {
 	b := &Development().Apps[0]
 	return a.ID == b.ID && a.Key == b.Key && a.Secret == b.Secret

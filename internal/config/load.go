@@ -58,8 +58,8 @@ func (s Source) Load(checks ...Check) (*Config, error) {
 }
 
 // finish applies the environment, then the limits that apps leave out, then the rules. A key
-// that could not be read has kept its default; it gets no second problem for that, and what is
-// wrong with [app_defaults] none for each app.
+// that could not be read has kept its default; it gets no second problem for that, and a problem of
+// [app_defaults] is not repeated for each app.
 func (s *Source) finish(c *Config, b *binder, source string, checks []Check) (*Config, error) {
 	c.dev, c.inherited = s.Dev, inheritedAddress(s.Listener)
 	b.environment(c, s.Environ)

@@ -8,7 +8,7 @@ type Webhooks struct {
 	UserGrace Duration `toml:"user_grace"`
 	// After a restart, how long channels, members and users that were there before may take to come back before they are told to be gone.
 	StartGrace Duration `toml:"start_grace"`
-	// Tells before the server ends that everybody is gone, without the graces. Without it, and with a store, the next process tells that after start_grace of those who have not come back: a restart is not noticed then.
+	// Before the server ends, it sends webhooks that all channels are vacated and all members and users are gone, without the graces. When false, and with a store, the next process sends them after start_grace for the users and channels that have not come back, so that a restart is not noticed.
 	VacateAtShutdown bool `toml:"vacate_at_shutdown"`
 	// Puts several events into one request.
 	Batching bool `toml:"batching"`

@@ -117,7 +117,7 @@ func (t *taken) take(a *app.App, source Source) {
 	}
 }
 
-// takenBesides is what is not free for the app id, or for a new one.
+// takenBesides lists the ids and keys that are not free for the app id, or for a new app.
 func (d *Directory) takenBesides(s *state, id string) taken {
 	t := newTaken(d.o.Reserved)
 	for _, e := range s.entries {

@@ -21,7 +21,7 @@ const maxTries = 8
 // it; the credential that is returned is its first, with the secret.
 func (d *Directory) Create(ctx context.Context, raw []byte) (Entry, app.Credential, error) {
 	var doc document
-	if err := json.Unmarshal(raw, &doc); err == nil && doc != nil { // otherwise Parse says what is wrong
+	if err := json.Unmarshal(raw, &doc); err == nil && doc != nil { // otherwise Parse reports the problem
 		_, hasKey := doc["key"]
 		_, hasSecret := doc["secret"]
 		if !hasKey || !hasSecret {

@@ -9,7 +9,7 @@
 // A change is in the store before it is served, and served before the call returns: what was
 // acknowledged outlives a kill. Changes of this node, and of others when the store tells of
 // them, take effect one after the other, each as a whole. A store that cannot be reached
-// changes nothing about what is served. A stored app that cannot be read, or that has an id or
+// does not change the served apps. A stored app that cannot be read, or that has an id or
 // a key of the file, is left out, logged and counted, and everything else is served.
 //
 // Goroutines: Run owns one, for the watch of the store, and joins it.
@@ -150,8 +150,7 @@ type storedApp struct {
 
 const defaultTimeout = 10 * time.Second
 
-// New makes a directory that serves the apps of the file. The error says what is wrong with
-// them.
+// New makes a directory that serves the apps of the file. The error describes their problems.
 func New(file []Parsed, o Options) (*Directory, error) {
 	if o.Changed == nil {
 		o.Changed = func(_, _ []Parsed) {}
@@ -182,10 +181,10 @@ func New(file []Parsed, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Apps is what is served, always as it is now.
+// Apps is the registry of the served apps; it always answers with the present ones.
 func (d *Directory) Apps() *app.Static { return d.served }
 
-// Served is what is served now, with all that Parse has said of it, by id.
+// Served returns the apps that are served now, with all that Parse has said of them, by id.
 func (d *Directory) Served() []Parsed { return d.known.Load().served() }
 
 // List is every app there is, by id.
@@ -282,7 +281,7 @@ func (d *Directory) begin(ctx context.Context) error {
 
 func (d *Directory) end() { <-d.turn }
 
-// install makes next what is known and served. The caller has the turn.
+// install makes next the known and served apps. The caller has the turn.
 func (d *Directory) install(next *state) error {
 	static, err := next.static()
 	if err != nil {
@@ -295,7 +294,7 @@ func (d *Directory) install(next *state) error {
 	return nil
 }
 
-// installStored is install of what is stored now, beside the file as it is.
+// installStored installs the apps of the store now, beside the apps of the file.
 func (d *Directory) installStored(stored map[string]*storedApp) error {
 	s := d.known.Load()
 	return d.install(assemble(s.parse, s.file, stored, d.o.Reserved))

@@ -25,7 +25,7 @@ func encode(value any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// text is a member that is a text, empty otherwise: Parse judges what is wrong.
+// text is a member that is a text, empty otherwise: Parse reports the problem.
 func (d document) text(key string) string {
 	var s string
 	_ = json.Unmarshal(d[key], &s)

@@ -130,7 +130,7 @@ func read(r app.Record, parse Parse) *storedApp {
 	return &storedApp{record: r, parsed: parsed}
 }
 
-// reread reads what is stored by another parse. An app that means the same stays the same.
+// reread reads the stored documents with another parse. An app that means the same stays the same.
 func reread(stored map[string]*storedApp, parse Parse) map[string]*storedApp {
 	next := make(map[string]*storedApp, len(stored))
 	for id, was := range stored {

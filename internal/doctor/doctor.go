@@ -1,4 +1,4 @@
-// Package doctor looks for what is wrong with a server and with what is around it: limits of
+// Package doctor finds problems of a server and of its surroundings: limits of
 // the process, ports, store, clock, TLS, proxies, and whether an event and a view pass through
 // the front door. Each finding that is not good says how to right it.
 //
@@ -23,7 +23,7 @@ type Status string
 // What a finding may be. Only a Problem means that something is wrong.
 const (
 	Good    Status = "good"
-	Warning Status = "warning" // works, but not for long or not for everybody
+	Warning Status = "warning" // works, but not for long or not for all clients
 	Problem Status = "problem"
 	Skipped Status = "skipped" // could not be looked at, or need not be
 )
@@ -73,7 +73,7 @@ type Store struct {
 	Path      string
 	Probe     func(context.Context) error           // tries to own it for a moment
 	IsLocked  func(error) bool                      // whether Probe failed because another process owns it
-	IsDamaged func(error) bool                      // whether Probe failed because what is stored is damaged
+	IsDamaged func(error) bool                      // whether Probe failed because the stored data is damaged
 	FreeSpace func(path string) (n uint64, ok bool) // bytes
 }
 

@@ -150,7 +150,7 @@ func (e *examination) view(ctx context.Context) {
 	e.good(fmt.Sprintf("%s was read at %s: one of %d views", views[0].ID, rows.Position, len(views)))
 }
 
-// endpoints asks whom the server calls.
+// endpoints asks the servers that this server calls.
 func (e *examination) endpoints(ctx context.Context) {
 	if len(e.o.Endpoints) == 0 {
 		e.skip("no webhook, collector or jwks_url is configured")

@@ -3,5 +3,5 @@
 // Forwarded (RFC 7239) and X-Forwarded-Proto, in every spelling that proxies write, and believes
 // only the proxies that the operator has named.
 //
-// It must never know what is done with an address. It starts no goroutine.
+// It must never know the use of an address. It starts no goroutine.
 package forwarded

@@ -6,7 +6,7 @@ import (
 )
 
 // parseNode reads an address as proxies write it: with a port, in brackets, in quotes, with a
-// zone. What is no address, such as "unknown", is not one. The result has no zone and is no
+// zone. Other texts, such as "unknown", give no address. The result has no zone and is no
 // mapped IPv4 address.
 func parseNode(s string) (netip.Addr, bool) {
 	s = strings.Trim(strings.TrimSpace(s), `"`)

@@ -21,7 +21,7 @@ type Claims interface {
 	Claim(ctx context.Context, key ClaimKey, ttl time.Duration) (c Claim, kept []byte, err error)
 }
 
-// ClaimKey names what is carried out once, within an app.
+// ClaimKey names a request that is carried out once, within an app.
 type ClaimKey struct{ App, Name string }
 
 func (k ClaimKey) size() int64 { return int64(len(k.App) + len(k.Name)) }
@@ -48,7 +48,7 @@ const claimCost = 256
 // usualAnswer is the one that nearly all publishes get; it is kept once.
 const usualAnswer = `{}`
 
-// ClaimLimits bound what is remembered. Zero fields mean the default.
+// ClaimLimits bounds the remembered answers. Zero fields mean the default.
 type ClaimLimits struct {
 	Keys        int   // default a million
 	Bytes       int64 // of keys and answers; default 256 MB
@@ -121,7 +121,7 @@ func (m *MemoryClaims) Claim(ctx context.Context, key ClaimKey, ttl time.Duratio
 	}
 }
 
-// claim makes a claim, finds what is kept, or returns a channel to wait on.
+// claim makes a claim, finds the kept answer, or returns a channel to wait on.
 func (m *MemoryClaims) claim(key ClaimKey, ttl time.Duration) (_ *claim, kept []byte, done <-chan struct{}, err error) {
 	now := time.Now()
 	m.mu.Lock()

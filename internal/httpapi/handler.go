@@ -82,7 +82,7 @@ type Options struct {
 
 	// Health is how the parts do that everything needs; default HealthOK.
 	Health func(context.Context) Health
-	// Stats serves /stats and /usage to everybody; see NewStats. Nil: they do not exist here.
+	// Stats serves /stats and /usage to every client; see NewStats. Nil: they do not exist here.
 	Stats http.Handler
 
 	MaxBody  int64            // bytes of a request body; default 10 MB
@@ -175,7 +175,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serveHealth(w, r, path)
 }
 
-// rawPath is the path as it stands on the request line, which is what is signed.
+// rawPath is the path as it stands on the request line, which the backend has signed.
 func rawPath(r *http.Request) string {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if strings.HasPrefix(path, "/") {
@@ -218,7 +218,7 @@ func (h *handler) serveApps(w http.ResponseWriter, r *http.Request, path string)
 }
 
 func (h *handler) respond(w http.ResponseWriter, c *call, r *http.Request, start time.Time) {
-	defer h.freeBody(c) // what is reserved for it is given back whatever happens
+	defer h.freeBody(c) // gives its reserved bytes back whatever happens
 	defer h.freeAnswer(c)
 	f := h.serve(c, r, start)
 	if f != nil {

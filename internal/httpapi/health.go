@@ -11,7 +11,7 @@ import (
 // Health is how a node does.
 type Health uint8
 
-// A node that is degraded serves everybody, but something that can wait does not work.
+// A node that is degraded serves all clients, but a part that can wait does not work.
 const (
 	HealthOK Health = iota
 	HealthDegraded

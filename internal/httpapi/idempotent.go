@@ -68,8 +68,8 @@ func (h *handler) claimName(kind, key string) (string, *failure) {
 	return kind + "\x00" + key, nil
 }
 
-// once does what is to be done under a name, or answers what was answered before. If it
-// fails, nothing is remembered, so that a corrected request can come again.
+// once carries out a request under a name, or repeats the earlier answer. If the request fails,
+// nothing is remembered, so that a corrected request can come again.
 func (h *handler) once(ctx context.Context, c *call, name string, do func() *failure) *failure {
 	waiting := &waitContext{Context: ctx, limit: claimTimeout}
 	claim, kept, f := h.claim(waiting, c.app, name) //nolint:contextcheck // waiting inherits from ctx
@@ -122,7 +122,7 @@ func (h *handler) claim(ctx context.Context, a *app.App, name string) (Claim, []
 // claims are those that one request holds.
 type claims []Claim
 
-// release gives up what is still held.
+// release gives up the claims that are still held.
 func (cs *claims) release(ctx context.Context) {
 	for _, claim := range *cs {
 		claim.Release(context.WithoutCancel(ctx)) // a client that is gone must not leave it behind

@@ -137,7 +137,7 @@ func (h *handler) readMutations(b *entity.Batch, list jsontext.Value) *failure {
 	return nil
 }
 
-// readMutation reads one mutation, or says what is wrong and where.
+// readMutation reads one mutation, or returns the problem and its place.
 func readMutation(m *entity.Mutation, v jsontext.Value) (place, problem string) {
 	if v.Kind() != jsontext.Object {
 		return "", "must be an object"

@@ -76,7 +76,7 @@ func (h *handler) appendCache(ctx context.Context, c *call) *failure {
 	if kept == nil {
 		return nil
 	}
-	// Rounded up: what is still there has time left.
+	// Rounded up: an event that is still there has time left.
 	seconds := (kept.Remaining + time.Second - 1) / time.Second
 	c.out = append(c.out, `,"cache":{"data":`...)
 	c.out = append(c.out, kept.Publication.Data...)

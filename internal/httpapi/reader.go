@@ -25,7 +25,7 @@ type ReaderLimits struct {
 	BudgetWindow     time.Duration // default a minute
 }
 
-// readers is what those who read without a signature have used up.
+// readers counts the requests of clients that read without a signature.
 type readers struct {
 	messages, bytes *limit.Budgets[string]
 }
@@ -34,8 +34,8 @@ func newReaders() readers {
 	return readers{limit.NewBudgets[string](0), limit.NewBudgets[string](0)}
 }
 
-// authenticateReader lets in whom a WebSocket connection of views would let in: from the same
-// origins, with the same tokens, in the same places, refused with the same codes (views 1.2
+// authenticateReader admits the clients that could open a WebSocket connection of views: from the
+// same origins, with the same tokens in the same places, refused with the same codes (views 1.2
 // to 1.7).
 func (h *handler) authenticateReader(c *call, r *http.Request, now time.Time) *failure {
 	a, err := h.o.Apps.ByID(r.Context(), c.target.appID)

@@ -139,7 +139,7 @@ func matchPath(path string) (target, bool) {
 }
 
 // matchBeside reads the only path without an app: pusher-http-python leaves the app out when it
-// closes the connections of a user, and signs what is left.
+// closes the connections of a user, and signs the shorter path.
 func matchBeside(path string) (target, bool) {
 	name, ok := strings.CutPrefix(path, usersPath)
 	if !ok {

@@ -47,8 +47,8 @@ func (c *call) waitingFor(ctx context.Context, limit time.Duration) *waitContext
 	return p
 }
 
-// end is stop, and returns p, emptied, if it can be used again: it has told no one of its end, so
-// that nothing is left that waits for it.
+// end is stop, and returns p, emptied, if it can be used again: Done was never called, so that
+// no goroutine waits for it.
 func (p *waitContext) end() *waitContext {
 	p.mu.Lock()
 	defer p.mu.Unlock()

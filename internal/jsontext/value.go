@@ -1,6 +1,6 @@
 // Package jsontext reads JSON without decoding it and appends string literals. It owns the
 // one place where the bytes of others are checked to be JSON and walked: values come out as
-// they are written, so that what is only passed on keeps its spelling.
+// they are written, so that a value that is only passed on keeps its spelling.
 //
 // It must never know what a text is for. It has no state and no goroutines; all functions
 // are safe for concurrent use. Nesting, however deep, costs no stack to speak of.
@@ -56,7 +56,7 @@ func Parse(text []byte) (Value, bool) {
 	return Value(trim(text)), true
 }
 
-// trim is text, which is not only space, without what is around it.
+// trim is text, which is not only space, without the space around it.
 func trim(text []byte) []byte {
 	for text[0] <= ' ' {
 		text = text[1:]

@@ -41,8 +41,8 @@ func NewFixed[K comparable](r Rate, maxKeys int) *Fixed[K] {
 	return &Fixed[K]{rate: r, half: max(maxKeys/2, 1), newer: make(map[K]Window)}
 }
 
-// Allow counts one event of key at now, and reports what is left of its window and whether
-// the event is within it.
+// Allow counts one event of key at now, and reports the rest of its allowance and of its window, and
+// whether the event is within it.
 //
 //millrace:hot BenchmarkFixedAllow TestHotPathsDoNotAllocate
 func (f *Fixed[K]) Allow(key K, now time.Time) (Count, bool) {

@@ -2,9 +2,8 @@ package limit
 
 import "time"
 
-// Pace lets amounts through at a steady rate, after as much as a second's worth at once. What
-// is sent is never refused: a sender of more than the rate allows has to wait before it
-// sends again. The zero value is ready. It is not safe for concurrent use: the owner's lock
+// Pace lets amounts through at a steady rate, after as much as a second's worth at once. It never
+// refuses an amount: a sender of more than the rate allows has to wait before it sends again. The zero value is ready. It is not safe for concurrent use: the owner's lock
 // guards it.
 type Pace struct {
 	free int64 // when all that was spent is paid for, Unix nanoseconds

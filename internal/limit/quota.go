@@ -2,7 +2,7 @@ package limit
 
 import "sync/atomic"
 
-// Quota counts what is in use at this moment, exactly: check and registration are one
+// Quota counts the places in use at this moment, exactly: check and registration are one
 // step. The zero value is ready. Safe for concurrent use.
 type Quota struct{ used atomic.Int64 }
 

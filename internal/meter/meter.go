@@ -26,7 +26,7 @@ type Emitter interface {
 	Emit(ctx context.Context, batch []byte) error
 }
 
-// Identity is whom usage is counted for; empty members are null on the wire.
+// Identity is the subject that usage is counted for; empty members are null on the wire.
 type Identity struct{ ClientID, DeploymentID, MeteringKey, Subject string }
 
 const (

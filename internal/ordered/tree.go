@@ -1,5 +1,5 @@
 // Package ordered is a sorted set that knows the rank of its items: a B-tree that counts
-// what is below each branch. Insert, Delete, Rank and At cost a few comparisons per level.
+// the items below each branch. Insert, Delete, Rank and At cost a few comparisons per level.
 //
 // It must never know what the items are, other than by their comparison. It has no
 // goroutines and no locks: a Tree may be read by many or changed by one.

@@ -111,7 +111,7 @@ func New(rules func(appID string) *Rules, entities Entities, o Options) *Project
 	return &Projector{entities: entities, rules: rules, o: o}
 }
 
-// Wrap is next with rules applied to what is published.
+// Wrap returns next with rules applied to each publish.
 func (p *Projector) Wrap(next Channels) Channels { return &projected{next, p} }
 
 // engine is Channels under a name that none of its methods has, so that it can be embedded.

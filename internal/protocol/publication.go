@@ -13,7 +13,7 @@ const (
 	KindMemberRemoved
 	// KindSubscriptionCount announces Count subscribed connections.
 	KindSubscriptionCount
-	// KindUserOnline tells those who watch the user UserID that its first connection has signed
+	// KindUserOnline tells the watchers of the user UserID that its first connection has signed
 	// in.
 	KindUserOnline
 	// KindUserOffline tells them that its last one is gone.

@@ -22,14 +22,14 @@ func (e *Error) Error() string {
 // maxProblems bounds the answer to a definition that is wrong everywhere.
 const maxProblems = 50
 
-// fail notes what is wrong at a path.
+// fail notes the problem at a path.
 func (p *parser) fail(path, problem string) {
 	if len(p.problems) < maxProblems {
 		p.problems = append(p.problems, path+": "+problem)
 	}
 }
 
-// failValue notes what is wrong with the value that stands at a path.
+// failValue notes the problem of the value at a path.
 func (p *parser) failValue(path string, v jsontext.Value, problem string) {
 	const shown = 60
 	text := string(v)

@@ -127,7 +127,7 @@ func (p *parser) literal(path string, v jsontext.Value) {
 	p.unambiguous(path, v, 1)
 }
 
-// unambiguous checks that a literal means one thing to everybody, and bounds its depth.
+// unambiguous checks that a literal means the same to every JSON reader, and bounds its depth.
 func (p *parser) unambiguous(path string, v jsontext.Value, depth int) {
 	if depth > maxDepth {
 		p.fail(path, "nested more than "+strconv.Itoa(maxDepth)+" deep")

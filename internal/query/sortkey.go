@@ -102,8 +102,8 @@ func appendValue(rest []byte, v jsontext.Value, isDesc, isLast bool) (uint64, []
 	return prefix, rest
 }
 
-// appendNumber rounds to 17 digits towards what comes first, so that what is left over only
-// ever moves a number back: then no leftover needs no byte, in either direction.
+// appendNumber rounds to 17 digits towards the number that sorts first, so that the remainder only
+// ever moves a number back: then a number without remainder needs no byte, in either direction.
 func appendNumber(rest []byte, n number, isDesc, isLast bool) (uint64, []byte) {
 	if !n.isZero() && (n.lead < leastLead || n.lead > mostLead) {
 		return appendExtreme(rest, n, isDesc, isLast)

@@ -8,7 +8,7 @@ import (
 )
 
 // recvfrom(2) and sendto(2) go to the socket without what read(2) and write(2) do for files: the
-// lock of their position, and telling those who watch them.
+// lock of their position, and notifying their watchers.
 
 func read(fd int, b []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM,

@@ -79,8 +79,8 @@ func (r *Rules) base(appID string) *access.Rules {
 	return new(access.Rules)
 }
 
-// Clearance is what a principal may read of a view: all that it was admitted for, or only what is
-// public where its token names other views.
+// Clearance is the level up to which a principal may read a view: the level that it was admitted for,
+// or public if its token names other views only.
 func Clearance(p *token.Principal, view string) access.Level {
 	if p.Views != nil && !p.Views.Has(view) {
 		return min(p.Clearance, access.Public)

@@ -22,7 +22,7 @@ func Check(c *config.Config) []config.Problem {
 	return problems
 }
 
-// advise tells the operator what is allowed in cfg and probably not meant.
+// advise tells the operator about settings that are allowed in cfg and probably not meant.
 func advise(cfg *config.Config, log *slog.Logger) {
 	for _, p := range cfg.Advice() {
 		log.Warn("configuration is allowed, but probably not meant", "key", p.Path, "advice", p.Message)

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/socket"
 )
 
-// What is told of the channels of one connection, in a list and alone.
+// Most channels of one connection in an answer, in a list and alone.
 const (
 	maxListedChannels = 20
 	maxShownChannels  = 1000

@@ -39,10 +39,10 @@ func (s *Server) turnAway(failed <-chan error) error {
 	}
 }
 
-// drain ends the node in the order of pusher 7.9 within the grace period: first no
-// connection and no publish is admitted any more, and what was published reaches the
-// connections; then these are told to reconnect elsewhere, spread over time; then what is under
-// way ends, and at last the engines, each after those that still feed it.
+// drain ends the node in the order of pusher 7.9 within the grace period. First it admits no new
+// connection and no publish, and flushes publications to the connections. Then the sessions tell
+// their clients to reconnect, spread over time. Then requests under way end, and at last the
+// engines, each after the engines that still feed it.
 func (s *Server) drain(ctx context.Context, p *parts) {
 	s.unready.Store(true)
 	s.draining.Store(true)
@@ -89,9 +89,9 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	s.log.Info("stopped")
 }
 
-// endPublishing refuses what is published from now on, and returns when all that publishers were
-// told has been published is with the connections: what each is told next comes after it. Events
-// of other sources, such as the notices about those who leave, still go to those who are there.
+// endPublishing refuses publishes from now on, and returns when all acknowledged publications are in
+// the queues of the connections, so that a message to a client comes after them. Events of other
+// sources, such as notices about members that leave, still go to the open connections.
 func (s *Server) endPublishing(ctx context.Context, longest time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()

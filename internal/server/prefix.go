@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// belowPrefix lets next serve what is below http.path_prefix as if it were at the root. Paths
+// belowPrefix lets next serve the paths below http.path_prefix as if they were at the root. Paths
 // without the prefix reach next as they are: a proxy may have stripped it, and health checks ask
 // without it.
 func belowPrefix(prefix string, next http.Handler) http.Handler {

@@ -30,7 +30,7 @@ func (s *Server) project(prom prometheus.Registerer) httpapi.Channels {
 	}).Wrap(s.channels)
 }
 
-// checkProjections reports what is wrong with the projections of an app.
+// checkProjections reports the problems of the projections of an app.
 func checkProjections(at string, a *config.App) (problems []config.Problem) {
 	list := rules(a)
 	for i := range list {

@@ -52,7 +52,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	return nil
 }
 
-// weakSecret says what is wrong with a secret of a stored app, by the rule for secrets of the file.
+// weakSecret describes the problem of a secret of a stored app, by the rule for secrets of the file.
 func (s *Server) weakSecret(secret string) string {
 	if s.cfg.IsDevelopment() {
 		return ""

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/internal/token"
 )
 
-// wireOperations makes the store and what reports to operators. What is not configured stays
-// nil.
+// wireOperations makes the store, metering, the audit log and telemetry. A part that is not
+// configured stays nil.
 func (s *Server) wireOperations(ctx context.Context, prom *prometheus.Registry) (err error) {
 	s.tokens = token.NewMetrics(prom)
 	s.mints = limit.NewWindows[string](0)

@@ -49,7 +49,7 @@ func (s *Server) makeViews(prom prometheus.Registerer) {
 	s.defined = map[string][]*query.Definition{}
 }
 
-// loadViews loads what is stored, and makes the views of the apps that there are.
+// loadViews loads the stored entities and definitions, and makes the views of the present apps.
 func (s *Server) loadViews(ctx context.Context) error {
 	if err := s.entities.Load(ctx); err != nil {
 		return fmt.Errorf("load entities: %w", err)
@@ -275,7 +275,7 @@ func reveal(secrets []config.Secret) []string {
 	return texts
 }
 
-// checkViews reports what is wrong with the views of an app.
+// checkViews reports the problems of the views of an app.
 func checkViews(at string, a *config.App) []config.Problem {
 	var problems []config.Problem
 	report := func(path, message string) {

@@ -138,7 +138,7 @@ func (c *cleanup) put(l Cleaner) (inlineReason, bool) {
 	return "", true
 }
 
-// work takes batches until stop is closed, and then what is left.
+// work takes batches until stop is closed, and then the rest of the queue.
 func (c *cleanup) work(stop <-chan struct{}) {
 	batch := make([]Cleaner, 0, c.o.BatchSize)
 	for {
@@ -182,10 +182,10 @@ func (c *cleanup) take(batch []Cleaner) []Cleaner {
 	return batch
 }
 
-// batchPause is the time between two batches of a worker. It is the chance that everybody else gets:
-// giving way to goroutines that can run would not do, because the runtime looks for arrived
-// packets only when it has nothing to run. And it lets batches grow while many end, so that
-// what others are told of them takes fewer writes.
+// batchPause is the time between two batches of a worker, in which other connections are served.
+// Yielding to runnable goroutines would not do, because the runtime looks for arrived packets only
+// when it has nothing to run. The pause also lets batches grow while many connections end, so that
+// the notices to others take fewer writes.
 const batchPause = 2 * time.Millisecond
 
 // giveWay waits for batchPause, unless stop is closed.

@@ -114,7 +114,7 @@ func (f *Group) Panicked(c *socket.Conn, appID string, id protocol.SocketID, wha
 	c.Close(socket.Disconnect{Code: closeBroken, Reason: "internal error"})
 }
 
-// AnswerPlain answers what is no upgrade request with what websocket.CheckUpgrade says.
+// AnswerPlain answers a request that is no upgrade with the result of websocket.CheckUpgrade.
 func AnswerPlain(w http.ResponseWriter, status int, hint string) {
 	if status == http.StatusUpgradeRequired {
 		w.Header().Set("Upgrade", "websocket")

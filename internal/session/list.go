@@ -151,7 +151,7 @@ func (f *Group) Subscribers(t protocol.Topic) Source {
 	}
 }
 
-// sessionOf is whom the hub writes to by c; nil when it is being opened or has ended.
+// sessionOf is the session that the hub writes to by c; nil when it is being opened or has ended.
 func sessionOf(c hub.Conn) Session {
 	h, ok := c.(interface{ Handler() socket.Handler })
 	if !ok {

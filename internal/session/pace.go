@@ -61,8 +61,7 @@ func RestartAll[S Session](r *Table, all []S, tell func(S)) {
 	}
 }
 
-// flushTimeout is how long those who are to be told to come back are waited for when fan-out is
-// behind.
+// flushTimeout is how long a restart of sessions waits for fan-out that is behind.
 const flushTimeout = 5 * time.Second
 
 // flush returns when what was published has been handed to the connections, so that whatever a
@@ -78,15 +77,15 @@ func (r *Table) flush(ctx context.Context) {
 	}
 }
 
-// restarts are the sessions that RestartAll has still to tell: each once, so that they are
-// bounded by what is open.
+// restarts are the sessions that RestartAll has still to tell: each once, so that the open
+// connections bound their number.
 type restarts struct {
 	running sync.WaitGroup // Go under mu, unless isOver
 
 	mu        locks.Mutex
 	waiting   map[Session]func() // guarded by mu, as all below
 	isRunning bool
-	isOver    bool // the registry drains, and tells everybody itself
+	isOver    bool // the Table drains, and tells every session itself
 }
 
 func (q *restarts) run(ctx context.Context, flush func(context.Context)) {

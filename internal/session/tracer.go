@@ -50,8 +50,8 @@ var _ socket.Tracer = (*tracer)(nil)
 
 func newTracer(log *slog.Logger, now func() time.Time) *tracer { return &tracer{log: log, now: now} }
 
-// Note takes one message or frame, unless there were too many in this second. What is not
-// flushed for long is bounded likewise.
+// Note takes one message or frame, unless there were too many in this second. The lines that wait
+// for a flush are bounded likewise.
 func (t *tracer) Note(isInbound bool, op socket.Opcode, payload []byte) {
 	now := t.now()
 	t.mu.Lock()

@@ -21,7 +21,7 @@
 //
 // # Order and loss
 //
-// Every connection has one queue: what is sent first is written first, replies and
+// Every connection has one queue: messages are written in the order of Send, replies and
 // broadcasts alike. A write never blocks. While the queue is congested nothing is read, so
 // that a peer that does not take its replies cannot ask for more. When the queue is full the
 // peer is a slow consumer: by the [Endpoint]'s choice it is disconnected, or broadcasts are

@@ -228,7 +228,7 @@ func (c *Conn) read(buf []byte, toEnd bool) {
 		}
 		if c.hasUnread() {
 			c.consumeUnread()
-			toEnd = true // what is in the socket has been announced long ago
+			toEnd = true // the bytes in the socket were announced long ago
 			continue
 		}
 		n, errno := rawio.Read(int(c.fd), buf)

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// minReap and maxReap bound how many ends are seen to before everybody else gets a chance:
+	// minReap and maxReap bound how many ends are handled before open connections get a turn:
 	// they take less than a millisecond. Of a long list it is more, lest those at its end wait for
 	// half a minute.
 	minReap   = 4
@@ -27,7 +27,7 @@ const (
 // each would fill the run queues, and what arrives for open connections would wait behind them all.
 //
 // It takes only turns in which the handler hears of nothing but the end; the others go to
-// workers, because a handler may block, and come back if the end is what is left. One that
+// workers, because a handler may block, and come back if only the end is left. One that
 // blocks at its end holds up the others for three ticks at most: then they get goroutines, some
 // at first and twice as many in each tick that it goes on.
 type reaper struct {

@@ -13,7 +13,7 @@ import (
 const (
 	// writeTimeout bounds one write on a stream; a peer that takes nothing for so long is cut.
 	writeTimeout = stallTimeout
-	// maxPiece bounds what is written at a time: one record of TLS.
+	// maxPiece bounds the bytes of one write: one record of TLS.
 	maxPiece = 16 << 10
 )
 

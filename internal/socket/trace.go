@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/internal/websocket"
 )
 
-// MaxTraced is how many connections of an engine may be traced at a time: what is noted of
-// each needs memory, and logs are read by people.
+// MaxTraced is how many connections of an engine may be traced at a time: the notes of each need
+// memory, and people read the log.
 const MaxTraced = 100
 
 // Why a connection is not traced.
@@ -43,8 +43,8 @@ type trace struct {
 	flush  *sync.Mutex // held over Tracer.Flush
 }
 
-// Trace tells t of everything from now on, for so long or until the connection ends, instead
-// of whom it told before. d <= 0 ends it, and t is not used. ErrNotOpen and ErrTooManyTraces
+// Trace gives all messages from now on to t, for so long or until the connection ends, in place of
+// an earlier tracer. d <= 0 ends the trace, and t is not used. ErrNotOpen and ErrTooManyTraces
 // change nothing.
 func (c *Conn) Trace(t Tracer, d time.Duration) error {
 	c.mu.Lock()

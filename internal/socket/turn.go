@@ -39,7 +39,7 @@ func (c *Conn) turn(buf []byte) {
 	}
 }
 
-// work is turn until the end is what is left: that goes to the reaper.
+// work is turn until only the end is left, which goes to the reaper.
 func (c *Conn) work(buf []byte) {
 	for {
 		if c.isEnding() {

@@ -47,7 +47,7 @@ func ServerS(more ...string) []string {
 	}, more...)
 }
 
-// ServerA are the settings of server A of views 11: it admits everybody.
+// ServerA are the settings of server A of views 11: it admits all clients.
 func ServerA(more ...string) []string { return append([]string{"apps.0.views.auth=open"}, more...) }
 
 // SessionToken signs a session token, apart from package token, so that a mistake there does

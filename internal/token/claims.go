@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// maxTokenSize bounds what is decoded before a signature was checked.
+// maxTokenSize bounds the token, which is decoded before its signature is checked.
 const maxTokenSize = 16 << 10
 
 // compact is a compact JWS cut in its parts, with the header read.
@@ -202,8 +202,7 @@ func (o *object) count(name string, bits int) int64 {
 	return int64(min(n, math.MaxInt64))
 }
 
-// views is an optional list of views, nil if absent. Its order and what is in it twice mean
-// nothing.
+// views is an optional list of views, nil if absent. Its order and repeated views mean nothing.
 func (o *object) views(name string) access.Views {
 	if !o.has(name) {
 		return nil

@@ -24,7 +24,7 @@ const (
 
 // MinterOptions of a Minter.
 type MinterOptions struct {
-	App    string // whom tokens are minted for, in events and in keys of Allow
+	App    string // app of the tokens, in events and in keys of Allow
 	Issuer string
 	// Audience of tokens for URLs that name no deployment; of all tokens if IsAudienceFixed.
 	// A request for another deployment is then refused.
@@ -271,7 +271,7 @@ func (m *Minter) sign(c *mintedClaims) (string, error) {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// claim leaves out what is absent.
+// claim leaves out an absent claim.
 func (l Limits) claim() mintedLimits {
 	optional := func(n int64) *int64 {
 		if n < 0 {

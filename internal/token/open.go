@@ -9,14 +9,14 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// open lets everybody in (views 1.3, allow-all).
+// open admits all clients (views 1.3, allow-all).
 type open struct {
 	_ byte // so that two of them differ, and a comparison tells that the rules have changed
 }
 
 var _ Authenticator = (*open)(nil)
 
-// NewOpen makes an authenticator that lets everybody in.
+// NewOpen makes an authenticator that admits all clients.
 func NewOpen() Authenticator { return new(open) }
 
 func (*open) Authenticate(context.Context, Credentials) (*Principal, *protocol.Issue) {

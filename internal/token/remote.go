@@ -47,7 +47,7 @@ type Remote struct {
 	state keySetState // guarded by mu
 }
 
-// keySetState is what is known of the source. The map is never written to.
+// keySetState is the last known state of the source. The map is never written to.
 type keySetState struct {
 	keys      map[string]ed25519.PublicKey // nil: never fetched
 	fetched   time.Time

@@ -11,7 +11,7 @@ import (
 // ErrRevocationsFull is returned by Revoke when no more revocations can be remembered.
 var ErrRevocationsFull = errors.New("token: too many revocations are in force; change the signing key instead")
 
-// RevocationStore keeps revocations over a restart. What is over may be left out or deleted.
+// RevocationStore keeps revocations over a restart. It may leave out or delete expired ones.
 type RevocationStore interface {
 	LoadRevocations(ctx context.Context, now time.Time, fn func(app, id string, until time.Time) error) error
 	SaveRevocation(ctx context.Context, app, id string, until time.Time) error
@@ -29,7 +29,7 @@ const (
 	defaultMaxRevocations = 100_000
 	// retention of a revocation that was given no end (views 1.11).
 	retention = 24 * time.Hour
-	// purgeInterval bounds how often the list is searched for what is over.
+	// purgeInterval bounds how often the list is searched for expired revocations.
 	purgeInterval = time.Minute
 )
 

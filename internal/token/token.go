@@ -45,8 +45,8 @@ type Principal struct {
 	Views     access.Views
 }
 
-// visitorIssuer and openIssuer are the issuers of those who have no token, where none is needed
-// for public views, and for any (views 1.3).
+// visitorIssuer and openIssuer are the issuers for clients without a token, where public views, or
+// all views, need none (views 1.3).
 const (
 	visitorIssuer = "no-token"
 	openIssuer    = "allow-all"
@@ -69,8 +69,8 @@ func Visitor() *Principal {
 // IsVisitor reports whether p has no token where one is needed for all but public views.
 func (p *Principal) IsVisitor() bool { return p.Clearance < access.Token }
 
-// IsAnonymous reports whether p stands for all clients without a token: what is counted for it is
-// counted for all of them.
+// IsAnonymous reports whether p stands for all clients without a token: its limits and usage are
+// shared by all of them.
 func (p *Principal) IsAnonymous() bool {
 	return (p.Issuer == openIssuer || p.Issuer == visitorIssuer) && p.Expires.IsZero()
 }

@@ -26,7 +26,7 @@ func (b *batch) delete(key string, seq entity.Seq) {
 
 func (b *batch) upsert(v *entity.Version) { b.changes = append(b.changes, rowUpdate{key: v.Key, v: v}) }
 
-// catchUpOf is what is still to be sent to s, nil when that is nothing or s is nil.
+// catchUpOf returns the catch-up of s, nil when s has none or is nil.
 func catchUpOf[T catchUp](s *subscription) (st T) {
 	if s != nil {
 		st, _ = s.catchUp.(T)
@@ -55,7 +55,7 @@ type batch struct {
 	position protocol.Position
 }
 
-// advance sends what is still to be sent to s while the connection takes it.
+// advance sends the batches of the catch-up of s while the connection takes them.
 func (e *Engine) advance(c *Connection, s *subscription) {
 	for s.catchUp != nil && !c.isLost && !c.mustWait(s) && !c.isHeldUp() {
 		if s.canShare() {

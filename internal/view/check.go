@@ -9,7 +9,7 @@ import (
 )
 
 // check judges what can only be judged beside the other views: the source, circles, and
-// whether everybody still sees the fields that they use. It returns the source, nil for
+// whether every derived view still sees the fields that it uses. It returns the source, nil for
 // X/list. The caller holds defining.
 func (e *Engine) check(app string, d *query.Definition, plan *query.Plan) (source *derivedView, problems []string) {
 	source, problem := e.checkSource(app, d)

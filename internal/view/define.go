@@ -66,8 +66,7 @@ func (e *Engine) define(ctx context.Context, app string, d *query.Definition, is
 	return nil
 }
 
-// install makes or replaces a view that was found to be good. What is so already changes nothing
-// for those who watch.
+// install makes or replaces a view that was found to be good. An equal definition publishes nothing.
 func (e *Engine) install(app string, plan *query.Plan, source *derivedView, isStored bool) {
 	r := e.rootOf(app, plan.Definition(), source)
 	n := e.declare(app, plan.ID(), r)
@@ -127,7 +126,7 @@ func (e *Engine) sweep(app string) {
 }
 
 // change lets fn change the definition of n, which then belongs to r, with everything locked
-// that it concerns; fills n and all that derives from it; and tells those who watch.
+// that it concerns; fills n and all views that derive from it; and publishes the difference.
 func (e *Engine) change(n *derivedView, r *root, fn func()) {
 	from := n.root.Load()
 	first, second := from.typ, r.typ
@@ -264,8 +263,8 @@ func (w *window) sceneLocked() windowState {
 	return windowState{w, w.derived.modeLocked(), w.derived.rowsLocked(w.low, w.high)}
 }
 
-// tellLocked publishes what is gone from the window, and all that is in it now: it may look
-// different.
+// tellLocked publishes the rows that are gone from the window, and all present rows, because their
+// projection may have changed.
 func (s *windowState) tellLocked(seq string) {
 	w, n := s.window, s.window.derived
 	rows := n.rowsLocked(w.low, w.high)
@@ -285,8 +284,8 @@ func (s *windowState) tellLocked(seq string) {
 	}
 }
 
-// Remove removes a derived view; those who watch it get a delete for every row they have,
-// and the rows of the next one that is defined under the id. ErrNotFound: there is none;
+// Remove removes a derived view; connections that watch it get a delete for every row they have,
+// and the rows of the next view that is defined under the id. ErrNotFound: there is none;
 // *query.Error: other views derive from it. Other errors are ctx's or the store's; after any
 // nothing has changed.
 func (e *Engine) Remove(ctx context.Context, app, id string) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/query"
 )
 
-// absent is the rank of what is not there. No window reaches it.
+// absent is the rank of a row that is not there. No window reaches it.
 const absent = math.MaxInt
 
 // rowKey is the key of an aggregate's one row.
@@ -29,7 +29,7 @@ type derivedView struct {
 	app, id string               // immutable
 	root    atomic.Pointer[root] // changes only with both roots' types locked
 
-	// level is an access.Level: who may read the view, of a vacant one whom it was for last. It
+	// level is an access.Level: who may read the view; a vacant one keeps its last level. It
 	// is set with Engine.defining, and lowered with the type locked besides.
 	level atomic.Uint32
 
@@ -41,7 +41,7 @@ type derivedView struct {
 	children []*derivedView
 	members  *ordered.Tree[member]
 	totals   *query.Totals   // aggregates only
-	row      *entity.Version // aggregates only: what is shown, under rowKey
+	row      *entity.Version // aggregates only: the row that is shown, under rowKey
 	windows  []*window       // that connections watch
 	isDirty  bool            // in root.dirty
 }

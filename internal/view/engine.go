@@ -18,15 +18,15 @@ import (
 // ErrNotFound is returned by Remove when there is no such derived view.
 var ErrNotFound = errors.New("view: there is no such derived view")
 
-// ErrUnknownView is the issue of a view that there is not. What is returned is a copy whose
-// message names the view: see [IsUnknownView].
+// ErrUnknownView is the issue of a view that does not exist. Methods return a copy whose message
+// names the view: see [IsUnknownView].
 var ErrUnknownView = &protocol.Issue{
 	Code: protocol.IssueInternal.Code, Name: "unknown-view", Status: http.StatusNotFound, Retryable: true,
 	Message: "Unknown view", Action: "Check the spelling of the view's id, which is case-sensitive",
 }
 
 // ErrKeyTooLong is the issue of a subscription with a key that no entity can have: it would be kept
-// for nothing. What is returned is a copy that says how long it is: see [IsKeyTooLong].
+// for nothing. Methods return a copy that says how long it is: see [IsKeyTooLong].
 var ErrKeyTooLong = &protocol.Issue{
 	Code: protocol.IssueInternal.Code, Name: "key-too-long", Status: http.StatusBadRequest, Retryable: true,
 	Message: "The key is too long", Action: "Subscribe with the key of an entity; views.entity_max_key says how long it may be",
@@ -51,7 +51,7 @@ type Options struct {
 	FirstBatch    int   // entities in the first snapshot frame; default 50
 	NextBatch     int   // in the following ones; default 100
 	MaxBatchBytes int   // a snapshot frame is closed early when its rows are this large; default 256 KiB
-	MaxMissed     int   // changes of a window that are remembered for those who lag; default 1024
+	MaxMissed     int   // changes of a window that are remembered for subscriptions that lag; default 1024
 	// Restrict ends, before it returns, the connections of an app whose clearance for a view is
 	// below a level: they may be watching it, and it is about to change, for others only. It is
 	// called with no lock held and must not define views. Default: no client is connected.
@@ -88,8 +88,8 @@ func (o *Options) setDefaults() {
 
 var _ entity.Receiver = (*Engine)(nil)
 
-// Engine decides everything about views on this node. It is safe for concurrent use; what is
-// asked for one [Connection] must come one at a time.
+// Engine decides everything about views on this node. It is safe for concurrent use; calls for one
+// [Connection] must come one at a time.
 type Engine struct {
 	entities *entity.Engine
 	hub      *hub.Hub

@@ -32,7 +32,7 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (catchUp, int) {
 
 // keyCatchUpLocked is the way from the request of s to the present. Others than state views
 // honour cursors and limits. That the entity of a key is not there is always told: clients of
-// HyperStack subscribe again without a cursor, and keep at a snapshot what is not in it.
+// HyperStack subscribe again without a cursor, and keep rows that a snapshot lacks.
 func (e *Engine) keyCatchUpLocked(s *subscription) *keyCatchUp {
 	_, isDeleted := s.base.root.typ.DeletedLocked(s.key)
 	st, asked := &keyCatchUp{isSnapshot: true, isWanted: true}, s.terms.asked()

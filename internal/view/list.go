@@ -45,7 +45,7 @@ func (e *Engine) beginListLocked(s, old *subscription) (catchUp, int) {
 	case o != nil:
 		st.dead = min(st.dead, o.dead)
 	case old != nil:
-		// What is on its way to it is younger than what has been forgotten.
+		// Changes on their way to it are younger than the forgotten ones.
 		st.dead = min(st.dead, max(old.since, t.ForgottenLocked()))
 	}
 	return st, rows

@@ -81,7 +81,7 @@ func (e *Engine) restore(ctx context.Context, waiting []stored) {
 	}
 }
 
-// redefine defines what is in the store already.
+// redefine defines a view that is in the store already.
 func (e *Engine) redefine(ctx context.Context, s stored) error {
 	err := e.define(ctx, s.app, s.definition, false)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 )
 
-// SnapshotRate is how much of snapshots one connection gets in a second, whichever protocol it
-// speaks: what is beyond waits. Zero is unlimited.
+// SnapshotRate is how many rows and bytes of snapshots one connection gets in a second, whichever
+// protocol it speaks; further ones wait. Zero is unlimited.
 type SnapshotRate struct {
 	Rows  int
 	Bytes int64

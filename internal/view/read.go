@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/query"
 )
 
-// Info describes a view to those who administer it.
+// Info describes a view to an operator.
 type Info struct {
 	ID                  string
 	Mode                protocol.Mode
@@ -124,7 +124,7 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 }
 
 // dropLimitLocked keeps a whole view from being cut that a client asked for as a page of changes:
-// no position would lead to what is cut off.
+// no position would lead to the rows that were cut off.
 func (e *Engine) dropLimitLocked(s *subscription) {
 	asked := s.terms.asked()
 	if !asked.hasAfter || !asked.hasLimit {

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/query"
 )
 
-// DefinitionErrors is what is wrong with definitions, by the id of the view.
+// DefinitionErrors lists the problems of definitions, by the id of the view.
 type DefinitionErrors map[string][]string
 
 func (w DefinitionErrors) Error() string {
@@ -69,7 +69,7 @@ func (e *Engine) Replace(ctx context.Context, app string, was, is []*query.Defin
 	return nil
 }
 
-// restoreApp serves what is stored and can be served now.
+// restoreApp serves the stored views that can be served now.
 func (e *Engine) restoreApp(ctx context.Context, app string) {
 	waiting, err := e.unserved(ctx, func(of string) bool { return of == app })
 	if err != nil {
@@ -78,7 +78,8 @@ func (e *Engine) restoreApp(ctx context.Context, app string) {
 	e.restore(ctx, waiting)
 }
 
-// replacement is what is to be done, in this order: sources first, and last removed.
+// replacement lists the definitions to make and the views to remove, in this order: sources come
+// first, and are removed last.
 type replacement struct {
 	define []*query.Plan
 	remove []*derivedView

@@ -21,7 +21,7 @@ type Limits struct {
 // subscription is a connection's place in a view. The running call for the connection owns it.
 //
 // Invariants: it counts in its feed from begin to end. The hub delivers to it only while
-// catchUp is nil; otherwise catchUp knows what is still to be sent.
+// catchUp is nil.
 //
 // A connection may have thousands, so all that a subscription shares with its view or its topic is
 // there alone.
@@ -195,7 +195,7 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 	return nil
 }
 
-// beginLocked counts s in its feed and prepares what is to be sent.
+// beginLocked counts s in its feed and prepares its catch-up.
 func (e *Engine) beginLocked(s, old *subscription, l Limits) (catchUp, *protocol.Issue) {
 	if s.derived != nil && s.derived.isHiddenLocked(l.Clearance) {
 		return nil, unknownView(s.view()) // removed, or closed to this reader, this moment

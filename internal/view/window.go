@@ -121,7 +121,7 @@ func (n *derivedView) countLocked(low, high int) int {
 	return max(0, min(high, n.lenLocked())-low)
 }
 
-// rowsLocked is what is in [low, high).
+// rowsLocked returns the rows in [low, high).
 func (n *derivedView) rowsLocked(low, high int) (rows []*entity.Version) {
 	if n.totals != nil {
 		if low == 0 && high > 0 {
@@ -184,8 +184,8 @@ func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, f
 	}
 }
 
-// note adds one step to what the group does to a key: the first says what was, the last what
-// is.
+// note adds one step to the change of a key by the group: the first step gives the version before,
+// the last one the version after.
 func (w *window) note(ch *entity.Change, key string, was, is *entity.Version) {
 	if w.changes == nil {
 		w.changes = new(windowChanges)
@@ -260,8 +260,8 @@ func (w *window) flushLocked(seq string) {
 	}
 }
 
-// publishChangeLocked publishes what entered or changed: the patch that led from what the
-// subscribers have to what is, if one did and it is shorter.
+// publishChangeLocked publishes a row that entered or changed: as the patch that led from the
+// subscribers' version to the present one if there is one and it is shorter.
 func (w *window) publishChangeLocked(t *windowChange, mode protocol.Mode) {
 	n := w.derived
 	ch := &protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: t.key, Seq: w.derived.root.Load().textLocked(t.is.Seq)}

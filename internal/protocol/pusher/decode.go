@@ -62,8 +62,8 @@ func clientEvent(name string, channel, data jsontext.Value) protocol.Command {
 	return c
 }
 
-// fields are the members of data that commands know. What is no string counts as absent,
-// except in what is asked of a view.
+// fields are the members of data that commands know. A member that is no string counts as absent,
+// except the parameters of a view.
 type fields struct {
 	channel, auth, channelData, userData, filter jsontext.Value
 

@@ -12,8 +12,8 @@ type FilterLimits struct {
 }
 
 // DecodeFilter reads Command.Filter: {"events":["tick","trade"]} (pusher 7.6). The
-// filter is nil where everything is wanted: without names. Other members mean nothing; what is
-// null is absent.
+// filter is nil where all events are wanted: without names. Other members mean nothing; a member that
+// is null is absent.
 func DecodeFilter(raw []byte, l FilterLimits) (*protocol.Filter, *protocol.Error) {
 	refused := protocol.ErrFilter
 	if raw == nil {

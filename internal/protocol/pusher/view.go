@@ -248,7 +248,7 @@ func appendChannelOf(dst []byte, m *protocol.Message) []byte {
 	return append(dst, '"')
 }
 
-// appendRawEscaped appends what is JSON already within a string.
+// appendRawEscaped appends a value that is JSON already, within a string.
 func appendRawEscaped(dst, raw []byte) []byte {
 	if len(raw) == 0 {
 		return append(dst, `null`...)

@@ -19,8 +19,8 @@ type fields struct {
 	kind, view, key, partition, take, skip, withSnapshot, after, snapshotLimit, token jsontext.Value
 }
 
-// Decode reads one text message (views 3.1). What is not understood is ignored, so it
-// never returns an error: a client that sent it has no code for one.
+// Decode reads one text message (views 3.1). It ignores a message that it does not understand, and
+// never returns an error: a client that sent such a message has no code for one.
 //
 // Whatever is no well-formed message of its type is tried as a subscription without a type,
 // which is how the first clients asked.

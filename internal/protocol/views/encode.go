@@ -176,7 +176,7 @@ func RetryAfter(i *protocol.Issue) int {
 	return max(1, int(i.RetryAfter/time.Second))
 }
 
-// appendRaw appends what is JSON already.
+// appendRaw appends a value that is JSON already.
 func appendRaw(dst, raw []byte) []byte {
 	if len(raw) == 0 {
 		return append(dst, `null`...)

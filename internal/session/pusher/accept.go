@@ -167,7 +167,7 @@ func (ss *Sessions) refuseHTTP(w http.ResponseWriter, r *http.Request, status in
 	http.Error(w, text, status)
 }
 
-// answerPlain answers what is no upgrade request with plain HTTP.
+// answerPlain answers a request that is no upgrade with plain HTTP.
 func (ss *Sessions) answerPlain(w http.ResponseWriter, r *http.Request, pathOK bool, status int, hint string) {
 	if !pathOK {
 		status, hint = http.StatusNotFound, "404 NOT FOUND"

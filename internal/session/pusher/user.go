@@ -74,8 +74,8 @@ func (s *Session) refuseSignIn(e *protocol.Error) {
 	s.close(e)
 }
 
-// member is whom a subscription to a presence channel makes a member of it: what channel_data
-// says, or the signed-in user without it (pusher 2.7).
+// member is the user that a subscription makes a member of a presence channel: the user of
+// channel_data, or the signed-in user without it (pusher 2.7).
 func (s *Session) member(cmd *protocol.Command) (protocol.Member, *protocol.Error) {
 	limit := s.app.Limits.MaxPresenceMemberSize
 	if cmd.ChannelData == "" {

@@ -23,7 +23,7 @@ func (s *Session) dispatch(cmd *protocol.Command, now time.Time) {
 		}
 	case protocol.CommandRefreshAuth:
 		s.refresh(cmd.Token)
-	default: // a ping is never answered, and what is not understood is ignored (views 3)
+	default: // a ping is never answered, and an unknown message is ignored (views 3)
 	}
 }
 

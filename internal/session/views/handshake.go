@@ -109,9 +109,9 @@ func auditAttempt(l *audit.Log, s audit.Source, issue *protocol.Issue) {
 }
 
 // reserve takes a place under every limit on handshakes, or none. Subjects, metering keys
-// and origins belong to an app, addresses to everybody. Those whom the open authenticator
-// admits have no identity in common that could be limited: only their addresses count. The
-// addresses of one IPv6 site count as one (pusher 7.3).
+// and origins belong to an app; an address counts over all apps. Clients that the open authenticator
+// admits have no identity that could be limited: only their addresses count. The addresses of one
+// IPv6 site count as one (pusher 7.3).
 func (h *handshake) reserve() *limit.Refusal {
 	l, c, p, now := &h.o.Limits, &h.counters, h.grant.principal, h.group.Now()
 	ip := limit.Address(h.request.ClientIP).String()

@@ -59,7 +59,7 @@ type Options struct {
 	Limits             Limits        // may be zero: none
 	IdleTimeout        time.Duration // of a client that sends nothing at all
 	HandshakeTimeout   time.Duration // for the authenticator, also of a refresh
-	ReportUnknownViews bool          // views 3.7, also to those who have no token and need none
+	ReportUnknownViews bool          // views 3.7, also to clients that have no token and need none
 
 	Draining func() bool // whether shutdown has begun
 	Log      *slog.Logger

@@ -46,7 +46,7 @@ type sum struct{ frames, bytes int }
 
 func newUsage(now time.Time) *usage { return &usage{client: uuid.NewString(), opened: now} }
 
-// identity is whom the connection is metered for: always the present principal.
+// identity is the subject that the connection is metered for: always the present principal.
 func (o *outlet) identity() meter.Identity {
 	p := o.grant.Load().principal
 	return meter.Identity{

@@ -37,7 +37,7 @@ const patience = 3 * time.Minute
 // Stop belong to one.
 type Cluster struct {
 	bin, folder string
-	account     *user.User // as whom the server runs; nil for the present one
+	account     *user.User // account of the server; nil for the present one
 
 	databases atomic.Int64
 	server    *exec.Cmd     // nil while it is stopped
