@@ -16,6 +16,7 @@ func Default() *Config {
 			MaxHeader:         16 * KB,
 			ReadHeaderTimeout: Duration(10 * time.Second),
 			KeepAlive:         Duration(620 * time.Second),
+			FastPath:          true,
 		},
 		Metrics: Metrics{Listen: "127.0.0.1:9601"},
 		WebSocket: WebSocket{

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Options of a server. All are required.
+// Options of a server. All but IsOff are required.
 type Options struct {
+	IsOff          bool          // net/http serves every connection, as it does over TLS
 	MaxHead        int           // most bytes of the head of a request; net/http judges a longer one
 	HeaderTimeout  time.Duration // for the head of a request, once it has begun
 	IdleTimeout    time.Duration // between an answer and the next request
@@ -66,10 +67,10 @@ func New(next *http.Server, o Options) *Server {
 }
 
 // Serve serves l until Shutdown or Close, and returns http.ErrServerClosed then, or what
-// Accept failed with for good. With a TLS configuration all of it is net/http's. It may be
-// called once.
+// Accept failed with for good. With IsOff or a TLS configuration all of it is net/http's. It may
+// be called once.
 func (s *Server) Serve(l net.Listener) error {
-	if s.next.TLSConfig != nil {
+	if s.o.IsOff || s.next.TLSConfig != nil {
 		return serveByNetHTTP(s.next, l, s.keep)
 	}
 	guard(s.next)

@@ -96,6 +96,38 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 	}
 }
 
+// TestNetHTTPServesEverythingWhenItIsOff: not one request of a conversation is answered here, and
+// Shed, Retire and Shutdown hold for its connections, too.
+func TestNetHTTPServesEverythingWhenItIsOff(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.IsOff = true
+	n := start(t, loopback(t), echo, o)
+	idle := dial(t, n.l)
+	idle.say(get)
+	if got := idle.hears(); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.Contains(got, "close=false") {
+		t.Errorf("got %q", got)
+	}
+	n.shedUntil(t, idle)
+	last, retired := dial(t, n.l), dial(t, n.l)
+	last.say(get)
+	last.hears()
+	if got := n.over.Load(); got < 2 {
+		t.Errorf("net/http has got %d connections, want every one", got)
+	}
+	n.Retire()
+	retired.say(get)
+	if got := retired.hears(); !strings.Contains(got, "close=true") {
+		t.Errorf("after Retire: %q", got)
+	}
+	if err := n.shutdown(t); err != nil {
+		t.Error(err)
+	}
+	if !last.isClosed() {
+		t.Error("an idle connection goes on after Shutdown")
+	}
+}
+
 // converse says text in so many pieces and returns the answers.
 func converse(t *testing.T, l net.Listener, text string, answers, pieces int) []string {
 	t.Helper()

@@ -182,6 +182,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	h := s.httpServer(root)
 	h.ReadTimeout, h.WriteTimeout = requestTimeout, requestTimeout // end with an upgrade
 	s.public = http1.New(h, http1.Options{
+		IsOff:   !cfg.HTTP.FastPath,
 		MaxHead: int(cfg.HTTP.MaxHeader), HeaderTimeout: h.ReadHeaderTimeout,
 		IdleTimeout: h.IdleTimeout, RequestTimeout: requestTimeout, Log: s.log,
 	})

@@ -15,8 +15,12 @@ const crowd = 300
 
 func TestABatchThatWasAcknowledgedComesBeforeTheEnd(t *testing.T) {
 	t.Parallel()
+	onBothPaths(t, acknowledgedBatchComes)
+}
+
+func acknowledgedBatchComes(t *testing.T, path string) {
 	const events = 2000
-	node := testkit.Start(t, fmt.Sprintf("apps.0.max_batch_size=%d", events))
+	node := testkit.Start(t, path, fmt.Sprintf("apps.0.max_batch_size=%d", events))
 	peers := make([]*testkit.Peer, crowd)
 	for i := range peers {
 		peers[i], _ = node.Dial(t)
@@ -82,7 +86,11 @@ func TestMutationsThatWereAcknowledgedComeBeforeTheEnd(t *testing.T) {
 // and told to come back on another connection.
 func TestAPublishAfterTheEndHasBegunIsRefused(t *testing.T) {
 	t.Parallel()
-	node := testkit.Start(t)
+	onBothPaths(t, latePublishIsRefused)
+}
+
+func latePublishIsRefused(t *testing.T, path string) {
+	node := testkit.Start(t, path)
 	held, _ := node.Dial(t) // does not answer the close, which holds the end up
 	held.Subscribe(t, "news")
 	publish := func() (testkit.Response, error) {

@@ -56,6 +56,10 @@ func signedPath(t *testing.T, method, target, body string) string {
 // 5.1, 5.2, 5.10, 5.11).
 func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 	t.Parallel()
+	onBothPaths(t, answersAsTheyStand)
+}
+
+func answersAsTheyStand(t *testing.T, setting string) {
 	const (
 		tick     = `{"name":"tick","channel":"prices","data":"1"}`
 		json     = "\nContent-Type: application/json"
@@ -121,7 +125,7 @@ func TestAnswersAsTheyStandOnTheWire(t *testing.T) {
 		{"A42: an unknown app", "GET", "/up/none", "", "", "HTTP/1.1 404 Not Found\nContent-Length: 9" + text + "\nX-Health-Check: NOT_FOUND\n\n" + "NOT_FOUND"},
 		{"A42: the process", "GET", "/live", "", "", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"},
 	}
-	n := testkit.Start(t)
+	n := testkit.Start(t, setting)
 	c, err := net.Dial("tcp", n.Addr())
 	if err != nil {
 		t.Fatal(err)

@@ -108,6 +108,7 @@ func TestReloadSwapsAppsAndLeavesConnectionsOpen(t *testing.T) {
 	next.Apps[0].MaxConnections = 1
 	next.Apps[1].Enabled = false
 	next.HTTP.MaxBody *= 2
+	next.HTTP.FastPath = false
 	third := config.DefaultApp()
 	third.ID, third.Key, third.Secret = "third", "third-key", "third-secret"
 	next.Apps = append(next.Apps, third)
@@ -131,7 +132,7 @@ func TestReloadSwapsAppsAndLeavesConnectionsOpen(t *testing.T) {
 		t.Errorf("an app that is new: %v", err)
 	}
 	stays.Subscribe(t, "prices")
-	for _, want := range []string{"needs a restart", "http.max_body", "apps[1].enabled"} {
+	for _, want := range []string{"needs a restart", "http.max_body", "http.fast_path", "apps[1].enabled"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}

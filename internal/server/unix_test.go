@@ -16,6 +16,10 @@ import (
 
 func TestAUnixSocketServesClients(t *testing.T) {
 	t.Parallel()
+	onBothPaths(t, unixSocketServesClients)
+}
+
+func unixSocketServesClients(t *testing.T, setting string) {
 	path := filepath.Join(t.TempDir(), "m.sock")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -23,7 +27,7 @@ func TestAUnixSocketServesClients(t *testing.T) {
 	}
 	stale.SetUnlinkOnClose(false)
 	_ = stale.Close() // as a server that was killed leaves it
-	node := testkit.Start(t, "http.listen=unix:"+path, "http.socket_mode=0600")
+	node := testkit.Start(t, "http.listen=unix:"+path, "http.socket_mode=0600", setting)
 
 	info, err := os.Stat(path)
 	if err != nil {
