@@ -73,6 +73,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 // serve answers one request after the other.
 func (c *conn) serve() {
+	defer c.server.left()
 	c.buf = bufpool.Get(maxHead)
 	defer c.buf.Release()
 	isDone := false

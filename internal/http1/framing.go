@@ -104,11 +104,12 @@ func guard(h *http.Server) {
 // ServeByNetHTTP serves l with h alone, over TLS if h has a configuration for it. h gets another
 // handler before its own, so it is called once.
 func ServeByNetHTTP(h *http.Server, l net.Listener) error {
-	return serveByNetHTTP(h, l, func(waiter) {})
+	return serveByNetHTTP(h, l, func(waiter) bool { return true })
 }
 
-// serveByNetHTTP is ServeByNetHTTP that shows each connection to keep, before anything is read.
-func serveByNetHTTP(h *http.Server, l net.Listener, keep func(waiter)) error {
+// serveByNetHTTP is ServeByNetHTTP that shows each connection to keep, before anything is read, and
+// closes those that it does not want.
+func serveByNetHTTP(h *http.Server, l net.Listener, keep func(waiter) bool) error {
 	guard(h)
 	return h.Serve(&guarded{Listener: l, server: h, config: h.TLSConfig, keep: keep}) // Serve itself may give h another one
 }
@@ -118,23 +119,26 @@ type guarded struct {
 	net.Listener
 	server *http.Server
 	config *tls.Config // nil: without TLS
-	keep   func(waiter)
+	keep   func(waiter) bool
 }
 
 // Accept implements net.Listener.
 func (g *guarded) Accept() (net.Conn, error) {
-	nc, err := g.Listener.Accept()
-	switch {
-	case err != nil:
-		return nil, err
-	case g.config == nil:
-		r := &replay{Conn: nc}
-		g.keep(r)
-		return r, nil
-	default:
-		e := &encrypted{Conn: tls.Server(nc, g.config), server: g.server}
-		g.keep(e)
-		return e, nil
+	for {
+		nc, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		var w waiter
+		if g.config == nil {
+			w = &replay{Conn: nc}
+		} else {
+			w = &encrypted{Conn: tls.Server(nc, g.config), server: g.server}
+		}
+		if g.keep(w) {
+			return w, nil
+		}
+		w.cut() // as if it had come a moment later
 	}
 }
 
@@ -154,15 +158,8 @@ func (e *encrypted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// shed closes a connection that has waited since before then, and reports whether it did. It says
-// nothing over TLS, which could wait for the client.
-func (e *encrypted) shed(before int64) bool {
-	if !e.giveUp(before) {
-		return false
-	}
-	_ = e.NetConn().Close() // its client may come back
-	return true
-}
+// cut implements waiter.
+func (e *encrypted) cut() { _ = e.NetConn().Close() }
 
 // ConnectionState is asked by net/http before it reads, as it does not know the type: so here
 // the handshake is made that it makes for a *tls.Conn.

@@ -56,14 +56,8 @@ type replay struct {
 	unread []byte
 }
 
-// shed closes a connection that has waited since before then, and reports whether it did.
-func (r *replay) shed(before int64) bool {
-	if !r.giveUp(before) {
-		return false
-	}
-	_ = r.Close() // its client may come back
-	return true
-}
+// cut implements waiter.
+func (r *replay) cut() { _ = r.Close() }
 
 var errUnread = errors.New("http1: the connection has bytes that its socket has not")
 

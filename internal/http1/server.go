@@ -37,12 +37,14 @@ type Server struct {
 	isRetiring atomic.Bool   // every connection ends with the answer to what has come
 	isDraining atomic.Bool   // isRetiring, and those that wait for a request have ended
 	sheds      atomic.Uint32 // calls of Shed
-	isIdle     chan struct{} // closed when no connection is left after draining
+	isIdle     chan struct{} // closed when the server drains and has no connection left
 
-	mu       sync.Mutex
-	listener net.Listener        // guarded by mu; nil before Serve
-	conns    map[*conn]struct{}  // guarded by mu
-	handed   map[waiter]struct{} // guarded by mu; those that net/http serves
+	mu        sync.Mutex
+	listener  net.Listener        // guarded by mu; nil before Serve
+	conns     map[*conn]struct{}  // guarded by mu
+	serving   int                 // goroutines of connections; guarded by mu
+	handed    map[waiter]struct{} // guarded by mu; those that net/http serves
+	isSettled bool                // isIdle is closed; guarded by mu
 }
 
 // New makes a server that answers with the handler of next, and by next itself where it must.
@@ -70,18 +72,21 @@ func New(next *http.Server, o Options) *Server {
 // Accept failed with for good. With IsOff or a TLS configuration all of it is net/http's. It may
 // be called once.
 func (s *Server) Serve(l net.Listener) error {
-	if s.o.IsOff || s.next.TLSConfig != nil {
-		return serveByNetHTTP(s.next, l, s.keep)
-	}
-	guard(s.next)
 	s.mu.Lock()
 	s.listener, s.over.at = l, l.Addr()
 	s.mu.Unlock()
 	if s.isDraining.Load() {
-		_ = l.Close() // nobody has been let in
-		close(s.isIdle)
+		_ = l.Close() // no client has been let in
 		return http.ErrServerClosed
 	}
+	if s.o.IsOff || s.next.TLSConfig != nil {
+		err := serveByNetHTTP(s.next, l, s.keep)
+		if s.isDraining.Load() {
+			return http.ErrServerClosed // net/http is told last, when it has nothing to wait for
+		}
+		return err
+	}
+	guard(s.next)
 	var rest sync.WaitGroup
 	rest.Go(func() { _ = s.next.Serve(s.over) }) // ends with next.Shutdown or next.Close
 	err := s.accept(l)
@@ -90,7 +95,6 @@ func (s *Server) Serve(l net.Listener) error {
 		s.drain(endWaiting) // idle clients would keep the error from being known
 	}
 	s.running.Wait()
-	close(s.isIdle)
 	if !isShutDown {
 		_ = s.next.Close() // the listener's error is the one that counts
 	}
@@ -135,6 +139,7 @@ func (s *Server) begin(nc net.Conn) {
 		return
 	}
 	s.conns[c] = struct{}{}
+	s.serving++
 	s.mu.Unlock()
 	s.running.Go(c.serve) // ends with the connection
 }
@@ -148,21 +153,30 @@ func (s *Server) forget(c *conn) {
 
 // handOver lets net/http go on with a connection, from these unused bytes on.
 func (s *Server) handOver(c *conn, unused []byte) {
-	s.forget(c)
 	_ = c.nc.SetDeadline(time.Time{}) // fails with the connection
 	r := &replay{Conn: c.nc, unread: bytes.Clone(unused)}
-	s.keep(r)
+	r.wait()
+	r.isSilent.Store(false) // a request has begun, which Shutdown waits for
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.handed[r] = struct{}{}
+	s.mu.Unlock()
 	if !s.over.give(r) {
 		s.note(r, http.StateClosed)
 	}
 }
 
-// keep lets Shed end a connection that net/http is about to get, from which nothing has been read.
-func (s *Server) keep(w waiter) {
+// keep follows a connection that net/http is about to get, from which nothing has been read. It
+// reports false if the server lets no more in.
+func (s *Server) keep(w waiter) bool {
 	w.wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.isDraining.Load() {
+		return false
+	}
 	s.handed[w] = struct{}{}
+	return true
 }
 
 // note follows what net/http does with a connection.
@@ -171,13 +185,17 @@ func (s *Server) note(nc net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	if state == http.StateIdle {
+	switch state {
+	case http.StateIdle:
 		w.wait()
-	}
-	if state == http.StateHijacked || state == http.StateClosed {
+		if s.isDraining.Load() && w.giveUpSilent() {
+			_ = w.Close() // its answer had begun before it could be told to be the last
+		}
+	case http.StateHijacked, http.StateClosed:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.handed, w)
+		s.settleLocked()
 	}
 }
 
@@ -190,30 +208,6 @@ func (s *Server) answerByNetHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	s.handler.ServeHTTP(w, r)
-}
-
-// Retire makes clients go elsewhere with their next request: an answer behind which no other
-// request waits ends its connection. Who has not been answered yet is, and new clients too.
-func (s *Server) Retire() { s.isRetiring.Store(true) }
-
-// Shutdown lets nobody in any more, waits for the requests under way, and closes their
-// connections. When ctx ends before, it returns its error, and Close does the rest.
-func (s *Server) Shutdown(ctx context.Context) error {
-	if s.drain(endWaiting) {
-		select {
-		case <-s.isIdle:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return s.next.Shutdown(ctx)
-}
-
-// Close cuts every connection.
-func (s *Server) Close() error {
-	s.cancel()
-	s.drain(func(c *conn) { _ = c.nc.Close() }) // cut, whatever it says
-	return s.next.Close()
 }
 
 // Shed ends up to n connections of which no request has come for so long, or not the whole head
@@ -237,41 +231,12 @@ func (s *Server) Shed(n int, silence time.Duration) (ended int) {
 		if ended == n {
 			break
 		}
-		if w.shed(before) {
+		if w.giveUp(before) {
+			w.cut() // its client may come back
 			ended++
 		}
 	}
 	return ended
-}
-
-// endWaiting ends a connection of which no request has begun.
-func endWaiting(c *conn) {
-	if c.isWaiting.Load() {
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails with the connection
-	}
-}
-
-// resume is for a connection whose request began while drain or Shed went over the connections.
-func (s *Server) resume(c *conn) {
-	s.mu.Lock() // until that is over
-	defer s.mu.Unlock()
-	c.readUntil = time.Time{} // endWaiting may have set another one
-}
-
-// drain closes the listener and goes over the connections. It reports whether Serve runs, or ran.
-func (s *Server) drain(each func(*conn)) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.isRetiring.Store(true)
-	s.isDraining.Store(true)
-	for c := range s.conns {
-		each(c)
-	}
-	if s.listener == nil {
-		return false
-	}
-	_ = s.listener.Close() // a second time, perhaps
-	return true
 }
 
 // date is a second of the clock, as answers write it. It is immutable.
