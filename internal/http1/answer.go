@@ -199,6 +199,7 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if c.isHijacked || a.status != 0 {
 		return nil, nil, http.ErrHijacked
 	}
+	c.unwatch()
 	rest := append([]byte(nil), c.buf.B[c.read:]...)
 	in := io.Reader(c.nc)
 	if len(rest) > 0 {

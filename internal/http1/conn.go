@@ -41,6 +41,8 @@ type conn struct {
 	blanks     int    // bytes of line ends that may still come before the next request
 	body       body
 	head       head
+	context    *requestContext
+	blank      *http.Request // what every request begins as, with context; immutable
 	request    *http.Request // the one under way, in a place that is used again
 	answer     answer
 	isHijacked bool
@@ -65,6 +67,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.wire.open(nc)
 	c.head.header, c.answer.header = http.Header{}, http.Header{}
 	c.request = new(http.Request)
+	c.renewContext()
 	if at := nc.RemoteAddr(); at != nil { // some systems cannot tell when the client is gone already
 		c.remote = at.String()
 	}
@@ -239,7 +242,11 @@ func isWithinSlack(deadline, until time.Time) bool {
 func (c *conn) answerRequest(size int) fate {
 	c.read += size
 	r, h := c.request, &c.head
-	*r = *c.server.blank // a handler may have left something, such as a parsed form
+	if !c.context.begin(h.length > 0) {
+		c.renewContext()
+		c.context.begin(h.length > 0)
+	}
+	*r = *c.blank // a handler may have left something, such as a parsed form
 	r.RemoteAddr = c.remote
 	r.Method, r.RequestURI, r.URL, r.Host, r.Header = h.method, h.target, h.url, h.host, h.header
 	r.ContentLength, r.Body, r.Close = h.length, http.NoBody, h.isLast
@@ -257,6 +264,8 @@ func (c *conn) answerRequest(size int) fate {
 	c.answer.closes = h.isLast
 	defer c.answer.reset()
 	c.server.handler.ServeHTTP(&c.answer, r)
+	c.unwatch()
+	c.context.end()
 	if c.isHijacked {
 		return goesToHandler
 	}
@@ -282,6 +291,20 @@ func (c *conn) answerRequest(size int) fate {
 	return goesOn
 }
 
+// renewContext makes the context of the requests to come.
+func (c *conn) renewContext() {
+	c.context = newRequestContext(c.server.ctx, c.nc)
+	c.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.context)
+}
+
+// unwatch ends the watch over the client, if there is one, and keeps what has come in it.
+func (c *conn) unwatch() {
+	if early, hasWatched := c.context.halt(); hasWatched {
+		c.buf.B = append(c.buf.B, early...)
+		c.readUntil = time.Time{}
+	}
+}
+
 // panicked ends the connection, and nothing else, after a panic of its handler or of this
 // package. A nil err is a goroutine that ended without one.
 func (c *conn) panicked(err any) {
@@ -289,7 +312,9 @@ func (c *conn) panicked(err any) {
 		c.server.o.Log.Error("request handler panicked", "err", err, "stack", string(debug.Stack()))
 	}
 	c.server.forget(c)
-	_ = c.nc.Close() // though it be hijacked: nobody else will
+	_ = c.nc.Close() // though it be hijacked: nothing else will
+	c.context.halt()
+	c.context.end()
 }
 
 // linger reads what the client is still sending, for a while.
@@ -324,6 +349,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 		b.err = err
 	}
 	if b.left -= int64(n); b.left == 0 {
+		c.context.bodyRead()
 		return n, io.EOF
 	}
 	return n, err

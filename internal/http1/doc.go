@@ -8,12 +8,14 @@
 // rare, odd or forged is judged in one place, which is not this one, and a handler cannot
 // tell who called it, but for this: a request, its header and its body are valid until the
 // handler returns (strings of them for good, but each keeps the whole head alive: clone what
-// stays), the context does not end when the client goes away, only when the server is closed,
-// and an answer leaves when the handler returns.
+// stays), and an answer leaves when the handler returns. The context ends with the handler, with
+// the client and with the server, as that of net/http: for a client that leaves it takes 20 ms
+// more, and a goroutine only while a handler waits so long.
 //
 // A request that says twice how long its body is ends its connection, over TLS, too.
 //
 // The package must never know what a path means.
 //
-// Goroutines: Serve owns one per connection, and that of net/http's Serve, and joins them.
+// Goroutines: Serve owns one per connection, and that of net/http's Serve, and joins them. That of
+// a connection joins the one that watches its client (context.go).
 package http1

@@ -24,7 +24,6 @@ func TestShutdownAnswersWhatHasBegun(t *testing.T) {
 		}
 		echo(w, r)
 	}), options())
-	const put = "PUT /a HTTP/1.1\r\nHost: h\r\n\r\n"
 	usual, unusual, later, goesOver := dial(t, n.l), dial(t, n.l), dial(t, n.l), dial(t, n.l)
 	usual.say(post[:len(post)-3])
 	unusual.say(put[:12])
@@ -103,7 +102,7 @@ func TestShutdownTakesNoTimeOfItsOwn(t *testing.T) {
 // TestShutdownHasOneDeadline: it holds for requests of both loops together.
 func TestShutdownHasOneDeadline(t *testing.T) {
 	t.Parallel()
-	for name, request := range map[string]string{"the short loop": get, "net/http": "PUT /a HTTP/1.1\r\nHost: h\r\n\r\n"} {
+	for name, request := range map[string]string{"the short loop": get, "net/http": put} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				leave := make(chan struct{})

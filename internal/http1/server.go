@@ -27,9 +27,8 @@ type Server struct {
 	o       Options
 	handler http.Handler
 	next    *http.Server    // for what is unusual
-	ctx     context.Context //nolint:containedctx // that of every request; ends with Close
+	ctx     context.Context //nolint:containedctx // of every request; ends with Close
 	cancel  context.CancelFunc
-	blank   *http.Request // what every request begins as; immutable
 	over    *handover
 	date    calendar
 	running sync.WaitGroup // the connections; Serve joins them
@@ -64,7 +63,6 @@ func New(next *http.Server, o Options) *Server {
 	next.Handler = http.HandlerFunc(s.answerByNetHTTP)
 	s.o.MaxHead = min(o.MaxHead, maxHead)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(s.ctx)
 	return s
 }
 

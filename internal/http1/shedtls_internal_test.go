@@ -17,7 +17,6 @@ func TestShedClosesWhoSendsInPartOverTLS(t *testing.T) {
 	t.Parallel()
 	const (
 		aHello = "\x16\x03\x01\x02\x00\x01\x00" // the start of one
-		put    = "PUT / HTTP/1.1\r\nHost: h\r\n\r\n"
 	)
 	config, trusting := certified()
 	tests := []struct {
