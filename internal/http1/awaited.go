@@ -23,6 +23,8 @@ const isShed = -1
 type waiter interface {
 	net.Conn
 	wait()
+	begin() bool
+	headSize() int
 	giveUp(before int64) bool
 	giveUpSilent() bool
 	cut() // closes the connection without a word over TLS, which could wait for the client
@@ -36,6 +38,7 @@ var (
 // wait notes that a head is waited for from now on.
 func (a *awaited) wait() {
 	a.hasHead = false
+	a.size.Store(0)
 	a.isSilent.Store(true)
 	a.waitsSince.Store(time.Now().UnixNano())
 }

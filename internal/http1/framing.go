@@ -31,15 +31,17 @@ type lines struct {
 	hasLength, hasCoding bool                   // since the last empty line
 	isDouble             atomic.Bool            // both have been seen in one head
 	hasHead              bool                   // an empty line has been seen
+	size                 atomic.Int64           // bytes of the head, up to that line
 }
 
 // see takes what has been read next. Calls do not overlap.
 func (l *lines) see(p []byte) {
+	whole := len(p)
 	for len(p) > 0 {
 		if l.length == len(l.start) {
 			end := bytes.IndexByte(p, '\n')
 			if end < 0 {
-				return
+				break
 			}
 			p = p[end:]
 		}
@@ -47,6 +49,9 @@ func (l *lines) see(p []byte) {
 		p = p[1:]
 		switch b {
 		case '\n':
+			if l.length == 0 && !l.hasHead {
+				l.size.Add(int64(whole - len(p)))
+			}
 			l.endLine()
 		case '\r': // before the line feed; anywhere else net/http refuses the head
 		default:
@@ -57,6 +62,9 @@ func (l *lines) see(p []byte) {
 			l.length++
 			l.note()
 		}
+	}
+	if !l.hasHead {
+		l.size.Add(int64(whole))
 	}
 }
 
@@ -80,6 +88,10 @@ func (l *lines) note() {
 		l.isDouble.Store(true)
 	}
 }
+
+// headSize is how many bytes the head of the request under way has, as far as they came after the
+// answer before it.
+func (l *lines) headSize() int { return int(l.size.Load()) }
 
 func (l *lines) isFramedTwice() bool { return l.isDouble.Load() }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ const (
 	counted     = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 	headOnly    = "HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n"
 )
+
+var endOfAnyHead = regexp.MustCompile(`\r?\n\r?\n`)
 
 func TestLines(t *testing.T) {
 	t.Parallel()
@@ -45,6 +48,13 @@ func TestLines(t *testing.T) {
 				}
 				if l.isFramedTwice() != tt.want {
 					t.Errorf("in pieces of %d: got %v", piece, !tt.want)
+				}
+				end := endOfAnyHead.FindStringIndex(tt.text)
+				if end == nil {
+					t.Fatal("the text has no whole head")
+				}
+				if l.headSize() != end[1] {
+					t.Errorf("in pieces of %d: a head of %d bytes, want %d", piece, l.headSize(), end[1])
 				}
 			}
 		})

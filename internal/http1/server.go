@@ -199,13 +199,29 @@ func (s *Server) note(nc net.Conn, state http.ConnState) {
 
 // answerByNetHTTP is the handler of what net/http serves.
 func (s *Server) answerByNetHTTP(w http.ResponseWriter, r *http.Request) {
-	if nc, ok := r.Context().Value(twiceKey{}).(interface{ begin() bool }); ok && !nc.begin() {
+	nc, ok := r.Context().Value(twiceKey{}).(waiter)
+	if ok && !nc.begin() {
 		panic(http.ErrAbortHandler) // it has been closed, and the client may ask again
 	}
-	if s.isRetiring.Load() {
+	isTooLarge := ok && nc.headSize() > s.maxHeadOfNetHTTP()
+	if isTooLarge || s.isRetiring.Load() {
 		w.Header().Set("Connection", "close")
 	}
+	if isTooLarge {
+		http.Error(w, "431 Request Header Fields Too Large", http.StatusRequestHeaderFieldsTooLarge)
+		return
+	}
 	s.handler.ServeHTTP(w, r)
+}
+
+// maxHeadOfNetHTTP is how many bytes net/http takes of the first head of a connection. Of a later
+// one, it takes up to 4 KB more: what it has read while it waited.
+func (s *Server) maxHeadOfNetHTTP() int {
+	const slop = 4096 // of net/http
+	if most := s.next.MaxHeaderBytes; most > 0 {
+		return most + slop
+	}
+	return http.DefaultMaxHeaderBytes + slop
 }
 
 // Shed ends up to n connections of which no request has come for so long, or not the whole head

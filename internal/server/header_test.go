@@ -12,13 +12,17 @@ import (
 )
 
 // A header may have as many bytes as http.max_header says and not one more, whether the request is
-// a usual one or one that only net/http answers, at the beginning of a connection or after another.
+// a usual one or one that only net/http answers, at the beginning of a connection or after others.
 func TestMaxHeaderIsWhatItSays(t *testing.T) {
 	t.Parallel()
+	onBothPaths(t, maxHeaderIsWhatItSays)
+}
+
+func maxHeaderIsWhatItSays(t *testing.T, path string) {
 	for setting, most := range map[string]int{"1KB": 1 << 10, "4KB": 4 << 10, "5000B": 5000, "8KB": 8 << 10, "16KB": 16 << 10} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
-			node := testkit.Start(t, "http.max_header="+setting)
+			node := testkit.Start(t, "http.max_header="+setting, path)
 			for _, tt := range []struct {
 				name, line, more string
 				ok               int
