@@ -32,6 +32,7 @@ type answer struct {
 	hasType, hasDate bool
 	closes           bool  // the connection, after this answer
 	isTimed          bool  // the handler has said until when it is to be taken
+	isLeft           bool  // to net/http, with the request
 	err              error // of writing to the connection
 }
 
@@ -40,7 +41,7 @@ func (a *answer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter. There are no informational answers.
 func (a *answer) WriteHeader(status int) {
-	if a.status != 0 || status < http.StatusOK || a.c.isHijacked {
+	if a.status != 0 || status < http.StatusOK || a.c.isHijacked || a.isLeft {
 		return
 	}
 	a.status, a.length = status, -1
@@ -90,6 +91,9 @@ func (a *answer) hasBody() bool {
 func (a *answer) Write(p []byte) (int, error) {
 	if a.c.isHijacked {
 		return 0, http.ErrHijacked
+	}
+	if a.isLeft {
+		return 0, errLeft
 	}
 	a.WriteHeader(http.StatusOK)
 	if !a.hasBody() {
@@ -196,7 +200,7 @@ func appendField(dst []byte, name, value string) []byte {
 // Hijack implements http.Hijacker. The reader has what has been read already, and no more.
 func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c := a.c
-	if c.isHijacked || a.status != 0 {
+	if c.isHijacked || a.status != 0 || a.isLeft {
 		return nil, nil, http.ErrHijacked
 	}
 	c.unwatch()

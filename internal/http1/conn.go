@@ -266,8 +266,12 @@ func (c *conn) answerRequest(size int) fate {
 	c.server.handler.ServeHTTP(&c.answer, r)
 	c.unwatch()
 	c.context.end()
-	if c.isHijacked {
+	switch {
+	case c.isHijacked:
 		return goesToHandler
+	case c.answer.isLeft:
+		c.read -= size
+		return goesToNetHTTP
 	}
 	isLast := c.server.isRetiring.Load() && int64(len(c.buf.B)-c.read) <= c.body.left // no other request has come
 	if c.body.left > maxUnread || c.body.err != nil || isLast {
@@ -333,6 +337,8 @@ func (b *body) Read(p []byte) (n int, err error) {
 	switch {
 	case b.err != nil:
 		return 0, b.err
+	case c.answer.isLeft:
+		return 0, errLeft
 	case b.left == 0:
 		return 0, io.EOF
 	}

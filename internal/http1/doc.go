@@ -8,7 +8,8 @@
 // rare, odd or forged is judged in one place, which is not this one, and a handler cannot
 // tell who called it, but for this: a request, its header and its body are valid until the
 // handler returns (strings of them for good, but each keeps the whole head alive: clone what
-// stays), and an answer leaves when the handler returns. The context ends with the handler, with
+// stays), and an answer leaves when the handler returns: one that streams or waits is left to
+// net/http by HandOver. The context ends with the handler, with
 // the client and with the server, as that of net/http: for a client that leaves it takes 20 ms
 // more, and a goroutine only while a handler waits so long.
 //

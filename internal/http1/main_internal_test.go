@@ -52,7 +52,8 @@ func start(t testing.TB, l net.Listener, h http.Handler, o Options) *node {
 	t.Helper()
 	n := &node{l: l, served: make(chan error, 1)}
 	next := &http.Server{
-		Handler: h, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Hour, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Handler: h, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: time.Hour, ReadTimeout: o.RequestTimeout, WriteTimeout: o.RequestTimeout,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			if s == http.StateNew {
 				n.over.Add(1)
