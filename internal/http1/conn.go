@@ -90,7 +90,7 @@ func (c *conn) serve() {
 	for {
 		text, fate := c.readHead()
 		if fate == goesOn && !c.head.parse(text) {
-			fate = goesToNetHTTP
+			fate = c.leave(leaveUnusual)
 		}
 		if fate == goesOn {
 			fate = c.answerRequest(len(text))
@@ -121,6 +121,11 @@ const (
 	ends
 )
 
+func (c *conn) leave(reason leaveReason) fate {
+	c.server.o.Metrics.left.WithLabelValues(string(reason)).Inc()
+	return goesToNetHTTP
+}
+
 var endOfHead = []byte("\r\n\r\n")
 
 // readHead reads until a head is there.
@@ -142,8 +147,11 @@ func (c *conn) readHead() (string, fate) {
 		if i := bytes.Index(unread, endOfHead); i >= 0 && i+len(endOfHead) <= c.server.o.MaxHead {
 			return string(unread[:i+len(endOfHead)]), goesOn
 		}
-		if len(unread) >= c.server.o.MaxHead || !canBeUsual(unread) {
-			return "", goesToNetHTTP
+		if !canBeUsual(unread) {
+			return "", c.leave(leaveUnusual)
+		}
+		if len(unread) >= c.server.o.MaxHead {
+			return "", c.leave(leaveLargeHead)
 		}
 		if c.read > 0 {
 			c.buf.B, c.read = append(c.buf.B[:0], unread...), 0
@@ -271,7 +279,7 @@ func (c *conn) answerRequest(size int) fate {
 		return goesToHandler
 	case c.answer.isLeft:
 		c.read -= size
-		return goesToNetHTTP
+		return c.leave(leaveHandler)
 	}
 	isLast := c.server.isRetiring.Load() && int64(len(c.buf.B)-c.read) <= c.body.left // no other request has come
 	if c.body.left > maxUnread || c.body.err != nil || isLast {

@@ -35,7 +35,7 @@ const patience = 90 * time.Second
 func options() Options {
 	return Options{
 		MaxHead: 8 << 10, HeaderTimeout: time.Hour, IdleTimeout: time.Hour, RequestTimeout: time.Hour,
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil),
 	}
 }
 

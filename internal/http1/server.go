@@ -20,6 +20,7 @@ type Options struct {
 	IdleTimeout    time.Duration // between an answer and the next request
 	RequestTimeout time.Duration // for a body to come, and for an answer to be taken
 	Log            *slog.Logger
+	Metrics        *Metrics
 }
 
 // Server serves one listener.
@@ -138,6 +139,7 @@ func (s *Server) begin(nc net.Conn) {
 	}
 	s.conns[c] = struct{}{}
 	s.serving++
+	s.countLocked()
 	s.mu.Unlock()
 	s.running.Go(c.serve) // ends with the connection
 }
@@ -147,6 +149,7 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.countLocked()
 }
 
 // handOver lets net/http go on with a connection, from these unused bytes on.
@@ -158,6 +161,7 @@ func (s *Server) handOver(c *conn, unused []byte) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.handed[r] = struct{}{}
+	s.countLocked()
 	s.mu.Unlock()
 	if !s.over.give(r) {
 		s.note(r, http.StateClosed)
@@ -174,6 +178,7 @@ func (s *Server) keep(w waiter) bool {
 		return false
 	}
 	s.handed[w] = struct{}{}
+	s.countLocked()
 	return true
 }
 
@@ -183,16 +188,17 @@ func (s *Server) note(nc net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	switch state {
-	case http.StateIdle:
+	if state == http.StateIdle {
 		w.wait()
 		if s.isDraining.Load() && w.giveUpSilent() {
 			_ = w.Close() // its answer had begun before it could be told to be the last
 		}
-	case http.StateHijacked, http.StateClosed:
+	}
+	if state == http.StateHijacked || state == http.StateClosed {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.handed, w)
+		s.countLocked()
 		s.settleLocked()
 	}
 }

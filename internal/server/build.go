@@ -184,7 +184,7 @@ func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	s.public = http1.New(h, http1.Options{
 		IsOff:   !cfg.HTTP.FastPath,
 		MaxHead: int(cfg.HTTP.MaxHeader), HeaderTimeout: h.ReadHeaderTimeout,
-		IdleTimeout: h.IdleTimeout, RequestTimeout: requestTimeout, Log: s.log,
+		IdleTimeout: h.IdleTimeout, RequestTimeout: requestTimeout, Log: s.log, Metrics: http1.NewMetrics(prom),
 	})
 	if cfg.Metrics.Listen != "" {
 		s.operator = s.httpServer(beside(private, operatorHandler(prom, stats)))
