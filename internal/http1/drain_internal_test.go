@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -128,4 +130,68 @@ func TestShutdownHasOneDeadline(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestShutdownOverTLS closes idle connections at once, and says so in the way of TLS, while a request
+// is under way.
+func TestShutdownOverTLS(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	config, trusting := certified()
+	l := loopback(t)
+	n := startTLS(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-leave
+		}
+		echo(w, r)
+	}), config)
+	overTLS := func() *peer {
+		p := dial(t, l)
+		c := tls.Client(p.Conn, trusting)
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		p.Conn, p.r = c, bufio.NewReader(c)
+		return p
+	}
+	fresh, idle, slow := overTLS(), overTLS(), overTLS()
+	idle.say(get)
+	idle.hears()
+	slow.say(asked("/slow"))
+	<-entered
+	for n.silent() < 2 {
+		runtime.Gosched() // until net/http knows of both
+	}
+	done := make(chan error, 1)
+	go func() { done <- (&node{Server: n}).shutdown(t) }() // ends with the slow request
+	for name, p := range map[string]*peer{"fresh": fresh, "idle": idle} {
+		if _, err := p.r.ReadByte(); err != io.EOF {
+			t.Errorf("the %s connection ends with %v", name, err)
+		}
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("Shutdown did not wait: %v", err)
+	default:
+	}
+	close(leave)
+	if got := slow.hears(); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.Contains(got, "close=true") {
+		t.Errorf("the slow request: %q", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// silent is how many connections net/http has that wait for a request.
+func (s *Server) silent() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.handed {
+		if e := w.(*encrypted); e.isSilent.Load() && e.waitsSince.Load() > 0 && e.Conn.ConnectionState().HandshakeComplete {
+			n++
+		}
+	}
+	return n
 }

@@ -209,15 +209,14 @@ func (s *Server) answerByNetHTTP(w http.ResponseWriter, r *http.Request) {
 	if ok && !nc.begin() {
 		panic(http.ErrAbortHandler) // it has been closed, and the client may ask again
 	}
-	isTooLarge := ok && nc.headSize() > s.maxHeadOfNetHTTP()
-	if isTooLarge || s.isRetiring.Load() {
+	if ok && nc.headSize() > s.maxHeadOfNetHTTP() {
 		w.Header().Set("Connection", "close")
-	}
-	if isTooLarge {
 		http.Error(w, "431 Request Header Fields Too Large", http.StatusRequestHeaderFieldsTooLarge)
 		return
 	}
-	s.handler.ServeHTTP(w, r)
+	last := &lastWriter{ResponseWriter: w, server: s}
+	s.handler.ServeHTTP(last, r)
+	last.begin() // an answer of which nothing was written
 }
 
 // maxHeadOfNetHTTP is how many bytes net/http takes of the first head of a connection. Of a later
