@@ -41,7 +41,13 @@ func (a *answer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter. There are no informational answers.
 func (a *answer) WriteHeader(status int) {
-	if a.status != 0 || status < http.StatusOK || a.c.isHijacked || a.isLeft {
+	if a.status != 0 || a.c.isHijacked || a.isLeft {
+		return
+	}
+	if status < 100 || status > 999 {
+		panic("http1: a handler answers with the status " + strconv.Itoa(status)) // as net/http
+	}
+	if status < http.StatusOK && status != http.StatusSwitchingProtocols {
 		return
 	}
 	a.status, a.length = status, -1
@@ -49,7 +55,11 @@ func (a *answer) WriteHeader(status int) {
 	b := append(a.head.B, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
-	b = append(b, http.StatusText(status)...)
+	if text := http.StatusText(status); text != "" {
+		b = append(b, text...)
+	} else {
+		b = strconv.AppendInt(append(b, "status code "...), int64(status), 10)
+	}
 	b = append(b, "\r\n"...)
 	for name, values := range a.header {
 		if !isToken(name) || !a.takes(name, values) {
@@ -66,8 +76,10 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) takes(name string, values []string) bool {
 	switch name {
 	case "Content-Length":
-		if n, err := strconv.ParseInt(strings.Join(values, ","), 10, 64); err == nil && n >= 0 {
-			a.length = n
+		if len(values) > 0 {
+			if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
+				a.length = n
+			}
 		}
 		return false
 	case "Connection":
@@ -84,7 +96,7 @@ func (a *answer) takes(name string, values []string) bool {
 }
 
 func (a *answer) hasBody() bool {
-	return a.status != http.StatusNoContent && a.status != http.StatusNotModified
+	return a.status >= http.StatusOK && a.status != http.StatusNoContent && a.status != http.StatusNotModified
 }
 
 // Write implements io.Writer. A large body that comes whole leaves at once, and uncopied.

@@ -217,6 +217,20 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		_, _ = fmt.Fprint(w, r.Form)
 		return
+	case "/stream":
+		if HandOver(w, r) {
+			return
+		}
+		for i := range 3 {
+			_, _ = fmt.Fprintf(w, "piece %d of %s", i, r.Method)
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				panic(err)
+			}
+		}
+		return
+	case "/set":
+		set(w, r.URL.RawQuery)
+		return
 	case "/part":
 		part := make([]byte, 3)
 		n, err := io.ReadFull(r.Body, part)
@@ -247,12 +261,31 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		fmt.Fprintf(&b, "%s=%q\n", name, r.Header[name])
 	}
-	fmt.Fprintf(&b, "body=%q err=%v", body, err)
+	fmt.Fprintf(&b, "body=%q err=%v trailer=%v", body, err, r.Trailer)
 	if b.Len() > 1000 {
 		w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	}
 	_, _ = io.WriteString(w, b.String())
 })
+
+// set answers as a query says, whose parts are lines of the header ("Name:value", or "Name:" for
+// none), statuses, and sizes of what is written ("+9").
+func set(w http.ResponseWriter, query string) {
+	for part := range strings.SplitSeq(query, "&") {
+		name, value, isLine := strings.Cut(part, ":")
+		n, err := strconv.Atoi(part)
+		switch {
+		case isLine && value == "":
+			w.Header()[name] = nil
+		case isLine:
+			w.Header().Add(name, value)
+		case err == nil && part[0] == '+':
+			_, _ = w.Write(bytes.Repeat([]byte("x"), n))
+		case err == nil:
+			w.WriteHeader(n)
+		}
+	}
+}
 
 // shutdown shuts n down within the patience of tests.
 func (n *node) shutdown(t testing.TB) error {
