@@ -54,7 +54,7 @@ type conn struct {
 	waitsSince            atomic.Int64 // Unix nanoseconds
 }
 
-// body is that of the request under way.
+// body is the body of the request under way.
 type body struct {
 	c    *conn
 	left int64 // bytes that the handler has not read
@@ -178,7 +178,7 @@ func (c *conn) skipBlanks() {
 	}
 }
 
-// await waits for the first bytes of a request. Meanwhile Shutdown may end the connection,
+// await waits for the first bytes of a request. Until they come, Shutdown may end the connection,
 // which keeps nothing of the request before.
 func (c *conn) await() bool {
 	c.head.forget()

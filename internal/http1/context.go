@@ -77,7 +77,7 @@ func (r *requestContext) ask() context.Context {
 	return r.live
 }
 
-// begin begins a request. It reports false if something knows the context as that of another one.
+// begin begins a request. It reports false if something has asked whether the context has ended.
 func (r *requestContext) begin(hasBody bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -163,7 +163,7 @@ func TestBytesComeAsTheyLike(t *testing.T) {
 	}
 }
 
-// FuzzConversation: whatever a client says, in whatever pieces, the answers are those of net/http.
+// FuzzConversation: whatever a client says, in whatever pieces, net/http answers the same.
 func FuzzConversation(f *testing.F) {
 	for _, c := range conversations {
 		if len(c.text) < 10<<10 {

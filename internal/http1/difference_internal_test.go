@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// difference is something that the answers here and those of net/http may differ in.
+// difference is something in which the answers of net/http and of this package may differ.
 type difference struct {
 	name, reason string
 	text         string                                // a conversation in which it shows, in one piece

@@ -10,13 +10,13 @@
 // handler returns (strings of them for good, but each keeps the whole head alive: clone what
 // stays), and an answer leaves when the handler returns: one that streams or waits is left to
 // net/http by HandOver. The context ends with the handler, with
-// the client and with the server, as that of net/http: for a client that leaves it takes 20 ms
-// more, and a goroutine only while a handler waits so long.
+// the client and with the server, as in net/http: for a client that leaves it takes 20 ms more,
+// and a goroutine only while a handler waits so long.
 //
 // A request that says twice how long its body is ends its connection, over TLS, too.
 //
 // The package must never know what a path means.
 //
-// Goroutines: Serve owns one per connection, and that of net/http's Serve, and joins them. That of
-// a connection joins the one that watches its client (context.go).
+// Goroutines: Serve owns one per connection, and one in which net/http's Serve runs, and joins them.
+// The goroutine of a connection joins the one that watches its client (context.go).
 package http1

@@ -9,7 +9,7 @@ import (
 )
 
 // Retire makes clients go elsewhere with their next request: an answer behind which no other
-// request waits ends its connection. Who has not been answered yet is, and new clients too.
+// request waits ends its connection. Requests that have come are answered, and so are new clients.
 func (s *Server) Retire() { s.isRetiring.Store(true) }
 
 // Shutdown ends the server in this order, whichever of the two loops has a connection: the
@@ -45,8 +45,8 @@ func unlessClosed(err error) error {
 	return err
 }
 
-// drain closes the listener and goes over the connections. It returns those of net/http that wait
-// for a request, for the caller to close.
+// drain closes the listener and goes over the connections. It returns the connections of net/http
+// that wait for a request, for the caller to close.
 func (s *Server) drain(each func(*conn)) (silent []waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

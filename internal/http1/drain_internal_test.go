@@ -1,9 +1,7 @@
 package http1
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -146,16 +144,10 @@ func TestShutdownOverTLS(t *testing.T) {
 		}
 		echo(w, r)
 	}), config)
-	overTLS := func() *peer {
-		p := dial(t, l)
-		c := tls.Client(p.Conn, trusting)
-		if err := c.Handshake(); err != nil {
-			t.Fatal(err)
-		}
-		p.Conn, p.r = c, bufio.NewReader(c)
-		return p
+	fresh, idle, slow := dial(t, l), dial(t, l), dial(t, l)
+	for _, p := range []*peer{fresh, idle, slow} {
+		p.encrypt(trusting)
 	}
-	fresh, idle, slow := overTLS(), overTLS(), overTLS()
 	idle.say(get)
 	idle.hears()
 	slow.say(asked("/slow"))

@@ -25,7 +25,7 @@ func (h *handover) give(nc net.Conn) bool {
 	case h.conns <- nc:
 		return true
 	case <-h.closed:
-		_ = nc.Close() // nobody is left to answer
+		_ = nc.Close() // net/http has ended
 		return false
 	}
 }

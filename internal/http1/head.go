@@ -51,7 +51,7 @@ func canBeUsual(b []byte) bool {
 	return false
 }
 
-// parse reads a whole head, with the empty line that ends it. It reports whether it is that of
+// parse reads a whole head, with the empty line that ends it. It reports whether it begins
 // a usual request: GET or POST of a path, HTTP/1.1, every line by the letter of RFC 9112, one
 // Host, a body with a length or none, nothing about it that needs more than reading it.
 func (h *head) parse(text string) bool {
@@ -203,7 +203,7 @@ const (
 	inPath // without encoding
 )
 
-var classes = func() (t [256]class) { //nolint:gochecknoglobals // a table that nobody changes
+var classes = func() (t [256]class) { //nolint:gochecknoglobals // a table, never changed
 	for i := range t {
 		b := byte(i)
 		isAlnum := '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'

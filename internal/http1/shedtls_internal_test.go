@@ -48,11 +48,7 @@ func TestShedClosesWhoSendsInPartOverTLS(t *testing.T) {
 			}), config)
 			p := dial(t, l)
 			if !tt.isRaw {
-				c := tls.Client(p.Conn, trusting)
-				if err := c.Handshake(); err != nil {
-					t.Fatal(err)
-				}
-				p.Conn, p.r = c, bufio.NewReader(c)
+				p.encrypt(trusting)
 			}
 			p.say(tt.text)
 			for range tt.answers {
@@ -76,6 +72,16 @@ func TestShedClosesWhoSendsInPartOverTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// encrypt makes the peer speak TLS from now on.
+func (p *peer) encrypt(trusting *tls.Config) {
+	p.t.Helper()
+	c := tls.Client(p.Conn, trusting)
+	if err := c.Handshake(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Conn, p.r = c, bufio.NewReader(c)
 }
 
 // shedUntil sheds until p, the only connection, is closed: one from which something comes at this

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// veiled is a writer behind which is another, as that of telemetry.
+// veiled is a writer with another behind it, as package telemetry makes one.
 type veiled struct{ http.ResponseWriter }
 
 func (v veiled) Unwrap() http.ResponseWriter { return v.ResponseWriter }
