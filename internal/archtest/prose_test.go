@@ -23,7 +23,6 @@ var vagueBudget = map[string]int{
 	"internal/bench":           38,
 	"internal/channel":         65,
 	"internal/entity":          68,
-	"internal/http1":           31,
 	"internal/hub":             33,
 	"internal/store/embedded":  60,
 	"internal/store/postgres":  107,
