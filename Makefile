@@ -19,6 +19,10 @@ help: ## list the targets
 build: ## build bin/millrace, one static binary
 	@CGO_ENABLED=0 go build -trimpath -o bin/millrace ./cmd/millrace
 
+.PHONY: build-bench
+build-bench: build ## build bin/bench, which measures what is claimed of bin/millrace
+	@CGO_ENABLED=0 go build -trimpath -o bin/bench ./test/bench
+
 .PHONY: run
 run: ## build the server, run it on its built-in defaults and show it working
 	@scripts/run.sh
@@ -59,8 +63,16 @@ soak: ## random clients against one server for SOAKTIME (5m), and what must be t
 	go test -count=1 -timeout=0 -v ./internal/soak -soak.for=$(SOAKTIME)
 
 .PHONY: endings
-endings: ## end twenty servers by SIGTERM under full load: nothing acknowledged may be lost
-	go test -count=1 -v ./internal/cli -run Outlives -cli.endings=20
+endings: build-bench ## end twenty servers by SIGTERM under full load: nothing acknowledged may be lost
+	bin/bench ending
+
+.PHONY: storm
+storm: build-bench ## cut 15,000 connections at once, five times: each effect must come, once (quiet machine)
+	bin/bench storm
+
+.PHONY: hostile
+hostile: build-bench ## measure what hostile connections make the server hold
+	bin/bench hostile
 
 .PHONY: restarts
 restarts: build ## measure how long pusher-js is away when its server restarts, by close code and socket
@@ -68,8 +80,8 @@ restarts: build ## measure how long pusher-js is away when its server restarts, 
 	cd test/clients && node measure/reconnect.js && node measure/restart.js
 
 .PHONY: bench
-bench: build ## measure every claim beside the floor and write docs/performance.md (quiet machine)
-	bin/millrace bench report --commit "$$(git describe --always --dirty)"
+bench: build-bench ## measure every claim beside the floor and write docs/performance.md (quiet machine)
+	bin/bench report --commit "$$(git describe --always --dirty)"
 
 .PHONY: bench-go
 bench-go: ## the Go benchmarks whose names match BENCH (all)

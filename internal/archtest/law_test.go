@@ -40,6 +40,7 @@ var ranks = map[string]int{
 	"internal/directory":       2,
 	"internal/http1":           2,
 	"internal/forwarded":       2,
+	"internal/probe":           2,
 
 	"internal/bus/local": 3,
 	"internal/channel":   3,
@@ -63,6 +64,17 @@ var ranks = map[string]int{
 	"internal/doctor": 5,
 	"internal/cli":    6,
 	"cmd/millrace":    7,
+
+	// What measures the product stands above it: the product cannot import it.
+	"test/bench/child":   8,
+	"test/bench/floor":   8,
+	"test/bench/engine":  9,
+	"test/bench/ending":  9,
+	"test/bench/storm":   9,
+	"test/bench/views":   9,
+	"test/bench/hostile": 10,
+	"test/bench/report":  11,
+	"test/bench":         12,
 }
 
 // beside lists packages that stand beside the ranks: they may import anything, and only
@@ -99,12 +111,12 @@ var only = map[string]rule{
 		"the server is wired in one place and started from one place",
 	},
 	"golang.org/x/sys/...": {
-		[]string{"internal/socket", "internal/bench", "internal/cli"},
-		"system calls belong to the connection engine; bench measures processes and runs the bare loop; cli reads the clock that systemd asks for",
+		[]string{"internal/socket", "internal/bench", "internal/cli", "test/bench/child", "test/bench/floor", "test/bench/storm"},
+		"system calls belong to the connection engine; bench sleeps precisely; cli reads the clock that systemd asks for; child reserves ports; floor is the bare loop; storm lets others go before a crowd",
 	},
 	"syscall": {
-		[]string{"internal/socket", "internal/bench", "internal/cli", "internal/server", "internal/http1", "internal/rawio", "internal/store/embedded"},
-		"as golang.org/x/sys; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on; store/embedded tells a full disk by its error",
+		[]string{"internal/socket", "internal/cli", "internal/server", "internal/http1", "internal/rawio", "internal/store/embedded", "test/bench/child", "test/bench"},
+		"as golang.org/x/sys; the signals that end a child and a command have their names there; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on; store/embedded tells a full disk by its error",
 	},
 	"unsafe": {
 		[]string{"internal/rawio", "internal/websocket", "internal/jsontext"},
@@ -115,16 +127,16 @@ var only = map[string]rule{
 		"its calls must only be made on sockets in non-blocking mode",
 	},
 	"github.com/alecthomas/kong": {
-		[]string{"internal/cli"},
-		"the command line is cli's alone",
+		[]string{"internal/cli", "test/bench"},
+		"a command line is its binary's alone",
 	},
 	"github.com/pelletier/go-toml/...": {
 		[]string{"internal/config"},
 		"one package reads the configuration file",
 	},
 	"internal/store/embedded": {
-		[]string{"internal/server", "internal/cli"},
-		"adapters are chosen where a node is put together; cli measures one",
+		[]string{"internal/server", "internal/cli", "test/bench"},
+		"adapters are chosen where a node is put together; cli lets doctor look into one; the benchmark binary puts an engine together",
 	},
 	"internal/store/postgres": {
 		[]string{"internal/server", "internal/doctor", "internal/cli"},
@@ -151,7 +163,7 @@ var only = map[string]rule{
 		"others are traced by what wraps them",
 	},
 	"github.com/HdrHistogram/...": {
-		[]string{"internal/bench"},
+		[]string{"internal/bench", "test/bench/storm"},
 		"histograms of latency are the load generator's",
 	},
 	"net/http/pprof": {
@@ -179,6 +191,12 @@ var spawns = map[string]string{
 	"internal/server":         "listeners and lifecycles; Server.Run joins them",
 	"internal/cli":            "signals and output; ends with the command",
 	"internal/bench":          "publishers, subscribers and the progress line; end with the run",
+	"test/bench/child":        "the wait for a process; ends with it",
+	"test/bench/engine":       "the engine and its callers; Run and RunWebhooks join them",
+	"test/bench/ending":       "publishers; end with the server",
+	"test/bench/storm":        "the engines of the crowd and of the witnesses; end with Measure and RunCrowd",
+	"test/bench/hostile":      "connections that attack; end with the attack",
+	"test/bench/views":        "the reader that is slow on purpose; ends with its connection",
 	"internal/client":         "the read loop of one connection; ends with Close",
 	"internal/doctor":         "the subscriber of the test publish; ends with its check",
 }

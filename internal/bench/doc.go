@@ -3,8 +3,8 @@
 // every delivery arrives once and in order, and measures what that costs the server.
 //
 // Of a server it knows the wire only: nothing here may import it, so that a claim made with
-// it can be made about any other server too. Only [RunEngine] knows more: it is an engine of
-// live views in a process of its own, whose speed and memory are measured without a wire.
+// it can be made about any other server too. [FanOut], [Idle] and [Churn] are its scenarios; others
+// put theirs together from a [Run]. What is promised of Millrace is measured under test/bench.
 //
 // # What is counted
 //
@@ -19,7 +19,6 @@
 // # Goroutines
 //
 // One poller per reader runs every handler of its connections, so a reader's counts need
-// no lock; a goroutine per publisher; a few during the connection ramp; one for progress;
-// one for a reader that is slow on purpose; in an engine one per caller. Whoever starts them
-// joins them.
+// no lock; a goroutine per publisher; a few during the connection ramp; one for progress. What
+// starts them joins them.
 package bench

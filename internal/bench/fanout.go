@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/probe"
 )
 
 const (
@@ -18,44 +21,44 @@ const (
 
 // FanOut connects, subscribes and publishes: for the warm-up, then for the measurement.
 func FanOut(ctx context.Context, o Options) (*Result, error) {
-	s, err := begin(ctx, o, ScenarioFanOut)
+	run, err := Begin(ctx, o, ScenarioFanOut)
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	if err := s.open(ctx); err != nil {
+	defer run.Stop()
+	if err := run.Open(ctx); err != nil {
 		return nil, err
 	}
-	pause(ctx, s.o.Settle)
-	publishers, first, last, err := s.measure(ctx)
+	Pause(ctx, run.o.Settle)
+	publishers, first, last, err := run.measure(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.drain(ctx, publishers)
+	run.drain(ctx, publishers)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if m := s.result.Memory; m != nil {
-		m.Settled = s.target.rss()
+	if m := run.result.Memory; m != nil {
+		m.Settled = run.server.RSS()
 	}
-	s.account(publishers)
-	s.compare(first, last)
-	s.finish(ctx)
-	return s.result, nil
+	run.account(publishers)
+	run.compare(first, last)
+	run.Finish(ctx)
+	return run.result, nil
 }
 
 // measure publishes and takes a reading at either end of the measurement.
-func (s *session) measure(ctx context.Context) (_ []*publisher, first, last reading, err error) {
-	clock := s.swarm.clock
+func (run *Run) measure(ctx context.Context) (_ []*publisher, first, last reading, err error) {
+	clock := run.swarm.clock
 	start := clock.now() + int64(lead)
-	from := start + int64(s.o.Warmup)
-	to := from + int64(s.o.Duration)
-	publishers, err := s.publishers(start, from, to)
+	from := start + int64(run.o.Warmup)
+	to := from + int64(run.o.Duration)
+	publishers, err := run.publishers(start, from, to)
 	if err != nil {
 		return nil, first, last, err
 	}
-	s.result.Delivery = new(Delivery)
-	if s.o.Rate > 0 {
+	run.result.Delivery = new(Delivery)
+	if run.o.Rate > 0 {
 		defer reserveProcessors(len(publishers))()
 	}
 	publishing, stop := context.WithCancel(ctx)
@@ -63,19 +66,44 @@ func (s *session) measure(ctx context.Context) (_ []*publisher, first, last read
 	for _, p := range publishers {
 		wg.Go(func() { p.run(publishing, ctx) })
 	}
-	s.await(ctx, from)
-	first = s.read(ctx, true)
-	s.await(ctx, to)
-	last = s.read(ctx, false)
+	run.await(ctx, from)
+	first = run.read(ctx, true)
+	run.await(ctx, to)
+	last = run.read(ctx, false)
 	stop()
 	wg.Wait()
 	return publishers, first, last, nil
 }
 
+// Publish publishes at the rate of the run until stop is called, beside whatever the scenario does.
+// Latency counts from the end of the warm-up on. stop waits for the last deliveries and closes
+// the books.
+func (run *Run) Publish(ctx context.Context) (stop func(), err error) {
+	start := run.swarm.clock.now() + int64(lead)
+	publishers, err := run.publishers(start, start+int64(run.o.Warmup), math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	giveBack := reserveProcessors(len(publishers))
+	run.result.Delivery = new(Delivery)
+	publishing, end := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for _, p := range publishers {
+		wg.Go(func() { p.run(publishing, ctx) }) // ends with stop
+	}
+	return func() {
+		end()
+		wg.Wait()
+		giveBack()
+		run.drain(ctx, publishers)
+		run.account(publishers)
+	}, nil
+}
+
 // reserveProcessors gives the runtime n processors more until the result is called. A
 // publisher that sleeps precisely keeps the runtime's processor that it runs on for as long
 // as the runtime does not notice, which may be milliseconds. Without one for each of them
-// nobody would read what arrives meanwhile, and the latency measured would be the
+// no poller would read what arrives in that time, and the latency measured would be the
 // generator's own.
 func reserveProcessors(n int) (giveBack func()) {
 	before := runtime.GOMAXPROCS(0)
@@ -84,16 +112,16 @@ func reserveProcessors(n int) (giveBack func()) {
 }
 
 // publishers sets readers and publishers up for what the options want.
-func (s *session) publishers(start, from, to int64) ([]*publisher, error) {
+func (run *Run) publishers(start, from, to int64) ([]*publisher, error) {
 	var p pace
 	var w *window
-	if s.o.Rate > 0 {
-		p = &rate{clock: s.swarm.clock, start: start, perSecond: s.o.Rate, channels: uint64(s.o.Channels)}
+	if run.o.Rate > 0 {
+		p = &rate{clock: run.swarm.clock, start: start, perSecond: run.o.Rate, channels: uint64(run.o.Channels)}
 	} else {
-		w = newWindow(s.o.Window, s.swarm.shares())
-		p = &burst{clock: s.swarm.clock, window: w, channels: uint64(s.o.Channels)}
+		w = newWindow(run.o.Window, run.swarm.shares())
+		p = &burst{clock: run.swarm.clock, window: w, channels: uint64(run.o.Channels)}
 	}
-	for i, r := range s.swarm.readers {
+	for i, r := range run.swarm.readers {
 		var t *tally
 		if w != nil {
 			t = w.tally(i)
@@ -101,8 +129,8 @@ func (s *session) publishers(start, from, to int64) ([]*publisher, error) {
 		r.begin(from, to, t)
 	}
 	var publishers []*publisher
-	for i := range s.o.Publishers {
-		one, err := newPublisher(s.swarm, i, p, &s.totals)
+	for i := range run.o.Publishers {
+		one, err := newPublisher(run.swarm, i, p, &run.totals)
 		if err != nil {
 			return nil, err
 		}
@@ -112,69 +140,77 @@ func (s *session) publishers(start, from, to int64) ([]*publisher, error) {
 }
 
 // await waits for a time of the clock, or until the window has stood still too long.
-func (s *session) await(ctx context.Context, at int64) {
-	clock, last, moved := s.swarm.clock, uint64(0), s.swarm.clock.now()
-	for now := clock.now(); now < at && !s.result.Delivery.Stalled && ctx.Err() == nil; now = clock.now() {
+func (run *Run) await(ctx context.Context, at int64) {
+	clock, last, moved := run.swarm.clock, uint64(0), run.swarm.clock.now()
+	for now := clock.now(); now < at && !run.result.Delivery.Stalled && ctx.Err() == nil; now = clock.now() {
 		if step := at - now; step < int64(time.Second) {
 			clock.sleepUntil(ctx, at)
 			return
 		}
-		pause(ctx, time.Second/2)
-		if n := s.swarm.snapshot().received + s.totals.accepted.Load(); n != last {
+		Pause(ctx, time.Second/2)
+		if n := run.swarm.snapshot().Received + run.totals.accepted.Load(); n != last {
 			last, moved = n, clock.now()
 		}
-		s.result.Delivery.Stalled = s.o.Rate == 0 && clock.now()-moved > int64(stallTimeout)
+		run.result.Delivery.Stalled = run.o.Rate == 0 && clock.now()-moved > int64(stallTimeout)
 	}
 }
 
+// reading is everything at one moment of a run.
+type reading struct {
+	at        int64
+	counts    Counts
+	accepted  uint64
+	server    probe.CPU
+	generator probe.CPU
+	runtime   probe.Gauges
+}
+
 // read takes a reading; the metrics page is read outside of the time that is measured.
-func (s *session) read(ctx context.Context, isFirst bool) reading {
+func (run *Run) read(ctx context.Context, isFirst bool) reading {
 	var r reading
 	if isFirst {
-		r.runtime, _ = s.target.scrape(ctx)
+		r.runtime, _ = run.server.Runtime(ctx)
 	}
-	r.at = s.swarm.clock.now()
-	if s.target.proc != nil {
-		r.server, _ = s.target.proc.cpu()
-	}
-	r.generator, _ = s.target.self.cpu()
-	r.counts = s.swarm.snapshot()
-	r.accepted = s.totals.accepted.Load()
+	r.at = run.swarm.clock.now()
+	r.server = run.server.CPU()
+	r.generator, _ = run.self.CPU() // on error it is unknown
+	r.counts = run.swarm.snapshot()
+	r.accepted = run.totals.accepted.Load()
 	if !isFirst {
-		r.runtime, _ = s.target.scrape(ctx)
+		r.runtime, _ = run.server.Runtime(ctx)
 	}
 	return r
 }
 
 // drain waits until everything that was accepted has arrived, or nothing arrives any more.
-func (s *session) drain(ctx context.Context, publishers []*publisher) {
+func (run *Run) drain(ctx context.Context, publishers []*publisher) {
 	var expected uint64
-	for c, n := range s.subscribers() {
+	for c, n := range run.subscribers() {
 		for _, p := range publishers {
 			expected += uint64(p.sent[c]) * n
 		}
 	}
-	s.result.Delivery.Expected = expected
+	run.result.Delivery.Expected = expected
 	last, moved := uint64(0), time.Now()
 	for time.Since(moved) < drainTimeout {
-		n := s.swarm.snapshot()
-		if n.unique() >= expected {
+		n := run.swarm.snapshot()
+		if n.Unique() >= expected {
 			break
 		}
-		if n.received != last {
-			last, moved = n.received, time.Now()
+		if n.Received != last {
+			last, moved = n.Received, time.Now()
 		}
-		if !pause(ctx, 10*time.Millisecond) {
+		if !Pause(ctx, 10*time.Millisecond) {
 			return
 		}
 	}
-	pause(ctx, 100*time.Millisecond) // what comes now is too much
+	Pause(ctx, 100*time.Millisecond) // what comes now is too much
 }
 
 // subscribers counts subscriptions by channel.
-func (s *session) subscribers() []uint64 {
-	sum := make([]uint64, s.o.Channels)
-	for _, byChannel := range s.swarm.shares() {
+func (run *Run) subscribers() []uint64 {
+	sum := make([]uint64, run.o.Channels)
+	for _, byChannel := range run.swarm.shares() {
 		for c, n := range byChannel {
 			sum[c] += uint64(n)
 		}
@@ -182,93 +218,84 @@ func (s *session) subscribers() []uint64 {
 	return sum
 }
 
-// account closes the books.
-func (s *session) account(publishers []*publisher) {
-	d, n := s.result.Delivery, s.swarm.snapshot()
-	d.Received, d.Duplicates, d.Late, d.Stray, d.Malformed = n.received, n.duplicate, n.late, n.stray, n.malformed
-	sent := make([][]uint32, s.o.Channels) // by channel and publisher
+// account closes the books of a run of publishers.
+func (run *Run) account(publishers []*publisher) {
+	sent := make([][]uint32, run.o.Channels)
 	for c := range sent {
 		sent[c] = make([]uint32, len(publishers))
 		for p := range publishers {
 			sent[c][p] = publishers[p].sent[c]
 		}
 	}
-	chains := make([]map[uint64]uint64, s.o.Channels) // by channel: orders seen, how often
-	for _, m := range s.swarm.members() {
-		m.sub.audit(sent, chains, d)
+	run.Account(sent)
+	latency := NewHistogram()
+	for _, r := range run.swarm.readers {
+		r.mu.Lock()
+		latency.Merge(r.latency)
+		r.mu.Unlock()
 	}
-	for _, seen := range chains {
+	basis := "send time"
+	if run.o.Rate > 0 {
+		basis = BasisIntended
+	}
+	l := NewLatency(latency, basis)
+	run.result.Latency = &l
+	run.result.Publishing = run.published(publishers)
+}
+
+// Account closes the books: it compares what the connections have received with the number of
+// publications that the server has accepted, by channel and publisher, and adds what is missing,
+// doubled or out of order to the result.
+func (run *Run) Account(sent [][]uint32) {
+	if run.result.Delivery == nil {
+		run.result.Delivery = new(Delivery)
+	}
+	d, n := run.result.Delivery, run.swarm.snapshot()
+	d.Received, d.Duplicates, d.Late, d.Stray, d.Malformed = n.Received, n.Duplicate, n.Late, n.Stray, n.Malformed
+	orders := make([]map[uint64]uint64, run.o.Channels) // by channel: orders seen, how often
+	for _, m := range run.swarm.members() {
+		m.sub.audit(sent, orders, d)
+	}
+	for _, seen := range orders {
 		var all, most uint64
 		for _, n := range seen {
 			all, most = all+n, max(most, n)
 		}
 		d.Divergent += all - most
 	}
-	latency := newHistogram()
-	for _, r := range s.swarm.readers {
-		r.mu.Lock()
-		latency.Merge(r.latency)
-		r.mu.Unlock()
-	}
-	basis := "send time"
-	if s.o.Rate > 0 {
-		basis = "intended send time"
-	}
-	l := newLatency(latency, basis)
-	s.result.Latency = &l
-	s.result.Publishing = s.published(publishers)
 }
 
-// audit adds one connection's books to the account. Only complete subscriptions can be
-// compared in their order.
-func (s *subscriber) audit(sent [][]uint32, chains []map[uint64]uint64, d *Delivery) {
-	s.reader.mu.Lock()
-	defer s.reader.mu.Unlock()
-	for k := range s.books {
-		book, c := &s.books[k], s.channel(k)
-		lost := book.missed(sent[c])
-		if d.Lost += lost; lost > 0 || book.trouble != nil {
-			d.Affected++
-			continue
-		}
-		if chains[c] == nil {
-			chains[c] = make(map[uint64]uint64)
-		}
-		chains[c][book.chain]++
-	}
-}
-
-func (s *session) published(publishers []*publisher) *Publishing {
-	lag, acks := newHistogram(), newHistogram()
+func (run *Run) published(publishers []*publisher) *Publishing {
+	lag, acks := NewHistogram(), NewHistogram()
 	for _, p := range publishers {
 		lag.Merge(p.lag)
 		acks.Merge(p.acks)
 	}
 	return &Publishing{
-		Accepted: s.totals.accepted.Load(), Refused: s.totals.refused.Load(), Throttled: s.totals.throttled.Load(),
-		Answer: newLatency(acks, ""), Lag: newLatency(lag, ""),
+		Accepted: run.totals.accepted.Load(), Refused: run.totals.refused.Load(), Throttled: run.totals.throttled.Load(),
+		Answer: NewLatency(acks, ""), Lag: NewLatency(lag, ""),
 	}
 }
 
 // compare fills in what the two readings say.
-func (s *session) compare(first, last reading) {
+func (run *Run) compare(first, last reading) {
 	seconds := float64(last.at-first.at) / 1e9
-	deliveries := last.counts.unique() - first.counts.unique()
+	deliveries := last.counts.Unique() - first.counts.Unique()
 	publishes := last.accepted - first.accepted
-	d, p := s.result.Delivery, s.result.Publishing
+	d, p := run.result.Delivery, run.result.Publishing
 	d.Measured, d.PerSecond = deliveries, float64(deliveries)/seconds
 	p.Measured, p.PerSecond = publishes, float64(publishes)/seconds
-	if s.target.proc != nil {
-		used := last.server.since(first.server).Seconds()
-		s.result.CPU = &CPU{
+	if run.server.HasProcess() {
+		used := last.server.Since(first.server).Seconds()
+		run.result.CPU = &CPU{
 			ServerSeconds: used, ServerPercent: 100 * used / seconds,
 			PerDelivery:      1e6 * ratio(used, float64(deliveries)),
 			PerPublish:       1e6 * ratio(used, float64(publishes)),
-			GeneratorPercent: 100 * last.generator.since(first.generator).Seconds() / seconds,
+			GeneratorPercent: 100 * last.generator.Since(first.generator).Seconds() / seconds,
 		}
 	}
-	if r := s.result.Runtime; r != nil && first.runtime.mallocs >= 0 && last.runtime.mallocs >= 0 {
-		mallocs := last.runtime.mallocs - first.runtime.mallocs
+	if r := run.result.Runtime; r != nil && first.runtime.Mallocs >= 0 && last.runtime.Mallocs >= 0 {
+		mallocs := last.runtime.Mallocs - first.runtime.Mallocs
 		perDelivery, perPublish := ratio(mallocs, float64(deliveries)), ratio(mallocs, float64(publishes))
 		r.MallocsPerDelivery, r.MallocsPerPublish = &perDelivery, &perPublish
 	}

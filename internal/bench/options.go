@@ -80,7 +80,7 @@ func (o *Options) Validate() error {
 	check(o.Publishers >= 1 && o.Publishers <= maxPublishers, "publishers: from 1 to %d", maxPublishers)
 	check(o.Views || o.View == "" && !o.NoSnapshot, "a view and its snapshot mean something with views only")
 	check(!o.SignIn || !o.Views, "connections to views do not sign in")
-	check(o.Payload >= stampSize, "payload: at least %d bytes, which say what was published and when", stampSize)
+	check(o.Payload >= MinPayload, "payload: at least %d bytes, which say what was published and when", MinPayload)
 	return errors.Join(problems...)
 }
 
@@ -105,8 +105,8 @@ func orDefault(field *int, value int) {
 	}
 }
 
-// socketURL is where connections are opened.
-func (o *Options) socketURL() string {
+// SocketURL is where connections are opened.
+func (o *Options) SocketURL() string {
 	if o.Views {
 		return "ws" + strings.TrimPrefix(o.URL, "http") + "/views/" + url.PathEscape(o.Key)
 	}
@@ -114,9 +114,9 @@ func (o *Options) socketURL() string {
 		"?protocol=7&client=millrace-bench&version=1&flash=false"
 }
 
-// channelNames are the channels, all names of one length, so that a stamp stands at the
+// ChannelNames are the channels, all names of one length, so that a stamp stands at the
 // same place in every frame.
-func (o *Options) channelNames() []string {
+func (o *Options) ChannelNames() []string {
 	width := len(strconv.Itoa(o.Channels - 1))
 	names := make([]string, o.Channels)
 	for i := range names {

@@ -13,7 +13,7 @@ type ticket struct {
 	at      int64  // when it is due
 }
 
-// pace hands out tickets to publishers, whoever is free. Safe for concurrent use. False
+// pace hands out tickets to publishers that are free. Safe for concurrent use. False
 // means that the run is over.
 type pace interface {
 	next(ctx context.Context) (ticket, bool)
@@ -55,7 +55,7 @@ const sleepMargin = int64(2 * time.Millisecond)
 
 // sleepUntil waits for a time of the clock. False means that ctx ended first.
 func (c clock) sleepUntil(ctx context.Context, at int64) bool {
-	if wait := at - c.now(); wait > sleepMargin && !pause(ctx, time.Duration(wait-sleepMargin)) {
+	if wait := at - c.now(); wait > sleepMargin && !Pause(ctx, time.Duration(wait-sleepMargin)) {
 		return false
 	}
 	if wait := at - c.now(); wait > 0 {

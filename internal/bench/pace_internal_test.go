@@ -37,11 +37,11 @@ func TestRateKeepsItsScheduleThroughAStall(t *testing.T) {
 
 func TestHistogramHoldsToItsBounds(t *testing.T) {
 	t.Parallel()
-	h := newHistogram()
+	h := NewHistogram()
 	for _, d := range []int64{-5, 0, int64(time.Millisecond), int64(time.Hour)} {
 		record(h, d)
 	}
-	l := newLatency(h, "")
+	l := NewLatency(h, "")
 	if l.Count != 4 || l.P50 > 2 || l.Max < 119e6 {
 		t.Errorf("%+v", l)
 	}

@@ -19,13 +19,13 @@ import (
 // postTimeout bounds one request.
 const postTimeout = 30 * time.Second
 
-// poster sends signed requests over one keep-alive connection, with the bodies and the
+// Poster sends signed requests over one keep-alive connection, with the bodies and the
 // signatures that the official server libraries send. It opens the connection again when it
 // was lost. Not safe for concurrent use.
-type poster struct {
+type Poster struct {
 	o    *Options
 	u    *url.URL
-	path string // of what publish sends
+	path string // of what Publish sends
 
 	conn net.Conn // nil while there is none
 	r    *bufio.Reader
@@ -33,33 +33,34 @@ type poster struct {
 	body []byte
 }
 
-func newPoster(o *Options) (*poster, error) {
+// NewPoster makes one for the app of o. It connects with the first request.
+func NewPoster(o *Options) (*Poster, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	p := &poster{o: o, u: u}
-	if p.path = p.of("events"); o.Views {
-		p.path = p.of("mutations")
+	p := &Poster{o: o, u: u}
+	if p.path = p.Of("events"); o.Views {
+		p.path = p.Of("mutations")
 	}
 	return p, nil
 }
 
-// of is the path of a resource of the app.
-func (p *poster) of(resource string) string {
+// Of is the path of a resource of the app.
+func (p *Poster) Of(resource string) string {
 	return p.u.EscapedPath() + "/apps/" + url.PathEscape(p.o.App) + "/" + resource
 }
 
-// answer is the outcome of a request.
-type answer struct {
-	status     int
-	retryAfter time.Duration // zero if the server does not say
-	text       string        // of a refusal
+// Answer is the outcome of a request.
+type Answer struct {
+	Status     int
+	RetryAfter time.Duration // zero if the server does not say
+	Text       string        // of a refusal
 }
 
-// publish sends one event with data, which needs no escaping in JSON. An error means that
-// nobody knows whether the server took it.
-func (p *poster) publish(ctx context.Context, channel string, data []byte) (answer, error) {
+// Publish sends one event with data, which needs no escaping in JSON. After an error
+// it is unknown whether the server took it.
+func (p *Poster) Publish(ctx context.Context, channel string, data []byte) (Answer, error) {
 	if p.o.Views {
 		p.body = appendMutation(p.body[:0], channel, data)
 		return p.post(ctx, p.path)
@@ -72,30 +73,30 @@ func (p *poster) publish(ctx context.Context, channel string, data []byte) (answ
 	return p.post(ctx, p.path)
 }
 
-// must posts body and takes any answer but success for an error.
-func (p *poster) must(ctx context.Context, path string, body []byte) error {
+// Must posts body and takes any answer but success for an error.
+func (p *Poster) Must(ctx context.Context, path string, body []byte) error {
 	p.body = append(p.body[:0], body...)
 	a, err := p.post(ctx, path)
-	if err == nil && a.status != http.StatusOK {
-		err = errors.New(a.text)
+	if err == nil && a.Status != http.StatusOK {
+		err = errors.New(a.Text)
 	}
 	return err
 }
 
 // post sends what body is.
-func (p *poster) post(ctx context.Context, path string) (answer, error) {
+func (p *Poster) post(ctx context.Context, path string) (Answer, error) {
 	a, err := p.roundTrip(ctx, path)
 	if err != nil {
-		p.close()
+		p.Close()
 		err = fmt.Errorf("publish: %w", err)
 	}
 	return a, err
 }
 
-func (p *poster) roundTrip(ctx context.Context, path string) (answer, error) {
+func (p *Poster) roundTrip(ctx context.Context, path string) (Answer, error) {
 	if p.conn == nil {
 		if err := p.dial(ctx); err != nil {
-			return answer{}, err
+			return Answer{}, err
 		}
 	}
 	query := auth.SignRequest(auth.Request{Method: http.MethodPost, Path: path, Body: p.body},
@@ -105,36 +106,36 @@ func (p *poster) roundTrip(ctx context.Context, path string) (answer, error) {
 	p.out = append(p.out, p.body...)
 	_ = p.conn.SetDeadline(time.Now().Add(postTimeout))
 	if _, err := p.conn.Write(p.out); err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
 	resp, err := http.ReadResponse(p.r, nil)
 	if err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
 	return p.read(resp)
 }
 
 // read takes the whole response, so that the connection can be used again.
-func (p *poster) read(resp *http.Response) (answer, error) {
+func (p *Poster) read(resp *http.Response) (Answer, error) {
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode}
+	a := Answer{Status: resp.StatusCode}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		a.retryAfter = time.Duration(seconds) * time.Second
+		a.RetryAfter = time.Duration(seconds) * time.Second
 	}
-	if a.status == http.StatusOK {
+	if a.Status == http.StatusOK {
 		_, err := io.Copy(io.Discard, resp.Body)
 		if resp.Close {
-			p.close()
+			p.Close()
 		}
 		return a, err
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	a.text = fmt.Sprintf("publish: %s: %s", resp.Status, text)
-	p.close() // what is left of the body is not worth reading
+	a.Text = fmt.Sprintf("publish: %s: %s", resp.Status, text)
+	p.Close() // what is left of the body is not worth reading
 	return a, err
 }
 
-func (p *poster) dial(ctx context.Context) (err error) {
+func (p *Poster) dial(ctx context.Context) (err error) {
 	port := p.u.Port()
 	var d net.Dialer
 	if p.u.Scheme == "https" {
@@ -157,7 +158,8 @@ func (p *poster) dial(ctx context.Context) (err error) {
 	return nil
 }
 
-func (p *poster) close() {
+// Close gives back the connection.
+func (p *Poster) Close() {
 	if p.conn != nil {
 		_ = p.conn.Close()
 		p.conn = nil

@@ -19,7 +19,7 @@ type publisher struct {
 	swarm  *swarm
 	index  uint32
 	pace   pace
-	poster *poster
+	poster *Poster
 	totals *publishTotals
 
 	// Owned by run, and by others after it.
@@ -37,16 +37,16 @@ type publishTotals struct {
 }
 
 func newPublisher(s *swarm, index int, p pace, totals *publishTotals) (*publisher, error) {
-	poster, err := newPoster(&s.o)
+	poster, err := NewPoster(&s.o)
 	return &publisher{
 		swarm: s, index: uint32(index), pace: p, poster: poster, totals: totals,
-		sent: make([]uint32, s.o.Channels), lag: newHistogram(), acks: newHistogram(),
+		sent: make([]uint32, s.o.Channels), lag: NewHistogram(), acks: NewHistogram(),
 	}, err
 }
 
 // run publishes until the pace ends. What was begun is finished, unless abort ends too.
 func (p *publisher) run(ctx, abort context.Context) {
-	defer p.poster.close()
+	defer p.poster.Close()
 	for {
 		t, ok := p.pace.next(ctx)
 		if !ok {
@@ -64,7 +64,7 @@ func (p *publisher) publish(ctx context.Context, t ticket) {
 	p.data = appendStamp(p.data[:0], p.swarm.mark,
 		stamp{channel: t.channel, publisher: p.index, slot: t.slot, seq: seq, at: t.at}, p.swarm.o.Payload)
 	for {
-		a, err := p.poster.publish(ctx, p.swarm.channels[t.channel], p.data)
+		a, err := p.poster.Publish(ctx, p.swarm.channels[t.channel], p.data)
 		switch {
 		case err != nil:
 			// It may or may not have been taken: its number is spent, and its place in the
@@ -72,26 +72,26 @@ func (p *publisher) publish(ctx context.Context, t ticket) {
 			p.sent[t.channel] = seq + 1
 			p.refuse(err)
 			return
-		case a.status == http.StatusOK:
+		case a.Status == http.StatusOK:
 			p.sent[t.channel] = seq + 1
 			p.totals.accepted.Add(1)
 			record(p.acks, p.swarm.clock.now()-begun)
 			return
-		case a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests:
+		case a.Status == http.StatusServiceUnavailable || a.Status == http.StatusTooManyRequests:
 			p.totals.throttled.Add(1)
-			wait := a.retryAfter
+			wait := a.RetryAfter
 			if wait == 0 {
 				wait = retryAfter
 			}
-			if pause(ctx, wait) {
+			if Pause(ctx, wait) {
 				continue
 			}
 			p.giveUp(t)
 			return
 		default:
-			p.refuse(errors.New(a.text))
+			p.refuse(errors.New(a.Text))
 			p.giveUp(t)
-			pause(ctx, 100*time.Millisecond) // a server that refuses everything is not to be hammered
+			Pause(ctx, 100*time.Millisecond) // a server that refuses everything is not to be hammered
 			return
 		}
 	}

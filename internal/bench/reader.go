@@ -15,7 +15,8 @@ const (
 	maxLatency = int64(2 * time.Minute)
 )
 
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(minLatency, maxLatency, 3) }
+// NewHistogram is one of latencies, in nanoseconds.
+func NewHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(minLatency, maxLatency, 3) }
 
 // record notes one duration, held to the histogram's bounds.
 func record(h *hdrhistogram.Histogram, d int64) {
@@ -27,28 +28,28 @@ type clock struct{ start time.Time }
 
 func (c clock) now() int64 { return int64(time.Since(c.start)) }
 
-// counts of deliveries.
-type counts struct {
-	received  uint64 // with a stamp, duplicates included
-	late      uint64 // out of order
-	duplicate uint64
-	stray     uint64 // on a connection that does not subscribe to the channel
-	malformed uint64 // named as ours, without an intact payload
-	frames    uint64 // of any kind, with their bytes
-	bytes     uint64
+// Counts of deliveries.
+type Counts struct {
+	Received  uint64 // with a stamp, duplicates included
+	Late      uint64 // out of order
+	Duplicate uint64
+	Stray     uint64 // on a connection that does not subscribe to the channel
+	Malformed uint64 // named as ours, without an intact payload
+	Frames    uint64 // of any kind, with their bytes
+	Bytes     uint64
 }
 
-// unique is received without duplicates, which nobody is paid for.
-func (c counts) unique() uint64 { return c.received - c.duplicate }
+// Unique is what was received without duplicates.
+func (c Counts) Unique() uint64 { return c.Received - c.Duplicate }
 
-func (c *counts) add(d counts) {
-	c.received += d.received
-	c.late += d.late
-	c.duplicate += d.duplicate
-	c.stray += d.stray
-	c.malformed += d.malformed
-	c.frames += d.frames
-	c.bytes += d.bytes
+func (c *Counts) add(d Counts) {
+	c.Received += d.Received
+	c.Late += d.Late
+	c.Duplicate += d.Duplicate
+	c.Stray += d.Stray
+	c.Malformed += d.Malformed
+	c.Frames += d.Frames
+	c.Bytes += d.Bytes
 }
 
 // reader owns one poller and the books of its connections. Nearly always the poller alone
@@ -62,7 +63,7 @@ type reader struct {
 	tally    *tally // nil unless a window is on
 	from, to int64  // publications due in [from, to) are measured
 	latency  *hdrhistogram.Histogram
-	counts   counts
+	counts   Counts
 }
 
 func newReader(c clock, m mark, payload int) (*reader, error) {
@@ -70,7 +71,7 @@ func newReader(c clock, m mark, payload int) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{engine: engine, clock: c, scan: scanner{mark: m, size: payload}, latency: newHistogram()}, nil
+	return &reader{engine: engine, clock: c, scan: scanner{mark: m, size: payload}, latency: NewHistogram()}, nil
 }
 
 // begin says what to measure from now on.
@@ -80,7 +81,7 @@ func (r *reader) begin(from, to int64, t *tally) {
 	r.from, r.to, r.tally = from, to, t
 }
 
-func (r *reader) snapshot() counts {
+func (r *reader) snapshot() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.counts
@@ -92,24 +93,24 @@ func (r *reader) snapshot() counts {
 func (r *reader) deliver(s *subscriber, frame []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts.frames++
-	r.counts.bytes += uint64(len(frame))
+	r.counts.Frames++
+	r.counts.Bytes += uint64(len(frame))
 	st, ok := r.scan.find(frame)
 	if !ok {
 		return false
 	}
 	book := s.book(st.channel)
 	if book == nil || int(st.publisher) >= len(book.next) {
-		r.counts.stray++
+		r.counts.Stray++
 		return true
 	}
-	r.counts.received++
+	r.counts.Received++
 	switch book.note(st.publisher, st.seq) {
 	case duplicate:
-		r.counts.duplicate++
+		r.counts.Duplicate++
 		return true
 	case late:
-		r.counts.late++
+		r.counts.Late++
 	case inOrder, afterGap: // a gap is counted when the books are closed
 	}
 	if st.at >= r.from && st.at < r.to {
@@ -124,5 +125,5 @@ func (r *reader) deliver(s *subscriber, frame []byte) bool {
 func (r *reader) countMalformed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts.malformed++
+	r.counts.Malformed++
 }

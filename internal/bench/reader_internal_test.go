@@ -12,7 +12,7 @@ import (
 func newBooks(t testing.TB) (*subscriber, mark) {
 	t.Helper()
 	m := newMark(1)
-	r := &reader{clock: clock{time.Now()}, scan: scanner{mark: m, size: 64}, latency: newHistogram(), to: 1 << 62}
+	r := &reader{clock: clock{time.Now()}, scan: scanner{mark: m, size: 64}, latency: NewHistogram(), to: 1 << 62}
 	s := &swarm{o: Options{Channels: 5, Subscriptions: 2, Publishers: 2, Connections: 1}, readers: []*reader{r}}
 	return newSubscriber(s, 4, nil), m
 }
@@ -34,8 +34,8 @@ func TestReaderKeepsTheBooks(t *testing.T) {
 	if s.reader.deliver(s, []byte(`{"event":"pusher:ping"}`)) {
 		t.Error("a ping is a delivery")
 	}
-	want := counts{received: 6, late: 1, duplicate: 1, stray: 2, frames: 9, bytes: s.reader.counts.bytes}
-	if diff := cmp.Diff(want, s.reader.snapshot(), cmp.AllowUnexported(counts{})); diff != "" {
+	want := Counts{Received: 6, Late: 1, Duplicate: 1, Stray: 2, Frames: 9, Bytes: s.reader.counts.Bytes}
+	if diff := cmp.Diff(want, s.reader.snapshot()); diff != "" {
 		t.Error(diff)
 	}
 	if got := s.reader.latency.TotalCount(); got != 5 {
@@ -69,7 +69,7 @@ func TestDeliverAllocs(t *testing.T) {
 		seq++
 		s.reader.deliver(s, f)
 	})
-	if got := s.reader.snapshot(); n != 0 || got.received != 101 || got.unique() != 101 {
+	if got := s.reader.snapshot(); n != 0 || got.Received != 101 || got.Unique() != 101 {
 		t.Errorf("%v allocations, want 0; %+v", n, got)
 	}
 }
@@ -102,10 +102,10 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
-	if got := good.channelNames(); got[3] != "bench-03" || got[11] != "bench-11" {
+	if got := good.ChannelNames(); got[3] != "bench-03" || got[11] != "bench-11" {
 		t.Errorf("names %v are not of one length", got)
 	}
-	if got := good.socketURL(); got != "ws://h:1/app/k?protocol=7&client=millrace-bench&version=1&flash=false" {
+	if got := good.SocketURL(); got != "ws://h:1/app/k?protocol=7&client=millrace-bench&version=1&flash=false" {
 		t.Error(got)
 	}
 }

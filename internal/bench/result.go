@@ -13,8 +13,6 @@ const (
 	ScenarioFanOut = "fan-out"
 	ScenarioIdle   = "idle"
 	ScenarioChurn  = "churn"
-	ScenarioWindow = "window"
-	ScenarioStorm  = "storm"
 )
 
 // Result is what a run measured. What could not be measured is nil, or absent from JSON.
@@ -40,8 +38,6 @@ type Result struct {
 	Memory     *Memory     `json:"memory,omitempty"`
 	Runtime    *Runtime    `json:"runtime,omitempty"`
 	Rounds     []Round     `json:"rounds,omitempty"`
-	Sharing    *Sharing    `json:"sharing,omitempty"`
-	Storm      *Storm      `json:"storm,omitempty"`
 	Complaints []Complaint `json:"complaints,omitempty"`
 	Unmeasured []string    `json:"unmeasured,omitempty"`
 }
@@ -75,6 +71,9 @@ type Delivery struct {
 	PerSecond  float64 `json:"per_second"`
 }
 
+// BasisIntended says that latency counts from the time at which a publication was due.
+const BasisIntended = "intended send time"
+
 // Latency is a distribution in microseconds.
 type Latency struct {
 	Count int64   `json:"count"`
@@ -86,7 +85,8 @@ type Latency struct {
 	Max   float64 `json:"max_us"`
 }
 
-func newLatency(h *hdrhistogram.Histogram, basis string) Latency {
+// NewLatency sums up a histogram of nanoseconds; basis is where its clock starts.
+func NewLatency(h *hdrhistogram.Histogram, basis string) Latency {
 	us := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e3 }
 	return Latency{
 		Count: h.TotalCount(), Basis: basis,
@@ -158,20 +158,6 @@ func (r *Result) Err() error {
 		count(d.Divergent, "subscriptions saw another order than the others of their channel")
 		count(d.Stray, "deliveries went to connections that had not subscribed")
 		count(d.Malformed, "deliveries were malformed")
-	}
-	if s := r.Storm; s != nil && !s.IsBeside {
-		count(uint64(s.Members-s.Removed), "members are gone and nobody was told")
-		count(uint64(s.Doubled), "members were said to be gone twice")
-		count(uint64(s.Stray), "members were said to be gone who were not there")
-		count(uint64(s.Left.Connections), "connections were left over")
-		count(uint64(s.Left.Channels), "channels were left over")
-		count(uint64(s.Left.Subscriptions), "subscriptions were left over")
-		if h := s.Webhooks; h != nil {
-			count(uint64(h.Expected-h.Came), "webhooks that somebody came are missing")
-			count(uint64(h.Expected-h.Gone), "webhooks that somebody is gone are missing")
-			count(uint64(h.Doubled), "webhooks were sent twice")
-			count(uint64(h.Stray), "webhooks told of what was not so")
-		}
 	}
 	return errors.Join(problems...)
 }

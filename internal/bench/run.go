@@ -4,158 +4,140 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/millrace/millrace/internal/probe"
 )
 
-// Defaults of Options.Settle.
-const (
-	settleIdle  = 5 * time.Second
-	settleChurn = 500 * time.Millisecond
-	// settleEnds comes after the first quarter of the rounds of churn and after the last one,
-	// whose memory is compared: time for a server to return what a burst has left.
-	settleEnds = 12 * time.Second
-	// settleMost bounds the wait for memory to stop falling.
-	settleMost = 30 * time.Second
-)
-
-// session is what all scenarios share: a swarm, the server beside it, a result being
-// written.
-type session struct {
+// Run is one run of the generator: its connections, the server as it is seen from beside it, and
+// a result that is being written. A scenario of the caller's own begins with [Begin], opens the
+// connections, does what it is about, and ends with Finish and Stop. Its methods are for one
+// goroutine.
+type Run struct {
 	o      Options
 	swarm  *swarm
-	target *target
+	server *probe.Server
+	self   probe.Process
 	result *Result
 	totals publishTotals
 	stop   func() // ends the swarm and the progress line and joins them
 }
 
-// begin starts a session. The caller must call its stop.
-func begin(ctx context.Context, o Options, scenario string) (*session, error) {
+// Begin starts a run; scenario is what its result is called. The caller must call Stop.
+func Begin(ctx context.Context, o Options, scenario string) (*Run, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &session{o: o, result: o.result(scenario)}
+	run := &Run{o: o, self: probe.Self(), result: o.result(scenario)}
 	var missing []error
-	s.target, missing = newTarget(ctx, &o)
+	run.server, missing = probe.Find(ctx, probe.Where{URL: o.URL, PID: o.ServerPID, MetricsURL: o.MetricsURL})
 	for _, err := range missing {
-		s.result.Unmeasured = append(s.result.Unmeasured, err.Error())
+		run.result.Unmeasured = append(run.result.Unmeasured, err.Error())
 	}
 	swarm, wait, err := newSwarm(ctx, o)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	s.swarm = swarm
+	run.swarm = swarm
 	done := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(done)
-		s.progress(ctx)
+		run.progress(ctx)
 	}()
-	s.stop = func() {
-		s.swarm.isClosing.Store(true)
+	run.stop = func() {
+		run.swarm.isClosing.Store(true)
 		cancel()
 		wait()
 		<-done
-		s.target.close()
+		run.server.Close()
 	}
-	return s, nil
+	return run, nil
 }
 
-// finish writes down what was counted all along and says goodbye to the server.
-func (s *session) finish(ctx context.Context) {
-	s.result.Dropped = int(s.swarm.dropped.Load())
-	s.result.Complaints = s.swarm.complaints.list()
-	_ = s.swarm.disconnect(ctx) // what is left then is cut
-}
+// Stop ends the run and everything that it has started. Connections that are still open are cut.
+func (run *Run) Stop() { run.stop() }
 
-// open connects and fills in what belongs to it.
-func (s *session) open(ctx context.Context) error {
-	before := s.target.goroutines(ctx)
-	memory := &Memory{Before: s.target.rss()}
-	s.result.Opening = s.swarm.connect(ctx)
+// Open opens every connection and fills in what belongs to that. Connections that could not be
+// opened are in the result; it is an error if none could.
+func (run *Run) Open(ctx context.Context) error {
+	before := run.server.Goroutines(ctx)
+	memory := &Memory{Before: run.server.RSS()}
+	run.result.Opening = run.swarm.connect(ctx)
+	run.result.Complaints = run.swarm.complaints.list()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.result.Opening.Opened == 0 {
-		return fmt.Errorf("no connection could be opened: %v", s.swarm.complaints.list())
+	if run.result.Opening.Opened == 0 {
+		return fmt.Errorf("no connection could be opened: %v", run.result.Complaints)
 	}
-	if memory.Connected = s.target.rss(); memory.Before > 0 {
+	if memory.Connected = run.server.RSS(); memory.Before > 0 {
 		memory.Settled = memory.Connected
-		s.result.Memory = memory
+		run.result.Memory = memory
 	}
-	if s.target.url != "" {
-		s.result.Runtime = &Runtime{GoroutinesBefore: before, GoroutinesConnected: s.target.goroutines(ctx)}
+	if run.server.HasPage() {
+		run.result.Runtime = &Runtime{GoroutinesBefore: before, GoroutinesConnected: run.server.Goroutines(ctx)}
 	}
 	return nil
 }
 
-// Idle connects, subscribes, lets everything settle and measures what the connections cost
-// the server while nothing happens.
-func Idle(ctx context.Context, o Options) (*Result, error) {
-	o.Window, o.Rate = 1, 0 // not used
-	s, err := begin(ctx, o, ScenarioIdle)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	if err := s.open(ctx); err != nil {
-		return nil, err
-	}
-	least := s.o.Settle
-	if least == 0 {
-		least = settleIdle
-	}
-	settled := s.target.settled(ctx, least, max(settleMost, least))
-	if m := s.result.Memory; m != nil {
-		m.Settled = settled
-		m.PerConnection = float64(m.Settled-m.Before) / float64(s.result.Opening.Opened)
-	}
-	if s.result.Runtime != nil {
-		s.result.Runtime.GoroutinesConnected = s.target.goroutines(ctx)
-	}
-	s.finish(ctx)
-	return s.result, ctx.Err()
+// Finish writes down what was counted all along and closes the connections as a client does.
+func (run *Run) Finish(ctx context.Context) {
+	run.result.Dropped = int(run.swarm.dropped.Load())
+	run.result.Complaints = run.swarm.complaints.list()
+	_ = run.swarm.disconnect(ctx) // what is left then is cut
 }
 
-// Churn connects and disconnects everything again and again and measures the server's
-// memory after every round; after the first quarter and the last once it has settled.
-func Churn(ctx context.Context, o Options) (*Result, error) {
-	o.Window, o.Rate = 1, 0 // not used
-	s, err := begin(ctx, o, ScenarioChurn)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	settle := s.o.Settle
-	if settle == 0 {
-		settle = settleChurn
-	}
-	if rss := s.target.rss(); rss > 0 {
-		s.result.Memory = &Memory{Before: rss}
-	}
-	for i := range max(1, s.o.Rounds) {
-		round := Round{Opening: s.swarm.connect(ctx)}
-		begun := time.Now()
-		if err := s.swarm.disconnect(ctx); err != nil {
-			return nil, err
-		}
-		round.CloseSeconds = time.Since(begun).Seconds()
-		if isEnd := i == quarter(s.o.Rounds) || i == s.o.Rounds-1; isEnd && s.o.Rounds > 1 && s.o.Settle == 0 {
-			round.RSS = s.target.settled(ctx, settleEnds, settleMost)
-		} else {
-			pause(ctx, settle)
-			round.RSS = s.target.rss()
-		}
-		s.result.Rounds = append(s.result.Rounds, round)
-	}
-	s.result.Opening = s.result.Rounds[len(s.result.Rounds)-1].Opening
-	if m := s.result.Memory; m != nil {
-		m.Settled = s.result.Rounds[len(s.result.Rounds)-1].RSS
-	}
-	s.finish(ctx)
-	return s.result, ctx.Err()
+// Options are what the run was begun with, and the defaults of the rest.
+func (run *Run) Options() Options { return run.o }
+
+// Server is the server as seen from beside it.
+func (run *Run) Server() *probe.Server { return run.server }
+
+// Result is what was measured so far.
+func (run *Run) Result() *Result { return run.result }
+
+// AppendPayload appends the payload of a publisher's event number seq on a channel, due now, which
+// holds no place in a window. For a scenario that publishes by itself.
+func (run *Run) AppendPayload(dst []byte, channel, publisher, seq uint32) []byte {
+	s := stamp{channel: channel, publisher: publisher, slot: noSlot, seq: seq, at: run.swarm.clock.now()}
+	return appendStamp(dst, run.swarm.mark, s, run.o.Payload)
 }
 
-// quarter is the round that ends the first quarter, in which a server still grows into its
-// work.
-func quarter(rounds int) int { return max(0, rounds/4-1) }
+// Counts says what all connections have received so far.
+func (run *Run) Counts() Counts { return run.swarm.snapshot() }
+
+// Snapshot is the size of what one connection was sent when it subscribed to its views.
+func (run *Run) Snapshot() SnapshotSize {
+	for _, m := range run.swarm.members() {
+		return m.sub.initial
+	}
+	return SnapshotSize{}
+}
+
+// TakeLatency is what was measured since the last call. Of a publication, the deliveries that have
+// arrived by then count.
+func (run *Run) TakeLatency() *hdrhistogram.Histogram {
+	sum := NewHistogram()
+	for _, r := range run.swarm.readers {
+		r.mu.Lock()
+		sum.Merge(r.latency)
+		r.latency.Reset()
+		r.mu.Unlock()
+	}
+	return sum
+}
+
+// Pause waits for d. False means that ctx ended first.
+func Pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// stampSize is the smallest payload: a mark and five words of eight letters.
-const stampSize = 48
+// MinPayload is the smallest payload: a mark and five words of eight letters.
+const MinPayload = 48
 
 // noSlot says that a publication holds no place in a window.
 const noSlot = 1<<20 - 1
@@ -44,7 +44,7 @@ func appendStamp(dst []byte, m mark, s stamp, size int) []byte {
 	dst = appendWord(dst, s.seq)
 	dst = appendWord(dst, uint32(s.at>>32))
 	dst = appendWord(dst, uint32(s.at))
-	for n := stampSize; n < size; n++ {
+	for n := MinPayload; n < size; n++ {
 		dst = append(dst, '.')
 	}
 	return dst

@@ -21,8 +21,8 @@ func TestStampComesBackFromAFrame(t *testing.T) {
 		want stamp
 		size int
 	}{
-		{"all zero", stamp{}, stampSize},
-		{"all ones", stamp{1<<32 - 1, maxPublishers - 1, noSlot, 1<<32 - 1, 1<<63 - 1}, stampSize},
+		{"all zero", stamp{}, MinPayload},
+		{"all ones", stamp{1<<32 - 1, maxPublishers - 1, noSlot, 1<<32 - 1, 1<<63 - 1}, MinPayload},
 		{"a usual one with padding", stamp{17, 3, 31, 4711, 123_456_789_012}, 128},
 	}
 	for _, tt := range tests {
@@ -82,7 +82,7 @@ func FuzzScan(f *testing.F) {
 		s := scanner{mark: m, size: 64, at: max(0, min(at, 1<<20))}
 		if st, ok := s.find(b); ok {
 			again := appendStamp(nil, m, st, 64)
-			if got := b[s.at : s.at+stampSize]; string(got) != string(again[:stampSize]) {
+			if got := b[s.at : s.at+MinPayload]; string(got) != string(again[:MinPayload]) {
 				t.Errorf("read %+v from %s", st, got)
 			}
 		}

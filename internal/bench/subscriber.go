@@ -22,8 +22,8 @@ var (
 	pong      = []byte(`{"event":"pusher:pong","data":{}}`)
 )
 
-// subscriber is one connection and the books of its subscriptions. Its methods are called
-// by whoever has the connection's turn.
+// subscriber is one connection and the books of its subscriptions. The goroutine that has
+// the connection's turn calls its methods.
 type subscriber struct {
 	swarm  *swarm
 	reader *reader
@@ -39,7 +39,7 @@ type subscriber struct {
 	isLive  bool         // it was told that all went well
 
 	isToldToReturn bool         // the server has told that it ends; while swarm.isEnding
-	initial        snapshotSize // with views
+	initial        SnapshotSize // with views
 }
 
 // newSubscriber makes the handler of connection i.
@@ -130,11 +130,11 @@ func (s *subscriber) subscribe(c *socket.Conn, socketID string) {
 // signIn signs in as the user of the connection.
 func (s *subscriber) signIn(c *socket.Conn, socketID string) {
 	user := fmt.Sprintf(`{"id":"user-%d","user_info":{"name":"user %[1]d"}}`, s.name)
-	c.Send(signIn(s.swarm.o.Key, s.swarm.o.Secret, socketID, user))
+	c.Send(SignIn(s.swarm.o.Key, s.swarm.o.Secret, socketID, user))
 }
 
-// signIn is the frame by which a connection signs in as a user.
-func signIn(key, secret, socketID, user string) []byte {
+// SignIn is the message by which a connection signs in as a user, given as JSON.
+func SignIn(key, secret, socketID, user string) []byte {
 	return fmt.Appendf(nil, `{"event":"pusher:signin","data":{"user_data":%q,"auth":"%s:%s"}}`,
 		user, key, auth.UserSignature(secret, socketID, user))
 }
@@ -180,5 +180,24 @@ func (s *subscriber) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	if !s.swarm.isClosing.Load() && !s.swarm.isEnding.Load() {
 		s.swarm.dropped.Add(1)
 		s.swarm.complaints.add(fmt.Errorf("connection ended: %s", reason))
+	}
+}
+
+// audit adds one connection's books to the account. Only complete subscriptions can be
+// compared in their order.
+func (s *subscriber) audit(sent [][]uint32, orders []map[uint64]uint64, d *Delivery) {
+	s.reader.mu.Lock()
+	defer s.reader.mu.Unlock()
+	for k := range s.books {
+		book, c := &s.books[k], s.channel(k)
+		lost := book.missed(sent[c])
+		if d.Lost += lost; lost > 0 || book.trouble != nil {
+			d.Affected++
+			continue
+		}
+		if orders[c] == nil {
+			orders[c] = make(map[uint64]uint64)
+		}
+		orders[c][book.chain]++
 	}
 }

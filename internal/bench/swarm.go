@@ -48,7 +48,7 @@ type member struct {
 // newSwarm runs readers until ctx ends; wait returns when they have ended.
 func newSwarm(ctx context.Context, o Options) (s *swarm, wait func(), err error) {
 	s = &swarm{
-		o: o, clock: clock{time.Now()}, mark: newMark(rand.Uint32()), channels: o.channelNames(),
+		o: o, clock: clock{time.Now()}, mark: newMark(rand.Uint32()), channels: o.ChannelNames(),
 		endpoint: &socket.Endpoint{MaxMessage: 1 << 20, MaxQueueFrames: 2*o.Subscriptions + 16},
 		conns:    make(map[int]member, o.Connections),
 	}
@@ -103,7 +103,7 @@ func (s *swarm) openOne(ctx context.Context, i int, ready chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	sub := newSubscriber(s, i, ready)
-	conn, err := sub.reader.engine.Dial(ctx, s.o.socketURL(), s.endpoint, s.dialer(i))
+	conn, err := sub.reader.engine.Dial(ctx, s.o.SocketURL(), s.endpoint, s.dialer(i))
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (s *swarm) disconnect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	for s.remaining() > 0 {
-		if !pause(ctx, 20*time.Millisecond) {
+		if !Pause(ctx, 20*time.Millisecond) {
 			return fmt.Errorf("%d connections did not close: %w", s.remaining(), ctx.Err())
 		}
 	}
@@ -201,22 +201,10 @@ func (s *swarm) shares() [][]uint32 {
 	return shares
 }
 
-func (s *swarm) snapshot() counts {
-	var sum counts
+func (s *swarm) snapshot() Counts {
+	var sum Counts
 	for _, r := range s.readers {
 		sum.add(r.snapshot())
 	}
 	return sum
-}
-
-// pause waits for d. False means that ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

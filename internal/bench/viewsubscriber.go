@@ -26,8 +26,8 @@ func appendMutation(dst []byte, typ string, data []byte) []byte {
 	return append(dst, `"}}]}`...)
 }
 
-// subscribeMessage asks for a view.
-func subscribeMessage(view string, noSnapshot bool) []byte {
+// SubscribeView is the message that asks for a view.
+func SubscribeView(view string, noSnapshot bool) []byte {
 	dst := []byte(`{"type":"subscribe","view":`)
 	dst = strconv.AppendQuote(dst, view)
 	if noSnapshot {
@@ -36,15 +36,15 @@ func subscribeMessage(view string, noSnapshot bool) []byte {
 	return append(dst, '}')
 }
 
-// snapshotSize is the bytes of all snapshots that a connection was sent when it subscribed.
-type snapshotSize struct {
-	sent, full uint64 // as they came, and not compressed
+// SnapshotSize is the bytes of all snapshots that a connection was sent when it subscribed.
+type SnapshotSize struct {
+	Sent, Full uint64 // as they came, and not compressed
 }
 
 func (s *subscriber) subscribeViews(c *socket.Conn) {
 	for k := range s.books {
 		view := s.swarm.channels[s.channel(k)] + "/" + s.swarm.o.View
-		c.Send(subscribeMessage(view, s.swarm.o.NoSnapshot))
+		c.Send(SubscribeView(view, s.swarm.o.NoSnapshot))
 	}
 }
 
@@ -58,7 +58,7 @@ var (
 // viewMessage takes what is no delivery: the answers to subscriptions, and whatever should
 // not have come.
 func (s *subscriber) viewMessage(payload []byte) {
-	switch text, err := inflate(payload); {
+	switch text, err := Inflate(payload); {
 	case err != nil:
 		s.fail(err)
 	case bytes.HasPrefix(text, viewError):
@@ -70,17 +70,17 @@ func (s *subscriber) viewMessage(payload []byte) {
 			s.confirm()
 		}
 	case bytes.Contains(text[:min(len(text), 512)], viewSnapshot):
-		s.initial.sent += uint64(len(payload))
-		s.initial.full += uint64(len(text))
+		s.initial.Sent += uint64(len(payload))
+		s.initial.Full += uint64(len(text))
 		if bytes.HasSuffix(text, viewComplete) {
 			s.confirm()
 		}
 	}
 }
 
-// inflate is a message as it was before it was compressed, if it was: clients know it by its
+// Inflate is a message as it was before it was compressed, if it was: clients know it by its
 // first two bytes.
-func inflate(payload []byte) ([]byte, error) {
+func Inflate(payload []byte) ([]byte, error) {
 	if len(payload) < 2 || payload[0] != 0x1f || payload[1] != 0x8b {
 		return payload, nil
 	}

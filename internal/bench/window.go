@@ -40,7 +40,7 @@ func newWindow(size int, shares [][]uint32) *window {
 
 // acquire waits for a free slot and opens it for a publication to channel.
 func (w *window) acquire(ctx context.Context, channel uint32) (uint32, bool) {
-	if w.parts[channel] == 0 { // nobody to wait for
+	if w.parts[channel] == 0 { // no subscriber to wait for
 		return noSlot, ctx.Err() == nil
 	}
 	select {

@@ -90,7 +90,7 @@ func (r *reaper) run(stop <-chan struct{}) {
 }
 
 // reap sees to all that wait: more at a time while others leave the processors to it, fewer as
-// soon as they do not (millrace bench storm).
+// soon as they do not (make storm).
 func (r *reaper) reap() {
 	buf := bufpool.Get(readBuffer)
 	defer buf.Release()
