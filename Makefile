@@ -83,6 +83,10 @@ restarts: build ## measure how long pusher-js is away when its server restarts, 
 bench: build-bench ## measure every claim beside the floor and write docs/performance.md (quiet machine)
 	bin/bench report --commit "$$(git describe --always --dirty)"
 
+.PHONY: bench-smoke
+bench-smoke: build-bench ## every part of the benchmark once, little of it: it must work and lose nothing
+	@scripts/bench-smoke.sh
+
 .PHONY: bench-go
 bench-go: ## the Go benchmarks whose names match BENCH (all)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...

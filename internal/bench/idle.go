@@ -12,7 +12,7 @@ const (
 	// settleEnds comes after the first quarter of the rounds of churn and after the last one,
 	// whose memory is compared: time for a server to return what a burst has left.
 	settleEnds = 12 * time.Second
-	// settleMost bounds the wait for memory to stop falling.
+	// settleMost is that of Options.SettleMost.
 	settleMost = 30 * time.Second
 )
 
@@ -32,7 +32,7 @@ func Idle(ctx context.Context, o Options) (*Result, error) {
 	if least == 0 {
 		least = settleIdle
 	}
-	settled := run.server.Settled(ctx, least, max(settleMost, least))
+	settled := run.server.Settled(ctx, least, max(run.o.SettleMost, least))
 	if m := run.result.Memory; m != nil {
 		m.Settled = settled
 		m.PerConnection = float64(m.Settled-m.Before) / float64(run.result.Opening.Opened)
@@ -68,7 +68,7 @@ func Churn(ctx context.Context, o Options) (*Result, error) {
 		}
 		round.CloseSeconds = time.Since(begun).Seconds()
 		if isEnd := i == Quarter(run.o.Rounds) || i == run.o.Rounds-1; isEnd && run.o.Rounds > 1 && run.o.Settle == 0 {
-			round.RSS = run.server.Settled(ctx, settleEnds, settleMost)
+			round.RSS = run.server.Settled(ctx, settleEnds, run.o.SettleMost)
 		} else {
 			Pause(ctx, settle)
 			round.RSS = run.server.RSS()

@@ -44,10 +44,11 @@ type Options struct {
 	Publishers int     // HTTP connections that publish, default 4
 	Payload    int     // bytes of event data, at least 48; default 128
 
-	Warmup   time.Duration // before the measurement
-	Duration time.Duration // of the measurement
-	Settle   time.Duration // before memory is measured, and after a round of churn
-	Rounds   int           // of churn
+	Warmup     time.Duration // before the measurement
+	Duration   time.Duration // of the measurement
+	Settle     time.Duration // before memory is measured, and after a round of churn
+	SettleMost time.Duration // bound of the wait for memory that falls after Settle, default 30 s
+	Rounds     int           // of churn
 
 	ConnectConcurrency int // connections being opened at a time, default 64
 	Readers            int // pollers that read deliveries, default one per two processors
@@ -89,18 +90,18 @@ func (o *Options) fill() {
 	orDefault(&o.Publishers, 4)
 	orDefault(&o.Payload, 128)
 	orDefault(&o.ConnectConcurrency, 64)
+	orDefault(&o.SettleMost, settleMost)
 	orDefault(&o.Readers, max(1, runtime.GOMAXPROCS(0)/2))
-	if o.Prefix == "" {
-		o.Prefix = "bench-"
-	}
+	orDefault(&o.Prefix, "bench-")
 	if o.Views && o.View == "" {
 		o.View = "list"
 	}
 	o.URL = strings.TrimRight(o.URL, "/")
 }
 
-func orDefault(field *int, value int) {
-	if *field == 0 {
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
 		*field = value
 	}
 }

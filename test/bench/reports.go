@@ -16,7 +16,7 @@ import (
 // measurement is what all reports have in common.
 type measurement struct {
 	Millrace string `help:"Binary of the server." default:"bin/millrace" type:"path" placeholder:"FILE"`
-	Quick    bool   `help:"A look; its numbers wobble."`
+	Quick    bool   `help:"Do all of it, but little of it: a look at whether it works, whose numbers mean nothing."`
 	Commit   string `help:"Commit to name, instead of the one the binary was built from."`
 	JSON     bool   `name:"json" help:"Print the whole report as JSON."`
 }

@@ -4,41 +4,15 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/millrace/millrace/internal/bench"
 	"github.com/millrace/millrace/test/bench/child"
 	"github.com/millrace/millrace/test/bench/engine"
 )
 
-// guardPlan is how much the part of a report about users, limits, webhooks, attacks and storms does.
-type guardPlan struct {
-	idle     int // connections
-	settle   time.Duration
-	rounds   int // of the comparison of limits
-	warmup   time.Duration
-	duration time.Duration
-	events   int // of webhooks, per round
-	endings  int // servers that are ended under load
-	attack   time.Duration
-}
-
-func newGuardPlan(isQuick bool) guardPlan {
-	if isQuick {
-		return guardPlan{
-			idle: 5_000, settle: 3 * time.Second, rounds: 2, warmup: 500 * time.Millisecond, duration: 2 * time.Second, events: 20_000,
-			attack: 3 * time.Second, endings: 3,
-		}
-	}
-	return guardPlan{
-		idle: 15_000, settle: 10 * time.Second, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000,
-		attack: 12 * time.Second, endings: 20,
-	}
-}
-
 // guards measures what protects the server costs, and what it does for operators.
 func (r *reporter) guards(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.withstanding, r.storm, r.endings} {
+	for _, step := range []func(context.Context) error{r.idlingUsers, r.limiting, r.hooking, r.withstandingSome, r.storm, r.endings} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -72,7 +46,7 @@ func (r *reporter) idlingUsers(ctx context.Context) error {
 	return r.onServer(ctx, func(c *child.Child) error {
 		p := r.plan.guards
 		result, err := r.run(ctx, fmt.Sprintf("idle, %d users", p.idle), nameServer, bench.Idle, c,
-			bench.Options{Connections: p.idle, Channels: 100, Settle: p.settle, SignIn: true})
+			bench.Options{Connections: p.idle, Channels: 100, Settle: r.plan.settle, SettleMost: r.plan.settleMost, SignIn: true})
 		if err == nil {
 			r.addGuards(userFigure(result, r.idling))
 		}

@@ -51,7 +51,7 @@ for loss, duplicates and order as above. What a number is compared with stands b
 
 `
 
-const quickWarning = "**A quick run: fewer connections and short rounds, for a look only. `make bench` makes the real one.**\n\n"
+const quickWarning = "**A quick run, which shows that all of it works: its numbers mean nothing. `make bench` makes the real one.**\n\n"
 
 // WriteTable writes the promised numbers for people who sit before a terminal.
 func (r *Report) WriteTable(w io.Writer) error {

@@ -19,7 +19,7 @@ type Options struct {
 	Millrace string // the server's binary
 	Bench    string // the benchmark binary: floors, crowds and engines
 	Commit   string // default: what was stamped into the running binary
-	IsQuick  bool   // a tenth of the time, for a look; its numbers wobble
+	IsQuick  bool   // all of it, but little of it: a look at whether it works
 	Attack   string // of hostile connections only those with this in their name
 	Progress io.Writer
 }
@@ -64,38 +64,6 @@ const (
 	nameSigned   = "floor that checks signatures"
 	nameBatching = "floor that batches"
 )
-
-// plan is how much a report does.
-type plan struct {
-	idle, idleFew  int // connections
-	settle         time.Duration
-	opening        int // connections
-	subscribers    int
-	rounds         int // of every comparison
-	warmup         time.Duration
-	duration       time.Duration
-	churn, churned int // rounds, connections
-	storm          storm.Options
-	views          viewPlan
-	guards         guardPlan
-}
-
-func newPlan(isQuick bool) plan {
-	if isQuick {
-		return plan{
-			idle: 5_000, idleFew: 500, settle: 3 * time.Second, opening: 5_000, subscribers: 2_000,
-			rounds: 1, warmup: time.Second, duration: 3 * time.Second, churn: 8, churned: 2_000,
-			storm: storm.Options{Members: 2_000, PerChannel: 100, Public: 1_000, SignIn: true, Quiet: 2 * time.Second, Rounds: 1},
-			views: newViewPlan(isQuick), guards: newGuardPlan(isQuick),
-		}
-	}
-	return plan{
-		idle: 15_000, idleFew: 1_500, settle: 10 * time.Second, opening: 10_000, subscribers: 2_000,
-		rounds: 3, warmup: 2 * time.Second, duration: 8 * time.Second, churn: 20, churned: 10_000,
-		storm: storm.Options{Members: 10_000, PerChannel: 100, Public: 5_000, SignIn: true, Quiet: 3 * time.Second, Rounds: 5},
-		views: newViewPlan(isQuick), guards: newGuardPlan(isQuick),
-	}
-}
 
 // reporter makes one report.
 type reporter struct {
@@ -229,7 +197,7 @@ func (r *reporter) idle(ctx context.Context) error {
 	run := func(into **bench.Result, server string, connections int) func(*child.Child) error {
 		return func(c *child.Child) (err error) {
 			*into, err = r.run(ctx, fmt.Sprintf("idle, %d connections", connections), server, bench.Idle, c,
-				bench.Options{Connections: connections, Channels: 100, Settle: r.plan.settle})
+				bench.Options{Connections: connections, Channels: 100, Settle: r.plan.settle, SettleMost: r.plan.settleMost})
 			return err
 		}
 	}
@@ -334,7 +302,7 @@ func (r *reporter) comparisons(ctx context.Context, server *child.Child, f floor
 func (r *reporter) churn(ctx context.Context) error {
 	return r.onServer(ctx, func(c *child.Child) error {
 		result, err := r.run(ctx, "churn", nameServer, bench.Churn, c,
-			bench.Options{Connections: r.plan.churned, Channels: 100, Rounds: r.plan.churn})
+			bench.Options{Connections: r.plan.churned, Channels: 100, Rounds: r.plan.churn, Settle: r.plan.churnSettle})
 		if err == nil {
 			r.report.Rows = append(r.report.Rows, churnFigure(result))
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/millrace/millrace/internal/bench"
 	"github.com/millrace/millrace/test/bench/child"
@@ -45,7 +44,7 @@ func (r *reporter) storm(ctx context.Context) error {
 func (r *reporter) storms(ctx context.Context, server string, c *child.Child, at storm.Servers, into *[]*storm.Storm) error {
 	const name = "storm"
 	s, err := storm.Measure(ctx, r.begin(name, server, c, bench.Options{
-		Connections: 20, Channels: 10, Prefix: "steady-", Payload: 128, Rate: 400, Publishers: 4, Warmup: time.Second,
+		Connections: 20, Channels: 10, Prefix: "steady-", Payload: 128, Rate: 400, Publishers: 4, Warmup: r.plan.stormWarmup,
 	}), r.plan.storm, at)
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", name, server, err)

@@ -5,45 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/millrace/millrace/internal/bench"
 	"github.com/millrace/millrace/test/bench/child"
 	"github.com/millrace/millrace/test/bench/engine"
 	"github.com/millrace/millrace/test/bench/views"
 )
-
-// viewPlan is how much the part of a report about live views does.
-type viewPlan struct {
-	entities    int // of the engine whose speed is measured
-	few, many   int // entities of the engines whose cost is compared
-	rounds      int
-	burst       time.Duration // of one round of an engine
-	watchers    int           // of a window
-	subscribers int           // of a list
-	warmup      time.Duration
-	duration    time.Duration
-	lag         views.LagPlan
-	idle        int // connections
-	settle      time.Duration
-}
-
-func newViewPlan(isQuick bool) viewPlan {
-	if isQuick {
-		return viewPlan{
-			entities: 100_000, few: 1_000, many: 200_000, rounds: 1, burst: time.Second,
-			watchers: 1_000, subscribers: 2_000, warmup: 500 * time.Millisecond, duration: 2 * time.Second,
-			lag:  views.LagPlan{Rows: 100_000, Bystanders: 200, Rounds: 2, Warmup: 500 * time.Millisecond, Duration: 2 * time.Second, Settle: 2 * time.Second},
-			idle: 3_000, settle: 3 * time.Second,
-		}
-	}
-	return viewPlan{
-		entities: 100_000, few: 1_000, many: 1_000_000, rounds: 3, burst: 1500 * time.Millisecond,
-		watchers: 1_000, subscribers: 2_000, warmup: time.Second, duration: 5 * time.Second,
-		lag:  views.LagPlan{Rows: 100_000, Bystanders: 200, Rounds: 3, Warmup: time.Second, Duration: 3 * time.Second, Settle: 12 * time.Second},
-		idle: 15_000, settle: 5 * time.Second,
-	}
-}
 
 // views measures what was promised of live views.
 func (r *reporter) views(ctx context.Context) error {
@@ -224,7 +191,7 @@ func (r *reporter) idlingViews(ctx context.Context) error {
 	p := r.plan.views
 	return r.onViewServer(ctx, func(c *child.Child) error {
 		result, err := r.run(ctx, fmt.Sprintf("idle, %d connections", p.idle), nameViews, bench.Idle, c,
-			bench.Options{Connections: p.idle, Channels: 100, Settle: p.settle, Views: true})
+			bench.Options{Connections: p.idle, Channels: 100, Settle: p.settle, SettleMost: r.plan.settleMost, Views: true})
 		if err == nil {
 			r.addViews(idleViewsFigure(result, r.idling))
 		}

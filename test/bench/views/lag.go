@@ -40,14 +40,11 @@ type LagPlan struct {
 	Warmup     time.Duration
 	Duration   time.Duration
 	Settle     time.Duration // before the memory of the server is measured
+	SettleMost time.Duration // bound of the wait for memory that falls after Settle
 }
 
-const (
-	// settleMost bounds the wait for memory to stop falling.
-	settleMost = 30 * time.Second
-	// startTimeout bounds the time until a slow reader has its first bytes.
-	startTimeout = 15 * time.Second
-)
+// startTimeout bounds the time until a slow reader has its first bytes.
+const startTimeout = 15 * time.Second
 
 // FanOut is one run of [bench.FanOut], kept under a name.
 type FanOut func(ctx context.Context, name string, o bench.Options) (*bench.Result, error)
@@ -104,7 +101,7 @@ func newLag(ctx context.Context, o bench.Options, p LagPlan, fanOut FanOut) (*la
 
 // weigh is what is reachable in the server and what is resident, once it is quiet.
 func (l *lagRun) weigh(ctx context.Context) (heap, rss int64, err error) {
-	rss = l.server.Settled(ctx, l.plan.Settle, settleMost)
+	rss = l.server.Settled(ctx, l.plan.Settle, l.plan.SettleMost)
 	heap, err = l.server.Heap(ctx)
 	return heap, rss, err
 }
