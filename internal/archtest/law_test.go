@@ -233,10 +233,27 @@ var pure = map[string]rule{
 const (
 	maxFunc     = 80
 	maxFile     = 800
+	maxPackage  = 2500 // without tests
 	maxTestFile = 1000
 	maxADR      = 60
 	maxReadme   = 149
 )
+
+// debts are the packages above maxPackage that are still to be split by what their parts are about,
+// with the lines that each may have, in steps of debtStep. A figure only ever falls: a package that
+// has become smaller gets a smaller one, and one within maxPackage loses its row.
+var debts = map[string]int{
+	"internal/config":  3500,
+	"internal/entity":  2550,
+	"internal/httpapi": 4400,
+	"internal/server":  3400,
+	"internal/socket":  3050,
+	"internal/view":    3450,
+	"internal/webhook": 3400,
+}
+
+// debtStep is the step in which the figures of debts are counted.
+const debtStep = 50
 
 // grabBags are names that say nothing, so anything ends up there.
 var grabBags = []string{

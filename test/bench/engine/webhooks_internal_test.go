@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/store/embedded"
 )
 
-// What a webhook carries is what the endpoint reads: else a run waits for ever, or fails.
+// What a webhook carries is what the endpoint reads: else a run waits forever, or fails.
 func TestWebhooksArriveInOrder(t *testing.T) {
 	t.Parallel()
 	store, err := embedded.Open(t.Context(), embedded.Options{Path: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
