@@ -13,7 +13,19 @@ import (
 
 // BenchCmd puts load on a server.
 type BenchCmd struct {
-	Load benchLoad `cmd:"" default:"withargs" help:"Put load on a server and measure what it costs (the default)."`
+	Load  benchLoad  `cmd:"" default:"withargs" help:"Put load on a server and measure what it costs (the default)."`
+	Moved benchMoved `cmd:"" name:"report" aliases:"views,guards,storm,ending,hostile" hidden:"" help:"Is in the repository."`
+}
+
+// benchMoved is what measures Millrace's own promises, and needs no place in a server.
+type benchMoved struct {
+	Args []string `arg:"" optional:"" passthrough:""`
+}
+
+// Run says where it is.
+func (*benchMoved) Run() error {
+	return errors.New("reports on Millrace itself are made in a clone of its repository, by make bench, make storm, make endings and make hostile; " +
+		"millrace bench load puts load on any server")
 }
 
 // benchLoad is one run.

@@ -11,7 +11,6 @@ import (
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/bench"
 	"github.com/millrace/millrace/internal/websocket"
-	"github.com/millrace/millrace/test/bench/child"
 	"github.com/millrace/millrace/test/bench/views"
 )
 
@@ -31,10 +30,10 @@ const (
 	fullInfo = 2 << 10
 )
 
-// Attacks are what one connection can do to make a server hold much for it.
-func Attacks() []Attack {
-	app := "/app/" + child.Key + "?protocol=7"
-	watching := "/views/" + child.Key
+// Attacks are what one connection to the app with a key can do to make a server hold much for it.
+func Attacks(key string) []Attack {
+	app := "/app/" + key + "?protocol=7"
+	watching := "/views/" + key
 	return []Attack{
 		{Name: "a list of 100 members, again and again", path: app, crowd: 99, request: subscribeAgain},
 		{Name: "joining and leaving 100 members", path: app, crowd: 60, request: joinAndLeave},

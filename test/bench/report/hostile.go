@@ -26,7 +26,7 @@ func (r *reporter) withstandingSome(ctx context.Context) error {
 
 // withstand makes one of so many attacks; all, if some are asked for by name.
 func (r *reporter) withstand(ctx context.Context, every int) error {
-	for i, a := range hostile.Attacks() {
+	for i, a := range hostile.Attacks(child.Key) {
 		if i%every != 0 && r.o.Attack == "" || !strings.Contains(a.Name, r.o.Attack) {
 			continue
 		}
