@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Defaults of Options.Settle.
+// Defaults of Options.Settle and SettleMost.
 const (
 	settleIdle  = 5 * time.Second
 	settleChurn = 500 * time.Millisecond
 	// settleEnds comes after the first quarter of the rounds of churn and after the last one,
 	// whose memory is compared: time for a server to return what a burst has left.
 	settleEnds = 12 * time.Second
-	// settleMost is that of Options.SettleMost.
+	// settleMost is the default of Options.SettleMost.
 	settleMost = 30 * time.Second
 )
 

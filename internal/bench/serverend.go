@@ -26,9 +26,9 @@ func (run *Run) Returning(sent []uint32) (told int, lost uint64) {
 	return told, lost
 }
 
-// isFarewell reports whether a pusher:error tells that the server ends, and not that this client
+// isServerEnd reports whether a pusher:error tells that the server ends, and not that this client
 // was too slow.
-func isFarewell(payload []byte) bool {
+func isServerEnd(payload []byte) bool {
 	switch gjson.GetBytes(payload, "data.message").Str {
 	case protocol.ErrShutdown.Message, protocol.ErrReconnect.Message:
 		return true

@@ -2,7 +2,7 @@ package bench
 
 import "testing"
 
-func TestOnlyTheEndOfTheServerIsAFarewell(t *testing.T) {
+func TestIsServerEnd(t *testing.T) {
 	t.Parallel()
 	for payload, want := range map[string]bool{
 		`{"event":"pusher:error","data":{"code":4200,"message":"The server is shutting down; reconnect"}}`:             true,
@@ -10,7 +10,7 @@ func TestOnlyTheEndOfTheServerIsAFarewell(t *testing.T) {
 		`{"event":"pusher:error","data":{"code":4100,"message":"Too slow"}}`:                                           false,
 		`{"event":"pusher:error"}`: false,
 	} {
-		if got := isFarewell([]byte(payload)); got != want {
+		if got := isServerEnd([]byte(payload)); got != want {
 			t.Errorf("%s: got %v, want %v", payload, got, want)
 		}
 	}

@@ -104,7 +104,7 @@ func (s *subscriber) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 		c.Send(pong)
 	case "pusher:error", "pusher:subscription_error":
 		if s.swarm.isEnding.Load() {
-			s.isToldToReturn = s.isToldToReturn || isFarewell(payload)
+			s.isToldToReturn = s.isToldToReturn || isServerEnd(payload)
 			return
 		}
 		s.fail(fmt.Errorf("%s %s", name, gjson.GetBytes(payload, "data").String()))

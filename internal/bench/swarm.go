@@ -117,7 +117,7 @@ func (s *swarm) openOne(ctx context.Context, i int, ready chan error) error {
 		err = errTimeout
 	}
 	if err != nil {
-		conn.Close(socket.Farewell{Code: 1000})
+		conn.Close(socket.Disconnect{Code: 1000})
 		return err
 	}
 	s.mu.Lock()
@@ -160,7 +160,7 @@ func (s *swarm) disconnect(ctx context.Context) error {
 	s.isClosing.Store(true)
 	defer s.isClosing.Store(false)
 	for _, m := range s.members() {
-		m.conn.Close(socket.Farewell{Code: 1000})
+		m.conn.Close(socket.Disconnect{Code: 1000})
 	}
 	s.mu.Lock()
 	clear(s.conns)

@@ -71,9 +71,6 @@ type Disconnect struct {
 	Reason  string
 }
 
-// Farewell is the earlier name of Disconnect, for package bench.
-type Farewell = Disconnect
-
 // state of a connection, guarded by Conn.mu. It only grows.
 type state uint8
 
