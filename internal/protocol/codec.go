@@ -12,5 +12,7 @@ type Codec interface {
 	// client; the connection stays open. payload is aliased by the result.
 	Decode(payload []byte) (Command, *Error)
 	AppendMessage(dst []byte, m *Message) []byte
+	// AppendPublication appends nothing when the variant has nothing to say of p: then no
+	// message is sent.
 	AppendPublication(dst []byte, p *Publication) []byte
 }

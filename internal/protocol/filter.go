@@ -41,14 +41,23 @@ func (f *Filter) Size() int {
 	return own + len(f.names)*name + len(f.key)
 }
 
-// Passes reports whether p is for the subscription. What the protocol itself has to say
-// always is: members, counts, and events with its prefixes.
+// Names is the names of the events that f passes: what it passes is named by one of them or
+// [Publication.PassesAll]. They are the filter's own.
+func (f *Filter) Names() []string { return f.names }
+
+// Passes reports whether p is for the subscription.
 func (f *Filter) Passes(p *Publication) bool {
-	if f == nil || p.Kind != KindEvent {
+	if f == nil {
 		return true
 	}
 	if _, isNamed := slices.BinarySearch(f.names, p.Event); isNamed {
 		return true
 	}
-	return strings.HasPrefix(p.Event, "pusher:") || strings.HasPrefix(p.Event, "pusher_internal:")
+	return p.PassesAll()
+}
+
+// PassesAll reports whether every filter passes p, as it does what the protocol itself has to say:
+// members, counts, and events with its prefixes.
+func (p *Publication) PassesAll() bool {
+	return p.Kind != KindEvent || strings.HasPrefix(p.Event, "pusher:") || strings.HasPrefix(p.Event, "pusher_internal:")
 }

@@ -1,7 +1,8 @@
 package protocol
 
-// Variant is a way to encode a publication: every connection has one, and the hub encodes
-// a publication once for each variant among its subscribers. Small and comparable.
+// Variant is a way to encode a publication. Every subscription has one, by default its
+// connection's, and the hub encodes a publication once for each variant among the subscriptions of
+// its topic. Small and comparable.
 type Variant uint8
 
 const (

@@ -147,8 +147,9 @@ func (s *Session) Reply(m *protocol.Message) {
 // ReplyPublication sends p to this connection alone, as any delivery of it looks.
 func (s *Session) ReplyPublication(p *protocol.Publication) {
 	b := bufpool.Get(p.Size())
-	b.B = s.o.Codec.AppendPublication(b.B, p)
-	s.conn.Send(b.B)
+	if b.B = s.o.Codec.AppendPublication(b.B, p); len(b.B) > 0 {
+		s.conn.Send(b.B)
+	}
 	b.Release()
 }
 

@@ -174,7 +174,7 @@ func (s *Session) Reply(m *protocol.Message) {
 func (s *Session) ReplyPublication(p *protocol.Publication) {
 	b := bufpool.Get(p.Size())
 	b.B = s.o.Codec.AppendPublication(b.B, p)
-	if s.out.send(b.B) {
+	if len(b.B) > 0 && s.out.send(b.B) {
 		s.out.caughtUp(p, len(b.B))
 	}
 	b.Release()
