@@ -1,6 +1,10 @@
 package hub
 
-import "github.com/millrace/millrace/internal/protocol"
+import (
+	"slices"
+
+	"github.com/millrace/millrace/internal/protocol"
+)
 
 // maxTopics is how many topics of one subscriber are looked at under one hold of its shard's
 // lock.
@@ -27,7 +31,7 @@ func (s *Subscriber) Topics(keep func(name string) bool) (names []string) {
 			left = maxTopics
 			continue // the cursor may have moved
 		}
-		if name := sh.toured.list.topic.Name; keep(name) {
+		if name := sh.toured.cohort.list.topic.Name; keep(name) {
 			names = append(names, name)
 		}
 		sh.toured = sh.toured.ownNext
@@ -51,10 +55,10 @@ func (h *Hub) Conn(id protocol.SocketID) Conn {
 
 // Subscribers calls fn with the connections that are subscribed to t, in no particular order,
 // until fn returns false. Those that come or go meanwhile may be missed. fn is called without
-// any lock that delivers, but must not call Subscribers.
+// any lock.
 func (h *Hub) Subscribers(t protocol.Topic, fn func(protocol.SocketID, Conn) bool) {
 	for _, l := range h.topics.listsOf(t) {
-		if !h.shards[l.shard].ask(l, fn) {
+		if !h.shards[l.own.shard].ask(l, fn) {
 			return
 		}
 	}
@@ -68,33 +72,40 @@ type attached struct {
 
 // ask calls fn with the connections of l, some at a time.
 func (sh *shard) ask(l *list, fn func(protocol.SocketID, Conn) bool) bool {
-	sh.asking.Lock()
-	defer sh.asking.Unlock()
-	defer func() {
+	subs := sh.subscriptionsOf(l)
+	some := make([]attached, 0, chunk)
+	for part := range slices.Chunk(subs, chunk) {
+		some = some[:0]
 		sh.mu.Lock()
-		sh.asked = nil
-		sh.mu.Unlock()
-	}()
-	sh.mu.Lock()
-	sh.asked = l.head
-	sh.mu.Unlock()
-	for some := make([]attached, 0, chunk); ; some = some[:0] {
-		sh.mu.Lock()
-		for sh.asked != nil && len(some) < chunk {
-			s := sh.asked.subscriber
-			some = append(some, attached{s.id, s.conn})
-			sh.asked = sh.asked.next
+		for _, sub := range part {
+			if c := sub.cohort; c != nil && c.list == l { // it is still there
+				some = append(some, attached{sub.subscriber.id, sub.subscriber.conn})
+			}
 		}
 		sh.mu.Unlock()
-		if len(some) == 0 {
-			return true
-		}
 		for _, a := range some {
 			if !fn(a.id, a.conn) {
 				return false
 			}
 		}
 	}
+	return true
+}
+
+// subscriptionsOf returns the subscriptions of l: they change places, so a walk with pauses might
+// meet one twice.
+func (sh *shard) subscriptionsOf(l *list) (subs []*Subscription) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for c := &l.own; c != nil; c = c.next() {
+		if c.first != nil {
+			subs = append(subs, c.first)
+		}
+		if c.rest != nil {
+			subs = append(subs, c.rest.subs...)
+		}
+	}
+	return subs
 }
 
 // listsOf returns the lists of a topic, one for each shard with subscribers of it.

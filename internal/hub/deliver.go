@@ -1,10 +1,6 @@
 package hub
 
-import (
-	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/protocol"
-	"github.com/millrace/millrace/internal/websocket"
-)
+import "github.com/millrace/millrace/internal/protocol"
 
 // place is a subscription whose connection has several in this round, and its group.
 type place struct {
@@ -19,45 +15,122 @@ type place struct {
 //millrace:hot BenchmarkTopics TestBroadcastAllocs
 func (f *flusher) collect() {
 	sh := f.shard
-	for i := range f.groups {
-		if f.groups[i].n == 0 {
-			continue
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	f.left = f.chunk
+	for _, o := range f.order {
+		g := f.groupOf(o)
+		f.collectLocked(int32(uint32(o)), &g.list.own)
+		for _, c := range f.cohorts[g.from:g.to] {
+			f.collectLocked(int32(uint32(o)), c)
 		}
-		for sub := sh.walk(f.groups[i].list); sub != nil; sub = sh.step() {
-			s := sub.subscriber
-			if s.own.ownNext == nil {
-				continue
-			}
-			f.collected = append(f.collected, place{sub, int32(i), s.collected})
-			s.collected = int32(len(f.collected))
-			sub.isCollected = true
-		}
-		sh.mu.Unlock()
 	}
 }
 
-// deliver writes the run of g to its subscriptions.
-//
-//millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
-func (f *flusher) deliver(g *group) {
-	sh := f.shard
-	for sub := sh.walk(g.list); sub != nil; sub = sh.step() {
+// collectLocked is collect for what the round has still to visit of one cohort. A subscription that
+// changes its place during the walk is noted once, or is visited alone.
+func (f *flusher) collectLocked(group int32, c *cohort) {
+	for i := c.todo; i > 0; {
+		if f.left == 0 {
+			f.yieldLocked(f.chunk)
+			i = min(i, c.todo)
+			continue
+		}
+		f.left--
+		i--
+		sub := c.at(i)
 		s := sub.subscriber
-		f.segs = f.segs[:0]
-		if sub.isCollected {
-			f.addCollectedLocked(s) // nothing, when it came with an earlier group
-		} else {
-			f.addSegmentsLocked(g, sub)
+		if s.own.ownNext == nil || sub.isCollectedLocked() {
+			continue
 		}
-		if len(f.segs) > 0 {
-			s.conn.WriteSegments(f.segs)
-			f.writes++
-		}
-		if f.asked.isAsked {
-			f.asked = asked{}
+		f.collected = append(f.collected, place{sub, group, s.collected})
+		s.collected = int32(len(f.collected))
+		sub.setCollectedLocked(true)
+	}
+}
+
+// deliver writes the runs of g to the subscriptions of its cohorts, and ends the round with its list. Subscriptions that have changed their cohort before the round came to them are last.
+//
+//millrace:hot BenchmarkBroadcast BenchmarkTopics BenchmarkCohorts TestBroadcastAllocs TestCohortAllocs
+func (f *flusher) deliver(g *group) {
+	sh, l := f.shard, g.list
+	sh.mu.Lock()
+	f.left = f.chunk
+	f.visitLocked(g, &l.own)
+	if l.own.kin() != nil {
+		f.deliverOthersLocked(g)
+	}
+	l.own.todo = noRound
+	sh.mu.Unlock()
+	g.isOver = true
+}
+
+// deliverOthersLocked is deliver for the cohorts behind the list's own.
+func (f *flusher) deliverOthersLocked(g *group) {
+	cohorts := f.cohorts[g.from:g.to]
+	for _, c := range cohorts {
+		f.visitLocked(g, c)
+	}
+	if crowd := g.list.crowd(); crowd != nil {
+		for i := 0; i < len(crowd.late); i++ { // more may come
+			f.visitLocked(g, crowd.late[i])
 		}
 	}
-	sh.mu.Unlock()
+	g.list.endRoundLocked(cohorts)
+}
+
+// visitLocked writes to the members of c that the round has not visited, unless there is nothing for
+// any of them.
+func (f *flusher) visitLocked(g *group, c *cohort) {
+	if c.todo <= 0 {
+		return
+	}
+	r := f.runOf(g, c.variant)
+	if r.len() == 0 {
+		c.todo = 0
+		return
+	}
+	var cut *filter
+	if c.isFiltered {
+		if cut = f.cutOf(r, c); cut != nil && cut.frames == 0 {
+			f.suppressed += r.len() * int(c.todo)
+			c.todo = 0
+			return
+		}
+	}
+	for c.todo > 0 {
+		if f.left == 0 {
+			f.yieldLocked(f.chunk)
+			continue
+		}
+		n := min(c.todo, f.left)
+		f.left -= n
+		c.todo -= n
+		for i := c.todo + n - 1; i >= c.todo; i-- {
+			if sub := c.at(i); !sub.isCollectedLocked() || sub.subscriber.collected != 0 { // otherwise it has all
+				f.writeToLocked(r, cut, sub)
+			}
+		}
+	}
+}
+
+// writeToLocked writes what the round has for the connection of sub: the run, or if it has several
+// subscriptions all of it, with the first one.
+func (f *flusher) writeToLocked(r *run, cut *filter, sub *Subscription) {
+	s := sub.subscriber
+	f.segs = f.segs[:0]
+	if sub.isCollectedLocked() {
+		f.addCollectedLocked(s)
+	} else {
+		f.addSegmentsLocked(r, cut, sub)
+	}
+	if len(f.segs) > 0 {
+		s.conn.WriteSegments(f.segs)
+		f.writes++
+	}
+	if f.asked.isAsked {
+		f.asked = asked{}
+	}
 }
 
 // writeLocked writes a part of what the round has for a connection, ahead of the rest.
@@ -70,47 +143,71 @@ func (f *flusher) writeLocked(s *Subscriber) {
 }
 
 // addCollectedLocked adds the segments of all topics that s has in this round. A
-// subscription that was closed meanwhile, or closed and opened again, is no longer marked.
+// subscription that was closed after collect, or closed and opened again, is no longer marked. The
+// round had nothing for one whose group is over.
 func (f *flusher) addCollectedLocked(s *Subscriber) {
 	for i := s.collected; i != 0; {
 		p := &f.collected[i-1]
-		if p.sub.isCollected {
-			f.addSegmentsLocked(&f.groups[p.group], p.sub)
+		if g := &f.groups[p.group]; p.sub.isCollectedLocked() && !g.isOver {
+			f.addOneLocked(g, p.sub)
 		}
 		i = p.next
 	}
 	s.collected = 0
 }
 
-// addSegmentsLocked adds what sub gets of g to f.segs.
-func (f *flusher) addSegmentsLocked(g *group, sub *Subscription) {
+// addOneLocked adds what sub gets of g.
+func (f *flusher) addOneLocked(g *group, sub *Subscription) {
+	c := sub.cohort
+	r := f.runOf(g, c.variant)
+	if r.len() == 0 {
+		return
+	}
+	var cut *filter
+	if c.isFiltered {
+		cut = f.cutOf(r, c)
+	}
+	f.addSegmentsLocked(r, cut, sub)
+}
+
+// addSegmentsLocked adds what sub gets of r, the run of its group and variant, to f.segs. cut is that
+// of its cohort, nil when there is none.
+func (f *flusher) addSegmentsLocked(r *run, cut *filter, sub *Subscription) {
+	c := sub.cohort
 	switch {
-	case sub.state == live && !sub.subscriber.isExcepted:
-		f.segs = append(f.segs, *f.runOf(g, sub.subscriber.variant))
-		f.frames += g.frames
-	case sub.isFollow:
-		f.followLocked(g, sub)
-	case sub.state == held:
-		f.keepLocked(g, sub)
-	case sub.state == filtered && !sub.subscriber.isExcepted:
-		f.addFilteredLocked(g, sub)
+	case c.mode != delivers:
+		f.followLocked(r, sub)
+	case sub.stateLocked() == live && !sub.subscriber.isExcepted && !c.isFiltered:
+		f.segs = append(f.segs, r.segment())
+		f.frames += r.len()
+	case sub.stateLocked() == live && !sub.subscriber.isExcepted && cut != nil:
+		f.addCutLocked(r, cut)
+	case sub.stateLocked() == held:
+		f.keepLocked(r, sub)
 	default:
-		f.addWantedLocked(g, sub)
+		f.addWantedLocked(r, sub)
 	}
 }
 
-func (f *flusher) keepLocked(g *group, sub *Subscription) {
+// addCutLocked adds what a filter lets through of r.
+//
+//millrace:hot BenchmarkFiltered BenchmarkCohorts TestFilteredAllocs TestCohortAllocs
+func (f *flusher) addCutLocked(r *run, cut *filter) {
+	f.segs = append(f.segs, f.parts[cut.first:cut.last]...)
+	f.frames += int(cut.frames)
+	f.suppressed += r.len() - int(cut.frames)
+}
+
+func (f *flusher) keepLocked(r *run, sub *Subscription) {
 	limit := f.shard.hub.maxHeld
-	e := g.first
-	for range g.frames {
-		sub.keepLocked(f.entries[e].pub, limit)
-		e = f.entries[e].next
+	for _, fr := range f.framesOf(r) {
+		sub.keepLocked(fr.pub, limit)
 	}
 }
 
-// addWantedLocked adds the run of g without the frames that sub must not get.
-func (f *flusher) addWantedLocked(g *group, sub *Subscription) {
-	segs, frames := f.appendParts(f.segs, g, f.runOf(g, sub.subscriber.variant), func(p *protocol.Publication) bool {
+// addWantedLocked adds r without the frames that sub must not get.
+func (f *flusher) addWantedLocked(r *run, sub *Subscription) {
+	segs, frames := f.appendParts(f.segs, r, func(p *protocol.Publication) bool {
 		if !sub.wantsLocked(p) {
 			return false
 		}
@@ -122,36 +219,6 @@ func (f *flusher) addWantedLocked(g *group, sub *Subscription) {
 	})
 	f.segs = segs
 	f.frames += frames
-}
-
-// appendParts appends run, which is of g, without the frames that are not wanted, and counts
-// those that are.
-func (f *flusher) appendParts(
-	segs []bufpool.Segment, g *group, run *bufpool.Segment, isWanted func(*protocol.Publication) bool,
-) (_ []bufpool.Segment, frames int) {
-	part := bufpool.Segment{Buf: run.Buf, Start: run.Start, End: run.Start}
-	e := g.first
-	for range g.frames {
-		size := websocket.FrameLen(run.Buf.B[part.End:run.End])
-		if isWanted(f.entries[e].pub) {
-			part.Frames++
-			part.End += size
-			frames++
-		} else {
-			segs = appendPart(segs, part)
-			start := part.End + size
-			part = bufpool.Segment{Buf: run.Buf, Start: start, End: start}
-		}
-		e = f.entries[e].next
-	}
-	return appendPart(segs, part), frames
-}
-
-func appendPart(segs []bufpool.Segment, part bufpool.Segment) []bufpool.Segment {
-	if part.Frames > 0 {
-		segs = append(segs, part)
-	}
-	return segs
 }
 
 // unmark takes back the marks of the round.
@@ -166,7 +233,7 @@ func (f *flusher) unmark() {
 	}
 	for i := range f.collected {
 		sub := f.collected[i].sub
-		sub.isCollected = false
+		sub.setCollectedLocked(false)
 		sub.subscriber.collected = 0
 	}
 	sh.mu.Unlock()

@@ -4,13 +4,14 @@
 //
 // Connections are split in shards. [Hub.Receive] appends to the inbox of each shard that
 // has subscribers and returns. The shard's flusher takes everything that waits, encodes each
-// publication once per variant, joins the frames of a topic and makes one write per
+// publication once per variant, joins the frames of a topic to a run and makes one write per
 // connection. Under light load that is one frame at once; under heavy load the batch grows
 // by itself, and nothing is ever delayed to make it grow.
 //
-// A subscription may have a filter of event names. What a filter lets through of a round is
-// decided once for all subscriptions of the topic that have an equal one, and shares the bytes
-// that were encoded for all.
+// A subscription may have a filter of event names. The subscriptions of a topic with the same
+// variant, filter and mode are a cohort: what it gets of a round is decided once and shares the bytes
+// that were encoded for all. A cohort that gets nothing is not looked at, and an index finds the
+// others when they are many (docs/adr/0014).
 //
 // Goroutines: one flusher per shard, from [Hub.Run] until its context ends.
 //

@@ -94,7 +94,6 @@ func BenchmarkFiltered(b *testing.B) {
 func TestFiltersAreSharedAndReleased(t *testing.T) {
 	t.Parallel()
 	h := New(Options{Shards: 1})
-	sh := h.shards[0]
 	f := func(names ...string) *protocol.Filter { return protocol.NewFilter(names) }
 	var conns []*sink
 	for range 3 {
@@ -104,13 +103,18 @@ func TestFiltersAreSharedAndReleased(t *testing.T) {
 	}
 	expect := func(after string, want int) {
 		t.Helper()
-		refs := 0
-		for _, shared := range sh.filters {
-			refs += shared.refs
+		filters, refs := 0, 0
+		for i := range h.topics.stripes {
+			for l := range h.topics.stripes[i].lists.All() {
+				for c := l.own.next(); c != nil; c = c.next() {
+					filters++
+					refs += int(c.filter().refs)
+				}
+			}
 		}
-		if len(sh.filters) != want || want == 0 && (h.filterBytes.Load() != 0 || sh.filters != nil) {
+		if filters != want || want == 0 && h.filterBytes.Load() != 0 {
 			t.Errorf("after %s there are %d filters with %d references and %d bytes, want %d",
-				after, len(sh.filters), refs, h.filterBytes.Load(), want)
+				after, filters, refs, h.filterBytes.Load(), want)
 		}
 	}
 	open := func(c, s, topic int, f *protocol.Filter) {
@@ -167,13 +171,13 @@ func TestFilterMemoryIsBounded(t *testing.T) {
 	if err := c.SubscribeFiltered(&c.subs[1], new(benchTopic(1)), a); !errors.Is(err, ErrFilterMemory) {
 		t.Errorf("a second topic: got %v", err)
 	}
-	if c.subs[1].state != closed || len(h.topics.listsOf(benchTopic(1))) != 0 {
+	if c.subs[1].stateLocked() != closed || len(h.topics.listsOf(benchTopic(1))) != 0 {
 		t.Error("what was refused has left something behind")
 	}
 	if err := c.subs[0].SetFilter(b); !errors.Is(err, ErrFilterMemory) {
 		t.Errorf("another filter: got %v", err)
 	}
-	if c.subs[0].filterLocked().Key() != a.Key() {
+	if c.subs[0].filteredLocked().filter().Key() != a.Key() {
 		t.Error("the former filter is gone")
 	}
 	c.subs[0].Close()
@@ -191,8 +195,9 @@ func TestOneConnectionCannotUseUpTheFiltersOfAll(t *testing.T) {
 	large := func(i int) *protocol.Filter {
 		return protocol.NewFilter([]string{strings.Repeat("x", 1<<16) + strconv.Itoa(i)})
 	}
-	subs := make([]Subscription, 9)
-	for i := range 7 {
+	const most = 7
+	subs := make([]Subscription, most+2)
+	for i := range most {
 		if err := c.SubscribeFiltered(&subs[i], new(benchTopic(i)), large(i)); err != nil {
 			t.Fatal(err)
 		}
@@ -203,20 +208,20 @@ func TestOneConnectionCannotUseUpTheFiltersOfAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.SubscribeFiltered(&subs[7], new(benchTopic(7)), large(7)); !errors.Is(err, ErrFilterMemory) {
+	if err := c.SubscribeFiltered(&subs[most], new(benchTopic(most)), large(most)); !errors.Is(err, ErrFilterMemory) {
 		t.Errorf("one more: %v", err)
 	}
 	if got := h.filterBytes.Load(); got != held {
 		t.Errorf("%d bytes are held, want %d", got, held)
 	}
 	subs[1].Close()
-	if err := c.SubscribeFiltered(&subs[7], new(benchTopic(7)), large(7)); err != nil {
+	if err := c.SubscribeFiltered(&subs[most], new(benchTopic(most)), large(most)); err != nil {
 		t.Errorf("after another was closed: %v", err)
 	}
 	if err := subs[2].SetFilter(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SubscribeFiltered(&subs[8], new(benchTopic(8)), large(8)); err != nil {
+	if err := c.SubscribeFiltered(&subs[most+1], new(benchTopic(most+1)), large(most+1)); err != nil {
 		t.Errorf("after another had no filter any more: %v", err)
 	}
 	c.Detach()

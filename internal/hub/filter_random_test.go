@@ -87,8 +87,9 @@ func (c *chooser) act(t *testing.T, r *rand.Rand, all []*past) {
 	c.mu.Unlock()
 	switch {
 	case sp == nil:
-		if err := c.SubscribeFiltered(sub, new(topic(filterTopics[i])), f); err != nil {
-			t.Errorf("SubscribeFiltered: %v", err)
+		v := protocol.Variant(r.IntN(int(protocol.NumVariants)))
+		if err := c.SubscribeAs(v, sub, new(topic(filterTopics[i])), f); err != nil {
+			t.Errorf("SubscribeAs: %v", err)
 		}
 		c.goLive(t, i, all[i], f)
 	case r.IntN(8) == 0:
@@ -179,6 +180,9 @@ func randomFilter(r *rand.Rand) *protocol.Filter {
 		if r.IntN(3) == 0 {
 			names = append(names, e)
 		}
+	}
+	if len(names) > 0 && r.IntN(2) == 0 { // so that filters are many
+		names = append(names, "own-"+strconv.Itoa(r.IntN(randomConnections)))
 	}
 	return only(names...)
 }

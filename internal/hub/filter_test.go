@@ -100,7 +100,7 @@ func TestFilteredDeliveriesAreCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
-		h := start(t, hub.Options{Shards: 1, Metrics: hub.NewMetrics(registry)})
+		h := hub.New(hub.Options{Codecs: codecs(), Shards: 1, Metrics: hub.NewMetrics(registry)})
 		p, single := attach(t, h), attach(t, h)
 		for _, c := range []*peer{p, attach(t, h)} {
 			c.openFor(t, "a", "tick")
@@ -114,6 +114,7 @@ func TestFilteredDeliveriesAreCounted(t *testing.T) {
 			}
 			h.Receive(p)
 		}
+		run(t, h)
 		synctest.Wait()
 		held := new(hub.Subscription)
 		if err := p.SubscribeFiltered(held, new(topic("c")), only("tick")); err != nil {
@@ -321,6 +322,30 @@ func TestFilteredTopicsOfOneConnection(t *testing.T) {
 			if diff := cmp.Diff([]string{"a/1", "a/3", "b/2", "b/4"}, slices.Sorted(slices.Values(got))); diff != "" || writes != 1 {
 				t.Errorf("in %d writes, want one; frames differ (-want +got):\n%s", writes, diff)
 			}
+		}
+	})
+}
+
+// A publication that no filter of some subscriptions lets through is counted for each of them,
+// although none of them is looked at.
+func TestWhatIsSkippedIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		h := start(t, hub.Options{Shards: 1, Metrics: hub.NewMetrics(registry)})
+		for range 3 {
+			attach(t, h).openFor(t, "a", "tick")
+			attach(t, h).openFor(t, "a", "trade")
+		}
+		h.Receive(event("a", 1, "news"))
+		synctest.Wait()
+		if got := counter(t, registry, "millrace_hub_filtered_total"); got != 6 {
+			t.Errorf("counted %v, want 6", got)
+		}
+		h.Receive(event("a", 2, "tick"))
+		synctest.Wait()
+		if got := counter(t, registry, "millrace_hub_filtered_total"); got != 9 {
+			t.Errorf("counted %v, want 9", got)
 		}
 	})
 }

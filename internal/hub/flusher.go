@@ -1,8 +1,8 @@
 package hub
 
 import (
-	"cmp"
 	"context"
+	"math/bits"
 	"slices"
 
 	"github.com/millrace/millrace/internal/bufpool"
@@ -34,9 +34,12 @@ type flusher struct {
 	marked  int             // groups that are not there yet
 
 	// Of the round.
-	number     uint64 // counts rounds
+	number     uint64    // counts rounds
+	cohorts    []*cohort // that take part, without the lists' own
+	order      []uint64  // of the groups: subscriptions and, in the lower half, index
 	collected  []place
 	excepted   []*Subscriber
+	ends       []frame           // of the runs
 	parts      []bufpool.Segment // that filters let through
 	frames     int               // delivered
 	suppressed int               // not delivered, because of a filter
@@ -46,6 +49,10 @@ type flusher struct {
 	asked   asked             // of the connection that is written to
 	segs    []bufpool.Segment // scratch
 	payload []byte            // scratch
+	left    int32             // steps until the shard's lock is given away
+	chunk   int32             // visits under one hold of it; chunk but in tests
+	looks   int32             // cohorts looked at under one hold of it; looks but in tests
+	atYield func()            // called where it is given away; nil but in tests
 }
 
 // entry is one publication in the chain of its group.
@@ -61,11 +68,13 @@ type group struct {
 	mark        int32 // the entry up to which marks are waited for; 0: none
 
 	// Of the round.
-	n        int32 // subscriptions
-	variants uint8
-	frames   int                                   // entries from first on that are delivered
-	bytes    int                                   // their Size
-	runs     [protocol.NumVariants]bufpool.Segment // encoded; no Buf: not yet
+	isOver   bool  // the round has delivered all of it
+	n        int32 // subscriptions that take part
+	from, to int32 // their cohorts, of flusher.cohorts, without the list's own
+	variants uint8 // a bit for each variant among them: what to encode before taking the lock
+	frames   int   // entries from first on that are delivered
+	bytes    int   // their Size
+	runs     [protocol.NumVariants]run
 }
 
 // run delivers until ctx ends, and then what waits. Who ends ctx wakes the inbox after it: to wait
@@ -126,34 +135,32 @@ func (f *flusher) newEntry(p *protocol.Publication) int32 {
 func (f *flusher) round() {
 	f.number++
 	f.cut()
-	if len(f.groups) > 1 {
-		slices.SortFunc(f.groups, func(a, b group) int { return cmp.Compare(a.n, b.n) })
-		for i := range f.groups {
-			f.groups[i].list.group = int32(i + 1)
-		}
+	f.sort()
+	if len(f.order) > 1 {
 		f.collect()
 	}
-	for i := range f.groups {
-		g := &f.groups[i]
+	for _, o := range f.order {
+		g := f.groupOf(o)
 		if g.n > 0 {
-			f.encode(g)
-			f.deliver(g)
+			f.encodeAll(g)
 			f.shard.hub.metrics.batch.Observe(float64(g.frames))
 		}
+		f.deliver(g)
 		f.finishGroup(g)
 	}
 	f.finish()
 }
 
-// cut decides what each group delivers in this round, and marks the connections that a
-// publication excepts, so that all others need not be compared with it.
+// cut decides what each group delivers in this round and which cohorts take part, and marks the
+// connections that a publication excepts, so that all others need not be compared with it.
 func (f *flusher) cut() {
 	sh := f.shard
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	f.left = f.looks
 	for i := range f.groups {
 		g := &f.groups[i]
-		g.n, g.variants, g.frames, g.bytes = g.list.n, g.list.variants, 0, 0
+		g.isOver, g.frames, g.bytes = false, 0, 0
 		for e := g.first; e != 0 && g.frames < maxRoundFrames && g.bytes < maxRoundBytes; e = f.entries[e].next {
 			p := f.entries[e].pub
 			g.frames++
@@ -166,41 +173,35 @@ func (f *flusher) cut() {
 				f.excepted = append(f.excepted, s)
 			}
 		}
+		f.matchLocked(g)
 	}
 }
 
-// encode prepares the runs of g without holding the lock.
-func (f *flusher) encode(g *group) {
-	for v := range protocol.NumVariants {
-		if g.variants&(1<<v) != 0 {
-			f.runOf(g, v)
-		}
+// sort puts the groups in order, the one with the fewest subscriptions first.
+func (f *flusher) sort() {
+	f.order = reuse(f.order)
+	for i := range f.groups {
+		f.order = append(f.order, uint64(f.groups[i].n)<<32|uint64(i))
 	}
+	slices.Sort(f.order)
 }
 
-// runOf is the run of g in one variant, encoded at first use.
-func (f *flusher) runOf(g *group, v protocol.Variant) *bufpool.Segment {
-	run := &g.runs[v]
-	if run.Buf != nil {
-		return run
+// groupOf is the group of an entry of order.
+func (f *flusher) groupOf(o uint64) *group { return &f.groups[uint32(o)] }
+
+// encodeAll makes the runs of g without holding the lock.
+func (f *flusher) encodeAll(g *group) {
+	for left := g.variants; left != 0; left &= left - 1 {
+		f.runOf(g, protocol.Variant(bits.TrailingZeros8(left)))
 	}
-	buf := bufpool.Get(g.bytes)
-	e := g.first
-	for range g.frames {
-		buf.B, f.payload = f.shard.hub.appendFrame(buf.B, f.payload, v, f.entries[e].pub)
-		e = f.entries[e].next
-	}
-	*run = bufpool.Segment{Buf: buf, End: len(buf.B), Frames: g.frames}
-	f.encodings += g.frames
-	return run
 }
 
 // finishGroup frees what g delivered and makes room for publishers.
 func (f *flusher) finishGroup(g *group) {
 	for v := range g.runs {
-		if buf := g.runs[v].Buf; buf != nil {
+		if buf := g.runs[v].buf; buf != nil {
 			buf.Release()
-			g.runs[v] = bufpool.Segment{}
+			g.runs[v] = run{}
 		}
 	}
 	for range g.frames {
@@ -219,8 +220,10 @@ func (f *flusher) finishGroup(g *group) {
 // finish forgets the round and the groups for which nothing waits any more.
 func (f *flusher) finish() {
 	f.unmark()
+	clear(f.cohorts)
+	clear(f.ends)
 	clear(f.parts)
-	f.parts = reuse(f.parts)
+	f.cohorts, f.ends, f.parts = reuse(f.cohorts), reuse(f.ends), reuse(f.parts)
 	if cap(f.payload) > maxRoundBytes {
 		f.payload = nil
 	}

@@ -3,7 +3,6 @@ package hub
 import (
 	"maps"
 
-	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -42,13 +41,13 @@ type missed struct {
 // when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
 // only then: what Release covers can no longer be told from the rest.
 func (s *Subscriber) Follow(sub *Subscription, t *protocol.Topic) {
-	_ = s.open(sub, t, notesAsKeys, nil)
+	_ = s.open(sub, t, s.variant, notesAsKeys, nil)
 }
 
 // FollowWithoutKeys is Follow for state that can be read from Lag.From on without Keys: none are
 // noted, and Lag says IsOverflow.
 func (s *Subscriber) FollowWithoutKeys(sub *Subscription, t *protocol.Topic) {
-	_ = s.open(sub, t, notesFrom, nil)
+	_ = s.open(sub, t, s.variant, notesFrom, nil)
 }
 
 // Lag reports what sub misses, and whether it lags at all. Keys are the caller's own.
@@ -59,7 +58,7 @@ func (sub *Subscription) Lag() (Lag, bool) {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	if sub.state != lagging {
+	if sub.stateLocked() != lagging {
 		return Lag{}, false
 	}
 	lag := sub.hold.missed.Lag
@@ -81,6 +80,12 @@ func (sub *Subscription) Sent() (frames, bytes int) {
 	return frames, bytes
 }
 
+// countLocked adds to what Sent returns.
+func (sub *Subscription) countLocked(frames, bytes int) {
+	sub.frames += uint32(frames)
+	sub.bytes += uint32(bytes)
+}
+
 // missLocked notes p as missed, unless it was not for sub anyway. A subscription that was
 // delivered to lags from then on.
 func (sub *Subscription) missLocked(p *protocol.Publication) {
@@ -90,12 +95,12 @@ func (sub *Subscription) missLocked(p *protocol.Publication) {
 	if sub.hold == nil {
 		sub.hold = new(hold)
 	}
-	if sub.state == gated || sub.state == following {
+	if sub.isDeliveredLocked() {
 		sub.lagLocked()
 	}
 	s, before := sub.subscriber, sub.hold.missed.size()
 	limit := 0
-	if h := s.shard.hub; sub.notesKeys {
+	if h := s.shard.hub; sub.cohort.mode == notesAsKeys {
 		limit = min(h.maxLag, h.maxOwnLag-int(s.lag)+before-lagBytes)
 	}
 	sub.hold.missed = sub.hold.missed.add(p, limit)
@@ -115,7 +120,7 @@ func (sub *Subscription) lagLocked() {
 	m := sub.subscriber.shard.hub.metrics
 	m.lags.Inc()
 	m.lagging.Inc()
-	sub.state = lagging
+	sub.setStateLocked(lagging)
 }
 
 // size is what m counts for in Subscriber.lag.
@@ -162,51 +167,49 @@ type asked struct {
 // followLocked adds what sub, made by Follow, gets of g, or notes that sub misses it.
 //
 //millrace:hot BenchmarkFollow TestFollowAllocs
-func (f *flusher) followLocked(g *group, sub *Subscription) {
-	if sub.state == held {
-		f.keepLocked(g, sub)
+func (f *flusher) followLocked(run *run, sub *Subscription) {
+	if sub.stateLocked() == held {
+		f.keepLocked(run, sub)
 		return
 	}
-	if sub.state == lagging {
-		f.missLocked(g, sub)
+	if sub.stateLocked() == lagging {
+		f.missLocked(run, sub)
 		return
 	}
 	s := sub.subscriber
-	run := f.runOf(g, s.variant)
 	if !f.admitsLocked(s, run) {
-		f.missLocked(g, sub)
+		f.missLocked(run, sub)
 		return
 	}
 	first, frames := len(f.segs), f.frames
-	if sub.state == following && !s.isExcepted {
-		f.segs = append(f.segs, *run)
-		f.frames += run.Frames
+	if sub.stateLocked() == live && !s.isExcepted {
+		f.segs = append(f.segs, run.segment())
+		f.frames += run.len()
 	} else {
-		f.addWantedLocked(g, sub)
+		f.addWantedLocked(run, sub)
 	}
-	sub.frames += uint32(f.frames - frames)
+	bytes := 0
 	for _, part := range f.segs[first:] {
-		sub.bytes += uint32(part.End - part.Start)
+		bytes += part.End - part.Start
 	}
+	sub.countLocked(f.frames-frames, bytes)
 }
 
-func (f *flusher) missLocked(g *group, sub *Subscription) {
-	e := g.first
-	for range g.frames {
-		sub.missLocked(f.entries[e].pub)
-		e = f.entries[e].next
+func (f *flusher) missLocked(run *run, sub *Subscription) {
+	for _, fr := range f.framesOf(run) {
+		sub.missLocked(fr.pub)
 	}
 }
 
 // admitsLocked reports whether s takes run now. The connection is asked once, about all that
 // the round has for it, unless that is more than may safely be written at a time: then what
 // was added is written, and it is asked about the rest.
-func (f *flusher) admitsLocked(s *Subscriber, run *bufpool.Segment) bool {
-	a, size := &f.asked, run.End-run.Start
+func (f *flusher) admitsLocked(s *Subscriber, run *run) bool {
+	a, size := &f.asked, len(run.buf.B)
 	if a.isRefused {
 		return false
 	}
-	if !a.isAsked || a.bytes < size || a.frames < run.Frames {
+	if !a.isAsked || a.bytes < size || a.frames < run.len() {
 		if !a.isAsked {
 			a.left = f.bytesLocked(s)
 		} else {
@@ -214,14 +217,14 @@ func (f *flusher) admitsLocked(s *Subscriber, run *bufpool.Segment) bool {
 		}
 		a.left += a.bytes
 		a.isAsked, a.bytes = true, max(size, min(a.left, maxRoundBytes))
-		a.frames = max(run.Frames, maxRoundFrames)
+		a.frames = max(run.len(), maxRoundFrames)
 		a.left -= a.bytes
 		if a.isRefused = s.conn.IsCongested(a.bytes); a.isRefused {
 			return false
 		}
 	}
 	a.bytes -= size
-	a.frames -= run.Frames
+	a.frames -= run.len()
 	return true
 }
 
@@ -229,9 +232,8 @@ func (f *flusher) admitsLocked(s *Subscriber, run *bufpool.Segment) bool {
 func (f *flusher) bytesLocked(s *Subscriber) (n int) {
 	for i := s.collected; i != 0; {
 		p := &f.collected[i-1]
-		if p.sub.isCollected && p.sub.isDeliveredLocked() { // a filter may leave less
-			run := f.runOf(&f.groups[p.group], s.variant)
-			n += run.End - run.Start
+		if g := &f.groups[p.group]; p.sub.isCollectedLocked() && !g.isOver && p.sub.isDeliveredLocked() { // a filter may leave less
+			n += len(f.runOf(g, p.sub.cohort.variant).buf.B)
 		}
 		i = p.next
 	}

@@ -164,7 +164,7 @@ func (h *Hub) receive(p *protocol.Publication) {
 	stripe.mu.RLock()
 	for l := stripe.lists.Get(p.Topic); l != nil; l = l.next {
 		h.room.add(size) // first, so that the flusher never takes off more than was added
-		if !h.shards[l.shard].inbox.put(item{l, p}) {
+		if !h.shards[l.own.shard].inbox.put(item{l, p}) {
 			h.room.release(size)
 		}
 	}

@@ -1,64 +1,90 @@
 package hub
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// TestWalk changes a list between the visits, as others may when the walk gives the lock
+// visitor is a connection that notes its visits.
+type visitor struct {
+	Subscriber
+	sub    Subscription
+	number int
+	visits *[]int
+}
+
+func (v *visitor) WriteSegments([]bufpool.Segment) { *v.visits = append(*v.visits, v.number) }
+func (*visitor) IsCongested(int) bool              { return false }
+
+// TestChangesDuringARound changes a list between the visits, where the flusher gives the lock
 // away.
-func TestWalk(t *testing.T) {
+func TestChangesDuringARound(t *testing.T) {
 	t.Parallel()
+	tick, news := protocol.NewFilter([]string{"tick"}), protocol.NewFilter([]string{"news"})
 	tests := map[string]struct {
 		at     int // after how many visits
-		change func(subs []*Subscription)
-		want   []int // subscriptions visited; they are visited newest, the highest, first
+		change func(c []*visitor)
+		want   []int // visits; the last place comes first, and takes the place of one that goes
 	}{
-		"nothing changes":             {0, func([]*Subscription) {}, []int{4, 3, 2, 1, 0}},
-		"the next one closes":         {2, func(s []*Subscription) { s[2].Close() }, []int{4, 3, 1, 0}},
-		"the next two close":          {2, func(s []*Subscription) { s[2].Close(); s[1].Close() }, []int{4, 3, 0}},
-		"the current one closes":      {2, func(s []*Subscription) { s[3].Close() }, []int{4, 3, 2, 1, 0}},
-		"the first one closes":        {2, func(s []*Subscription) { s[4].Close() }, []int{4, 3, 2, 1, 0}},
-		"the last one closes":         {1, func(s []*Subscription) { s[0].Close() }, []int{4, 3, 2, 1}},
-		"the last one closes at last": {4, func(s []*Subscription) { s[0].Close() }, []int{4, 3, 2, 1}},
-		"all close":                   {1, func(s []*Subscription) { closeAll(s) }, []int{4}},
-		"one detaches":                {1, func(s []*Subscription) { s[2].subscriber.Detach() }, []int{4, 3, 1, 0}},
-		"the next one opens again": {2, func(s []*Subscription) {
-			s[2].Close()
-			s[2].subscriber.Subscribe(s[2], new(benchTopic(0)))
+		"nothing changes":             {0, func([]*visitor) {}, []int{4, 3, 2, 1, 0}},
+		"the next one closes":         {2, func(c []*visitor) { c[2].sub.Close() }, []int{4, 3, 1, 0}},
+		"the next two close":          {2, func(c []*visitor) { c[2].sub.Close(); c[1].sub.Close() }, []int{4, 3, 0}},
+		"the current one closes":      {2, func(c []*visitor) { c[3].sub.Close() }, []int{4, 3, 2, 1, 0}},
+		"the first one closes":        {2, func(c []*visitor) { c[4].sub.Close() }, []int{4, 3, 2, 1, 0}},
+		"the last one closes":         {1, func(c []*visitor) { c[0].sub.Close() }, []int{4, 2, 1, 3}},
+		"the last one closes at last": {4, func(c []*visitor) { c[0].sub.Close() }, []int{4, 3, 2, 1}},
+		"all close":                   {1, closeAll, []int{4}},
+		"one detaches":                {1, func(c []*visitor) { c[2].Detach() }, []int{4, 3, 1, 0}},
+		"the next one opens again": {2, func(c []*visitor) {
+			c[2].sub.Close()
+			c[2].Subscribe(&c[2].sub, new(benchTopic(0)))
 		}, []int{4, 3, 1, 0}},
+		"the next one filters it out":            {2, func(c []*visitor) { setFilters(c, news, 2) }, []int{4, 3, 1, 0}},
+		"the next one moves":                     {2, func(c []*visitor) { setFilters(c, tick, 2) }, []int{4, 3, 1, 0, 2}},
+		"the last one moves":                     {1, func(c []*visitor) { setFilters(c, tick, 0) }, []int{4, 2, 1, 3, 0}},
+		"one moves that has been visited":        {2, func(c []*visitor) { setFilters(c, tick, 4) }, []int{4, 3, 2, 1, 0}},
+		"some move together":                     {2, func(c []*visitor) { setFilters(c, tick, 4, 1, 2) }, []int{4, 3, 0, 2, 1}},
+		"the next one moves and comes back":      {2, func(c []*visitor) { setFilters(c, tick, 2); setFilters(c, nil, 2) }, []int{4, 3, 2, 1, 0}},
+		"a visited one moves and comes back":     {2, func(c []*visitor) { setFilters(c, tick, 4); setFilters(c, nil, 4) }, []int{4, 3, 2, 1, 0}},
+		"the next one moves and closes":          {2, func(c []*visitor) { setFilters(c, tick, 2); c[2].sub.Close() }, []int{4, 3, 1, 0}},
+		"all move and one comes back at the end": {4, func(c []*visitor) { setFilters(c, tick, 0, 1, 2, 3, 4); setFilters(c, nil, 0) }, []int{4, 3, 2, 1, 0}},
+		"the next one is held and released": {2, func(c []*visitor) {
+			c[2].sub.Hold()
+			_ = c[2].sub.Release(protocol.Position{})
+		}, []int{4, 3, 2, 1, 0}},
+		"the next one is held, and released with a filter": {2, func(c []*visitor) {
+			c[2].sub.Hold()
+			setFilters(c, tick, 2)
+			_ = c[2].sub.Release(protocol.Position{})
+		}, []int{4, 3, 1, 0, 2}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := New(Options{Shards: 1})
-			var subs []*Subscription
-			for range 5 {
-				s := new(Subscriber)
-				h.Attach(s, nil, protocol.NewSocketID(), 0)
-				sub := new(Subscription)
-				s.Subscribe(sub, new(benchTopic(0)))
-				subs = append(subs, sub)
-			}
-			sh := h.shards[0]
+			h := New(Options{Codecs: [protocol.NumVariants]protocol.Codec{jsonCodec{}}, Shards: 1})
 			var got []int
-			pause := func() {
+			var conns []*visitor
+			for i := range 5 {
+				c := &visitor{number: i, visits: &got}
+				h.Attach(&c.Subscriber, c, protocol.NewSocketID(), 0)
+				c.Subscribe(&c.sub, new(benchTopic(0)))
+				_ = c.sub.Release(protocol.Position{})
+				conns = append(conns, c)
+			}
+			f := &h.shards[0].flusher
+			f.chunk = 1
+			f.atYield = func() {
 				if len(got) == tt.at {
-					sh.mu.Unlock()
-					tt.change(subs)
-					sh.mu.Lock()
+					tt.at = -1
+					tt.change(conns)
 				}
 			}
-			sub := sh.walk(subs[0].list)
-			for ; sub != nil; sub = sh.step() {
-				got = append(got, slices.Index(subs, sub))
-				pause()
-			}
-			sh.mu.Unlock()
+			h.Receive(newBatch(1, 1)[0])
+			flush(h)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("visits differ (-want +got):\n%s", diff)
 			}
@@ -66,9 +92,15 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-func closeAll(subs []*Subscription) {
-	for _, s := range subs {
-		s.Close()
+func closeAll(conns []*visitor) {
+	for _, c := range conns {
+		c.sub.Close()
+	}
+}
+
+func setFilters(conns []*visitor, f *protocol.Filter, which ...int) {
+	for _, i := range which {
+		_ = conns[i].sub.SetFilter(f)
 	}
 }
 
@@ -111,6 +143,7 @@ func TestCloseBetweenCollectAndDeliver(t *testing.T) {
 			f := &h.shards[0].flusher
 			f.take(false)
 			f.cut()
+			f.sort()
 			f.collect()
 			tt.change(c)
 			for i := range f.groups {

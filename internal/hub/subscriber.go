@@ -12,7 +12,7 @@ type Subscriber struct {
 	conn    Conn              // immutable after Attach
 	shard   *shard            // immutable after Attach
 	id      protocol.SocketID // immutable after Attach
-	variant protocol.Variant  // immutable after Attach
+	variant protocol.Variant  // immutable after Attach; of subscriptions that name no other
 
 	// Guarded by the shard's mu.
 	isDetached bool
@@ -27,8 +27,8 @@ func (h *Hub) shardOf(id protocol.SocketID) *shard {
 	return h.shards[maphash.Comparable(h.seed, id)%uint64(len(h.shards))]
 }
 
-// Attach registers conn under its id. It reports false, and has done nothing, when the id
-// is in use or zero: draw another.
+// Attach registers conn under its id; v is the variant of subscriptions that name no other. It
+// reports false, and has done nothing, when the id is in use or zero: draw another.
 func (h *Hub) Attach(s *Subscriber, conn Conn, id protocol.SocketID, v protocol.Variant) bool {
 	if id.IsZero() {
 		return false
@@ -77,7 +77,7 @@ func (s *Subscriber) IsLagging() bool {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	for sub := s.own; sub != nil; sub = sub.ownNext {
-		if sub.state == lagging {
+		if sub.stateLocked() == lagging {
 			return true
 		}
 	}

@@ -3,7 +3,6 @@ package hub
 import (
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/protocol"
-	"github.com/millrace/millrace/internal/websocket"
 )
 
 const scratchSize = 512 // of one payload; it grows when needed
@@ -12,18 +11,19 @@ const scratchSize = 512 // of one payload; it grows when needed
 type state uint8
 
 const (
-	closed state = iota
-	held         // publications are kept
-	gated        // delivered, except what after covers, which may still wait in the inbox
-	live
-	filtered  // live, with a filter
-	following // live, made by Follow
-	lagging   // made by Follow: publications are only noted
+	closed  state = iota
+	held          // publications are kept
+	gated         // delivered, except what after covers, which may still wait in the inbox
+	live          // delivered
+	lagging       // made by Follow: publications are only noted
 )
 
 // Subscription is one connection's place in a topic; embedded by value in its owner. Subscribe
 // and Release are for one goroutine at a time; Close and Subscriber.Detach may come from
 // any. After Close it may be subscribed again, by the same subscriber.
+//
+// While it is held it is a member of a cohort without filter, so that all that is published is kept
+// for it. Release makes it one of the cohort of its filter.
 type Subscription struct {
 	subscriber *Subscriber // immutable from Subscribe to the next Subscribe
 
@@ -31,50 +31,64 @@ type Subscription struct {
 	Note uint32
 
 	// Guarded by the shard's mu.
-	bytes            uint32 // made by Follow: delivered since Sent; bounded by what a connection queues
-	list             *list  // nil when closed
-	prev, next       *Subscription
+	bits             uint32        // its state, whether it is collected, and its place in its cohort: see stateLocked
+	cohort           *cohort       // nil when closed
 	ownPrev, ownNext *Subscription // the subscriber's other subscriptions
 	hold             *hold         // nil while there is nothing in it
 	after            protocol.Position
 	frames           uint32 // made by Follow: delivered since Sent
-	state            state
-	isFollow         bool // made by Follow or FollowWithoutKeys, which "made by Follow" means too
-	notesKeys        bool // made by Follow itself
-	isCollected      bool // it has its place in what this round collected for its subscriber
+	bytes            uint32 // made by Follow: delivered since Sent; bounded by what a connection queues
 }
 
-// hold is what most subscriptions do without: what is published while one is held or lags,
-// and its filter.
+// What Subscription.bits has: a subscription must be small, and a cohort has fewer than 1<<28 members,
+// who would take 19 GB.
+const (
+	stateMask    = 1<<3 - 1
+	collectedBit = 1 << 3
+	placeShift   = 4
+)
+
+func (sub *Subscription) stateLocked() state { return state(sub.bits & stateMask) }
+
+func (sub *Subscription) setStateLocked(s state) { sub.bits = sub.bits&^stateMask | uint32(s) }
+
+// isCollectedLocked reports whether sub has its place in what this round collected for its subscriber.
+func (sub *Subscription) isCollectedLocked() bool { return sub.bits&collectedBit != 0 }
+
+func (sub *Subscription) setCollectedLocked(is bool) {
+	if sub.bits &^= collectedBit; is {
+		sub.bits |= collectedBit
+	}
+}
+
+// placeLocked is where sub is among the members of its cohort.
+func (sub *Subscription) placeLocked() int32 { return int32(sub.bits >> placeShift) }
+
+func (sub *Subscription) setPlaceLocked(place int32) {
+	sub.bits = sub.bits&(1<<placeShift-1) | uint32(place)<<placeShift
+}
+
+// hold is what most subscriptions do without: what is published while one is held or lags.
 type hold struct {
 	pubs       []*protocol.Publication
 	isOverflow bool    // more was published than is kept; pubs is empty
 	missed     *missed // made by Follow: what was noted instead of being kept
-	filter     *filter // nil: none
+	filtered   *cohort // where it goes when it is released; nil: it stays where it is
 }
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
 // it until Release. On a detached subscriber sub stays closed. The hub keeps t itself while the
 // topic has subscribers: it must not change.
 func (s *Subscriber) Subscribe(sub *Subscription, t *protocol.Topic) {
-	_ = s.open(sub, t, delivers, nil)
+	_ = s.open(sub, t, s.variant, delivers, nil)
 }
 
-// mode is what becomes of publications for which the connection is too slow.
-type mode uint8
-
-const (
-	delivers    mode = iota // they wait for it all the same
-	notesFrom               // only the first one is noted
-	notesAsKeys             // their keys are noted
-)
-
 // open fails only because of f.
-func (s *Subscriber) open(sub *Subscription, t *protocol.Topic, m mode, f *protocol.Filter) error {
+func (s *Subscriber) open(sub *Subscription, t *protocol.Topic, v protocol.Variant, m mode, f *protocol.Filter) error {
 	sh := s.shard
 	l := sh.hub.topics.acquire(t, sh.index)
 	sh.mu.Lock()
-	if sub.state != closed {
+	if sub.stateLocked() != closed {
 		sh.mu.Unlock()
 		panic("hub: subscription is open already")
 	}
@@ -83,9 +97,9 @@ func (s *Subscriber) open(sub *Subscription, t *protocol.Topic, m mode, f *proto
 		sh.hub.topics.release(l)
 		return nil
 	}
-	sub.subscriber, sub.state = s, held
-	sub.isFollow, sub.notesKeys = m != delivers, m == notesAsKeys
-	sh.linkLocked(sub, l)
+	sub.subscriber = s
+	sub.setStateLocked(held)
+	sh.linkLocked(sub, l, v, m)
 	if f == nil {
 		sh.mu.Unlock()
 		return nil
@@ -111,16 +125,18 @@ func (sub *Subscription) Hold() {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	if sub.state == closed || sub.isFollow {
+	if sub.stateLocked() == closed || sub.isFollowLocked() {
 		return
 	}
-	f := sub.filterLocked()
-	if sub.state != gated && sub.state != held { // otherwise what after covers may still come
+	filtered := sub.filteredLocked()
+	if sub.stateLocked() != gated && sub.stateLocked() != held { // otherwise what after covers may still come
 		sub.after = protocol.Position{}
 	}
-	sub.hold, sub.state = nil, held
-	if f != nil {
-		sub.hold = &hold{filter: f}
+	sub.hold = nil
+	sub.setStateLocked(held)
+	if filtered != nil {
+		sub.hold = &hold{filtered: filtered}
+		sub.moveLocked(filtered.list.plainLocked(filtered.variant, filtered.mode))
 	}
 }
 
@@ -137,7 +153,7 @@ func (sub *Subscription) Release(after protocol.Position) error {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	if sub.state != held {
+	if sub.stateLocked() != held {
 		return nil
 	}
 	if after == (protocol.Position{}) {
@@ -146,7 +162,7 @@ func (sub *Subscription) Release(after protocol.Position) error {
 	kept := sub.hold
 	if kept != nil && kept.isOverflow {
 		switch {
-		case !sub.isFollow:
+		case !sub.isFollowLocked():
 			s.shard.hub.metrics.overflows.Inc()
 			return ErrHeldOverflow
 		case kept.missed != nil && !after.Covers(kept.missed.last):
@@ -155,12 +171,13 @@ func (sub *Subscription) Release(after protocol.Position) error {
 		}
 	}
 	sub.forgetMissedLocked()
-	sub.hold, sub.after, sub.state = nil, after, gated
+	sub.hold, sub.after = nil, after
+	sub.setStateLocked(gated)
 	if kept == nil {
 		return nil
 	}
-	if kept.filter != nil {
-		sub.hold = &hold{filter: kept.filter}
+	if kept.filtered != nil {
+		sub.moveLocked(kept.filtered)
 	}
 	sub.deliverHeldLocked(kept.pubs)
 	return nil
@@ -184,7 +201,7 @@ func (sub *Subscription) deliverHeldLocked(pubs []*protocol.Publication) {
 	}
 	for len(wanted) > 0 {
 		n := len(wanted)
-		if sub.isFollow {
+		if sub.isFollowLocked() {
 			n, size = front(wanted)
 		}
 		if !sub.writeHeldLocked(wanted[:n], size) {
@@ -212,29 +229,29 @@ func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int)
 	s := sub.subscriber
 	h := s.shard.hub
 	buf, scratch := bufpool.Get(size), bufpool.Get(scratchSize)
+	defer buf.Release()
+	defer scratch.Release()
+	frames := 0
 	for _, p := range pubs {
-		buf.B, scratch.B = h.appendFrame(buf.B, scratch.B, s.variant, p)
+		before := len(buf.B)
+		if buf.B, scratch.B = h.appendFrame(buf.B, scratch.B, sub.cohort.variant, p); len(buf.B) > before {
+			frames++
+		}
 	}
-	isTaken := !sub.isFollow || !s.conn.IsCongested(len(buf.B))
-	if isTaken {
-		s.conn.WriteSegments([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: len(pubs)}})
-		h.metrics.deliveries.Add(float64(len(pubs)))
-		h.metrics.writes.Inc()
+	if frames == 0 {
+		return true
 	}
-	if isTaken && sub.isFollow {
-		sub.frames += uint32(len(pubs))
-		sub.bytes += uint32(len(buf.B))
+	isFollow := sub.isFollowLocked()
+	if isFollow && s.conn.IsCongested(len(buf.B)) {
+		return false
 	}
-	scratch.Release()
-	buf.Release()
-	return isTaken
-}
-
-// appendFrame appends p as one frame. The payload goes through scratch, because its length
-// stands in the header before it.
-func (h *Hub) appendFrame(dst, scratch []byte, v protocol.Variant, p *protocol.Publication) (frame, newScratch []byte) {
-	scratch = h.codecs[v].AppendPublication(scratch[:0], p)
-	return websocket.AppendFrame(dst, h.ops[v], scratch), scratch
+	s.conn.WriteSegments([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: frames}})
+	h.metrics.deliveries.Add(float64(frames))
+	h.metrics.writes.Inc()
+	if isFollow {
+		sub.countLocked(frames, len(buf.B))
+	}
+	return true
 }
 
 // Close ends the subscription. When it returns no further frame of the topic is queued.
@@ -246,7 +263,7 @@ func (sub *Subscription) Close() {
 	}
 	sh := s.shard
 	sh.mu.Lock()
-	if sub.state == closed {
+	if sub.stateLocked() == closed {
 		sh.mu.Unlock()
 		return
 	}
@@ -257,19 +274,14 @@ func (sub *Subscription) Close() {
 
 // wantsLocked reports whether p, if its filter lets it through, is to be delivered. Publications are asked for in order.
 func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
-	if sub.state == gated {
+	if sub.stateLocked() == gated {
 		if sub.after.Covers(p.Position) {
 			return false
 		}
 		// Beyond after in its own epoch, all that follows is. In another epoch after says
 		// nothing, and its own may still come.
 		if sub.after.Epoch == p.Position.Epoch || sub.after.Epoch == 0 {
-			switch sub.state = live; {
-			case sub.isFollow:
-				sub.state = following
-			case sub.filterLocked() != nil:
-				sub.state = filtered
-			}
+			sub.setStateLocked(live)
 		}
 	}
 	return p.Except != sub.subscriber.id
@@ -277,8 +289,12 @@ func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 
 // isDeliveredLocked reports whether publications go to sub's connection.
 func (sub *Subscription) isDeliveredLocked() bool {
-	return sub.state == live || sub.state == filtered || sub.state == following || sub.state == gated
+	return sub.stateLocked() == live || sub.stateLocked() == gated
 }
+
+// isFollowLocked reports whether sub, which is open, was made by Follow or FollowWithoutKeys: what
+// "made by Follow" means in all comments.
+func (sub *Subscription) isFollowLocked() bool { return sub.cohort.mode != delivers }
 
 // keepLocked adds publications to the hold.
 func (sub *Subscription) keepLocked(p *protocol.Publication, limit int) {
@@ -286,15 +302,15 @@ func (sub *Subscription) keepLocked(p *protocol.Publication, limit int) {
 		sub.hold = new(hold)
 	}
 	switch h := sub.hold; {
-	case h.isOverflow && sub.isFollow:
+	case h.isOverflow && sub.isFollowLocked():
 		sub.missLocked(p)
 	case h.isOverflow:
 	case len(h.pubs) < limit:
 		h.pubs = append(h.pubs, p)
 	default:
 		pubs := h.pubs
-		*h = hold{isOverflow: true, filter: h.filter}
-		if sub.isFollow {
+		*h = hold{isOverflow: true, filtered: h.filtered}
+		if sub.isFollowLocked() {
 			for _, p := range append(pubs, p) {
 				sub.missLocked(p)
 			}

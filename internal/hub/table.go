@@ -10,21 +10,21 @@ import (
 
 const stripes = 64 // a power of two
 
-// list is the subscriptions of one topic in one shard. It exists while there are any. A
-// later list of the same topic is another one, so what still waits for an ended list
+// list is the subscriptions of one topic in one shard, in cohorts. It exists while there are
+// any. A later list of the same topic is another one, so what still waits for an ended list
 // reaches nobody.
 type list struct {
 	topic *protocol.Topic // immutable; that of the first subscription
 	next  *list           // of the same topic, in another shard; guarded by the stripe
-	head  *Subscription   // guarded by the shard's mu
 	refs  int32           // open or opening subscriptions; guarded by the stripe
-	n     int32           // linked subscriptions; guarded by the shard's mu
 	group int32           // index+1 of what waits for this list; owned by the shard's flusher
-	shard uint16          // immutable
+	own   cohort          // the first of its cohorts; without filter
+}
 
-	// variants has a bit for each variant that has ever been linked; guarded by the shard's
-	// mu. It only tells what to encode before taking the lock.
-	variants uint8
+func newList(topic *protocol.Topic, shard int) *list {
+	l := &list{topic: topic, refs: 1}
+	l.own = cohort{list: l, todo: noRound, shard: uint8(shard)}
+	return l
 }
 
 // Key is the topic.
@@ -57,12 +57,12 @@ func (t *table) acquire(topic *protocol.Topic, shard int) *list {
 	defer s.mu.Unlock()
 	first := s.lists.Get(*topic)
 	for l := first; l != nil; l = l.next {
-		if int(l.shard) == shard {
+		if int(l.own.shard) == shard {
 			l.refs++
 			return l
 		}
 	}
-	l := &list{topic: topic, shard: uint16(shard), refs: 1}
+	l := newList(topic, shard)
 	if first == nil {
 		s.lists.Add(l)
 	} else {
