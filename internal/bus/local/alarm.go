@@ -15,15 +15,20 @@ type alarms struct {
 	idle chan struct{}    // closed once closed and nothing is armed or running
 
 	mu       sync.Mutex
-	isClosed bool                       // guarded by mu, as all below
-	timers   map[*room.Room]*time.Timer // armed
-	pending  int                        // armed or running
+	isClosed bool                  // guarded by mu, as all below
+	timers   map[*room.Room]*alarm // armed
+	pending  int                   // armed or running
+}
+
+// alarm is one timer. Its identity is known before there is the timer.
+type alarm struct {
+	timer *time.Timer // guarded by mu of alarms
 }
 
 func (a *alarms) init(fire func(*room.Room)) {
 	a.fire = fire
 	a.idle = make(chan struct{})
-	a.timers = make(map[*room.Room]*time.Timer)
+	a.timers = make(map[*room.Room]*alarm)
 }
 
 // arm fires for r once after wait, unless it is armed already or shut down.
@@ -34,18 +39,18 @@ func (a *alarms) arm(r *room.Room, wait time.Duration) {
 		return
 	}
 	a.pending++
-	var t *time.Timer
-	t = time.AfterFunc(wait, func() {
+	t := new(alarm)
+	a.timers[r] = t
+	t.timer = time.AfterFunc(wait, func() {
 		defer a.done()
 		if a.begin(r, t) {
 			a.fire(r)
 		}
 	})
-	a.timers[r] = t
 }
 
-// begin reports whether r, whose timer t has fired, still waits for it.
-func (a *alarms) begin(r *room.Room, t *time.Timer) bool {
+// begin reports whether r still waits for t, which has fired.
+func (a *alarms) begin(r *room.Room, t *alarm) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.isClosed || a.timers[r] != t {
@@ -62,7 +67,7 @@ func (a *alarms) disarm(r *room.Room) {
 }
 
 func (a *alarms) stopLocked(r *room.Room) {
-	if t := a.timers[r]; t != nil && t.Stop() { // otherwise it is running
+	if t := a.timers[r]; t != nil && t.timer.Stop() { // otherwise it is running
 		a.pending--
 	}
 	delete(a.timers, r)

@@ -22,8 +22,11 @@ func expectRooms(t *testing.T, b *Bus, rooms, retaining int) {
 	t.Helper()
 	gotRooms, gotRetaining := 0, 0
 	for i := range b.stripes {
-		gotRooms += b.stripes[i].rooms.Len()
-		gotRetaining += len(b.stripes[i].retaining)
+		s := &b.stripes[i]
+		s.mu.Lock()
+		gotRooms += s.rooms.Len()
+		gotRetaining += len(s.retaining)
+		s.mu.Unlock()
 	}
 	if gotRooms != rooms || gotRetaining != retaining {
 		t.Errorf("%d topics with %d retained values, want %d with %d", gotRooms, gotRetaining, rooms, retaining)
@@ -58,17 +61,22 @@ func TestBusForgetsTopics(t *testing.T) {
 		}
 		expectRooms(t, b, 2000, 2000)
 		<-time.After(sweepInterval + time.Second) // no call is needed
+		synctest.Wait()
 		expectRooms(t, b, 1010, 1000)
 		for i := range 10 {
 			b.Leave(bus.Leave{Topic: name("short", i), Part: bus.Part{Version: 2}})
 		}
 		expectRooms(t, b, 1000, 1000)
 		<-time.After(time.Hour)
+		synctest.Wait()
 		expectRooms(t, b, 0, 0)
-		if got := b.alarms.pending; got != 0 {
+		b.alarms.mu.Lock()
+		got := b.alarms.pending
+		b.alarms.mu.Unlock()
+		if got != 0 {
 			t.Errorf("%d alarms pending although nothing is retained", got)
 		}
-		if err := b.Shutdown(t.Context()); err != nil {
+		if err := b.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
