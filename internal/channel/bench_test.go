@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
-	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -36,7 +36,7 @@ func BenchmarkSubscribe(b *testing.B) {
 			name = "presence-x"
 		}
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
-			n := newNode(b, hub.Options{})
+			n := farNode(b, func(b bus.Bus) bus.Bus { return b }) // without what tests put before the bus
 			n.app.Limits.MaxPresenceMembers = 0
 			ctx := context.Background()
 			for i := range max(members, 1) {
@@ -61,7 +61,7 @@ func BenchmarkSubscribe(b *testing.B) {
 func BenchmarkClientEvent(b *testing.B) {
 	for _, name := range []string{"private-x", "presence-x"} {
 		b.Run("channel="+name, func(b *testing.B) {
-			n := newNode(b, hub.Options{})
+			n := farNode(b, func(b bus.Bus) bus.Bus { return b }) // without what tests put before the bus
 			c := n.connectQuiet()
 			if err := n.Subscribe(context.Background(), &c.Connection, name, protocol.Member{UserID: "u-9", Info: []byte(`{}`)}, nil); err != nil {
 				b.Fatal(err)
@@ -80,7 +80,7 @@ func BenchmarkClientEvent(b *testing.B) {
 func BenchmarkPublish(b *testing.B) {
 	for _, channels := range []int{1, 100} {
 		b.Run(fmt.Sprintf("channels=%d", channels), func(b *testing.B) {
-			n := newNode(b, hub.Options{})
+			n := farNode(b, func(b bus.Bus) bus.Bus { return b }) // without what tests put before the bus
 			events := make([]channel.Event, channels)
 			for i := range events {
 				events[i] = channel.Event{Channel: fmt.Sprintf("c-%d", i), Name: "tick", Data: []byte(`"{\"p\":1}"`)}

@@ -26,6 +26,10 @@ func (r *Room) memo() *memo {
 	return &r.kept.more.memo
 }
 
+// NeedsTime reports whether any answer of the room depends on the time. Otherwise the owner need not
+// look at its clock.
+func (r *Room) NeedsTime() bool { return r.memo() != nil }
+
 // remember finds or makes the memo.
 func (r *Room) remember() *memo { return &r.members().others().memo }
 

@@ -187,7 +187,7 @@ func (b *Bus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
 	if r == nil {
 		r = s.add(j.Topic)
 	}
-	now, before := b.elapsed(), r.Subscriptions()
+	now, before := b.timeOf(r), r.Subscriptions()
 	events, refusal := r.Join(now, room.Join{
 		Part: room.Part(j.Part), Subscriber: j.Subscriber, Member: j.Member, MaxMembers: j.MaxMembers, HasNotices: j.HasNotices,
 	}, s.events)
@@ -197,7 +197,7 @@ func (b *Bus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
 	}
 	b.tellLocked(s, events)
 	st := b.stateLocked(s, r, *j.Topic, now)
-	b.countLocked(s, r, now, before) // beyond the position, so that the joiner is told too
+	b.countLocked(s, r, before) // beyond the position, so that the joiner is told too
 	return st, nil
 }
 
@@ -230,17 +230,17 @@ func (b *Bus) leave(l *bus.Leave) {
 	}
 	before := r.Subscriptions()
 	b.tellLocked(s, r.Leave(room.Leave{Part: room.Part(l.Part), Subscriber: l.Subscriber}, s.events))
-	b.countLocked(s, r, b.elapsed(), before)
+	b.countLocked(s, r, before)
 	s.removeIfEmpty(r)
 }
 
 // countLocked tells of the number of subscriptions if it is another than before.
-func (b *Bus) countLocked(s *stripe, r *room.Room, now time.Duration, before int) {
-	if r.Subscriptions() == before {
+func (b *Bus) countLocked(s *stripe, r *room.Room, before int) {
+	if r.Subscriptions() == before || b.listener == nil && !r.NeedsTime() {
 		return
 	}
 	wasDue := r.HasNoticeDue()
-	events, wait := r.Counted(now, s.events)
+	events, wait := r.Counted(b.timeOf(r), s.events)
 	b.tellLocked(s, events)
 	switch {
 	case wait > 0:
@@ -344,6 +344,14 @@ func (b *Bus) at(offset uint64) protocol.Position {
 }
 
 func (b *Bus) elapsed() time.Duration { return time.Since(b.start) }
+
+// timeOf is the time for a call of a room; any time for one that does not need it.
+func (b *Bus) timeOf(r *room.Room) time.Duration {
+	if !r.NeedsTime() {
+		return 0
+	}
+	return b.elapsed()
+}
 
 func (s *stripe) add(t *protocol.Topic) *room.Room {
 	r := new(room.New(t))

@@ -17,7 +17,12 @@ func (b *Bus) State(_ context.Context, t protocol.Topic) (bus.State, error) {
 		return bus.State{}, err
 	}
 	defer s.mu.Unlock()
-	return b.stateLocked(s, s.rooms.Get(t), t, b.elapsed()), nil
+	r := s.rooms.Get(t)
+	var now time.Duration
+	if r != nil {
+		now = b.timeOf(r)
+	}
+	return b.stateLocked(s, r, t, now), nil
 }
 
 // stateLocked reads the state of a topic, which may have no room.
