@@ -7,11 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/commit"
 	"github.com/millrace/millrace/internal/limit"
 )
 
 // maxSpare is how many types of a group find a ledger that has room already.
 const maxSpare = 16
+
+var _ commit.Committer[*pending] = (*applier)(nil)
 
 // applier works through the queue. One goroutine owns it.
 type applier struct {
@@ -25,11 +28,12 @@ type applier struct {
 	spare []ledger // up to maxSpare
 
 	// Of the group.
-	group   uint64
-	batches []*pending
-	staged  []*Type // types that have a stage
-	notes   int     // receipts that were put
-	commit  Commit
+	group  uint64
+	now    time.Time
+	before Seq     // reached, before it
+	staged []*Type // types that have a stage
+	notes  int     // receipts that were put
+	commit Commit
 
 	// reached is the cursor of the last change that is in the state or staged. The clock may
 	// be ahead: what was given out for a group that could not be stored is not given again.
@@ -41,38 +45,52 @@ type applier struct {
 	last  *Type  // of the mutation before, which is usually the next one's
 }
 
-// applyAll applies group by group while something waits and ctx has not ended. lasting is
-// for the store.
-func (a *applier) applyAll(ctx, lasting context.Context) {
-	for ctx.Err() == nil {
-		a.batches = a.queue.take(a.batches[:0])
-		if len(a.batches) == 0 {
-			return
-		}
-		a.applyGroup(lasting)
-		clear(a.batches)
+// Store stages the batches and makes the group durable. It implements commit.Committer.
+func (a *applier) Store(ctx context.Context, batches []*pending) error {
+	a.now, a.before = a.o.Now(), a.reached
+	mutations := 0
+	for _, p := range batches {
+		mutations += len(p.mutations)
+		a.stageBatch(p, a.now)
+	}
+	a.o.Metrics.group.Observe(float64(mutations))
+	err := a.store(ctx, a.now)
+	if err == nil {
+		return nil
+	}
+	if skipped, ok := a.unstored.Pass(a.now); ok {
+		a.o.Log.Error("mutations refused: they cannot be stored", "mutations", mutations, "more_since_last", skipped, "err", err)
+	}
+	return fmt.Errorf("%w: entity: commit: %w", ErrNotStored, err)
+}
+
+// Install makes the group the state and tells the receiver. It implements commit.Committer.
+func (a *applier) Install(_ context.Context, batches []*pending) {
+	a.runs.reach(a.reached)
+	a.install()
+	a.closeGroup()
+	for _, p := range batches {
+		a.o.Metrics.answer(p)
 	}
 }
 
-func (a *applier) applyGroup(ctx context.Context) {
-	now, reached := a.o.Now(), a.reached
-	mutations, size := 0, 0
-	for _, p := range a.batches {
-		mutations += len(p.mutations)
-		size += p.size
-		a.stageBatch(p, now)
-	}
-	a.o.Metrics.group.Observe(float64(mutations))
-	if err := a.store(ctx, now); err != nil {
-		if skipped, ok := a.unstored.Pass(now); ok {
-			a.o.Log.Error("mutations refused: they cannot be stored", "mutations", mutations, "more_since_last", skipped, "err", err)
+// Refuse forgets what was staged. Batches that have an answer which does not depend on the group
+// keep it. It implements commit.Committer.
+func (a *applier) Refuse(batches []*pending, _ error) time.Duration {
+	a.receipts.takeBack(a.notes)
+	a.reached = a.before
+	for _, p := range batches {
+		if p.isRepeat && p.group != a.group {
+			p.ticket.Answer(nil)
+			a.o.Metrics.answer(p)
 		}
-		a.undoGroup(fmt.Errorf("%w: entity: commit: %w", ErrNotStored, err))
-		a.reached = reached
-	} else {
-		a.runs.reach(a.reached)
-		a.install()
 	}
+	a.closeGroup()
+	return 0
+}
+
+// closeGroup ends the stages.
+func (a *applier) closeGroup() {
 	for _, t := range a.staged {
 		if l := t.close(); cap(l.changes) <= 2*maxGroup && len(a.spare) < maxSpare {
 			a.spare = append(a.spare, l)
@@ -81,12 +99,7 @@ func (a *applier) applyGroup(ctx context.Context) {
 	clear(a.staged)
 	a.staged, a.notes, a.last = a.staged[:0], 0, nil
 	a.group++
-	a.receipts.shrink(now)
-	a.queue.release(size)
-	for _, p := range a.batches {
-		a.o.Metrics.answer(p)
-		p.done <- struct{}{}
-	}
+	a.receipts.shrink(a.now)
 }
 
 // stageBatch stages all of p or, when one mutation is bad, nothing.
@@ -108,7 +121,8 @@ func (a *applier) stageBatch(p *pending, now time.Time) {
 		if problem != "" {
 			a.undoBatch()
 			a.clock.last = before
-			p.err = &Error{Index: i, Message: problem}
+			p.isRefused = true
+			p.ticket.Answer(&Error{Index: i, Message: problem})
 			return
 		}
 		isChanged = isChanged || changed
@@ -273,16 +287,5 @@ func (a *applier) install() {
 		t.Unlock()
 		a.o.Metrics.entities.Add(float64(len(t.entities) - live))
 		a.o.Metrics.tombstones.Add(float64(len(t.graves.byKey) - gone))
-	}
-}
-
-// undoGroup answers all batches with err, other than those that have an answer that does not
-// depend on the group.
-func (a *applier) undoGroup(err error) {
-	a.receipts.takeBack(a.notes)
-	for _, p := range a.batches {
-		if p.err == nil && (!p.isRepeat || p.group == a.group) {
-			p.seq, p.err = Seq{}, err
-		}
 	}
 }

@@ -2,9 +2,13 @@ package entity
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/commit"
 )
 
 // Receiver is told of changes, with the type locked exclusively, in the order of their
@@ -31,6 +35,10 @@ type Options struct {
 	Log           *slog.Logger
 	Metrics       *Metrics
 }
+
+// maxGroup is how many mutations are taken together, if it is more than one batch: enough to
+// share a flush, not so many that the first waits long for the last.
+const maxGroup = 4096
 
 // maxBytes is the most that options may allow to wait: offsets in a batch are 32 bits.
 const maxBytes = 1 << 29
@@ -73,7 +81,7 @@ type Engine struct {
 	o         Options // immutable
 	types     registry
 	runs      runs
-	queue     queue
+	queue     *commit.Queue[*pending]
 	preparers sync.Pool // of *preparer
 	applier   applier   // Load's, then Run's
 }
@@ -85,9 +93,15 @@ func New(o Options) *Engine {
 		o:     o,
 		runs:  runs{byTag: map[uint64]Run{}},
 		types: registry{types: map[typeID]*Type{}, known: map[*Type]bool{}},
-		queue: queue{limit: o.MaxWaiting, signal: make(chan struct{}, 1), metrics: o.Metrics},
+		queue: commit.New[*pending](commit.Options{
+			Max:   commit.Size{Bytes: o.MaxWaiting},
+			Group: commit.Size{Entries: maxGroup},
+			// A group is memory too, until its callers have their answers.
+			HoldsGroup: true,
+			Waiting:    func(bytes int) { o.Metrics.waiting.Set(float64(bytes)) },
+		}),
 	}
-	e.preparers.New = func() any { return &preparer{o: &e.o, pending: pending{done: make(chan struct{}, 1)}} }
+	e.preparers.New = func() any { return &preparer{o: &e.o, pending: pending{ticket: commit.NewTicket()}} }
 	e.applier = applier{
 		Engine:   e,
 		merger:   merger{maxArray: o.MaxArray},
@@ -127,8 +141,8 @@ func (e *Engine) Types(app string) []*Type { return e.types.of(app) }
 // before it.
 //
 // Errors: *Error, ErrBackpressure, ErrClosed, ErrNotStored with the store's: then nothing was changed. Or ctx's:
-// then nothing was changed, unless the applier had the batch already. Apply keeps Append of
-// the mutations and nothing else of b.
+// then nothing was changed, unless it is commit.ErrUncertain too: the applier had the batch
+// already, or has failed. Apply keeps Append of the mutations and nothing else of b.
 func (e *Engine) Apply(ctx context.Context, b *Batch) (Seq, error) {
 	seq, err := e.apply(ctx, b)
 	if err != nil {
@@ -142,36 +156,36 @@ func (e *Engine) apply(ctx context.Context, b *Batch) (Seq, error) {
 	if err := ctx.Err(); err != nil {
 		return Seq{}, err
 	}
-	if err := e.queue.admits(0); err != nil {
-		return Seq{}, err
+	if err := e.queue.Admits(commit.Size{}); err != nil {
+		return Seq{}, refused(err)
 	}
 	// Preparers are lent: they are a third of what a mutation allocates. One that the applier
 	// may still have is not given back.
 	p := e.preparers.Get().(*preparer)
 	err := p.prepare(b)
 	if err == nil {
-		err = e.queue.put(&p.pending)
+		err = e.queue.Do(ctx, &p.pending, commit.Size{Bytes: p.size, Entries: len(p.mutations)}, p.ticket)
 	}
-	if err != nil {
+	if err == nil {
+		seq := p.seq
 		e.giveBack(p)
-		return Seq{}, err
+		return seq, nil
 	}
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		if e.queue.withdraw(&p.pending) {
-			e.giveBack(p)
-			return Seq{}, ctx.Err()
-		}
-		select {
-		case <-p.done:
-		default:
-			return Seq{}, ctx.Err()
-		}
+	if !errors.Is(err, commit.ErrUncertain) {
+		e.giveBack(p)
 	}
-	seq, err := p.seq, p.err
-	e.giveBack(p)
-	return seq, err
+	return Seq{}, refused(err)
+}
+
+// refused says in the words of this package why a batch was not applied.
+func refused(err error) error {
+	switch {
+	case errors.Is(err, commit.ErrFull):
+		return ErrBackpressure
+	case errors.Is(err, commit.ErrClosed):
+		return ErrClosed
+	}
+	return err
 }
 
 func (e *Engine) giveBack(p *preparer) {
@@ -179,20 +193,18 @@ func (e *Engine) giveBack(p *preparer) {
 	e.preparers.Put(p)
 }
 
-// Run applies until ctx ends, then what waits. r is told of every change.
+// Run applies until ctx ends, then what waits. r is told of every change. An error says that the
+// engine has failed: what it holds may not be what is stored, and the process has to end.
 func (e *Engine) Run(ctx context.Context, r Receiver) error {
 	a := &e.applier
 	a.receiver = r
-	// What was taken from the queue is applied to the end, whatever ends ctx.
-	lasting := context.WithoutCancel(ctx)
-	for ctx.Err() == nil {
-		select {
-		case <-e.queue.signal:
-			a.applyAll(ctx, lasting)
-		case <-ctx.Done():
-		}
+	err := e.queue.Serve(ctx, a)
+	e.queue.Close()
+	if err == nil {
+		err = e.queue.Finish(context.WithoutCancel(ctx), a)
 	}
-	e.queue.close()
-	a.applyAll(lasting, lasting)
+	if err != nil {
+		return fmt.Errorf("entity: %w", err)
+	}
 	return nil
 }

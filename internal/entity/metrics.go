@@ -94,10 +94,10 @@ func (m *Metrics) count(changes []Change) {
 	}
 }
 
-// answer counts a batch that is done; if it was refused, Apply does.
+// answer counts a batch that is applied, or was before.
 func (m *Metrics) answer(p *pending) {
 	switch {
-	case p.err != nil:
+	case p.isRefused:
 	case p.isRepeat:
 		m.repeats.Inc()
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace/millrace/internal/commit"
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
@@ -44,7 +45,7 @@ const mutationCost = 256
 const tailRoom = len(`,` + seqOpen + `18446744073709551615:18446744073709551615` + seqClose)
 
 // pending is a batch on its way through the applier. Whoever calls Apply makes it and, until
-// done says so, reads nothing of it.
+// its ticket is answered, reads nothing of it.
 type pending struct {
 	app, idempotencyKey string
 	mutations           []prepared
@@ -52,11 +53,11 @@ type pending struct {
 	fields              []field // the first is nobody's: 0 means none
 	size                int     // as it counts in Options.MaxWaiting
 
-	done     chan struct{} // one slot
-	seq      Seq
-	err      error
-	isRepeat bool   // seq is that of an earlier batch
-	group    uint64 // isRepeat: in which that one was applied
+	ticket    *commit.Ticket
+	seq       Seq
+	isRefused bool   // there is a problem with the batch itself
+	isRepeat  bool   // seq is that of an earlier batch
+	group     uint64 // isRepeat: in which that one was applied
 }
 
 // preparer copies the documents of a batch to pending.text, token by token. It recurses to
@@ -86,7 +87,7 @@ func (p *preparer) prepare(b *Batch) error {
 		return err
 	}
 	p.pending = pending{
-		app: b.App, idempotencyKey: b.IdempotencyKey, done: p.done,
+		app: b.App, idempotencyKey: b.IdempotencyKey, ticket: p.ticket,
 		mutations: slices.Grow(p.mutations[:0], len(b.Mutations))[:len(b.Mutations)],
 		fields:    append(p.fields[:0], field{}),
 	}
@@ -113,9 +114,9 @@ func (p *preparer) prepare(b *Batch) error {
 func (p *preparer) reset() {
 	const keep = 8192 // entries
 	clear(p.mutations)
-	p.text, p.appends, p.scan, p.err = nil, nil, jsontext.Scanner{}, nil
+	p.text, p.appends, p.scan = nil, nil, jsontext.Scanner{}
 	if max(cap(p.mutations), cap(p.fields), cap(p.keys), cap(p.elements), cap(p.path)) > keep {
-		*p = preparer{o: p.o, pending: pending{done: p.done}}
+		*p = preparer{o: p.o, pending: pending{ticket: p.ticket}}
 	}
 }
 

@@ -12,14 +12,14 @@ import (
 )
 
 // Run serves until ctx ends, then drains (drain.go) and returns when every goroutine has
-// ended. An error is a listener that failed; shutdown is none.
+// ended. An error is a listener or an engine that failed; shutdown is none.
 func (s *Server) Run(ctx context.Context) error {
 	publicListener, operatorListener, err := s.listen(ctx)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	parts := s.startParts()
-	failed := make(chan error, 2)
+	failed := make(chan error, 4) // one of each that may fail
+	parts := s.startParts(failed)
 	var serving sync.WaitGroup
 	serving.Go(func() { failed <- served(publicListener, s.public.Serve(publicListener)) }) // ends with public.Shutdown
 	if operatorListener != nil {
@@ -83,26 +83,43 @@ type parts struct {
 	entities, sockets, cleanup, webhooks, hub, reports                         sync.WaitGroup
 }
 
-func (s *Server) startParts() *parts {
+// startParts starts the engines. One without which the server cannot go on says on failed when it
+// ends before it is stopped.
+func (s *Server) startParts(failed chan<- error) *parts {
 	p := &parts{}
-	start := func(wg *sync.WaitGroup, stop *context.CancelFunc, failed string, run func(context.Context) error) {
+	start := func(wg *sync.WaitGroup, stop *context.CancelFunc, message string, run func(context.Context) error) {
 		var ctx context.Context
 		ctx, *stop = context.WithCancel(context.Background())
-		wg.Go(func() { s.report(failed, run(ctx)) }) // ends with stop
+		wg.Go(func() { s.report(message, run(ctx)) }) // ends with stop
 	}
 	start(&p.reports, &p.stopReports, "reports failed", s.runReports)
 	start(&p.hub, &p.stopHub, "fan-out failed", s.hub.Run)
 	start(&p.directory, &p.stopDirectory, "apps are not followed", s.directory.Run)
-	start(&p.webhooks, &p.stopWebhooks, "webhooks not all delivered or stored", s.webhooks.Run)
+	start(&p.webhooks, &p.stopWebhooks, "webhooks not all delivered or stored", needed(failed, s.webhooks.Run))
 	start(&p.cleanup, &p.stopCleanup, "cleanup failed", s.sessions.Run)
 	start(&p.sockets, &p.stopSockets, "connection engine failed", s.sockets.Run)
-	start(&p.entities, &p.stopEntities, "entities failed", func(ctx context.Context) error {
+	start(&p.entities, &p.stopEntities, "entities failed", needed(failed, func(ctx context.Context) error {
 		if s.entities == nil {
 			return nil
 		}
 		return s.entities.Run(ctx, s.views)
-	})
+	}))
 	return p
+}
+
+// needed is run for an engine that the server needs: if it fails before its context ends, failed
+// gets its error, and the server ends.
+func needed(failed chan<- error, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := run(ctx)
+		if err != nil && ctx.Err() == nil {
+			select {
+			case failed <- err:
+			default: // the server is about to end
+			}
+		}
+		return err
+	}
 }
 
 // closeAfter closes what New has opened when it fails.
