@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/commit"
 )
 
 // Options of an Engine. Apps is required; other zero fields mean the default.
@@ -97,8 +98,7 @@ type Engine struct {
 	isStarted  atomic.Bool
 	isFailing  atomic.Bool // the last commit could not be stored
 	isDraining atomic.Bool // no batch waits to be filled, and the worker of an endpoint that fails goes
-	halt       chan struct{}
-	halting    sync.Once
+	isHalted   atomic.Bool // what can be sent is not waited for any more
 	ended      chan struct{}
 	result     error // of Run; readable after ended
 
@@ -119,7 +119,6 @@ func New(o Options) *Engine {
 		store:   o.Store,
 		permits: newPermits(o.MaxRequests),
 		online:  online{apps: map[string]*onlineApp{}},
-		halt:    make(chan struct{}),
 		ended:   make(chan struct{}),
 		routes:  map[string]*routes{},
 		orphans: map[string][]orphan{},
@@ -127,7 +126,10 @@ func New(o Options) *Engine {
 	if e.store == nil {
 		e.store = &memory{}
 	}
-	e.intake = intake{o: &e.o, start: o.Now(), signal: make(chan struct{}, 1), apps: map[string]*tracked{}}
+	e.intake = intake{
+		o: &e.o, start: o.Now(), apps: map[string]*tracked{},
+		queue: commit.New[event](commit.Options{Max: commit.Size{Bytes: o.MaxIntake}}),
+	}
 	e.outbox.poke, e.outbox.now = e.intake.poke, e.o.Now
 	e.lastNumber.Store(uint64(o.Now().UnixMilli())) // beyond those of former processes, most likely; Load knows
 	e.writer = writer{
@@ -156,12 +158,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.ended)
 	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e.writer.run(ctx, sending)
+	err := e.intake.queue.Serve(sending, &e.writer)
 	e.intake.close(e.isFinal())
 	cancel()
 	e.workers.Wait()
 	e.isDraining.Store(true)
-	e.result = e.writer.finish(context.WithoutCancel(ctx), sending)
+	e.result = e.writer.finish(context.WithoutCancel(ctx), err)
 	if left := e.left(); left > 0 && !e.isDurable() {
 		e.result = errors.Join(e.result, errLost(left))
 	}
@@ -185,7 +187,8 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	select {
 	case <-e.ended:
 	case <-ctx.Done():
-		e.halting.Do(func() { close(e.halt) })
+		e.isHalted.Store(true)
+		e.poke()
 		<-e.ended
 	}
 	return e.result

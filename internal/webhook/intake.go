@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/commit"
 )
 
 // maxCatchUp is how many subjects that had to wait for room are told with one lock.
@@ -30,18 +32,17 @@ type tracked struct {
 
 // intake holds the presence of subjects and the events that the writer has not taken yet.
 //
-// The lock is taken under locks of whoever tells; it is a leaf and held for a moment only.
+// The lock is taken under locks of whoever tells and is held for a moment only; nothing but the
+// lock of the queue is taken under it.
 type intake struct {
-	o      *Options
-	start  time.Time
-	signal chan struct{} // one slot: there is something to do
+	o     *Options
+	start time.Time
+	queue *commit.Queue[event]
 
 	mu       sync.Mutex
 	apps     map[string]*tracked
-	count    int // subjects of all apps
-	events   []event
-	bytes    int        // of events
-	isFull   bool       // something did not fit since the last take
+	count    int        // subjects of all apps
+	isFull   bool       // something did not fit since the writer took what waited
 	late     []*subject // their state differs from what was announced, and there was no room to tell
 	wheel    wheel
 	alarm    time.Duration // when the writer looks at the wheel next, unless it is told to earlier
@@ -54,12 +55,7 @@ type intake struct {
 func (in *intake) now() time.Duration { return in.o.Now().Sub(in.start) }
 
 // poke says that there is something to do.
-func (in *intake) poke() {
-	select {
-	case in.signal <- struct{}{}:
-	default: // it is known
-	}
-}
+func (in *intake) poke() { in.queue.Wake() }
 
 // app finds or makes what is known of an app.
 func (in *intake) appLocked(app string) *tracked {
@@ -175,12 +171,10 @@ func (in *intake) tell(e event) {
 	if in.isClosed {
 		return
 	}
-	if !in.fitsLocked(&e) {
+	if !in.pushLocked(e) {
 		in.dropped++
 		in.o.Metrics.dropped.WithLabelValues(e.kind.String()).Inc()
-		return
 	}
-	in.pushLocked(e)
 }
 
 // settleLocked makes the event that a subject's state asks for, if it does.
@@ -194,51 +188,49 @@ func (in *intake) settleLocked(t *tracked, s *subject, now time.Duration) {
 		}
 	case !s.isPresent && now < s.deadline: // the wheel comes back to it
 	default:
-		e := event{kind: s.id.Kind.kind(s.isPresent), app: s.id.App, channel: s.id.Channel, user: s.id.User}
-		if !in.fitsLocked(&e) {
+		if !in.announceLocked(t, s) {
 			s.isLate = true
 			in.late = append(in.late, s)
 			return
 		}
-		in.announceLocked(t, s, e)
 		in.settleLocked(t, s, now)
 	}
 }
 
-func (in *intake) announceLocked(t *tracked, s *subject, e event) {
+// announceLocked makes the event that tells of a subject's state; false if there is no room.
+func (in *intake) announceLocked(t *tracked, s *subject) bool {
+	e := event{
+		kind: s.id.Kind.kind(s.isPresent), app: s.id.App, channel: s.id.Channel, user: s.id.User,
+		time: in.o.Now().UnixMilli(),
+	}
+	if s.id.Kind == SubjectUser {
+		e.number = t.seq + 1
+	}
+	if !in.pushLocked(e) {
+		return false
+	}
 	s.isAnnounced = s.isPresent
 	if s.id.Kind == SubjectUser {
 		t.seq++
-		e.number = t.seq
 	}
-	e.time = in.o.Now().UnixMilli()
-	in.pushLocked(e)
+	return true
 }
 
-// fitsLocked reports whether there is room. Once there is none, there is none until the writer
-// has taken what waits: otherwise what is late would be overtaken.
-func (in *intake) fitsLocked(e *event) bool {
-	if !in.isFull && in.bytes+e.size() > in.o.MaxIntake {
-		in.isFull = true
+// pushLocked hands an event to the writer; false if there is no room. Once there is none, there is
+// none until the writer has taken what waits: otherwise what is late would be overtaken.
+func (in *intake) pushLocked(e event) bool {
+	if !in.isFull {
+		in.isFull = in.queue.Put(e, commit.Size{Bytes: e.size(), Entries: 1}) != nil
 	}
 	return !in.isFull
 }
 
-func (in *intake) pushLocked(e event) {
-	if len(in.events) == 0 {
-		in.poke()
-	}
-	in.events = append(in.events, e)
-	in.bytes += e.size()
-}
-
-// take exchanges the events that wait for the empty room, which then takes what had to wait
-// for it. It also reports what was lost.
-func (in *intake) take(room []event) []event {
+// taken says that the writer has taken the events that waited: now there is room for what had to
+// wait for it. It also reports what was lost.
+func (in *intake) taken() {
 	now := in.now()
 	in.mu.Lock()
-	events := in.events
-	in.events, in.bytes, in.isFull = room, 0, false
+	in.isFull = false
 	in.catchUpLocked(now)
 	dropped, refused := in.dropped, in.refused
 	in.dropped, in.refused = 0, 0
@@ -250,7 +242,6 @@ func (in *intake) take(room []event) []event {
 		in.o.Metrics.refused.Add(float64(refused))
 		in.o.Log.Error("webhooks of presence not sent; too much of it is tracked", "subjects", refused, "limit", in.o.MaxSubjects)
 	}
-	return events
 }
 
 func (in *intake) catchUpLocked(now time.Duration) {
@@ -343,5 +334,5 @@ func (in *intake) close(isFinal bool) {
 func (in *intake) isEmpty() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return len(in.events) == 0 && len(in.late) == 0
+	return in.queue.IsEmpty() && len(in.late) == 0
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/internal/commit"
 )
 
 const (
@@ -18,15 +20,21 @@ const (
 	maxSpare = 4096
 )
 
+var (
+	_ commit.Committer[event] = (*writer)(nil)
+	_ commit.Scheduler        = (*writer)(nil)
+)
+
 // writer decides what is stored, in which order, and hands on what is. Load fills it, then the
 // goroutine that calls Run owns it.
 type writer struct {
 	*Engine
 	graves graveyard
-	spare  []event
 	due    []*subject
 	text   []byte
 	adrift time.Time // when what waits for endpoints that nobody sets is given up
+
+	isEnding bool // no worker is started any more
 
 	// Of the commit.
 	commit    Commit
@@ -43,25 +51,57 @@ type touched struct {
 	batch *batch
 }
 
-// run works until ctx ends, somebody halts it, or everything is sent after draining has begun.
-func (w *writer) run(ctx, sending context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.halt:
-			return
-		case <-w.intake.signal:
-		case <-timer.C:
-		}
-		w.cycle(context.WithoutCancel(ctx), sending)
-		if w.isDrained() {
-			return
-		}
-		timer.Reset(w.wait())
+// Prepare makes events of what has become due. It implements commit.Scheduler.
+func (w *writer) Prepare() {
+	if now := w.o.Now(); !w.adrift.IsZero() && !now.Before(w.adrift) {
+		w.adrift = time.Time{}
+		w.abandon(now)
 	}
+	w.due = w.intake.expire(w.due)
+}
+
+// Store stages the events with all else that waits, and stores it. It implements commit.Committer.
+func (w *writer) Store(ctx context.Context, events []event) error {
+	if !w.isStaged {
+		w.stage(events)
+	}
+	return w.save(ctx)
+}
+
+// Refuse keeps what is staged for another try. It implements commit.Committer.
+func (w *writer) Refuse([]event, error) time.Duration { return storeRetry }
+
+// Install hands on what is stored. ctx ends the workers that it starts. It implements
+// commit.Committer.
+func (w *writer) Install(ctx context.Context, _ []event) {
+	if w.isEnding {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+	}
+	w.online.apply(w.changes) // before it is sent, so that no receiver knows more than the snapshot
+	for _, t := range w.touched {
+		t.queue.stored(ctx, t.batch)
+	}
+	for _, q := range w.orders.rouse {
+		q.start(ctx)
+	}
+	for _, r := range w.orders.replays {
+		r.answer <- answer{r.count, r.err}
+	}
+	w.reset()
+}
+
+// Next implements commit.Scheduler.
+func (w *writer) Next() (wait time.Duration, goesOn bool) {
+	wait = min(w.intake.wait(), w.outbox.wait())
+	if !w.adrift.IsZero() {
+		wait = min(wait, max(0, w.adrift.Sub(w.o.Now())))
+	}
+	if w.isHalted.Load() && !w.isEnding {
+		return wait, false
+	}
+	return wait, !w.isDrained()
 }
 
 func (w *writer) isDrained() bool {
@@ -69,58 +109,21 @@ func (w *writer) isDrained() bool {
 	return w.isDraining.Load() && w.running.Load() == 0 && !w.isStaged && w.outbox.isEmpty() && w.intake.isEmpty()
 }
 
-func (w *writer) wait() time.Duration {
-	wait := min(w.intake.wait(), w.outbox.wait())
-	if !w.adrift.IsZero() {
-		wait = min(wait, max(0, w.adrift.Sub(w.o.Now())))
-	}
-	if w.isStaged {
-		wait = storeRetry
-	}
-	return wait
-}
-
-// finish stores what is left when no worker runs any more.
-func (w *writer) finish(ctx, sending context.Context) error {
+// finish stores what is left when no worker runs any more, unless the writer has failed with err.
+func (w *writer) finish(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	for ctx.Err() == nil && (w.isStaged || !w.outbox.isEmpty() || !w.intake.isEmpty()) {
-		w.cycle(ctx, sending)
-		if w.isStaged {
-			select {
-			case <-time.After(storeRetry):
-			case <-ctx.Done():
-			}
-		}
+	w.isEnding = true
+	if err == nil {
+		err = w.intake.queue.Finish(ctx, w)
 	}
 	for _, r := range append(w.orders.replays, w.outbox.close().replays...) {
 		r.answer <- answer{err: ErrClosed}
 	}
-	if w.isStaged || !w.intake.isEmpty() {
-		return fmt.Errorf("webhook: not stored: %d parts of batches and what came after them", len(w.commit.Parts))
+	if err != nil {
+		return fmt.Errorf("webhook: not stored: %d parts of batches and what came after them: %w", len(w.commit.Parts), err)
 	}
 	return nil
-}
-
-// cycle stores all that waits and hands it on. sending ends the workers that it starts.
-func (w *writer) cycle(ctx, sending context.Context) {
-	if !w.isStaged {
-		w.stage()
-	}
-	if !w.save(ctx) {
-		return
-	}
-	w.online.apply(w.changes) // before it is sent, so that no receiver knows more than the snapshot
-	for _, t := range w.touched {
-		t.queue.stored(sending, t.batch)
-	}
-	for _, q := range w.orders.rouse {
-		q.start(sending)
-	}
-	for _, r := range w.orders.replays {
-		r.answer <- answer{r.count, r.err}
-	}
-	w.reset()
 }
 
 // emptied is the room of a slice, without what was in it.
@@ -140,9 +143,9 @@ func (w *writer) reset() {
 }
 
 // save makes the commit durable, if there is one.
-func (w *writer) save(ctx context.Context) bool {
+func (w *writer) save(ctx context.Context) error {
 	if w.commit.isEmpty() {
-		return true
+		return nil
 	}
 	start := time.Now()
 	err := w.store.CommitWebhooks(ctx, &w.commit)
@@ -151,27 +154,23 @@ func (w *writer) save(ctx context.Context) bool {
 		if !w.isFailing.Swap(true) {
 			w.o.Log.Error("webhooks cannot be stored, trying again; none are sent meanwhile", "err", err)
 		}
-		return false
+		return err
 	}
 	if w.isFailing.Swap(false) {
 		w.o.Log.Info("webhooks are stored again")
 	}
 	w.o.Metrics.commits.Observe(time.Since(start).Seconds())
-	return true
+	return nil
 }
 
 // stage puts everything that waits into the commit.
-func (w *writer) stage() {
+func (w *writer) stage(events []event) {
 	now := w.o.Now()
-	if !w.adrift.IsZero() && !now.Before(w.adrift) {
-		w.adrift = time.Time{}
-		w.abandon(now)
-	}
-	w.due = w.intake.expire(w.due)
-	w.orders = w.outbox.take(w.isDraining.Load() || !w.intake.isEmpty())
+	w.intake.taken()
+	w.orders = w.outbox.take(w.isDraining.Load() || len(events) > 0 || !w.intake.isEmpty())
 	w.commit.Done = append(w.commit.Done, w.orders.done...)
 	w.bury(w.orders.dead)
-	w.stageEvents(now)
+	w.stageEvents(events, now)
 	w.stageParts()
 	for _, r := range w.orders.replays {
 		w.stageReplay(r, now)
@@ -186,8 +185,7 @@ func (w *writer) stage() {
 	}
 }
 
-func (w *writer) stageEvents(now time.Time) {
-	events := w.intake.take(w.spare)
+func (w *writer) stageEvents(events []event, now time.Time) {
 	app, routes := "", (*routes)(nil)
 	for i := range events {
 		e := &events[i]
@@ -200,7 +198,6 @@ func (w *writer) stageEvents(now time.Time) {
 			w.stageEvent(e, routes, now)
 		}
 	}
-	w.spare = emptied(events)
 }
 
 // note takes down what receivers are going to have been told.
