@@ -42,6 +42,7 @@ var ranks = map[string]int{
 	"internal/http1":           2,
 	"internal/forwarded":       2,
 	"internal/probe":           2,
+	"internal/sqlite":          2,
 
 	"internal/bus/local": 3,
 	"internal/channel":   3,
@@ -116,8 +117,8 @@ var only = map[string]rule{
 		"system calls belong to the connection engine; bench sleeps precisely; cli reads the clock that systemd asks for; child reserves ports; floor is the bare loop; storm lets others go before a crowd",
 	},
 	"syscall": {
-		[]string{"internal/socket", "internal/cli", "internal/server", "internal/http1", "internal/rawio", "internal/store/embedded", "test/bench/child", "test/bench"},
-		"as golang.org/x/sys; the signals that end a child and a command have their names there; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on; store/embedded tells a full disk by its error",
+		[]string{"internal/socket", "internal/cli", "internal/server", "internal/http1", "internal/rawio", "internal/sqlite", "test/bench/child", "test/bench"},
+		"as golang.org/x/sys; the signals that end a child and a command have their names there; rawio makes the calls that need not be told to the scheduler; cli names the signals that end the process; server tells a dead unix socket by its error; http1 passes the socket of an upgrade on; sqlite tells a full disk by its error",
 	},
 	"unsafe": {
 		[]string{"internal/rawio", "internal/websocket", "internal/jsontext"},
@@ -144,7 +145,7 @@ var only = map[string]rule{
 		"adapters are chosen where a node is put together; doctor asks whether one can be reached",
 	},
 	"modernc.org/sqlite/...": {
-		[]string{"internal/store/embedded"},
+		[]string{"internal/sqlite"},
 		"one adapter owns each driver",
 	},
 	"github.com/jackc/pgx/...": {
@@ -188,7 +189,8 @@ var spawns = map[string]string{
 	"internal/http1":          "one goroutine per connection that has not left for a poller, and one in net/http's Serve; Server.Serve joins them",
 	"internal/entity":         "the applier; Engine.Run is it",
 	"internal/directory":      "the watch of the store; Directory.Run joins it",
-	"internal/store/embedded": "the keeper of the database file; Close joins it",
+	"internal/store/embedded": "the folding of entities; Close joins it",
+	"internal/sqlite":         "the writing back of the write-ahead log; Close joins it",
 	"internal/server":         "listeners and lifecycles; Server.Run joins them",
 	"internal/cli":            "signals and output; ends with the command",
 	"internal/bench":          "publishers, subscribers and the progress line; end with the run",

@@ -70,7 +70,7 @@ func (s *Store) PutApp(ctx context.Context, r app.Record) (app.Record, error) {
 	if err != nil {
 		return app.Record{}, err
 	}
-	s.noteWritten(int64(len(r.Document)) + int64(len(r.Keys)+2)*pageSize)
+	s.db.Wrote(int64(len(r.Document)) + int64(len(r.Keys)+2)*pageSize)
 	return r, nil
 }
 
@@ -122,7 +122,7 @@ func (s *Store) DeleteApp(ctx context.Context, id string, version uint64) error 
 		return err
 	})
 	if err == nil {
-		s.noteWritten(2 * pageSize)
+		s.db.Wrote(2 * pageSize)
 	}
 	return err
 }

@@ -2,7 +2,8 @@
 // file millrace.db in a folder of its own. It implements the Store of app, entity, token,
 // view and webhook, and the Signatures of admin.
 //
-// It must never know what a document means, and no other package knows SQLite.
+// It must never know what a document means. The file, its schema and the way in which it is written
+// are those of package sqlite.
 //
 // # Durability and order
 //
@@ -20,10 +21,7 @@
 // Anything interrupted is done again: folding twice changes nothing, and a log is emptied only
 // after all of it has been folded.
 //
-// The WAL is written back by a second connection, while commits go on; only the little that
-// they have added meanwhile is written back between two of them.
-//
 // # Goroutines
 //
-// One, which folds and checkpoints. Open starts it, Close joins it.
+// One, which folds. Open starts it, Close joins it.
 package embedded

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/millrace/millrace/internal/sqlite"
 )
 
 const (
@@ -14,17 +16,15 @@ const (
 	// less than calm bytes.
 	sliceLength = 4 * time.Millisecond
 	calm        = 4 * foldAt
-	// checkpointAt is the size of the WAL at which it is written back.
-	checkpointAt = 8 << 20
 
-	pageSize = 4096
+	pageSize = sqlite.PageSize
 )
 
 // grow counts what was appended to the log.
 func (s *Store) grow(size int64) {
 	s.o.Metrics.log.Set(float64(s.unfolded.Add(size)))
-	s.unwritten.Add(size)
-	if s.isDue() {
+	s.db.Wrote(size)
+	if s.unfolded.Load() >= foldAt {
 		select {
 		case s.wake <- struct{}{}:
 		default: // it is awake
@@ -32,22 +32,18 @@ func (s *Store) grow(size int64) {
 	}
 }
 
-func (s *Store) isDue() bool {
-	return s.unfolded.Load() >= foldAt || s.unwritten.Load() >= checkpointAt
-}
-
 // measureLog finds out what the last process has left. Its size does not matter: either there
 // is nothing to fold or it is time to.
 func (s *Store) measureLog(ctx context.Context) error {
 	var has bool
-	err := s.writer.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM entity_log)").Scan(&has)
+	err := s.db.Writer().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM entity_log)").Scan(&has)
 	if has {
 		s.grow(foldAt)
 	}
 	return err
 }
 
-// maintain folds and writes back when it is time, until ctx ends.
+// maintain folds when it is time, until ctx ends.
 func (s *Store) maintain(ctx context.Context) {
 	for {
 		select {
@@ -60,9 +56,6 @@ func (s *Store) maintain(ctx context.Context) {
 				err = s.fold(ctx)
 				s.report(ctx, "fold the log", err)
 			}
-			if s.unwritten.Load() >= checkpointAt {
-				s.report(ctx, "checkpoint", s.checkpoint(ctx))
-			}
 		}
 	}
 }
@@ -74,7 +67,7 @@ func (s *Store) report(ctx context.Context, step string, err error) {
 		return
 	}
 	s.o.Metrics.failures.Inc()
-	s.o.Log.Warn("store maintenance failed", "step", step, "err", s.explain(err))
+	s.o.Log.Warn("store maintenance failed", "step", step, "err", s.db.Explain(err))
 }
 
 // askFold has the log folded now.
@@ -129,8 +122,8 @@ func (s *Store) fold(ctx context.Context) error {
 
 // bounds are the first and the last id of the log, zero when it is empty.
 func (s *Store) bounds(ctx context.Context) (first, last int64, err error) {
-	err = patiently(ctx, func() error {
-		return s.reader.QueryRowContext(ctx, "SELECT coalesce((SELECT min(id) FROM entity_log), 0), coalesce((SELECT max(id) FROM entity_log), 0)").Scan(&first, &last)
+	err = sqlite.Patiently(ctx, func() error {
+		return s.db.Reader().QueryRowContext(ctx, "SELECT coalesce((SELECT min(id) FROM entity_log), 0), coalesce((SELECT max(id) FROM entity_log), 0)").Scan(&first, &last)
 	})
 	return first, last, err
 }
@@ -181,7 +174,7 @@ func (s *Store) foldSlice(ctx context.Context, ids []int64) ([]int64, error) {
 	if err != nil {
 		return ids, err
 	}
-	return ids, s.written(ctx, int64(before-len(ids))*pageSize)
+	return ids, s.db.Rewrote(ctx, int64(before-len(ids))*pageSize)
 }
 
 // forgetSlice removes the tombstones that a beginning of ids names and returns the rest.
@@ -200,7 +193,7 @@ func (s *Store) forgetSlice(ctx context.Context, ids []int64) ([]int64, error) {
 	if err != nil {
 		return ids, err
 	}
-	return ids, s.written(ctx, int64(before-len(ids))*pageSize)
+	return ids, s.db.Rewrote(ctx, int64(before-len(ids))*pageSize)
 }
 
 // cut removes the log from first to last.
@@ -220,7 +213,7 @@ func (s *Store) cut(ctx context.Context, first, last int64) error {
 		if err != nil {
 			return err
 		}
-		if err := s.written(ctx, (first-before)*pageSize/8); err != nil {
+		if err := s.db.Rewrote(ctx, (first-before)*pageSize/8); err != nil {
 			return err
 		}
 	}
@@ -243,27 +236,4 @@ func (s *Store) slice(ctx context.Context, what string, fn func(ctx context.Cont
 			return isOver
 		})
 	})
-}
-
-// written counts bytes that maintenance has written, and writes the WAL back when it is time.
-func (s *Store) written(ctx context.Context, size int64) error {
-	if s.unwritten.Add(size) < checkpointAt {
-		return nil
-	}
-	return s.checkpoint(ctx)
-}
-
-// checkpoint writes the WAL back: first on a connection of its own, beside commits; then, on
-// theirs, what they have added meanwhile. The next commit begins the WAL anew.
-func (s *Store) checkpoint(ctx context.Context) error {
-	start := time.Now()
-	s.unwritten.Store(0)
-	for _, db := range []*sql.DB{s.reader, s.writer} {
-		var busy, frames, done int
-		if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &done); err != nil {
-			return err
-		}
-	}
-	s.o.Metrics.checkpoints.Observe(time.Since(start).Seconds())
-	return nil
 }

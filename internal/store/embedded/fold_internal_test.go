@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/sqlite"
 )
 
 // TestLogAndWALAreUsedAgain writes many times what may be left on the disk.
@@ -40,7 +41,7 @@ func TestLogAndWALAreUsedAgain(t *testing.T) {
 		if err := s.askFold(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.checkpoint(t.Context()); err != nil {
+		if err := s.db.Checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,7 +51,7 @@ func TestLogAndWALAreUsedAgain(t *testing.T) {
 	if got := s.unfolded.Load(); got != 0 {
 		t.Errorf("got %d bytes counted in an empty log", got)
 	}
-	for _, name := range []string{fileName, fileName + "-wal"} {
+	for _, name := range []string{sqlite.FileName, sqlite.FileName + "-wal"} {
 		info, err := os.Stat(filepath.Join(folder, name))
 		if err != nil {
 			t.Fatal(err)

@@ -26,6 +26,6 @@ func (s *Store) ClaimSignature(ctx context.Context, signature string, ttl time.D
 	if err != nil {
 		return false, err
 	}
-	s.noteWritten(2 * pageSize)
+	s.db.Wrote(2 * pageSize)
 	return isFirst, nil
 }

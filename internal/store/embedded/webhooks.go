@@ -32,21 +32,9 @@ func (s *Store) CommitWebhooks(ctx context.Context, c *webhook.Commit) error {
 		return nil
 	})
 	if err == nil {
-		s.noteWritten(webhookBytes(c))
+		s.db.Wrote(webhookBytes(c))
 	}
 	return err
-}
-
-// noteWritten counts bytes that a commit has added to the WAL, which is written back when it is
-// time.
-func (s *Store) noteWritten(size int64) {
-	s.unwritten.Add(size)
-	if s.isDue() {
-		select {
-		case s.wake <- struct{}{}:
-		default: // it is awake
-		}
-	}
 }
 
 // webhookBytes is about how much a commit adds to the WAL: whole pages.

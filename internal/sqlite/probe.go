@@ -1,4 +1,4 @@
-package embedded
+package sqlite
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func Probe(ctx context.Context, path string) error {
 	if err := probeLock(ctx, folder); err != nil {
 		return err
 	}
-	return probeHeader(filepath.Join(folder, fileName))
+	return probeHeader(filepath.Join(folder, FileName))
 }
 
 func probeLock(ctx context.Context, folder string) error {

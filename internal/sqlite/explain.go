@@ -1,11 +1,11 @@
-package embedded
+package sqlite
 
 import (
 	"errors"
 	"fmt"
 	"syscall"
 
-	"modernc.org/sqlite"
+	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -22,22 +22,25 @@ var (
 	ErrTooNew = errors.New("the database file was written by a newer version of Millrace")
 )
 
-// explain adds what an operator can do about an error of SQLite.
-func (s *Store) explain(err error) error {
-	var e *sqlite.Error
+// Explain adds what an operator can do about an error of SQLite. It is nil for nil.
+func (db *DB) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *driver.Error
 	if !errors.As(err, &e) {
 		return full(err)
 	}
 	if wantsRoom(e) {
-		return fmt.Errorf("%s: %w (%w); make room on the disk", s.file, ErrFull, err)
+		return fmt.Errorf("%s: %w (%w); make room on the disk", db.file, ErrFull, err)
 	}
 	switch e.Code() & 0xff { // the rest tells variants apart
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%s: %w (%w); restore it from a backup, or move it away, with the -wal and -shm files beside it, to start empty", s.file, ErrDamaged, err)
+		return fmt.Errorf("%s: %w (%w); restore it from a backup, or move it away, with the -wal and -shm files beside it, to start empty", db.file, ErrDamaged, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
-		return fmt.Errorf("%s: %w; check who owns the folder and that it can be written", s.file, err)
+		return fmt.Errorf("%s: %w; check who owns the folder and that it can be written", db.file, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Errorf("%s: %w; something outside Millrace is writing to it", s.file, err)
+		return fmt.Errorf("%s: %w; something outside Millrace is writing to it", db.file, err)
 	default:
 		return err
 	}
@@ -45,7 +48,7 @@ func (s *Store) explain(err error) error {
 
 // wantsRoom reports whether e says that the disk is full: not all steps of opening a database say
 // so in the same words.
-func wantsRoom(e *sqlite.Error) bool {
+func wantsRoom(e *driver.Error) bool {
 	switch e.Code() {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE:
 		return true

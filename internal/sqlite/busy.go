@@ -1,4 +1,4 @@
-package embedded
+package sqlite
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"modernc.org/sqlite"
+	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -14,15 +14,15 @@ const (
 	// busyTimeout is how long SQLite itself waits for a lock that another program has: it cannot be
 	// made to stop, so it is short.
 	busyTimeout = 20 * time.Millisecond
-	// busyPatience is how long the store waits for it where the caller has no earlier deadline: an
+	// busyPatience is how long a caller waits for it where it has no earlier deadline: an
 	// operator may look at the file with a tool.
 	busyPatience = 5 * time.Second
 	busyPause    = 10 * time.Millisecond
 )
 
-// patiently calls do until no other program keeps it from the lock that it needs, ctx ends or
+// Patiently calls do until no other program keeps it from the lock that it needs, ctx ends or
 // busyPatience is over. Between two calls nothing is held, so other callers have their turn.
-func patiently(ctx context.Context, do func() error) error {
+func Patiently(ctx context.Context, do func() error) error {
 	err := do()
 	if !isBusy(err) {
 		return err
@@ -50,6 +50,6 @@ func patiently(ctx context.Context, do func() error) error {
 
 // isBusy reports whether err says that another program has a lock on the file.
 func isBusy(err error) bool {
-	e, ok := errors.AsType[*sqlite.Error](err)
+	e, ok := errors.AsType[*driver.Error](err)
 	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }

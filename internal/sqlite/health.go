@@ -1,4 +1,4 @@
-package embedded
+package sqlite
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 // Health writes something small and waits until it is on the disk, after whatever is being
 // written: what reads well may still refuse to be written to, or may be gone from the folder. Only a
 // disk that does not answer keeps it beyond ctx.
-func (s *Store) Health(ctx context.Context) error {
-	err := s.write(ctx, "health", func(tx *sql.Tx) error {
+func (db *DB) Health(ctx context.Context) error {
+	err := db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO health (id, looked) VALUES (1, ?) ON CONFLICT DO UPDATE SET looked = excluded.looked",
-			s.o.Now().UnixMilli())
+			db.o.Now().UnixMilli())
 		return err
 	})
 	if err == nil {
-		s.noteWritten(pageSize)
+		db.Wrote(PageSize)
 	}
 	return err
 }
@@ -41,8 +41,8 @@ func identify(paths ...string) ([]identity, error) {
 }
 
 // look reports an open file that is not in its place.
-func (s *Store) look() error {
-	for _, f := range s.kept {
+func (db *DB) look() error {
+	for _, f := range db.kept {
 		info, err := os.Stat(f.path)
 		switch {
 		case err != nil:

@@ -1,4 +1,4 @@
-package embedded
+package sqlite
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 
-	"modernc.org/sqlite"
+	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -34,7 +34,7 @@ func acquire(ctx context.Context, folder string) (*lock, error) {
 	if _, err = db.ExecContext(ctx, "BEGIN EXCLUSIVE"); err == nil {
 		return l, nil
 	}
-	e, ok := errors.AsType[*sqlite.Error](err)
+	e, ok := errors.AsType[*driver.Error](err)
 	switch {
 	case ok && e.Code()&0xff == sqlite3.SQLITE_BUSY:
 		err = fmt.Errorf("%w; stop it, or give this one a folder of its own", ErrLocked)

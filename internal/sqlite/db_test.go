@@ -1,0 +1,63 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/internal/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func put(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO runs (tag, first_slot, last_slot, last_index) VALUES (1, 1, 1, 1)")
+	return err
+}
+
+// What fails leaves nothing behind, and the connection free for the next transaction.
+func TestAWriteThatEndsEarlyWritesNothing(t *testing.T) {
+	t.Parallel()
+	bug := errors.New("a bug")
+	db := open(t)
+	for name, end := range map[string]func() error{
+		"an error": func() error { return bug },
+		"a panic":  func() error { panic(bug) },
+	} {
+		err := func() (err error) {
+			defer func() {
+				if v, ok := recover().(error); ok {
+					err = v
+				}
+			}()
+			return db.Write(t.Context(), func(tx *sql.Tx) error { return errors.Join(put(t.Context(), tx), end()) })
+		}()
+		if !errors.Is(err, bug) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if err := db.Write(t.Context(), func(tx *sql.Tx) error { return put(t.Context(), tx) }); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	n := 0
+	if err := db.Each(t.Context(), func(*sql.Rows) error { n++; return nil }, "SELECT tag FROM runs"); err != nil || n != 1 {
+		t.Errorf("got %d rows, %v; want 1", n, err)
+	}
+}
