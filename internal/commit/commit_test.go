@@ -3,7 +3,7 @@ package commit_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -198,7 +198,7 @@ func TestRefusals(t *testing.T) {
 				b.calls("first")
 				fit := 0
 				for ; b.Admits(commit.Size{Bytes: 10, Entries: 1}) == nil; fit++ {
-					b.calls(fmt.Sprint(fit))
+					b.calls(strconv.Itoa(fit))
 				}
 				if fit != c.fit {
 					t.Errorf("%d items fit, want %d", fit, c.fit)
@@ -454,7 +454,9 @@ func BenchmarkDo(b *testing.B) {
 		}
 	})
 	stop()
-	<-served
+	if err := <-served; err != nil {
+		b.Error(err)
+	}
 }
 
 type discard struct{}

@@ -143,10 +143,10 @@ func (db *DB) Reader() *sql.DB { return db.reader }
 
 // Close waits for what is under way, writes the WAL back and lets the folder go. The database must
 // not be used afterwards.
-func (db *DB) Close() error {
+func (db *DB) Close(ctx context.Context) error {
 	db.stop()
 	db.checkpointer.Wait()
-	_, err := db.writer.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	_, err := db.writer.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	return errors.Join(db.Explain(err), db.release())
 }
 

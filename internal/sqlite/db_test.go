@@ -20,7 +20,7 @@ func open(t *testing.T) *sqlite.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
+		if err := db.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

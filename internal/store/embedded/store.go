@@ -73,7 +73,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		err = s.measureLog(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("embedded store: open %s: %w", o.Path, db.Explain(err)), db.Close())
+		return nil, errors.Join(fmt.Errorf("embedded store: open %s: %w", o.Path, db.Explain(err)), db.Close(context.WithoutCancel(ctx)))
 	}
 	maintenance, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -107,7 +107,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.maintained.Wait()
-	if err := s.db.Close(); err != nil {
+	if err := s.db.Close(context.Background()); err != nil {
 		return fmt.Errorf("embedded store: close: %w", err)
 	}
 	return nil
