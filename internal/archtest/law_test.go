@@ -43,6 +43,7 @@ var ranks = map[string]int{
 	"internal/forwarded":       2,
 	"internal/probe":           2,
 	"internal/sqlite":          2,
+	"internal/envelope":        2,
 
 	"internal/bus/local": 3,
 	"internal/channel":   3,

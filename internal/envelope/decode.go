@@ -1,0 +1,191 @@
+package envelope
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Decode reads an envelope. Data, Digest, Push and Metadata are parts of b.
+func Decode(b []byte) (*Publication, error) {
+	if len(b) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrDamaged)
+	}
+	if b[0] != FormVersion {
+		return nil, fmt.Errorf("%w (form %d, this one knows %d)", ErrNewer, b[0], FormVersion)
+	}
+	p := &Publication{}
+	r := reader{rest: b[1:]}
+	for r.next() {
+		p.decodeField(&r)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if problem := p.Problem(); problem != "" {
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, problem)
+	}
+	return p, nil
+}
+
+func (p *Publication) decodeField(r *reader) {
+	switch r.field {
+	case fieldKind:
+		p.Kind = protocol.PublicationKind(r.limited(uint64(lastKind)))
+	case fieldTime:
+		p.Time = unzigzag(r.uint())
+	case fieldStreamID:
+		p.StreamID = r.text()
+	case fieldSerial:
+		p.Serial = r.uint()
+	case fieldEpoch:
+		p.Epoch = r.uint()
+	case fieldMessageID:
+		p.MessageID = r.text()
+	case fieldEvent:
+		p.Event = r.text()
+	case fieldName:
+		p.Name = r.text()
+	case fieldCount:
+		p.Count = r.uint()
+	case fieldContent:
+		p.Content = Content(r.limited(uint64(numContents) - 1))
+	case fieldContentType:
+		p.ContentType = r.text()
+	case fieldUserID:
+		p.UserID = r.text()
+	case fieldFlags:
+		flags := r.limited(allFlags)
+		p.HasNumericID, p.NoDelta = flags&flagNumericID != 0, flags&flagNoDelta != 0
+	case fieldExcept:
+		p.Except = r.socketID()
+	case fieldTags:
+		p.Tags = r.tags()
+	case fieldExtras:
+		p.Extras = r.extras()
+	case fieldVersion:
+		p.Version = r.version()
+	case fieldIdempotencyKey:
+		p.IdempotencyKey = r.text()
+	case fieldDigest:
+		p.Digest = r.bytes()
+	case fieldData:
+		p.Data = r.bytes()
+	default:
+		r.fail(fmt.Errorf("%w (field %d)", ErrNewer, r.field))
+	}
+}
+
+func (r *reader) socketID() protocol.SocketID {
+	text := r.text()
+	id, ok := protocol.ParseSocketID(text)
+	if r.err == nil && (!ok || id.IsZero() || id.String() != text) {
+		r.damaged("socket id")
+	}
+	return id
+}
+
+func (r *reader) tags() []Tag {
+	in := reader{rest: r.bytes(), err: r.err}
+	var tags []Tag
+	for in.err == nil && len(in.rest) > 0 {
+		t := Tag{in.string(), in.string()}
+		tags = append(tags, t)
+	}
+	r.fail(in.err)
+	return tags
+}
+
+func (r *reader) extras() *Extras {
+	e := &Extras{}
+	in := r.nested()
+	for in.next() {
+		switch in.field {
+		case extraHeaders:
+			e.Headers = in.headers()
+		case extraIdempotencyKey:
+			e.IdempotencyKey = in.text()
+		case extraFlags:
+			flags := in.limited(allExtraFlags)
+			e.IsEphemeral, e.HasEcho, e.Echo = flags&flagEphemeral != 0, flags&flagHasEcho != 0, flags&flagEcho != 0
+		case extraPush:
+			e.Push = in.bytes()
+		default:
+			in.fail(fmt.Errorf("%w (field %d of extras)", ErrNewer, in.field))
+		}
+	}
+	r.fail(in.err)
+	return e
+}
+
+func (r *reader) headers() []Header {
+	in := reader{rest: r.bytes(), err: r.err}
+	var headers []Header
+	for in.err == nil && len(in.rest) > 0 {
+		headers = append(headers, in.header())
+	}
+	r.fail(in.err)
+	return headers
+}
+
+func (r *reader) header() Header {
+	h := Header{Name: r.string()}
+	kind := r.take(1)
+	if r.err != nil {
+		return h
+	}
+	switch h.Kind = HeaderKind(kind[0]); h.Kind {
+	case HeaderText:
+		h.Text = r.string()
+	case HeaderNumber:
+		if b := r.take(8); b != nil {
+			h.Number = math.Float64frombits(binary.LittleEndian.Uint64(b))
+		}
+	case HeaderBool:
+		if b := r.take(1); b != nil {
+			h.Bool = b[0] == 1
+			if b[0] > 1 {
+				r.damaged("header")
+			}
+		}
+	default:
+		r.fail(fmt.Errorf("%w (header of kind %d)", ErrNewer, h.Kind))
+	}
+	return h
+}
+
+func (r *reader) version() *Version {
+	v := &Version{}
+	in := r.nested()
+	for in.next() {
+		switch in.field {
+		case versionAction:
+			v.Action = Action(in.limited(uint64(numActions) - 1))
+		case versionMessageSerial:
+			v.MessageSerial = in.text()
+		case versionSerial:
+			v.VersionSerial = in.text()
+		case versionHistorySerial:
+			v.HistorySerial = in.uint()
+		case versionTime:
+			v.Time = unzigzag(in.uint())
+		case versionClientID:
+			v.ClientID = in.text()
+		case versionCreatorID:
+			v.CreatorID = in.text()
+		case versionDescription:
+			v.Description = in.text()
+		case versionMetadata:
+			v.Metadata = in.bytes()
+		case versionFlags:
+			flags := in.limited(allVersionFlags)
+			v.ClearsName, v.ClearsData, v.ClearsExtras = flags&flagClearsName != 0, flags&flagClearsData != 0, flags&flagClearsExtras != 0
+		default:
+			in.fail(fmt.Errorf("%w (field %d of a version)", ErrNewer, in.field))
+		}
+	}
+	r.fail(in.err)
+	return v
+}
