@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,10 +60,23 @@ func (l *ledger) Store(_ context.Context, group []*item) error {
 			it.ticket.Answer(it.answer)
 		}
 	}
-	if l.store != nil {
-		return l.store(group)
+	if fn := l.storing(); fn != nil {
+		return fn(group)
 	}
 	return nil
+}
+
+func (l *ledger) storing() func([]*item) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.store
+}
+
+// stores makes Store fail with fn from now on, or succeed if it is nil.
+func (l *ledger) stores(fn func([]*item) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.store = fn
 }
 
 func (l *ledger) Install(_ context.Context, group []*item) {
@@ -193,8 +207,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l, told := &ledger{gate: make(chan struct{})}, 0
-				b := serve(t, commit.Options{Max: c.max, HoldsGroup: c.holdsGroup, Waiting: func(n int) { told = n }}, l)
+				l, told := &ledger{gate: make(chan struct{})}, atomic.Int64{}
+				b := serve(t, commit.Options{Max: c.max, HoldsGroup: c.holdsGroup, Waiting: func(n int) { told.Store(int64(n)) }}, l)
 				b.calls("first")
 				fit := 0
 				for ; b.Admits(commit.Size{Bytes: 10, Entries: 1}) == nil; fit++ {
@@ -207,8 +221,8 @@ func TestRefusals(t *testing.T) {
 				b.expect(commit.ErrFull, "beyond")
 				close(l.gate)
 				b.expect(nil, "first", "0")
-				if told != 0 {
-					t.Errorf("%d bytes wait at the end", told)
+				if n := told.Load(); n != 0 {
+					t.Errorf("%d bytes wait at the end", n)
 				}
 				b.Close()
 				b.calls("late")
@@ -231,7 +245,7 @@ func TestAGroupThatCannotBeStored(t *testing.T) {
 		b.expect(errDisk, "a", "b")
 		b.expect(own, "c")
 		l.expect(t, "store a", "refuse a", "store b c", "refuse b c")
-		l.store = nil
+		l.stores(nil)
 		b.calls("d")
 		b.expect(nil, "d")
 		_ = b.finish(l)
@@ -245,13 +259,13 @@ func TestAGroupThatIsTriedAgain(t *testing.T) {
 		b := serve(t, commit.Options{}, l)
 		b.calls("a")
 		start := time.Now()
-		l.store = nil
+		l.stores(nil)
 		if err := <-b.answers["a"]; err != nil || time.Since(start) != time.Second {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
 		l.expect(t, "store a", "refuse a", "store a", "install a")
 
-		l.store = func([]*item) error { return errDisk }
+		l.stores(func([]*item) error { return errDisk })
 		b.calls("b")
 		b.stop()
 		if err := <-b.served; err != nil {
@@ -262,7 +276,7 @@ func TestAGroupThatIsTriedAgain(t *testing.T) {
 		if err := b.Finish(ctx, l); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Finish: %v", err)
 		}
-		l.store = nil
+		l.stores(nil)
 		if err := b.Finish(context.WithoutCancel(t.Context()), l); err != nil {
 			t.Errorf("Finish: %v", err)
 		}
