@@ -93,6 +93,16 @@ func Append(dst []byte, p *Publication) []byte {
 // AppendData completes an envelope that has no data.
 func AppendData(dst, data []byte) []byte { return appendBytes(dst, fieldData, data) }
 
+// SizeOfData is how many bytes AppendData appends.
+func SizeOfData(data []byte) int {
+	if len(data) == 0 {
+		return 0
+	}
+	var room [2 * binary.MaxVarintLen64]byte
+	head := binary.AppendUvarint(binary.AppendUvarint(room[:0], fieldData<<1|1), uint64(len(data)))
+	return len(head) + len(data)
+}
+
 // AppendWithoutData appends the envelope of p but for its data.
 func AppendWithoutData(dst []byte, p *Publication) []byte {
 	dst = append(dst, FormVersion)

@@ -10,34 +10,48 @@ import (
 
 // Decode reads an envelope. Data, Digest, Push and Metadata are parts of b.
 func Decode(b []byte) (*Publication, error) {
-	if len(b) == 0 {
-		return nil, fmt.Errorf("%w: it is empty", ErrDamaged)
-	}
-	if b[0] != FormVersion {
-		return nil, fmt.Errorf("%w (form %d, this one knows %d)", ErrNewer, b[0], FormVersion)
-	}
 	p := &Publication{}
-	r := reader{rest: b[1:]}
-	for r.next() {
-		p.decodeField(&r)
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	if problem := p.Problem(); problem != "" {
-		return nil, fmt.Errorf("%w: %s", ErrDamaged, problem)
+	if err := DecodeLike(p, b, nil); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *Publication) decodeField(r *reader) {
+// DecodeLike reads an envelope into the empty p. The stream id, the event and the content type are
+// those of like in memory, too, where they are equal: usually they are in publications of one topic.
+//
+//millrace:hot BenchmarkDecode
+func DecodeLike(p *Publication, b []byte, like *Publication) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: it is empty", ErrDamaged)
+	}
+	if b[0] != FormVersion {
+		return fmt.Errorf("%w (form %d, this one knows %d)", ErrNewer, b[0], FormVersion)
+	}
+	if like == nil {
+		like = p
+	}
+	r := reader{rest: b[1:]}
+	for r.next() {
+		p.decodeField(&r, like)
+	}
+	if r.err != nil {
+		return r.err
+	}
+	if problem := p.Problem(); problem != "" {
+		return fmt.Errorf("%w: %s", ErrDamaged, problem)
+	}
+	return nil
+}
+
+func (p *Publication) decodeField(r *reader, like *Publication) {
 	switch r.field {
 	case fieldKind:
 		p.Kind = protocol.PublicationKind(r.limited(uint64(lastKind)))
 	case fieldTime:
 		p.Time = unzigzag(r.uint())
 	case fieldStreamID:
-		p.StreamID = r.text()
+		p.StreamID = r.textLike(like.StreamID)
 	case fieldSerial:
 		p.Serial = r.uint()
 	case fieldEpoch:
@@ -45,7 +59,7 @@ func (p *Publication) decodeField(r *reader) {
 	case fieldMessageID:
 		p.MessageID = r.text()
 	case fieldEvent:
-		p.Event = r.text()
+		p.Event = r.textLike(like.Event)
 	case fieldName:
 		p.Name = r.text()
 	case fieldCount:
@@ -53,7 +67,7 @@ func (p *Publication) decodeField(r *reader) {
 	case fieldContent:
 		p.Content = Content(r.limited(uint64(numContents) - 1))
 	case fieldContentType:
-		p.ContentType = r.text()
+		p.ContentType = r.textLike(like.ContentType)
 	case fieldUserID:
 		p.UserID = r.text()
 	case fieldFlags:

@@ -202,3 +202,19 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatIsDecodedLikeAnother(t *testing.T) {
+	t.Parallel()
+	all := publications(t)
+	for name, p := range all {
+		for other, like := range all {
+			got := &envelope.Publication{}
+			if err := envelope.DecodeLike(got, envelope.Append(nil, p), like); err != nil {
+				t.Errorf("%s like %s: %v", name, other, err)
+			}
+			if diff := cmp.Diff(p, got, cmp.AllowUnexported(protocol.SocketID{})); diff != "" {
+				t.Errorf("%s like %s (-want +got):\n%s", name, other, diff)
+			}
+		}
+	}
+}

@@ -83,6 +83,14 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) text() string { return string(r.bytes()) }
 
+// textLike is known itself where it says the same.
+func (r *reader) textLike(known string) string {
+	if b := r.bytes(); string(b) != known {
+		return string(b)
+	}
+	return known
+}
+
 // string is one of several in a field; it may be empty.
 func (r *reader) string() string { return string(r.take(r.uvarint())) }
 
