@@ -193,9 +193,27 @@ func (db *DB) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err := tx.Commit(); err != nil {
 		// A COMMIT that SQLite refuses leaves its transaction open, and the next could not begin.
 		_, _ = db.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		return db.Explain(err)
+		return fmt.Errorf("%w: %w", ErrCommit, db.Explain(err))
 	}
 	return nil
+}
+
+// WriteFor is Write for maintenance that has much to do: fn stops at a good place once isOver
+// says that length has passed, so that commits wait for it no longer. The first call of isOver is
+// false.
+func (db *DB) WriteFor(ctx context.Context, length time.Duration, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
+	return db.Write(ctx, func(tx *sql.Tx) error {
+		begun, done := time.Now(), false
+		return fn(ctx, tx, func() bool { // at least once false, or nothing would ever be done
+			isOver := done && time.Since(begun) > length
+			done = true
+			return isOver
+		})
+	})
 }
 
 // Each calls fn for every row of a query, until it fails.

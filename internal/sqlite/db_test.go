@@ -61,3 +61,33 @@ func TestAWriteThatEndsEarlyWritesNothing(t *testing.T) {
 		t.Errorf("got %d rows, %v; want 1", n, err)
 	}
 }
+
+// A COMMIT that fails leaves nothing behind either, and says that it was the COMMIT.
+func TestACommitThatFails(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	for _, statement := range []string{
+		"PRAGMA foreign_keys = ON",
+		"CREATE TABLE parents (id INTEGER PRIMARY KEY)",
+		"CREATE TABLE children (parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)",
+	} {
+		if _, err := db.Writer().ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(statement string) error {
+		return db.Write(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(t.Context(), statement)
+			return err
+		})
+	}
+	if err := add("INSERT INTO children (parent) VALUES (7)"); !errors.Is(err, sqlite.ErrCommit) {
+		t.Errorf("got %v, want ErrCommit", err)
+	}
+	if err := add("INSERT INTO nothing (parent) VALUES (7)"); err == nil || errors.Is(err, sqlite.ErrCommit) {
+		t.Errorf("a statement that fails: got %v", err)
+	}
+	if err := add("INSERT INTO parents (id) VALUES (8)"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}

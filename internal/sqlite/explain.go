@@ -18,6 +18,9 @@ var (
 	ErrFull = errors.New("the disk is full")
 	// ErrMoved: the files that are open are not in the folder any more.
 	ErrMoved = errors.New("the data folder was removed or replaced while Millrace runs")
+	// ErrCommit: the disk has refused the end of a transaction. Until the process ends, its changes are
+	// not there; whether they are after a kill is not known.
+	ErrCommit = errors.New("the disk refuses to commit")
 	// ErrTooNew: a newer version of Millrace has written the file.
 	ErrTooNew = errors.New("the database file was written by a newer version of Millrace")
 )

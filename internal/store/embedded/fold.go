@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/millrace/millrace/internal/sqlite"
@@ -223,17 +224,9 @@ func (s *Store) cut(ctx context.Context, first, last int64) error {
 // slice runs fn in a transaction; fn stops at a good place once isOver. Beyond calm, slices grow
 // with the log: so folding keeps up with any rate of commits.
 func (s *Store) slice(ctx context.Context, what string, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	length := sliceLength * time.Duration(max(1, s.unfolded.Load()*2/calm))
+	if err := s.db.WriteFor(ctx, length, fn); err != nil {
+		return fmt.Errorf("embedded store: %s: %w", what, err)
 	}
-	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
-	return s.write(ctx, what, func(tx *sql.Tx) error {
-		length := sliceLength * time.Duration(max(1, s.unfolded.Load()*2/calm))
-		begun, done := time.Now(), false
-		return fn(ctx, tx, func() bool { // at least once false, or nothing would ever be done
-			isOver := done && time.Since(begun) > length
-			done = true
-			return isOver
-		})
-	})
+	return nil
 }
