@@ -46,6 +46,7 @@ var ranks = map[string]int{
 	"internal/envelope":        2,
 
 	"internal/bus/local": 3,
+	"internal/log":       3,
 	"internal/channel":   3,
 	"internal/reader":    3,
 	"internal/view":      3,
@@ -86,6 +87,7 @@ var beside = map[string]string{
 	"internal/archtest":           "reads the repository, imports none of it",
 	"internal/bus/bustest":        "is the conformance suite of every bus",
 	"internal/soak":               "lets a whole server live through random clients",
+	"internal/log/logtest":        "is the conformance suite of every log",
 	"internal/store/storetest":    "is the conformance suite of every store",
 	"internal/testkit":            "boots a node for tests",
 	"internal/testkit/pgtest":     "runs a throw-away PostgreSQL for tests",

@@ -1,0 +1,76 @@
+package log
+
+import (
+	"fmt"
+
+	"github.com/millrace/millrace/internal/envelope"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Kind says what a record does.
+type Kind uint8
+
+// Kinds of records. The numbers are stored.
+const (
+	// KindPublication adds a publication to its topic. Its stream id is the topic's, or begins the
+	// topic's first stream, and its serial follows that of the publication before: 1 is the first.
+	KindPublication Kind = 1 + iota
+	// KindReset removes what the topic has and begins a stream.
+	KindReset
+	// KindPurge removes the publications of the topic below a serial.
+	KindPurge
+
+	lastKind = KindPurge
+)
+
+// Publication is a publication of a log.
+type Publication = envelope.Publication
+
+// Record is one decided change of one topic.
+type Record struct {
+	Topic protocol.Topic
+	Kind  Kind
+
+	Publication *Publication // KindPublication
+	StreamID    string       // KindReset: of the new stream; KindPurge: of the present one
+	Before      uint64       // KindPurge: the first serial that stays
+}
+
+// Bounds of names.
+const (
+	maxName     = 1 << 10
+	maxStreamID = 256
+)
+
+// check says what is wrong with r.
+func (r *Record) check() error {
+	problem := ""
+	switch {
+	case r.Topic.App == "" || r.Topic.Name == "":
+		problem = "its topic has no name"
+	case len(r.Topic.App) > maxName || len(r.Topic.Name) > maxName:
+		problem = fmt.Sprintf("the name of its topic is longer than %d bytes", maxName)
+	case r.Kind == 0 || r.Kind > lastKind:
+		problem = fmt.Sprintf("its kind %d is unknown", r.Kind)
+	case (r.Kind == KindPublication) != (r.Publication != nil):
+		problem = "its kind and its content contradict each other"
+	case r.streamID() == "" || len(r.streamID()) > maxStreamID:
+		problem = fmt.Sprintf("its stream id is empty or longer than %d bytes", maxStreamID)
+	case r.Kind == KindPublication && r.Publication.Serial == 0:
+		problem = "its serial is zero"
+	case r.Kind == KindPublication:
+		problem = r.Publication.Problem()
+	}
+	if problem == "" {
+		return nil
+	}
+	return fmt.Errorf("%w of topic %q: %s", ErrInvalid, r.Topic.Name, problem)
+}
+
+// streamID is the stream that the record belongs to or begins.
+func (r *Record) streamID() string {
+	if r.Publication != nil {
+		return r.Publication.StreamID
+	}
+	return r.StreamID
+}
