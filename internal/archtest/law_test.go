@@ -61,6 +61,7 @@ var ranks = map[string]int{
 	"internal/projection":     4,
 	"internal/store/embedded": 4,
 	"internal/store/postgres": 4,
+	"internal/log/embedded":   4,
 	"internal/bench":          4,
 	"internal/client":         4,
 
@@ -193,6 +194,7 @@ var spawns = map[string]string{
 	"internal/entity":         "the applier; Engine.Run is it",
 	"internal/directory":      "the watch of the store; Directory.Run joins it",
 	"internal/store/embedded": "the folding of entities; Close joins it",
+	"internal/log/embedded":   "the appender and the folder; Close joins them",
 	"internal/sqlite":         "the writing back of the write-ahead log; Close joins it",
 	"internal/server":         "listeners and lifecycles; Server.Run joins them",
 	"internal/cli":            "signals and output; ends with the command",

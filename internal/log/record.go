@@ -12,12 +12,13 @@ type Kind uint8
 
 // Kinds of records. The numbers are stored.
 const (
-	// KindPublication adds a publication to its topic. Its stream id is the topic's, or begins the
-	// topic's first stream, and its serial follows that of the publication before: 1 is the first.
+	// KindPublication adds a publication to its topic. Its serial follows that of the publication
+	// before: 1 is the first of a stream. Another stream id than the topic's begins that stream, as
+	// a KindReset before it would.
 	KindPublication Kind = 1 + iota
 	// KindReset removes what the topic has and begins a stream.
 	KindReset
-	// KindPurge removes the publications of the topic below a serial.
+	// KindPurge removes the publications of the topic below a serial, if its stream id is the topic's.
 	KindPurge
 
 	lastKind = KindPurge

@@ -6,6 +6,29 @@ import (
 	"fmt"
 )
 
+// logTables are those of log/embedded. Times are Unix milliseconds; terms, indexes and serials are
+// below 1<<63. log_state has one row. What is between first and next of a topic is in log_records;
+// applied is the last entry of which the topic has everything.
+const logTables = `
+	CREATE TABLE log_state (
+		id INTEGER PRIMARY KEY, term INTEGER NOT NULL, folded INTEGER NOT NULL, trimmed INTEGER NOT NULL
+	) STRICT;
+	INSERT INTO log_state (id, term, folded, trimmed) VALUES (1, 0, 0, 0);
+	CREATE TABLE log_entries (
+		id INTEGER PRIMARY KEY, term INTEGER NOT NULL, body BLOB NOT NULL
+	) STRICT;
+	CREATE TABLE log_topics (
+		id INTEGER PRIMARY KEY,
+		app TEXT NOT NULL, kind INTEGER NOT NULL, name TEXT NOT NULL, stream TEXT NOT NULL,
+		applied INTEGER NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL, bytes INTEGER NOT NULL,
+		first_time INTEGER NOT NULL, last_time INTEGER NOT NULL
+	) STRICT;
+	CREATE UNIQUE INDEX log_topics_name ON log_topics (name, app, kind);
+	CREATE TABLE log_records (
+		topic INTEGER NOT NULL, serial INTEGER NOT NULL, time INTEGER NOT NULL, envelope BLOB NOT NULL,
+		PRIMARY KEY (topic, serial)
+	) STRICT, WITHOUT ROWID`
+
 // migrations lead from one version of the schema to the next: migrations[0] makes version 1.
 // A migration that has been released is never changed.
 func migrations() []string {
@@ -79,6 +102,7 @@ func migrations() []string {
 		`CREATE TABLE runs (
 			tag INTEGER PRIMARY KEY, first_slot INTEGER NOT NULL, last_slot INTEGER NOT NULL, last_index INTEGER NOT NULL
 		) STRICT`,
+		logTables,
 	}
 }
 

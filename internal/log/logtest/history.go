@@ -210,6 +210,8 @@ func reset(t *testing.T, h Harness) {
 	n.append(publication("a", "t", 4), to("a", "u"), publication("a", "u", 1), to("a", "v"), publication("a", "v", 1))
 	n.append(publication("a", "v", 2))
 	n.each(func(when string) { n.keeps(when, "a", "v", 1, 2) })
+	n.append(publication("a", "x", 1))
+	n.each(func(when string) { n.keeps(when, "a", "x", 1, 1) })
 	n.append(to("new", "w"))
 	n.each(func(when string) { n.keeps(when, "new", "w", 1, 0) })
 }

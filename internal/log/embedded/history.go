@@ -1,0 +1,289 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/millrace/millrace/internal/envelope"
+	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+const (
+	pageLimit = 100
+	pageBytes = 1 << 20
+)
+
+// Stream implements log.History.
+func (l *Log) Stream(ctx context.Context, t protocol.Topic) (log.Stream, error) {
+	var s log.Stream
+	err := l.view(ctx, t, func(ctx context.Context, v *view) (err error) {
+		s, err = v.state(ctx)
+		return err
+	})
+	if err != nil {
+		return log.Stream{}, fmt.Errorf("embedded log: stream: %w", l.db.Explain(err))
+	}
+	return s, nil
+}
+
+// Page implements log.History.
+//
+//millrace:hot BenchmarkPage
+func (l *Log) Page(ctx context.Context, t protocol.Topic, q log.Query) (log.Page, error) {
+	q.Limit, q.MaxBytes = cmp.Or(q.Limit, pageLimit), cmp.Or(q.MaxBytes, pageBytes)
+	var p log.Page
+	err := l.view(ctx, t, func(ctx context.Context, v *view) (err error) {
+		p, err = v.page(ctx, &q)
+		return err
+	})
+	if err != nil {
+		return log.Page{}, fmt.Errorf("embedded log: page: %w", l.db.Explain(err))
+	}
+	return p, nil
+}
+
+// view is one topic at one moment: a row with its records, and what follows them in the tail.
+type view struct {
+	*Log
+	limits
+	tx     *sql.Tx
+	row    topicState  // without an id: the stream has no rows
+	tail   [2][]recent // behind the rows
+	stream string      // empty: the topic has none
+	next   uint64
+	floor  uint64 // what is below it was purged, or is beyond Count
+}
+
+// view calls fn with a topic as it is. The tail is taken before the tables are looked at, so that what
+// is folded in between is seen, and left out where the tail has it.
+func (l *Log) view(ctx context.Context, topic protocol.Topic, fn func(ctx context.Context, v *view) error) error {
+	l.mu.Lock()
+	runs, n := l.tail.runsOf(topic)
+	l.mu.Unlock()
+	tx, err := l.db.Reader().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // it only reads
+	ctx = context.WithoutCancel(ctx)     // it is short, and the driver would start a goroutine for each statement
+	v := &view{Log: l, tx: tx}
+	if v.row, err = findTopic(ctx, tx.StmtContext(ctx, l.statements.topic), topic); err != nil {
+		return err
+	}
+	v.limits = limitsAt(l.o.Retention(topic), l.o.Now())
+	v.merge(runs[:n])
+	return fn(ctx, v)
+}
+
+// merge puts runs behind the row.
+func (v *view) merge(runs []run) {
+	v.stream, v.next, v.floor = v.row.stream, v.row.next, 1
+	for i := range runs {
+		r := &runs[i]
+		if r.last <= v.row.applied {
+			continue // it was folded before the row was read
+		}
+		if r.next > 0 && r.stream != v.stream { // it begins a stream
+			v.stream, v.next, v.floor, v.tail = r.stream, 1, 1, [2][]recent{}
+			v.row.begin(r.stream)
+			v.row.id = 0
+		}
+		if r.stream != v.stream {
+			continue // a purge of a stream that is no more
+		}
+		v.next = max(v.next, r.next)
+		v.floor = max(v.floor, min(r.floor, v.next))
+		v.tail[i] = r.publications[behind(r.publications, v.row.next):]
+	}
+	v.floor = max(v.floor, v.limits.floor(v.next))
+}
+
+// behind is how many publications are below a serial.
+func behind(all []recent, serial uint64) int {
+	n, _ := slices.BinarySearchFunc(all, serial, func(p recent, serial uint64) int { return cmp.Compare(p.Serial, serial) })
+	return n
+}
+
+// first is the first serial that is stored and not below the floor; next if there is none.
+func (v *view) first() uint64 {
+	first := v.next
+	for _, part := range slices.Backward(v.tail[:]) {
+		if len(part) > 0 {
+			first = part[0].Serial
+		}
+	}
+	if v.hasRows() {
+		first = v.row.first
+	}
+	return min(max(first, v.floor), v.next)
+}
+
+func (v *view) hasRows() bool { return v.row.id != 0 && v.row.first < v.row.next }
+
+// state is the stream, without what is beyond its limits.
+func (v *view) state(ctx context.Context) (log.Stream, error) {
+	if v.stream == "" {
+		return log.Stream{}, nil
+	}
+	x := excess{limits: v.limits, floor: v.floor, bytes: v.row.bytes, first: v.next}
+	for _, part := range v.tail {
+		for i := range part {
+			x.bytes += int64(part[i].Size())
+		}
+	}
+	isOver := false
+	if v.hasRows() {
+		var err error
+		if isOver, err = x.walk(ctx, v.tx.StmtContext(ctx, v.statements.oldest), &v.row); err != nil {
+			return log.Stream{}, err
+		}
+	}
+	s := log.Stream{ID: v.stream, Next: v.next, Oldest: v.next}
+	if isOver || v.walkTail(&x) {
+		s.Oldest, s.OldestTime, s.NewestTime, s.Bytes = x.first, x.time, v.newestTime(), x.bytes
+	}
+	return s, nil
+}
+
+// walkTail takes the tail; false when all is dropped.
+func (v *view) walkTail(x *excess) (isOver bool) {
+	for _, part := range v.tail {
+		for i := range part {
+			if !x.drops(part[i].Serial, int64(part[i].Size()), part[i].Time) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// newestTime is that of the last publication.
+func (v *view) newestTime() int64 {
+	for _, part := range slices.Backward(v.tail[:]) {
+		if n := len(part); n > 0 {
+			return part[n-1].Time
+		}
+	}
+	return v.row.lastTime
+}
+
+// page reads what q asks for.
+func (v *view) page(ctx context.Context, q *log.Query) (p log.Page, err error) {
+	if v.stream == "" {
+		return p, nil
+	}
+	p.Stream = log.Stream{ID: v.stream, Next: v.next, Oldest: v.first()}
+	if q.WithState || v.Bytes > 0 || v.cutoff != 0 { // it takes a walk to know what stays
+		if p.Stream, err = v.state(ctx); err != nil {
+			return p, err
+		}
+	}
+	c := &collector{Query: q, page: &p, after: max(q.After, p.Stream.Oldest-1), before: cmp.Or(q.Before, math.MaxInt64), until: cmp.Or(q.Until, math.MaxInt64)}
+	steps := []func(context.Context, *collector) error{v.collectRows, v.collectTail}
+	if q.NewestFirst {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(ctx, c); err != nil || p.HasMore {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// collector fills a page.
+type collector struct {
+	*log.Query
+	page          *log.Page
+	after, before uint64
+	until         int64
+	bytes         int
+	last          *log.Publication // of the page
+	room          []byte           // of envelopes
+}
+
+// add takes one envelope; false when the page is full.
+func (c *collector) add(body []byte) (bool, error) {
+	if n := len(c.page.Publications); n >= c.Limit || n > 0 && c.bytes+len(body) > c.MaxBytes {
+		c.page.HasMore = true
+		return false, nil
+	}
+	if c.page.Publications == nil {
+		c.page.Publications = make([]log.Publication, 0, min(c.Limit, pageLimit))
+	}
+	c.page.Publications = append(c.page.Publications, log.Publication{})
+	p := &c.page.Publications[len(c.page.Publications)-1]
+	if err := envelope.DecodeLike(p, body, c.last); err != nil {
+		return false, err
+	}
+	c.last = p
+	c.bytes += len(body)
+	return true, nil
+}
+
+// keep copies a body that is read into room for several.
+func (c *collector) keep(body []byte) []byte {
+	const room = 16 << 10
+	if cap(c.room)-len(c.room) < len(body) {
+		c.room = make([]byte, 0, max(room, len(body)))
+	}
+	start := len(c.room)
+	c.room = append(c.room, body...)
+	return c.room[start:len(c.room):len(c.room)]
+}
+
+func (v *view) collectTail(_ context.Context, c *collector) error {
+	parts := v.tail[:]
+	if c.NewestFirst {
+		parts = []([]recent){v.tail[1], v.tail[0]}
+	}
+	for _, part := range parts {
+		part = part[behind(part, c.after+1):]
+		part = part[:behind(part, c.before)]
+		for i := range part {
+			p := part[i]
+			if c.NewestFirst {
+				p = part[len(part)-1-i]
+			}
+			if p.Time < c.Since || p.Time > c.until {
+				continue
+			}
+			if more, err := c.add(p.Envelope()); err != nil || !more {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *view) collectRows(ctx context.Context, c *collector) error {
+	if !v.hasRows() || c.after+1 >= v.row.next {
+		return nil
+	}
+	statement := v.statements.oldestFirst
+	if c.NewestFirst {
+		statement = v.statements.newestFirst
+	}
+	since := cmp.Or(c.Since, math.MinInt64)
+	room := c.Limit - len(c.page.Publications) + 1 // one more says whether there is more
+	rows, err := v.tx.StmtContext(ctx, statement).QueryContext(ctx, v.row.id, int64(c.after), int64(c.before), since, c.until, room)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // Err says what went wrong
+	for rows.Next() {
+		var body sql.RawBytes
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		if more, err := c.add(c.keep(body)); err != nil || !more {
+			return err
+		}
+	}
+	return rows.Err()
+}
