@@ -17,7 +17,7 @@
 // When Serve's context ends, its caller closes the queue for new items, and Finish commits what was
 // accepted.
 //
-// A panic in a Committer leaves a state that is not known to be that of the store. So the queue
+// A panic in a Committer may leave a state that differs from the store. So the queue
 // takes nothing more, callers of that group get ErrUncertain, those that wait ErrClosed, and
 // Serve or Finish returns the [Panic].
 //

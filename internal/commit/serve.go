@@ -13,7 +13,7 @@ type Committer[T any] interface {
 	// Store decides what the items mean and makes all of that durable, or nothing.
 	// ctx does not end with Serve's.
 	Store(ctx context.Context, group []T) error
-	// Install makes a stored group visible. ctx is that of Serve or Finish.
+	// Install makes a stored group visible. ctx is the one of Serve or Finish.
 	Install(ctx context.Context, group []T)
 	// Refuse takes back what Store has decided, and says whether the group is to be tried again:
 	// after zero it is not, and its callers get err, the error of Store. Otherwise Store is called
@@ -185,8 +185,8 @@ func (q *Queue[T]) fail(value any) error {
 	return p
 }
 
-// Panic is what a Committer has panicked with. The state that it keeps may not be that of the
-// store any more, so the process should end.
+// Panic is what a Committer has panicked with. The state that it keeps may differ from
+// the store, so the process should end.
 type Panic struct {
 	Value any
 	Stack []byte

@@ -44,7 +44,7 @@ const mutationCost = 256
 // tailRoom is left free behind each live form, whose bracket gives way to its cursor.
 const tailRoom = len(`,` + seqOpen + `18446744073709551615:18446744073709551615` + seqClose)
 
-// pending is a batch on its way through the applier. Whoever calls Apply makes it and, until
+// pending is a batch on its way through the applier. The caller of Apply makes it and, until
 // its ticket is answered, reads nothing of it.
 type pending struct {
 	app, idempotencyKey string

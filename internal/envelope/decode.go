@@ -17,8 +17,8 @@ func Decode(b []byte) (*Publication, error) {
 	return p, nil
 }
 
-// DecodeLike reads an envelope into the empty p. The stream id, the event and the content type are
-// those of like in memory, too, where they are equal: usually they are in publications of one topic.
+// DecodeLike reads an envelope into the empty p. Where the stream id, the event and the content type
+// equal the ones of like, as usual in publications of one topic, p shares their memory.
 //
 //millrace:hot BenchmarkDecode
 func DecodeLike(p *Publication, b []byte, like *Publication) error {

@@ -70,7 +70,7 @@ type Publication struct {
 	Extras  *Extras
 	Version *Version
 
-	// IdempotencyKey is that of the request, and Digest of the request's content: the record is the
+	// IdempotencyKey is the request's, and Digest is of the request's content: the record is the
 	// claim of the key.
 	IdempotencyKey string
 	Digest         []byte

@@ -50,7 +50,7 @@ func (r *groupReader) fail(what string) {
 	}
 }
 
-// record reads one record. data are those of the records before.
+// record reads one record. data is what the records before have.
 func (r *groupReader) record(data [][]byte) (p Part, own []byte) {
 	p.Kind = Kind(r.byte())
 	if r.err == nil && (p.Kind == 0 || p.Kind > lastKind) {

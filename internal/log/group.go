@@ -24,7 +24,7 @@ type Part struct {
 	envelope, shared []byte
 }
 
-// Size is that of the envelope.
+// Size is how long the envelope is.
 func (p *Part) Size() int { return len(p.envelope) + envelope.SizeOfData(p.shared) }
 
 // Envelope is the publication's. It must not be changed.

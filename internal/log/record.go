@@ -12,8 +12,8 @@ type Kind uint8
 
 // Kinds of records. The numbers are stored.
 const (
-	// KindPublication adds a publication to its topic. Its serial follows that of the publication
-	// before: 1 is the first of a stream. Another stream id than the topic's begins that stream, as
+	// KindPublication adds a publication to its topic. Its serial is one more than the serial of
+	// the publication before: 1 is the first of a stream. Another stream id than the topic's begins that stream, as
 	// a KindReset before it would.
 	KindPublication Kind = 1 + iota
 	// KindReset removes what the topic has and begins a stream.

@@ -15,7 +15,7 @@ import (
 const lockName = "millrace.lock"
 
 // lock keeps other processes out of a folder: an exclusive transaction on an empty database
-// that nobody uses for anything else. The kernel ends it with the process, however that ends.
+// that has no other use. The kernel ends it with the process, however that ends.
 type lock struct{ db *sql.DB }
 
 // acquire does not wait.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// logTables are those of log/embedded. Times are Unix milliseconds; terms, indexes and serials are
+// logTables makes the tables of log/embedded. Times are Unix milliseconds; terms, indexes and serials are
 // below 1<<63. log_state has one row. What is between first and next of a topic is in log_records;
 // applied is the last entry of which the topic has everything.
 const logTables = `
@@ -81,7 +81,7 @@ func migrations() []string {
 		CREATE TABLE webhook_sequences (
 			app TEXT NOT NULL PRIMARY KEY, last INTEGER NOT NULL
 		) STRICT, WITHOUT ROWID`,
-		// changed is in Unix milliseconds; place is the index of the key among those of its app.
+		// changed is in Unix milliseconds; place is the index of the key among the keys of its app.
 		`CREATE TABLE apps (
 			id TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, changed INTEGER NOT NULL, document BLOB NOT NULL
 		) STRICT;

@@ -32,7 +32,7 @@ type tracked struct {
 
 // intake holds the presence of subjects and the events that the writer has not taken yet.
 //
-// The lock is taken under locks of whoever tells and is held for a moment only; nothing but the
+// The lock is taken under locks of the caller that tells and is held for a moment only; nothing but the
 // lock of the queue is taken under it.
 type intake struct {
 	o     *Options

@@ -129,17 +129,17 @@ func BenchmarkAppend(b *testing.B) {
 // develops: its greatest value in each quarter.
 func BenchmarkSustained(b *testing.B) {
 	l := newLoad(b, embedded.Options{Retention: keep(100)})
-	var lags [4]float64
+	var tails [4]float64
 	b.ResetTimer()
 	before := cpu(b)
-	for quarter := range lags {
+	for quarter := range tails {
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)
 			for tick := time.NewTicker(10 * time.Millisecond); ; {
 				select {
 				case <-tick.C:
-					lags[quarter] = max(lags[quarter], float64(l.TailBytes())/(1<<20))
+					tails[quarter] = max(tails[quarter], float64(l.TailBytes())/(1<<20))
 				case <-stop:
 					tick.Stop()
 					return
@@ -152,8 +152,8 @@ func BenchmarkSustained(b *testing.B) {
 	}
 	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-us/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-	for i, lag := range lags {
-		b.ReportMetric(lag, fmt.Sprintf("tail%d-MiB", i+1))
+	for i, tail := range tails {
+		b.ReportMetric(tail, fmt.Sprintf("tail%d-MiB", i+1))
 	}
 }
 

@@ -162,7 +162,7 @@ func (v *view) walkTail(x *excess) (isOver bool) {
 	return false
 }
 
-// newestTime is that of the last publication.
+// newestTime is when the last publication was decided.
 func (v *view) newestTime() int64 {
 	for _, part := range slices.Backward(v.tail[:]) {
 		if n := len(part); n > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/sqlite"
 )
 
-// rowsPerInsert balances the cost of a call against that of a long statement; BenchmarkFold.
+// rowsPerInsert balances the cost of a call against the cost of a long statement; BenchmarkFold.
 const rowsPerInsert = 32
 
 // statements that are used often.

@@ -267,7 +267,7 @@ func broken(t *testing.T, h Harness) {
 	n.each(func(when string) { n.keeps(when, "a", "s", 1, 3) })
 }
 
-// publishers: of groups that are appended at the same time each is whole, those of one publisher in
+// publishers: of groups that are appended at the same time each is whole, each publisher's groups are in
 // its order, and indexes never fall.
 func publishers(t *testing.T, h Harness) {
 	n := open(t, h, Setup{})

@@ -170,7 +170,7 @@ func publication(name, stream string, serial uint64) log.Record {
 	}}
 }
 
-// publications are those of a range of serials, both inclusive.
+// publications makes one for each serial of a range, both ends inclusive.
 func publications(name, stream string, from, to uint64) (all []log.Record) {
 	for serial := from; serial <= to; serial++ {
 		all = append(all, publication(name, stream, serial))
@@ -196,7 +196,7 @@ func (n *node) stream(name string) log.Stream {
 	return s
 }
 
-// serials are those of a page.
+// serials lists the serials of a page.
 func serials(p log.Page) (all []uint64) {
 	for i := range p.Publications {
 		all = append(all, p.Publications[i].Serial)
