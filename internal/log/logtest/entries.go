@@ -114,7 +114,8 @@ func fenced(t *testing.T, h Harness) {
 	n.keeps("at the end", "a", "s", 1, 2)
 }
 
-// fencedUnderLoad: what was acknowledged to the former owner is there, what was refused is not.
+// fencedUnderLoad ends a tenure under load: what was acknowledged to the former owner is there, what
+// was refused is not.
 func fencedUnderLoad(t *testing.T, h Harness) {
 	n := open(t, h, Setup{})
 	var running sync.WaitGroup
@@ -267,8 +268,8 @@ func broken(t *testing.T, h Harness) {
 	n.each(func(when string) { n.keeps(when, "a", "s", 1, 3) })
 }
 
-// publishers: of groups that are appended at the same time each is whole, each publisher's groups are in
-// its order, and indexes never fall.
+// publishers appends on many goroutines: each group is whole, the groups of each publisher are in its
+// order, and indexes never fall.
 func publishers(t *testing.T, h Harness) {
 	n := open(t, h, Setup{})
 	const all, each = 16, 50

@@ -222,7 +222,8 @@ func emptyStreams(t *testing.T, h Harness) {
 	n.each(func(when string) { n.keeps(when, "a", "s", 11, 10) })
 }
 
-// readers: a page has no gap, nothing twice, and all that was acknowledged before it was asked for.
+// readers reads beside appends and folds: a page has no gap, nothing twice, and everything that was
+// acknowledged before the read.
 func readers(t *testing.T, h Harness) {
 	n := open(t, h, Setup{Retention: log.Retention{Count: 40}})
 	const last = 600
