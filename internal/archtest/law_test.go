@@ -252,7 +252,6 @@ const (
 // has become smaller gets a smaller one, and one within maxPackage loses its row.
 var debts = map[string]int{
 	"internal/config":  3500,
-	"internal/entity":  2550,
 	"internal/httpapi": 4400,
 	"internal/hub":     2850,
 	"internal/server":  3400,

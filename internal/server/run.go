@@ -83,8 +83,7 @@ type parts struct {
 	entities, sockets, cleanup, webhooks, hub, reports                         sync.WaitGroup
 }
 
-// startParts starts the engines. One without which the server cannot go on says on failed when it
-// ends before it is stopped.
+// startParts starts the engines; failed hears of one that fails before it is stopped.
 func (s *Server) startParts(failed chan<- error) *parts {
 	p := &parts{}
 	start := func(wg *sync.WaitGroup, stop *context.CancelFunc, message string, run func(context.Context) error) {
@@ -113,10 +112,7 @@ func needed(failed chan<- error, run func(context.Context) error) func(context.C
 	return func(ctx context.Context) error {
 		err := run(ctx)
 		if err != nil && ctx.Err() == nil {
-			select {
-			case failed <- err:
-			default: // the server is about to end
-			}
+			failed <- err // there is room for each that may fail
 		}
 		return err
 	}
