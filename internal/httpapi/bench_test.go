@@ -139,6 +139,9 @@ func takingNode(t testing.TB) *node {
 }
 
 func TestMutationAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
 	n, w := takingNode(t), &sink{header: http.Header{}}
 	measure := func(mutations int) float64 {
 		request := batchRequest(mutations)

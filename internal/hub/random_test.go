@@ -129,13 +129,14 @@ func (w *witness) act(r *rand.Rand) {
 	i := r.IntN(randomTopics)
 	sub := &w.subs[i]
 	if w.isOpen[i] {
-		if frames, _ := sub.Sent(); !w.follows[i] && frames > 0 {
-			w.model.t.Errorf("%d frames were counted for a subscription of Subscribe", frames)
-		}
 		if lag, isLagging := sub.Lag(); isLagging {
 			w.model.t.Errorf("%v lags: %+v", w.ID(), lag)
 		}
 		sub.Close()
+		// After it, so that nothing is counted for the next subscription, which may be of another kind.
+		if frames, _ := sub.Sent(); !w.follows[i] && frames > 0 {
+			w.model.t.Errorf("%d frames were counted for a subscription of Subscribe", frames)
+		}
 		w.isOpen[i] = false
 		w.mu.Lock()
 		w.live[i] = false
