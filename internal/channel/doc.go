@@ -3,7 +3,7 @@
 // that connections of this node are subscribed to. What a channel is to everybody (its members,
 // its cached event, its counts, who may still join) is decided by the owner of the topic, which
 // package bus asks. It must never know how a connection is reached, how a frame is spelt, or
-// whether somebody may do what they ask: names, signatures and rates are checked by its callers.
+// whether a client may do what it asks: callers check names, signatures and rates.
 //
 // No lock is held over a call of the bus, which may take as long as the way to another node. So
 // first subscribers and last leaves race freely, and the table is the truth about this node: a

@@ -56,7 +56,7 @@ type pending struct {
 	ticket    *commit.Ticket
 	seq       Seq
 	isRefused bool   // there is a problem with the batch itself
-	isRepeat  bool   // seq is that of an earlier batch
+	isRepeat  bool   // an earlier batch was the same; seq is the earlier batch's
 	group     uint64 // isRepeat: in which that one was applied
 }
 

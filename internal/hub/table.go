@@ -14,7 +14,7 @@ const stripes = 64 // a power of two
 // any. A later list of the same topic is another one, so what still waits for an ended list
 // reaches nobody.
 type list struct {
-	topic *protocol.Topic // immutable; that of the first subscription
+	topic *protocol.Topic // immutable; the first subscription brought it
 	next  *list           // of the same topic, in another shard; guarded by the stripe
 	refs  int32           // open or opening subscriptions; guarded by the stripe
 	group int32           // index+1 of what waits for this list; owned by the shard's flusher

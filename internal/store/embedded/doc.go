@@ -2,8 +2,8 @@
 // file millrace.db in a folder of its own. It implements the Store of app, entity, token,
 // view and webhook, and the Signatures of admin.
 //
-// It must never know what a document means. The file, its schema and the way in which it is written
-// are those of package sqlite.
+// It must never know what a document means. Package sqlite owns the file and its schema, and says how
+// the file is written.
 //
 // # Durability and order
 //
