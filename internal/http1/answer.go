@@ -87,7 +87,10 @@ func (a *answer) takes(name string, values []string) bool {
 		return !a.closes
 	case "Transfer-Encoding":
 		return false
-	case "Content-Type", "Content-Encoding":
+	case "Content-Type":
+		a.hasType = true
+		return a.status != http.StatusNotModified // RFC 9110 15.4.5: the client has the type
+	case "Content-Encoding":
 		a.hasType = true
 	case "Date":
 		a.hasDate = true

@@ -46,6 +46,7 @@ var conversations = []struct {
 	{"a handler that says less than it announced", asked("/short"), 1, false},
 	{"header values that would be lines, and an answer that ends the connection", asked("/split") + get, 2, false},
 	{"a handler that sets the length twice", asked("/set?Content-Length:5&Content-Length:5&+5") + get, 2, false},
+	{"a handler whose answer has a type and is not modified", asked("/set?Content-Type:a/b&Content-Encoding:gzip&304") + get, 2, false},
 	{"a handler that switches protocols by itself", asked("/set?101") + get, 2, false},
 	{"a handler whose status has no name", asked("/set?299") + get, 2, false},
 	{"a handler whose status has two digits", asked("/set?99"), 1, false},
