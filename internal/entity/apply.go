@@ -92,6 +92,9 @@ func (a *applier) Refuse(batches []*pending, _ error) time.Duration {
 // closeGroup ends the stages.
 func (a *applier) closeGroup() {
 	for _, t := range a.staged {
+		if !t.isListed && t.stage.number == 0 { // no change of it was stored, nor may have been
+			a.types.unstage(t)
+		}
 		if l := t.close(); cap(l.changes) <= 2*maxGroup && len(a.spare) < maxSpare {
 			a.spare = append(a.spare, l)
 		}
@@ -181,13 +184,13 @@ func (a *applier) stage(p *pending, m *prepared, seq Seq) (isChanged bool, probl
 func (a *applier) open(app string, m *prepared) *Type {
 	t := a.last
 	if t == nil || t.Name != m.kind || t.App != app {
-		t, _ = a.types.find(app, m.kind)
-	}
-	if t == nil {
-		if m.op == OpDelete {
-			return nil
+		var isKnown bool
+		if t, isKnown = a.types.find(app, m.kind); t == nil || !isKnown && !t.stage.isOpen {
+			if m.op == OpDelete {
+				return nil
+			}
+			t = a.types.stage(app, m.kind)
 		}
-		t = a.types.get(app, m.kind, false)
 	}
 	a.last = t
 	s := &t.stage
@@ -276,7 +279,7 @@ func (a *applier) install() {
 			continue
 		}
 		if !t.isListed {
-			a.types.get(t.App, t.Name, true)
+			a.types.declare(t.App, t.Name)
 			t.isListed = true
 		}
 		a.o.Metrics.count(changes)

@@ -75,8 +75,8 @@ func orDefault[T int | time.Duration](value, preset T) T {
 	return value
 }
 
-// Engine applies batches in one order. Apply, Declare, Find, Types and Knows are safe for
-// concurrent use; Load comes before all else, and Run is called once.
+// Engine applies batches in one order. Apply, Declare, Hold, Release, Find, Types and Knows are safe
+// for concurrent use; Load comes before all else, and Run is called once.
 type Engine struct {
 	o         Options // immutable
 	types     registry
@@ -92,7 +92,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		o:     o,
 		runs:  runs{byTag: map[uint64]Run{}},
-		types: registry{types: map[typeID]*Type{}, known: map[*Type]bool{}},
+		types: registry{types: map[typeID]*Type{}},
 		queue: commit.New[*pending](commit.Options{
 			Max:   commit.Size{Bytes: o.MaxWaiting},
 			Group: commit.Size{Entries: maxGroup},
@@ -114,17 +114,25 @@ func New(o Options) *Engine {
 	return e
 }
 
-// Declare finds or makes a type. The name must pass CheckType.
+// Declare finds or makes a type, which stays. The name must pass CheckType.
 func (e *Engine) Declare(app, name string) *Type {
 	if t, isKnown := e.types.find(app, name); isKnown {
 		return t
 	}
-	return e.types.get(app, name, true)
+	return e.types.declare(app, name)
 }
 
-// Find is nil for a type that nobody has declared and that has never had an entity.
+// Hold finds or makes a type that need not stay: without an entity, and not declared, it is gone with
+// the last Release. Until then it is the one that changes are applied to. The name must pass CheckType.
+func (e *Engine) Hold(app, name string) *Type { return e.types.hold(app, name) }
+
+// Release undoes one Hold.
+func (e *Engine) Release(t *Type) { e.types.release(t) }
+
+// Find is nil for a type that was not declared, never had an entity and is not held.
 func (e *Engine) Find(app, name string) *Type {
-	if t, isKnown := e.types.find(app, name); isKnown {
+	t, isKnown := e.types.find(app, name)
+	if isKnown || t != nil && t.holders.Load() > 0 {
 		return t
 	}
 	return nil

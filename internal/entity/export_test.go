@@ -21,3 +21,10 @@ func Merged(o Options, stored, patch []byte, paths []string) (data, live []byte,
 
 // AppendWire is how versions get into wire form.
 func AppendWire(dst, data []byte) []byte { return appendWire(dst, data) }
+
+// Kept is how many types the engine keeps, hidden ones included.
+func (e *Engine) Kept() int {
+	e.types.mu.RLock()
+	defer e.types.mu.RUnlock()
+	return len(e.types.types)
+}

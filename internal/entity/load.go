@@ -50,7 +50,7 @@ func (a *applier) restore(r Record) error {
 	name, isMark := strings.CutSuffix(r.Type, forgottenMark)
 	t := a.last
 	if t == nil || t.Name != name || t.App != r.App {
-		t = a.types.get(r.App, name, true)
+		t = a.types.declare(r.App, name)
 		a.last, t.isListed = t, true
 	}
 	a.clock.reach(r.Seq)

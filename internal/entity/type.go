@@ -3,6 +3,7 @@ package entity
 import (
 	"cmp"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/ordered"
 )
@@ -15,9 +16,14 @@ import (
 type Type struct {
 	App, Name string // immutable
 
+	// The registry's.
+	isKnown  bool         // it was declared or has had an entity; guarded by registry.mu
+	isStaged bool         // the applier needs it; guarded by registry.mu
+	holders  atomic.Int32 // raised under registry.mu, which may be held for reading
+
 	// The applier's.
 	stage    stage
-	isListed bool // in registry.known
+	isListed bool // it has told the registry that there are entities
 
 	sync.RWMutex
 
@@ -34,6 +40,10 @@ type numbered struct {
 	number  uint64
 	version *Version
 }
+
+// Vacant is a type without entities that is in no engine: what a reader sees of one that there is
+// not.
+func Vacant(app, name string) *Type { return newType(app, name) }
 
 func newType(app, name string) *Type {
 	return &Type{

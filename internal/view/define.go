@@ -69,6 +69,7 @@ func (e *Engine) define(ctx context.Context, app string, d *query.Definition, is
 // install makes or replaces a view that was found to be good. An equal definition publishes nothing.
 func (e *Engine) install(app string, plan *query.Plan, source *derivedView, isStored bool) {
 	r := e.rootOf(app, plan.Definition(), source)
+	defer e.releaseType(r)
 	n := e.declare(app, plan.ID(), r)
 	isNew := n.plan == nil
 	if !isNew && n.source == source && isSamePlan(n.plan, plan) {
@@ -85,26 +86,26 @@ func (e *Engine) install(app string, plan *query.Plan, source *derivedView, isSt
 	}
 }
 
-// rootOf is the type that a view over source belongs to; nil stands for the base view that
+// rootOf is the type that a view over source belongs to, held; nil stands for the base view that
 // the definition names.
 func (e *Engine) rootOf(app string, d *query.Definition, source *derivedView) *root {
-	if source != nil {
-		return source.root.Load()
-	}
 	typ, _, _ := splitBase(d.Source)
-	return e.makeRoot(e.entities.Declare(app, typ))
+	if source != nil {
+		typ = source.root.Load().typ.Name
+	}
+	return e.holdType(app, typ)
 }
 
-// declare finds or makes a derived view, vacant if it is new.
+// declare finds or makes a node, vacant if it is new. It holds its type until it is swept. The
+// caller holds defining.
 func (e *Engine) declare(app, id string, r *root) *derivedView {
+	if n := e.find(app, id); n != nil {
+		return n
+	}
+	n := newDerivedView(e, app, id, e.holdType(app, r.typ.Name))
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c := e.catalogLocked(app)
-	n := c.derived[id]
-	if n == nil {
-		n = newDerivedView(e, app, id, r)
-		c.derived[id] = n
-	}
+	e.catalogLocked(app).derived[id] = n
 	return n
 }
 
@@ -121,6 +122,7 @@ func (e *Engine) sweep(app string) {
 			e.mu.Lock()
 			delete(e.apps[app].derived, n.id)
 			e.mu.Unlock()
+			e.releaseType(n.root.Load())
 		}
 	}
 }
@@ -148,12 +150,20 @@ func (e *Engine) change(n *derivedView, r *root, fn func()) {
 	}
 	fn()
 	for _, each := range family {
-		each.root.Store(r)
+		each.moveToLocked(r)
 		each.fillLocked()
 	}
 	seq, _ := r.typ.LastLocked()
 	for _, s := range before {
 		s.tellLocked(r.textLocked(seq))
+	}
+}
+
+// moveToLocked makes n belong to r.
+func (n *derivedView) moveToLocked(r *root) {
+	if was := n.root.Load(); was != r {
+		n.root.Store(n.engine.holdType(r.typ.App, r.typ.Name))
+		n.engine.releaseType(was)
 	}
 }
 

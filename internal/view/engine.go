@@ -104,7 +104,7 @@ type Engine struct {
 	isLoaded bool // Load has been; guarded by defining
 
 	mu    sync.RWMutex           // a leaf below the lock of any type
-	roots map[*entity.Type]*root // guarded by mu; never removed
+	roots map[*entity.Type]*root // guarded by mu; those that are held
 	apps  map[string]*catalog    // guarded by mu, contents included
 }
 
@@ -130,7 +130,7 @@ func New(entities *entity.Engine, h *hub.Hub, b Bus, o Options) *Engine {
 // entity. Otherwise an app has base views only of types that were declared, or have or had entities.
 func (e *Engine) Open(app string) { e.setOpen(app, true) }
 
-// Close undoes Open; types that are known stay so.
+// Close undoes Open; what is watched stays so.
 func (e *Engine) Close(app string) { e.setOpen(app, false) }
 
 func (e *Engine) setOpen(app string, isOpen bool) {
@@ -210,18 +210,26 @@ func (e *Engine) HasPublic(app string) bool {
 	return false
 }
 
-// root returns what the engine keeps for t, nil when that is nothing yet.
+// root returns what the engine keeps for t, nil when that is nothing.
 func (e *Engine) root(t *entity.Type) *root {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.roots[t]
 }
 
-// makeRoot is root, made when there is none.
-func (e *Engine) makeRoot(t *entity.Type) *root {
+// look is root for a moment's look, made when there is none and not kept.
+func (e *Engine) look(t *entity.Type) *root {
 	if r := e.root(t); r != nil {
 		return r
 	}
+	return newRoot(e, t)
+}
+
+// holdType finds or makes an entity type and what the engine keeps for it, and keeps both until as
+// many calls of releaseType. Types are made by the words of clients: one that has no entity costs nothing once
+// it is not held.
+func (e *Engine) holdType(app, typ string) *root {
+	t := e.entities.Hold(app, typ)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.roots[t]
@@ -229,7 +237,18 @@ func (e *Engine) makeRoot(t *entity.Type) *root {
 		r = newRoot(e, t)
 		e.roots[t] = r
 	}
+	r.holders++
 	return r
+}
+
+// releaseType undoes holdType.
+func (e *Engine) releaseType(r *root) {
+	e.mu.Lock()
+	if r.holders--; r.holders == 0 {
+		delete(e.roots, r.typ)
+	}
+	e.mu.Unlock()
+	e.entities.Release(r.typ) // last, so that there is no other type of the name while r is kept
 }
 
 const numBases = 3 // an entity type's own views
@@ -253,20 +272,21 @@ func splitBase(id string) (typ string, base int, ok bool) {
 	return "", 0, false
 }
 
-// findBase finds a base view. In an open app it makes the type.
-func (e *Engine) findBase(app, id string) (r *root, base int, ok bool) {
-	typ, base, ok := splitBase(id)
+// findBase finds a base view for a moment's look. In an open app every type can be read: one that
+// there is not reads as one without entities, and nothing is kept of it.
+func (e *Engine) findBase(app, id string) (b *baseView, ok bool) {
+	typ, index, ok := splitBase(id)
 	if !ok {
-		return nil, 0, false
+		return nil, false
 	}
 	t := e.entities.Find(app, typ)
 	if t == nil {
 		if !e.isOpen(app) || entity.CheckType(typ) != "" {
-			return nil, 0, false
+			return nil, false
 		}
-		t = e.entities.Declare(app, typ)
+		t = entity.Vacant(app, typ)
 	}
-	return e.makeRoot(t), base, true
+	return &e.look(t).bases[index], true
 }
 
 func (e *Engine) isOpen(app string) bool {

@@ -18,6 +18,17 @@ import (
 type quiet struct {
 	view.Connection
 	subscriber hub.Subscriber
+	n          *node
+}
+
+func (n *node) quiet() *quiet {
+	n.t.Helper()
+	c := &quiet{n: n}
+	if !n.hub.Attach(&c.subscriber, quietConn{}, protocol.NewSocketID(), protocol.VariantViews) {
+		n.t.Fatal("socket id in use")
+	}
+	c.Init(app, &c.subscriber, c)
+	return c
 }
 
 func (*quiet) Reply(*protocol.Message)                { /* thrown away */ }
@@ -37,11 +48,7 @@ func (quietConn) IsCongested(int) bool            { return false }
 func subscriptionBytes(t *testing.T, n *node, request func(i int) string) int {
 	t.Helper()
 	const many = 10_000
-	c := new(quiet)
-	if !n.hub.Attach(&c.subscriber, quietConn{}, protocol.NewSocketID(), protocol.VariantViews) {
-		t.Fatal("socket id in use")
-	}
-	c.Init(app, &c.subscriber, c)
+	c := n.quiet()
 	subscribe := func(i int) {
 		cmd, err := views.Codec{}.Decode([]byte(request(i)))
 		if err != nil {

@@ -25,7 +25,7 @@ type Info struct {
 func (e *Engine) Views(app string) []Info {
 	var all []Info
 	for _, t := range e.entities.Types(app) {
-		r := e.makeRoot(t)
+		r := e.look(t)
 		t.RLock()
 		for i := range r.bases {
 			b := &r.bases[i]

@@ -6,10 +6,13 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// root is an entity type as views see it: its base views, and the derived views over them.
+// root is an entity type as views see it: its base views, and the derived views over them. It is kept
+// while it is held: by each subscription of a base view, and by each derived view.
 type root struct {
-	engine *Engine
-	typ    *entity.Type // its lock guards all that follows, and the derived views
+	engine  *Engine
+	holders int // guarded by Engine.mu
+
+	typ *entity.Type // its lock guards all that follows, and the nodes
 
 	bases   [numBases]baseView
 	derived []*derivedView // that derive from X/list; others hang below them
@@ -22,6 +25,7 @@ type root struct {
 // baseView is one of the views that every type has.
 type baseView struct {
 	root  *root         // immutable
+	index int           // of root.bases; immutable
 	view  string        // immutable
 	mode  protocol.Mode // immutable
 	subs  int
@@ -34,7 +38,7 @@ func newRoot(e *Engine, t *entity.Type) *root {
 	for i := range r.bases {
 		mode := baseMode(i)
 		view := t.Name + "/" + string(mode)
-		r.bases[i] = baseView{root: r, view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
+		r.bases[i] = baseView{root: r, index: i, view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
 	}
 	return r
 }

@@ -108,9 +108,9 @@ func newSubscription(r *protocol.ViewRequest) *subscription {
 // for this reader.
 func (e *Engine) resolve(app string, r *protocol.ViewRequest, s *subscription, clearance access.Level) *protocol.ViewMessage {
 	m := &protocol.ViewMessage{View: r.View}
-	if root, base, ok := e.findBase(app, r.View); ok {
-		s.base = &root.bases[base]
-		m.Mode = s.base.mode
+	if b, ok := e.findBase(app, r.View); ok {
+		s.base = b
+		m.Mode = b.mode
 		if m.Mode == protocol.ModeList {
 			m.SortPath, m.SortDesc = seqPath(), true
 		}
@@ -160,10 +160,12 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 		e.catchUp(c, old) // so that it knows what it misses
 		old.Close()       // before the state is read, so that nothing older comes after it
 	}
+	e.hold(s)
 	t := s.lock()
 	st, issue := e.beginLocked(s, old, l)
 	if issue != nil {
 		t.Unlock()
+		e.release(s)
 		if old != nil {
 			e.end(c, old)
 		}
@@ -182,11 +184,13 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 // startLive is start without a snapshot. It begins before it answers: no snapshot would make
 // up for what a client does as soon as it has the answer.
 func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol.ViewMessage) *protocol.Issue {
+	e.hold(s)
 	t := s.lock()
 	st, issue := e.beginLocked(s, nil, l)
 	t.Unlock()
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageViewSubscribed, View: m})
 	if issue != nil {
+		e.release(s)
 		return issue
 	}
 	s.catchUp = st
@@ -195,7 +199,22 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 	return nil
 }
 
-// beginLocked counts s in its feed and prepares its catch-up.
+// hold keeps the type that s is about, and makes it if there is none, from before s begins until
+// release. Those of derived views are held by the views.
+func (e *Engine) hold(s *subscription) {
+	if s.base != nil {
+		t := s.base.root.typ
+		s.base = &e.holdType(t.App, t.Name).bases[s.base.index]
+	}
+}
+
+func (e *Engine) release(s *subscription) {
+	if s.base != nil {
+		e.releaseType(s.base.root)
+	}
+}
+
+// beginLocked counts s in its feed and prepares what is to be sent.
 func (e *Engine) beginLocked(s, old *subscription, l Limits) (catchUp, *protocol.Issue) {
 	if s.derived != nil && s.derived.isHiddenLocked(l.Clearance) {
 		return nil, unknownView(s.view()) // removed, or closed to this reader, this moment
@@ -252,12 +271,13 @@ func (e *Engine) end(c *Connection, s *subscription) {
 	s.catchUp = nil
 	c.count(s)
 	t := s.lock()
-	defer t.Unlock()
 	e.detachLocked(s.feed)
 	if s.derived == nil {
 		s.base.subs--
 	}
 	e.forgetLocked(s)
+	t.Unlock()
+	e.release(s)
 }
 
 // Unsubscribe reports whether there was something to end (views 3.6).
