@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math"
 	"slices"
 
 	"github.com/millrace/millrace/internal/protocol"
@@ -62,6 +63,20 @@ func (h *Hub) Subscribers(t protocol.Topic, fn func(protocol.SocketID, Conn) boo
 			return
 		}
 	}
+}
+
+// Passed is up to which Change.Number the publications of t are no longer on their way to any
+// subscription: it was given them, or keeps them, or notes that it misses them. The greatest
+// number there is while t has no subscriptions.
+func (h *Hub) Passed(t protocol.Topic) uint64 {
+	s := h.topics.stripe(t)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	passed := uint64(math.MaxUint64)
+	for l := s.lists.Get(t); l != nil; l = l.next {
+		passed = min(passed, l.passed.Load())
+	}
+	return passed
 }
 
 // attached is a connection under its id.

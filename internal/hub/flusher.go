@@ -204,15 +204,19 @@ func (f *flusher) finishGroup(g *group) {
 			g.runs[v] = run{}
 		}
 	}
+	var last *protocol.Publication
 	for range g.frames {
 		e := g.first
-		g.first = f.entries[e].next
+		g.first, last = f.entries[e].next, f.entries[e].pub
 		if e == g.mark {
 			g.mark = 0
 			f.marked--
 		}
 		f.entries[e] = entry{next: f.free}
 		f.free = e
+	}
+	if last != nil && last.Change != nil {
+		g.list.passed.Store(last.Change.Number)
 	}
 	f.shard.hub.room.release(int64(g.bytes))
 }

@@ -66,6 +66,20 @@ func (sub *Subscription) Lag() (Lag, bool) {
 	return lag, true
 }
 
+// Passed is [Hub.Passed] for sub alone; 0 when it is closed.
+func (sub *Subscription) Passed() uint64 {
+	s := sub.subscriber
+	if s == nil {
+		return 0
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if sub.cohort == nil {
+		return 0
+	}
+	return sub.cohort.list.passed.Load()
+}
+
 // Sent returns the frames and bytes delivered since the last call to a subscription made by
 // Follow. Closing and following anew does not end the count.
 func (sub *Subscription) Sent() (frames, bytes int) {

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -422,6 +423,49 @@ func TestTheCodecChoosesTheTypeOfMessage(t *testing.T) {
 				t.Errorf("variant %d: opcodes of what was held and of what came later (-want +got):\n%s", v, diff)
 			}
 			sub.Close()
+		}
+	})
+}
+
+// What has passed is with every subscription, as frames or as a lag; what waits for one shard has not.
+func TestPassed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Options{Codecs: codecs(), Shards: 4})
+		name := topic("a")
+		if got := h.Passed(name); got != math.MaxUint64 {
+			t.Errorf("%d has passed without subscriptions", got)
+		}
+		subs := make([]*hub.Subscription, 16) // more than one in some shard, and in more than one
+		for i := range subs {
+			p := attach(t, h)
+			p.congest(i%2 == 1)
+			subs[i] = new(hub.Subscription)
+			p.Follow(subs[i], &name)
+			release(t, subs[i], at(0))
+		}
+		expect := func(when string, want uint64) {
+			t.Helper()
+			if got := h.Passed(name); got != want {
+				t.Errorf("%s: %d has passed, want %d", when, got, want)
+			}
+			for i, sub := range subs {
+				if got := sub.Passed(); got != want {
+					t.Errorf("%s: %d has passed subscription %d, want %d", when, got, i, want)
+				}
+			}
+		}
+		changes(h, "a", 1, 1000) // more than one round
+		expect("while all waits", 0)
+		run(t, h)
+		synctest.Wait()
+		expect("when all is delivered", 10_000)
+		changes(h, "a", 1001, 1001)
+		synctest.Wait()
+		expect("after one more", 10_010)
+		subs[0].Close()
+		if got := subs[0].Passed(); got != 0 {
+			t.Errorf("%d has passed a closed subscription", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
@@ -19,6 +20,10 @@ type list struct {
 	refs  int32           // open or opening subscriptions; guarded by the stripe
 	group int32           // index+1 of what waits for this list; owned by the shard's flusher
 	own   cohort          // the first of its cohorts; without filter
+
+	// passed is the Change.Number of the last publication that each subscription, if it was open
+	// then, was given or keeps or notes as missed. The shard's flusher sets it.
+	passed atomic.Uint64
 }
 
 func newList(topic *protocol.Topic, shard int) *list {
