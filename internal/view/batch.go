@@ -75,7 +75,7 @@ func (s *subscription) canShare() bool {
 	case *listCatchUp:
 		return st.isSnapshot
 	case *windowCatchUp:
-		return st.isSnapshot
+		return st.isSnapshot && !st.isWaiting
 	default:
 		return false
 	}
@@ -95,12 +95,22 @@ func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
 			b.isAtEnd, b.isLost = false, true // nothing will come: its owner must try again
 			e.metrics.failures.Inc()
 		} else {
-			_, s.since = t.LastLocked()
-			s.catchUp = nil
+			s.joinedLocked(t)
 		}
 	}
 	t.Unlock()
 	e.send(c, s, b)
+}
+
+// joinedLocked notes that nothing is left to be sent to s.
+func (s *subscription) joinedLocked(t *entity.Type) {
+	s.catchUp = nil
+	if s.window == nil {
+		_, s.since = t.LastLocked()
+		return
+	}
+	s.since = s.window.sent.last
+	s.window.releaseSentLocked()
 }
 
 func (e *Engine) stepLocked(s *subscription, isExclusive bool) *batch {

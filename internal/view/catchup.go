@@ -4,9 +4,16 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 )
 
-// maxBegun is how many windows a connection may have been sent in part: each holds its rows.
-// Others wait, and hold nothing, until one of them has been sent.
+// maxBegun is how many windows of a connection may be on their way to the present: each holds its
+// rows, or keys, and makes its window remember frames. Others wait until one of them is there.
 const maxBegun = 4
+
+// maxHad is how many bytes of keys the windows of a connection hold, about, that wait and replace
+// others; one may always hold its own.
+const maxHad = 512 << 10
+
+// hadKeyBytes is what holding a key costs beyond its own bytes.
+const hadKeyBytes = 16
 
 // windowCatchUp brings a subscriber of a derived view up to date: the window as it was in the
 // beginning, then each key under which something has been published since, as it is now. It
@@ -15,6 +22,7 @@ type windowCatchUp struct {
 	isSnapshot bool     // there are frames of it to come
 	isWaiting  bool     // nothing of it was sent
 	had        []string // keys that the client may have of what this replaces, while it waits
+	hadBytes   int      // what they count for in Connection.had
 	isFirst    bool
 	rows       []*entity.Version   // of the snapshot, to be sent
 	seen       uint64              // number of the last frame of the window that is accounted for
@@ -34,15 +42,47 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (catchUp, 
 	// Nothing is sent for a window that never shows anything (views 5.4).
 	st := &windowCatchUp{isSnapshot: w.part.take != 0 || n.totals != nil, isWaiting: true, isFirst: true}
 	if old != nil {
-		shown, ok := old.shownLocked()
+		way := catchUpOf[*windowCatchUp](old)
+		if way == nil {
+			way = e.leaveLocked(old)
+		}
+		shown, ok := old.shownLocked(way)
 		st.had, st.isLost = shown, !ok
 	}
 	return st, rows
 }
 
+// keepHad counts what s holds if it waits. When the connection holds too much of the kind, s holds
+// nothing, and the connection ends when its turn comes.
+func (c *Connection) keepHad(s *subscription) {
+	st := catchUpOf[*windowCatchUp](s)
+	if st == nil || !st.isWaiting || len(st.had) == 0 {
+		return
+	}
+	size := hadKeyBytes * cap(st.had)
+	for _, key := range st.had {
+		size += len(key)
+	}
+	if c.had > 0 && c.had+size > maxHad {
+		st.had, st.isLost = nil, true
+		return
+	}
+	st.hadBytes = size
+	c.had += size
+}
+
+// dropHad undoes keepHad.
+func (c *Connection) dropHad(st *windowCatchUp) {
+	if st != nil {
+		c.had -= st.hadBytes
+		st.hadBytes = 0
+	}
+}
+
 // beginLocked takes the window as it is.
 func (st *windowCatchUp) beginLocked(w *window) {
 	st.isWaiting, st.seen = false, w.sent.last
+	w.keepSentLocked(st.seen)
 	st.rows = w.derived.rowsLocked(w.low, w.high)
 	for _, key := range st.had {
 		if w.findLocked(key) == nil {
@@ -52,17 +92,21 @@ func (st *windowCatchUp) beginLocked(w *window) {
 	st.had = nil
 }
 
-// mustWait reports whether s may not begin yet.
+// mustWait reports whether s may not begin yet: it is to be sent a window, or lags behind one.
 func (c *Connection) mustWait(s *subscription) bool {
+	if s.derived == nil || c.begun < maxBegun {
+		return false
+	}
 	st := catchUpOf[*windowCatchUp](s)
-	return st != nil && st.isWaiting && c.begun >= maxBegun
+	return st == nil || st.isWaiting
 }
 
-// count keeps the number of windows that were sent in part.
+// count keeps the number of windows that are on their way to the present.
 func (c *Connection) count(s *subscription) {
 	st := catchUpOf[*windowCatchUp](s)
-	switch isBegun := st != nil && len(st.rows) > 0; {
+	switch isBegun := st != nil && !st.isWaiting; {
 	case isBegun && !s.isBegun:
+		c.dropHad(st)
 		c.begun++
 		s.isBegun = true
 	case !isBegun && s.isBegun:
@@ -71,28 +115,28 @@ func (c *Connection) count(s *subscription) {
 	}
 }
 
-// shownLocked is at least every key that the connection may have of the window of s: what was
-// published lately may not have reached it, deletions included. It is false when that is
-// not known.
-func (s *subscription) shownLocked() (keys []string, ok bool) {
-	w := s.window
-	keys = append(keys, w.sent.keys...)
-	for _, v := range s.derived.rowsLocked(w.low, w.high) {
-		keys = append(keys, v.Key)
+// shownLocked is at least every key that the connection may have of the window of s, which has left
+// its topic: st is its way from there to the present, nil when that is not known. It is false when
+// what the connection has is not known.
+func (s *subscription) shownLocked(st *windowCatchUp) (keys []string, ok bool) {
+	switch w := s.window; {
+	case st == nil:
+		return nil, false
+	case st.isWaiting: // nothing of the window was sent
+		return st.had, !st.isLost
+	default:
+		rows := s.derived.rowsLocked(w.low, w.high)
+		keys = make([]string, 0, len(rows)+len(st.changed)+len(st.pending)+int(w.sent.last-st.seen))
+		for _, v := range rows {
+			keys = append(keys, v.Key)
+		}
+		keys = append(keys, st.changed...)
+		for key := range st.pending {
+			keys = append(keys, key)
+		}
+		keys, ok = w.sent.appendSince(keys, st.seen)
+		return keys, ok && !st.isLost
 	}
-	st := catchUpOf[*windowCatchUp](s)
-	if st == nil {
-		return keys, true
-	}
-	if st.isWaiting {
-		return append(keys, st.had...), !st.isLost
-	}
-	keys = append(keys, st.changed...)
-	for key := range st.pending {
-		keys = append(keys, key)
-	}
-	_, ok = w.sent.since(st.seen)
-	return keys, ok && !st.isLost
 }
 
 func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExclusive bool) {
@@ -118,16 +162,17 @@ func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExcl
 // catchUpLocked sends first the rows that are gone, so that no client shows more than the window
 // holds, then the rows that are there.
 func (st *windowCatchUp) catchUpLocked(e *Engine, w *window, b *batch) {
-	keys, ok := w.sent.since(st.seen)
+	keys, ok := w.sent.appendSince(st.changed, st.seen)
 	if !ok || st.isLost {
 		b.isLost = true
 		return
 	}
 	st.seen = w.sent.last
+	w.advanceSentLocked(st.seen)
 	if st.pending == nil {
 		st.pending = make(map[string]struct{})
 	}
-	for _, key := range append(st.changed, keys...) {
+	for _, key := range keys {
 		if w.findLocked(key) == nil {
 			b.delete(key, entity.Seq{})
 			delete(st.pending, key)

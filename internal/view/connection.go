@@ -32,7 +32,8 @@ type Connection struct {
 	replier    Replier
 	subs       keyed.Set[subscriptionID, *subscription]
 	turn       int32   // of subs: where the next Resume begins
-	begun      int32   // windows that were sent in part; see maxBegun
+	begun      int32   // windows that are on their way to the present; see maxBegun
+	had        int     // bytes of keys that waiting windows hold; see maxHad
 	ended      []usage // of subscriptions that are gone, not yet told
 	isLost     bool    // CloseSlow was called
 	isWaiting  bool    // something was not sent because of IsCongested

@@ -25,6 +25,11 @@
 // because what it missed has been forgotten, the connection is closed: a view never
 // freezes silently.
 //
+// Memory: a window remembers the keys of those frames that are on their way through the hub or that
+// a subscription which is being brought up to date has not accounted for; what a lagging one misses
+// the hub notes, in bounded memory. Of one connection few windows are brought up to date at a time.
+// An entity type that has no entities is there only while a subscription or a derived view is about it.
+//
 // Order: per subscription subscribed, the snapshot, then changes in the order in which they
 // were applied. Loss: none, except that a subscriber which lags gets one full entity in place
 // of the changes that led to it.

@@ -51,7 +51,7 @@ type Options struct {
 	FirstBatch    int   // entities in the first snapshot frame; default 50
 	NextBatch     int   // in the following ones; default 100
 	MaxBatchBytes int   // a snapshot frame is closed early when its rows are this large; default 256 KiB
-	MaxMissed     int   // changes of a window that are remembered for subscriptions that lag; default 1024
+	MaxMissed     int   // frames that a window remembers at the most; default 1024
 	// Restrict ends, before it returns, the connections of an app whose clearance for a view is
 	// below a level: they may be watching it, and it is about to change, for others only. It is
 	// called with no lock held and must not define views. Default: no client is connected.

@@ -370,6 +370,77 @@ func TestFewWindowsBeginAtATime(t *testing.T) {
 	})
 }
 
+// Few windows are brought up to date at a time, because each holds keys and makes its window remember
+// frames. The others lag, and what they miss is noted.
+func TestFewWindowsCatchUpAtATime(t *testing.T) {
+	t.Parallel()
+	inNodeWith(t, setup{views: view.Options{NextBatch: 1}}, func(t *testing.T, n *node) {
+		const windows, rows = 12, 9
+		c := n.connect()
+		defer c.leave()
+		for i := range windows {
+			n.define(fmt.Sprintf(`{"id":"T/sorted%d","source":"T/list","sort":[{"field":"n"}]}`, i))
+			c.subscribe(fmt.Sprintf("T/sorted%d", i))
+		}
+		c.take()
+		c.give(0)
+		for i := range rows {
+			n.apply(fmt.Sprintf(`T k%d patch {"n":%d}`, i, i))
+		}
+		for range windows * rows {
+			c.give(1)
+			parts := 0
+			for _, rowsOf := range c.store {
+				if len(rowsOf) > 0 && len(rowsOf) < rows {
+					parts++
+				}
+			}
+			if parts > 4 {
+				t.Fatalf("%d windows are brought up to date at a time, want 4 at most", parts)
+			}
+		}
+		c.give(-1)
+		n.apply(`T k0 patch {"n":100}`)
+		c.take()
+		for i := range windows {
+			n.compare(t, c.store, fmt.Sprintf("T/sorted%d", i))
+		}
+	})
+}
+
+// Windows that replace others, and wait, hold what the client has of those: one may hold all of it,
+// several not more than a bound.
+func TestReplacingManyRowsWhileNothingIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, windows := range []int{1, 2} {
+		inNode(t, func(t *testing.T, n *node) {
+			for i := range 600 {
+				n.apply(fmt.Sprintf(`T %d%s patch {"n":%d}`, i, strings.Repeat("x", 1000), i))
+			}
+			c := n.connect()
+			defer c.leave()
+			for i := range windows {
+				n.define(fmt.Sprintf(`{"id":"T/sorted%d","source":"T/list","sort":[{"field":"n"}]}`, i))
+				c.subscribe(fmt.Sprintf("T/sorted%d take=600", i))
+			}
+			c.give(0)
+			for range 3 {
+				for i := range windows {
+					c.subscribe(fmt.Sprintf("T/sorted%d take=300", i))
+					c.subscribe(fmt.Sprintf("T/sorted%d take=200", i))
+				}
+			}
+			c.give(-1)
+			c.take()
+			if want := windows > 1; c.isClosed != want {
+				t.Errorf("%d windows were replaced: closed is %v, want %v", windows, c.isClosed, want)
+			} else if !want {
+				n.compare(t, c.store, "T/sorted0 take=200")
+			}
+		})
+	}
+}
+
 // A long snapshot does not keep others waiting.
 func TestTurns(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,5 @@
 package view
 
-import (
-	"github.com/millrace/millrace/internal/hub"
-)
-
 // Resume goes on with snapshots and brings lagging subscriptions up to date, while the
 // connection takes it. It is called whenever the connection has said that it is congested and
 // no longer is.
@@ -12,71 +8,106 @@ func (e *Engine) Resume(c *Connection) {
 	for isSkipped := true; isSkipped; {
 		isSkipped = false
 		for turn, s := range c.subs.Turns(int(c.turn)) {
-			if !e.resume(c, s) {
+			switch e.resume(c, s) {
+			case heldUp:
 				c.turn = int32(turn + 1) // so that none waits for ever behind a long one
 				return
+			case skipped:
+				isSkipped = true
+			case upToDate:
 			}
-			isSkipped = isSkipped || s.catchUp != nil
 		}
 	}
 }
 
-// resume reports whether others may go on: s is up to date, or waits for one of them.
-func (e *Engine) resume(c *Connection, s *subscription) bool {
+// progress of a subscription in Resume.
+type progress uint8
+
+const (
+	upToDate progress = iota
+	skipped           // it waits for others of the connection
+	heldUp            // the connection takes no more
+)
+
+func (e *Engine) resume(c *Connection, s *subscription) progress {
 	if c.isLost || s.catchUp == nil && c.isHeldUp() { // until it can be sent, the hub notes it in bounded memory
-		return false
+		return heldUp
 	}
-	e.catchUp(c, s)
+	isLagging := e.catchUp(c, s)
 	e.advance(c, s)
-	return s.catchUp == nil || c.mustWait(s)
+	switch {
+	case s.catchUp == nil && !isLagging:
+		return upToDate
+	case c.mustWait(s):
+		return skipped
+	default:
+		return heldUp
+	}
 }
 
-// catchUp takes s off its topic when it lags and prepares what it must be sent.
-func (e *Engine) catchUp(c *Connection, s *subscription) {
+// catchUp takes s off its topic when it lags and prepares what it must be sent. It reports whether s
+// lags still, because it must wait for others.
+func (e *Engine) catchUp(c *Connection, s *subscription) (isLagging bool) {
 	if s.catchUp != nil || c.isLost {
-		return
+		return false
 	}
 	lag, isLagging := s.Lag()
-	if !isLagging {
-		return
+	switch {
+	case !isLagging:
+		return false
+	case s.derived != nil:
+		return e.catchUpWindow(c, s)
 	}
 	s.Close()
 	e.metrics.resyncs.Inc()
-	if s.derived != nil {
-		st, ok := e.missed(s, lag)
-		if !ok {
-			e.lose(c)
-			return
-		}
-		s.catchUp = st
-		return
-	}
 	if _, isOne := s.entityKey(); isOne {
 		s.catchUp = &keyCatchUp{isWanted: true, isAbsence: true}
-		return
+		return false
 	}
 	from := lag.From - min(lag.From, 1)
 	s.catchUp = &listCatchUp{live: from, dead: from}
+	return false
 }
 
-// missed is what a lagging subscription of a window must look at: all keys since the first
-// frame that it missed, or else those that the hub noted and all since.
-func (e *Engine) missed(s *subscription, lag hub.Lag) (*windowCatchUp, bool) {
-	t := s.rlock()
-	defer t.RUnlock()
-	w := s.window
-	st := &windowCatchUp{seen: w.sent.last}
-	if keys, ok := w.sent.since(lag.From - min(lag.From, 1)); ok {
-		st.changed = keys
-		return st, true
+func (e *Engine) catchUpWindow(c *Connection, s *subscription) (isLagging bool) {
+	if c.mustWait(s) {
+		return true // the hub notes what it misses
 	}
-	keys, ok := w.sent.since(lag.To)
-	if !ok || lag.IsOverflow {
-		return nil, false
+	t := s.lock()
+	st := e.leaveLocked(s)
+	if st != nil {
+		s.window.keepSentLocked(st.seen)
+		s.catchUp = st
 	}
-	for key := range lag.Keys {
-		keys = append(keys, key)
+	t.Unlock()
+	if st == nil {
+		e.lose(c)
+		return false
 	}
-	st.changed = keys
-	return st, true
+	c.count(s)
+	return false
+}
+
+// leaveLocked takes s, of a window, off its topic and returns the way to the present from what the
+// connection was given: all keys since the first frame that it was not, or else those that the hub
+// noted and all since. It is nil when that is not known any more.
+func (e *Engine) leaveLocked(s *subscription) *windowCatchUp {
+	w, from := s.window, max(s.since, s.Passed())
+	lag, isLagging := s.Lag()
+	s.Close()
+	if isLagging {
+		e.metrics.resyncs.Inc()
+		from = lag.From - min(lag.From, 1)
+	}
+	keys, ok := w.sent.appendSince(nil, from)
+	if !ok && isLagging && !lag.IsOverflow {
+		for key := range lag.Keys {
+			keys = append(keys, key)
+		}
+		keys, ok = w.sent.appendSince(keys, lag.To)
+	}
+	if !ok {
+		return nil
+	}
+	return &windowCatchUp{seen: w.sent.last, changed: keys}
 }

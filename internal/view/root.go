@@ -18,6 +18,9 @@ type root struct {
 	derived []*derivedView // that derive from X/list; others hang below them
 	dirty   []*derivedView // of this group of changes: those with something to publish
 
+	spare     []*windowChanges // for windows of the next group
+	spareRoom int              // touches that fit into them
+
 	seq     entity.Seq // of seqText: most changes of a group share it
 	seqText string
 }

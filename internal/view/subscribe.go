@@ -38,7 +38,7 @@ type subscription struct {
 	key     string // if it has one; of a base view a part of its topic's name
 	hasKey  bool
 	isBegun bool   // counts in Connection.begun
-	since   uint64 // change number of the type when it began
+	since   uint64 // when it joined its topic: change number of the type, or of a window that of its last frame
 }
 
 // view is the id of the view.
@@ -157,8 +157,10 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 			old.terms = s.terms // the same catch-up, and nothing before it
 			return nil
 		}
-		e.catchUp(c, old) // so that it knows what it misses
-		old.Close()       // before the state is read, so that nothing older comes after it
+		if old.derived == nil {
+			e.catchUp(c, old) // so that it knows what it misses
+			old.Close()       // before the state is read, so that nothing older comes after it
+		}
 	}
 	e.hold(s)
 	t := s.lock()
@@ -178,6 +180,7 @@ func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, 
 	}
 	c.subs.Add(s)
 	e.advance(c, s)
+	c.keepHad(s)
 	return nil
 }
 
@@ -268,9 +271,14 @@ func (e *Engine) end(c *Connection, s *subscription) {
 	s.Close()
 	c.countUsage(s)
 	c.subs.Remove(s)
+	st := catchUpOf[*windowCatchUp](s)
+	c.dropHad(st)
 	s.catchUp = nil
 	c.count(s)
 	t := s.lock()
+	if st != nil && !st.isWaiting {
+		s.window.releaseSentLocked()
+	}
 	e.detachLocked(s.feed)
 	if s.derived == nil {
 		s.base.subs--

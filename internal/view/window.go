@@ -29,6 +29,10 @@ type window struct {
 	low, high int          // what part means with the present definition
 	sent      recentKeys   // frames; they are numbered per window (protocol.Change.Number)
 
+	// Of the subscriptions that are being brought up to date.
+	behind int    // how many there are
+	seen   uint64 // up to which frame each of them has accounted for all; while there are any
+
 	changes *windowChanges // of this group; nil until one has done something
 }
 
@@ -188,7 +192,7 @@ func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, f
 // the last one the version after.
 func (w *window) note(ch *entity.Change, key string, was, is *entity.Version) {
 	if w.changes == nil {
-		w.changes = new(windowChanges)
+		w.changes = w.derived.root.Load().touchesLocked()
 	}
 	t := w.changes.of(key, was)
 	t.is = is
@@ -231,20 +235,43 @@ func (ts *windowChanges) find(key string) int {
 	return -1
 }
 
-// forget empties ts, unless a large group has made it too large to keep: then it reports false.
-func (ts *windowChanges) forget() bool {
+// maxSpare is how many touches, with or without something in them, a type keeps for the next group.
+const maxSpare = 4096
+
+// touchesLocked are for one window and one group.
+func (r *root) touchesLocked() *windowChanges {
+	last := len(r.spare) - 1
+	if last < 0 {
+		return new(windowChanges)
+	}
+	ts := r.spare[last]
+	r.spare[last], r.spare = nil, r.spare[:last]
+	r.spareRoom -= cap(ts.list)
+	return ts
+}
+
+// giveBackLocked keeps ts, emptied, for another window: there may be thousands, of which few are
+// touched by a group.
+func (r *root) giveBackLocked(ts *windowChanges) {
+	if r.spareRoom+cap(ts.list) > maxSpare {
+		return
+	}
 	clear(ts.list)
 	ts.list, ts.index = ts.list[:0], nil
-	return cap(ts.list) <= 64*manyChanges
+	r.spare = append(r.spare, ts)
+	r.spareRoom += cap(ts.list)
 }
 
 // flushLocked publishes what the group did: first the rows that left, then the rows that entered or
 // changed, so that no client ever shows more than the window holds (views 5.5 [M]).
 func (w *window) flushLocked(seq string) {
-	if w.changes == nil || len(w.changes.list) == 0 {
+	ts := w.changes
+	if ts == nil {
 		return
 	}
-	mode, list := w.derived.modeLocked(), w.changes.list
+	w.changes = nil
+	w.forgetSentLocked()
+	mode, list := w.derived.modeLocked(), ts.list
 	for i := range list {
 		if t := &list[i]; t.was != nil && t.is == nil {
 			w.publishLocked(&protocol.Change{Mode: mode, Op: protocol.OpDelete, Key: t.key, Seq: seq}, nil)
@@ -255,9 +282,7 @@ func (w *window) flushLocked(seq string) {
 			w.publishChangeLocked(t, mode)
 		}
 	}
-	if !w.changes.forget() {
-		w.changes = nil
-	}
+	w.derived.root.Load().giveBackLocked(ts)
 }
 
 // publishChangeLocked publishes a row that entered or changed: as the patch that led from the
@@ -281,39 +306,7 @@ func (w *window) publishChangeLocked(t *windowChange, mode protocol.Mode) {
 }
 
 func (w *window) publishLocked(ch *protocol.Change, data []byte) {
-	w.sent.add(ch.Key, w.derived.engine.options.MaxMissed)
+	w.rememberLocked(ch.Key)
 	ch.View, ch.Number = w.derived.id, w.sent.last
 	w.derived.engine.publishLocked(&w.feed, ch, data)
-}
-
-// recentKeys remembers the keys of the last frames of a window. Frames are numbered from 1.
-type recentKeys struct {
-	keys []string // the key of number i is at i-1 modulo the most that are remembered
-	last uint64   // number of the last frame
-}
-
-// add remembers the key of the next frame, and forgets the oldest beyond limit keys, which is always the same.
-func (r *recentKeys) add(key string, limit int) {
-	if len(r.keys) < limit {
-		r.keys = append(r.keys, key)
-	} else {
-		r.keys[r.last%uint64(limit)] = key
-	}
-	r.last++
-}
-
-// since returns the keys of all frames with a greater number, and false when some have been
-// forgotten.
-func (r *recentKeys) since(number uint64) ([]string, bool) {
-	if number >= r.last {
-		return nil, true
-	}
-	if r.last-number > uint64(len(r.keys)) {
-		return nil, false
-	}
-	keys := make([]string, 0, r.last-number)
-	for i := number; i < r.last; i++ {
-		keys = append(keys, r.keys[i%uint64(len(r.keys))])
-	}
-	return keys, true
 }
