@@ -71,8 +71,7 @@ func (a *applier) restore(r Record) error {
 		return fmt.Errorf("app %q, type %q, key %q: %w", r.App, r.Type, r.Key, err)
 	}
 	v.isWire = isWire(v.Data)
-	t.entities[v.Key] = v
-	t.numbers.Insert(numbered{v.Number, v})
+	t.addLocked(v)
 	return nil
 }
 

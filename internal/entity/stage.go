@@ -94,8 +94,7 @@ func (t *Type) installLocked(maxTombstones int) {
 		case v.next != nil:
 			continue // superseded; whoever needs it has it from the change
 		case !v.isGone():
-			t.entities[v.Key] = v
-			t.numbers.Insert(numbered{v.Number, v})
+			t.addLocked(v)
 			if st.base == nil {
 				t.graves.remove(v.Key)
 			}

@@ -9,20 +9,20 @@ import (
 // graveyard is the tombstones of a type. What concerns Type's lock concerns it.
 type graveyard struct {
 	byNumber *ordered.Tree[Tombstone]
-	byKey    map[string]uint64
+	byKey    map[string]uint64 // nil before the first
 	// forgotten is the last that was removed because there were too many.
 	forgotten Tombstone
 }
 
 func newGraveyard() graveyard {
-	return graveyard{
-		byNumber: ordered.New(func(a, b Tombstone) int { return cmp.Compare(a.Number, b.Number) }),
-		byKey:    map[string]uint64{},
-	}
+	return graveyard{byNumber: ordered.New(func(a, b Tombstone) int { return cmp.Compare(a.Number, b.Number) })}
 }
 
 func (g *graveyard) add(t Tombstone) {
 	g.remove(t.Key)
+	if g.byKey == nil {
+		g.byKey = make(map[string]uint64)
+	}
 	g.byKey[t.Key] = t.Number
 	g.byNumber.Insert(t)
 }

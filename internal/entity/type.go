@@ -28,7 +28,7 @@ type Type struct {
 	sync.RWMutex
 
 	// All guarded by the lock. The applier alone changes them, so it reads them without.
-	entities map[string]*Version
+	entities map[string]*Version     // nil before the first
 	numbers  *ordered.Tree[numbered] // the same versions by number
 	graves   graveyard
 	last     Seq
@@ -48,10 +48,17 @@ func Vacant(app, name string) *Type { return newType(app, name) }
 func newType(app, name string) *Type {
 	return &Type{
 		App: app, Name: name,
-		entities: map[string]*Version{},
-		numbers:  ordered.New(func(a, b numbered) int { return cmp.Compare(a.number, b.number) }),
-		graves:   newGraveyard(),
+		numbers: ordered.New(func(a, b numbered) int { return cmp.Compare(a.number, b.number) }),
+		graves:  newGraveyard(),
 	}
+}
+
+func (t *Type) addLocked(v *Version) {
+	if t.entities == nil {
+		t.entities = make(map[string]*Version)
+	}
+	t.entities[v.Key] = v
+	t.numbers.Insert(numbered{v.Number, v})
 }
 
 // LenLocked is the number of entities.

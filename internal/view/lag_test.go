@@ -276,6 +276,27 @@ func TestReplacingWhatCannotBeToldAnyMore(t *testing.T) {
 	}
 }
 
+// What is on its way to a window that is replaced may be more than is remembered of it.
+func TestReplacingWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{2, 3} {
+		inNodeWith(t, setup{isIdle: true, views: view.Options{MaxMissed: most}}, func(t *testing.T, n *node) {
+			n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
+			n.apply(`T a patch {}`, `T b patch {}`, `T c patch {}`)
+			c := n.connect()
+			defer c.leave()
+			c.subscribe("T/sorted")
+			n.apply(`T a delete`, `T b delete`, `T c delete`)
+			c.subscribe("T/sorted limit=50")
+			if c.take(); c.isClosed != (most < 3) {
+				t.Errorf("closed is %v, although 3 frames were on their way and %d are remembered", c.isClosed, most)
+			} else if !c.isClosed {
+				n.compare(t, c.store, "T/sorted")
+			}
+		})
+	}
+}
+
 // More is published between joining and the end of the snapshot than is held.
 func TestHoldOverflows(t *testing.T) {
 	t.Parallel()

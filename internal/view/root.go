@@ -40,8 +40,9 @@ func newRoot(e *Engine, t *entity.Type) *root {
 	r := &root{engine: e, typ: t}
 	for i := range r.bases {
 		mode := baseMode(i)
-		view := t.Name + "/" + string(mode)
-		r.bases[i] = baseView{root: r, index: i, view: view, mode: mode, all: feed{topic: allTopic(t.App, view)}}
+		all := feed{topic: allTopic(t.App, t.Name+"/"+string(mode))}
+		view, _ := ViewOfTopic(all.topic.Name) // not kept twice
+		r.bases[i] = baseView{root: r, index: i, view: view, mode: mode, all: all}
 	}
 	return r
 }
