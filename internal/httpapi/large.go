@@ -16,7 +16,13 @@ type large struct {
 	each int64 // bytes of one app; immutable
 
 	mu   locks.Mutex
-	apps map[string]*limit.Budget // guarded by mu, by app id
+	apps map[string]*appBodies // guarded by mu, by app id; those that have large bodies
+}
+
+// appBodies are the large bodies of one app.
+type appBodies struct {
+	budget  *limit.Budget
+	callers int // of large.own; guarded by large.mu
 }
 
 // newLarge makes the bounds within total, in which one body of maxBody fits.
@@ -26,7 +32,7 @@ func newLarge(total *limit.Budget, maxBody int64) *large {
 	}
 	one := int64(bufpool.Room(int(maxBody + 1)))
 	return &large{
-		all: limit.NewBudget(max(total.Max()/4*3, one)), each: max(total.Max()/2, one), apps: map[string]*limit.Budget{},
+		all: limit.NewBudget(max(total.Max()/4*3, one)), each: max(total.Max()/2, one), apps: map[string]*appBodies{},
 	}
 }
 
@@ -35,12 +41,13 @@ func (l *large) acquire(ctx context.Context, appID string, n int64) bool {
 	if l == nil {
 		return true
 	}
-	own := l.of(appID)
-	if !own.Acquire(ctx, n) {
+	own := l.own(appID)
+	defer l.disown(appID, own)
+	if !own.budget.Acquire(ctx, n) {
 		return false
 	}
 	if !l.all.Acquire(ctx, n) {
-		own.Release(n)
+		own.budget.Release(n)
 		return false
 	}
 	return true
@@ -52,16 +59,29 @@ func (l *large) release(appID string, n int64) {
 		return
 	}
 	l.all.Release(n)
-	l.of(appID).Release(n)
+	own := l.own(appID)
+	defer l.disown(appID, own)
+	own.budget.Release(n)
 }
 
-func (l *large) of(appID string) *limit.Budget {
+// own finds or makes what an app has, which stays until disown.
+func (l *large) own(appID string) *appBodies {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.apps[appID]
-	if b == nil {
-		b = limit.NewBudget(l.each)
-		l.apps[appID] = b
+	own := l.apps[appID]
+	if own == nil {
+		own = &appBodies{budget: limit.NewBudget(l.each)}
+		l.apps[appID] = own
 	}
-	return b
+	own.callers++
+	return own
+}
+
+// disown undoes own: when the app has no large body, nothing of it is kept.
+func (l *large) disown(appID string, own *appBodies) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if own.callers--; own.callers == 0 && own.budget.Used() == 0 {
+		delete(l.apps, appID)
+	}
 }
