@@ -1,6 +1,8 @@
 package view
 
 import (
+	"math"
+
 	"github.com/millrace/millrace/internal/entity"
 )
 
@@ -22,7 +24,7 @@ type windowCatchUp struct {
 	isSnapshot bool     // there are frames of it to come
 	isWaiting  bool     // nothing of it was sent
 	had        []string // keys that the client may have of what this replaces, while it waits
-	hadBytes   int      // what they count for in Connection.had
+	hadBytes   int32    // what they count for in Connection.had
 	isFirst    bool
 	rows       []*entity.Version   // of the snapshot, to be sent
 	seen       uint64              // number of the last frame of the window that is accounted for
@@ -63,12 +65,12 @@ func (c *Connection) keepHad(s *subscription) {
 	for _, key := range st.had {
 		size += len(key)
 	}
-	if c.had > 0 && c.had+size > maxHad {
+	if c.had > 0 && int(c.had)+size > maxHad {
 		st.had, st.isLost = nil, true
 		return
 	}
-	st.hadBytes = size
-	c.had += size
+	st.hadBytes = int32(min(size, math.MaxInt32))
+	c.had += st.hadBytes
 }
 
 // dropHad undoes keepHad.

@@ -33,8 +33,9 @@ type Connection struct {
 	subs       keyed.Set[subscriptionID, *subscription]
 	turn       int32   // of subs: where the next Resume begins
 	begun      int32   // windows that are on their way to the present; see maxBegun
-	had        int     // bytes of keys that waiting windows hold; see maxHad
 	ended      []usage // of subscriptions that are gone, not yet told
+	had        int32   // bytes of keys that waiting windows hold; see maxHad
+	isMetered  bool    // what is sent live is counted
 	isLost     bool    // CloseSlow was called
 	isWaiting  bool    // something was not sent because of IsCongested
 }
@@ -88,6 +89,9 @@ func (c *Connection) Subscribed() iter.Seq2[string, *string] {
 	}
 }
 
+// Meter makes c count what it is sent live. Its owner asks for Usage from time to time.
+func (c *Connection) Meter() { c.isMetered = true }
+
 // Usage calls fn with what was sent live of each view since the last call. After Leave it
 // tells the rest.
 func (c *Connection) Usage(fn func(view string, frames, bytes int)) {
@@ -102,6 +106,9 @@ func (c *Connection) Usage(fn func(view string, frames, bytes int)) {
 
 // countUsage takes what was sent to s since it was last asked.
 func (c *Connection) countUsage(s *subscription) {
+	if !c.isMetered {
+		return
+	}
 	frames, bytes := s.Sent()
 	if frames == 0 {
 		return

@@ -488,11 +488,26 @@ func TestTurns(t *testing.T) {
 	})
 }
 
+// A connection that is not metered keeps nothing of the subscriptions that it had.
+func TestUsageThatIsNotMetered(t *testing.T) {
+	t.Parallel()
+	inNode(t, func(t *testing.T, n *node) {
+		c := n.connect()
+		defer c.leave()
+		c.subscribe("T/list")
+		n.apply(`T a patch {"n":1}`)
+		c.unsubscribe("T/list")
+		c.Meter()
+		c.Usage(func(view string, frames, _ int) { t.Errorf("%d frames of %s are kept", frames, view) })
+	})
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	inNode(t, func(t *testing.T, n *node) {
 		c := n.connect()
 		defer c.leave()
+		c.Meter()
 		usage := func() map[string]int {
 			got := map[string]int{}
 			c.Usage(func(view string, frames, bytes int) {

@@ -149,7 +149,7 @@ func (h *handshake) welcome(conn *socket.Conn) {
 	}
 	s.views.Init(h.app.ID, &s.subscriber, s)
 	h.group.Add(&s.link, s)
-	s.out.established(h.r.RemoteAddr)
+	s.out.established(&s.views, h.r.RemoteAddr)
 	s.checkAdmission()
 	s.checkRevoked() // now that Revoked would find it
 	s.setTimer(h.group.Now())

@@ -114,8 +114,9 @@ func (s *Session) CleanUp() (err error) {
 			err = session.ErrPanicked
 		}
 	}()
+	active := s.out.ending(&s.views)
 	s.o.Views.Leave(&s.views)
-	s.out.ended(&s.views)
+	s.out.ended(&s.views, active)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package views
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +23,6 @@ type usage struct {
 
 	// isDue says that live frames wait to be metered and that the timer is set for them.
 	isDue atomic.Bool
-
-	active []string // views of the subscriptions that are metered as open; owned by the turn
 
 	mu        locks.Mutex
 	making    creation       // guarded by mu
@@ -54,8 +51,9 @@ func (o *outlet) identity() meter.Identity {
 	}
 }
 
-func (o *outlet) established(remoteAddr string) {
+func (o *outlet) established(c *view.Connection, remoteAddr string) {
 	if o.usage != nil {
+		c.Meter()
 		o.o.Meter.ConnectionEstablished(o.identity(), remoteAddr, o.grant.Load().principal.KeyClass)
 	}
 }
@@ -144,9 +142,6 @@ func (o *outlet) subscribed(c *view.Connection, r *protocol.ViewRequest, had boo
 		isMetered = true
 		o.o.Meter.SubscriptionCreated(o.identity(), r.View)
 	}
-	if isMetered && !had {
-		u.active = append(u.active, r.View)
-	}
 	if isMetered && !has {
 		o.unsubscribed(r.View)
 	}
@@ -154,14 +149,9 @@ func (o *outlet) subscribed(c *view.Connection, r *protocol.ViewRequest, had boo
 
 // unsubscribed meters the end of a subscription.
 func (o *outlet) unsubscribed(name string) {
-	u := o.usage
-	if u == nil {
-		return
+	if o.usage != nil {
+		o.o.Meter.SubscriptionRemoved(o.identity(), name)
 	}
-	if i := slices.Index(u.active, name); i >= 0 {
-		u.active = slices.Delete(u.active, i, i+1)
-	}
-	o.o.Meter.SubscriptionRemoved(o.identity(), name)
 }
 
 // flush meters what was sent live since the last flush.
@@ -190,16 +180,29 @@ func (o *outlet) flush(c *view.Connection) {
 	}
 }
 
+// ending is what ended must be told: the views of the subscriptions that there are before the
+// connection leaves them.
+func (o *outlet) ending(c *view.Connection) (active []string) {
+	if o.usage == nil {
+		return nil
+	}
+	active = make([]string, 0, c.Subscriptions())
+	for name := range c.Subscribed() {
+		active = append(active, name)
+	}
+	return active
+}
+
 // ended meters the end of the connection, and of every subscription before that.
-func (o *outlet) ended(c *view.Connection) {
+func (o *outlet) ended(c *view.Connection, active []string) {
 	u := o.usage
 	if u == nil {
 		return
 	}
 	o.flush(c)
 	id := o.identity()
-	for _, name := range u.active {
+	for _, name := range active {
 		o.o.Meter.SubscriptionRemoved(id, name)
 	}
-	o.o.Meter.ConnectionClosed(id, o.group.Now().Sub(u.opened), len(u.active))
+	o.o.Meter.ConnectionClosed(id, o.group.Now().Sub(u.opened), len(active))
 }
