@@ -16,9 +16,9 @@ func (e *Engine) Changed(t *entity.Type, changes []entity.Change) {
 	}
 	for i := range changes {
 		ch := &changes[i]
-		for b := range r.bases {
-			if r.bases[b].subs > 0 {
-				r.publishBaseLocked(&r.bases[b], ch)
+		for i := range r.bases {
+			if b := r.bases[i].Load(); b != nil && b.subs > 0 {
+				r.publishBaseLocked(b, ch)
 			}
 		}
 		for _, n := range r.derived {

@@ -258,6 +258,8 @@ func baseMode(base int) protocol.Mode {
 	return [numBases]protocol.Mode{protocol.ModeList, protocol.ModeState, protocol.ModeAppend}[base]
 }
 
+func baseID(t *entity.Type, base int) string { return t.Name + "/" + string(baseMode(base)) }
+
 // splitBase takes the id of a base view apart. base is an index of root.bases.
 func splitBase(id string) (typ string, base int, ok bool) {
 	slash := strings.LastIndexByte(id, '/')
@@ -286,7 +288,7 @@ func (e *Engine) findBase(app, id string) (b *baseView, ok bool) {
 		}
 		t = entity.Vacant(app, typ)
 	}
-	return &e.look(t).bases[index], true
+	return e.look(t).base(index), true
 }
 
 func (e *Engine) isOpen(app string) bool {

@@ -90,7 +90,7 @@ func TestASubscriptionTakesLittle(t *testing.T) {
 		{"a key of a base view, with a position", 490, func(i int) string {
 			return fmt.Sprintf(`{"type":"subscribe","view":"Lamp/list","key":"%s","after":"1700000000000:000000000001","snapshotLimit":100}`, key(i))
 		}},
-		{"a type that there is not", 1800, func(i int) string {
+		{"a type that there is not", 1300, func(i int) string {
 			return fmt.Sprintf(`{"type":"subscribe","view":"T%d%s/list"}`, i, strings.Repeat("x", 35))
 		}},
 		{"a window of a derived view", 600, func(i int) string {

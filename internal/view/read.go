@@ -28,8 +28,11 @@ func (e *Engine) Views(app string) []Info {
 		r := e.look(t)
 		t.RLock()
 		for i := range r.bases {
-			b := &r.bases[i]
-			all = append(all, Info{ID: b.view, Mode: b.mode, Rows: t.LenLocked(), Subscriptions: b.subs})
+			info := Info{ID: baseID(t, i), Mode: baseMode(i), Rows: t.LenLocked()}
+			if b := r.bases[i].Load(); b != nil {
+				info.Subscriptions = b.subs
+			}
+			all = append(all, info)
 		}
 		t.RUnlock()
 	}

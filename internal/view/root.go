@@ -1,6 +1,8 @@
 package view
 
 import (
+	"sync/atomic"
+
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
@@ -14,9 +16,9 @@ type root struct {
 
 	typ *entity.Type // its lock guards all that follows, and the nodes
 
-	bases   [numBases]baseView
-	derived []*derivedView // that derive from X/list; others hang below them
-	dirty   []*derivedView // of this group of changes: those with something to publish
+	bases   [numBases]atomic.Pointer[baseView] // nil until a subscription or reader asks for it
+	derived []*derivedView                     // that derive from X/list; others hang below them
+	dirty   []*derivedView                     // of this group of changes: those with something to publish
 
 	spare     []*windowChanges // for windows of the next group
 	spareRoom int              // touches that fit into them
@@ -36,15 +38,18 @@ type baseView struct {
 	keyed keyed.Table[string, *feed] // by entity key
 }
 
-func newRoot(e *Engine, t *entity.Type) *root {
-	r := &root{engine: e, typ: t}
-	for i := range r.bases {
-		mode := baseMode(i)
-		all := feed{topic: allTopic(t.App, t.Name+"/"+string(mode))}
-		view, _ := ViewOfTopic(all.topic.Name) // not kept twice
-		r.bases[i] = baseView{root: r, index: i, view: view, mode: mode, all: all}
+func newRoot(e *Engine, t *entity.Type) *root { return &root{engine: e, typ: t} }
+
+// base finds or makes one of the type's own views. No lock is needed.
+func (r *root) base(index int) *baseView {
+	if b := r.bases[index].Load(); b != nil {
+		return b
 	}
-	return r
+	mode := baseMode(index)
+	all := feed{topic: allTopic(r.typ.App, baseID(r.typ, index))}
+	view, _ := ViewOfTopic(all.topic.Name) // not kept twice
+	r.bases[index].CompareAndSwap(nil, &baseView{root: r, index: index, view: view, mode: mode, all: all})
+	return r.bases[index].Load()
 }
 
 // feedLocked finds or makes the feed of one key.

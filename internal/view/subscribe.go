@@ -207,7 +207,7 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 func (e *Engine) hold(s *subscription) {
 	if s.base != nil {
 		t := s.base.root.typ
-		s.base = &e.holdType(t.App, t.Name).bases[s.base.index]
+		s.base = e.holdType(t.App, t.Name).base(s.base.index)
 	}
 }
 
