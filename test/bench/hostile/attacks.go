@@ -26,6 +26,10 @@ const (
 	longName = 200
 	// longKey is how long the key of an entity may be by default; tooLongKey fits into a message.
 	shortKey, longKey, tooLongKey = 40, 1 << 10, 60 << 10
+	// longType is how long the name of an entity type may be.
+	longType = 200
+	// windowRows are in the view of which each hostile connection has windows of its own.
+	windowRows = Connections * manyViews
 	// fullInfo is how large the information about a member may be by default.
 	fullInfo = 2 << 10
 )
@@ -74,6 +78,11 @@ func Attacks(key string) []Attack {
 		{Name: "single entities", path: watching, Subscriptions: manyViews, rows: 100, request: subscribeKeys(1<<30, shortKey)},
 		{Name: "keys as long as they may be, read", path: watching, reads: true, Subscriptions: manyViews, request: subscribeKeys(manyViews, longKey)},
 		{Name: "keys that are too long, read", path: watching, reads: true, request: subscribeKeys(manyViews, tooLongKey)},
+		{Name: "types that there are not, one after the other, read", path: watching, reads: true, request: subscribeTypes(1 << 30)},
+		{Name: "types that there are not, read", path: watching, reads: true, Subscriptions: manyViews, request: subscribeTypes(manyViews)},
+		{Name: "reads of types that there are not", reads: true, request: readTypes},
+		{Name: "windows of a busy view, read", path: watching, reads: true, Subscriptions: manyViews, rows: windowRows, shuffles: true, request: subscribeWindows},
+		{Name: "windows of a busy view", path: watching, Subscriptions: manyViews, rows: windowRows, shuffles: true, request: subscribeWindows},
 	}
 }
 
@@ -197,6 +206,53 @@ func subscribeKeys(most, size int) func(*hostile, int) []byte {
 	}
 }
 
+// subscribeTypes subscribes to entity types that there are not: to each for good or, if they are more
+// than a connection may have, for a moment.
+func subscribeTypes(most int) func(*hostile, int) []byte {
+	return func(h *hostile, n int) []byte {
+		verb, of := "subscribe", n
+		if most > manyViews {
+			if of = n / 2; n%2 == 1 {
+				verb = "unsubscribe"
+			}
+		}
+		if of >= most {
+			return nil
+		}
+		return text(`{"type":"` + verb + `","view":"` + channelOf(h, of, longType) + `/list"}`)
+	}
+}
+
+func readTypes(h *hostile, n int) []byte {
+	return []byte("GET /apps/" + h.o.App + "/views/" + channelOf(h, n, longType) + "/list HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// subscribeWindows subscribes to windows of one row, of which no two connections have the same.
+func subscribeWindows(h *hostile, n int) []byte {
+	if n >= manyViews {
+		return nil
+	}
+	return text(fmt.Sprintf(`{"type":"subscribe","view":"`+rankedView+`","key":"%d","skip":%d,"take":1}`, n, h.number*manyViews+n))
+}
+
+// rankedView shows all lamps by their rank.
+const rankedView = "Lamp/ranked"
+
+// shuffle takes the first row of rankedView to its end and back: every window shows another row then.
+func shuffle(ctx context.Context, o *bench.Options) {
+	watching := *o
+	watching.Views = true
+	p, err := bench.NewPoster(&watching)
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	for i := 0; ctx.Err() == nil; i++ {
+		m := fmt.Sprintf(`{"mutations":[{"entity":"Lamp","key":"moving","op":"patch","data":{"rank":%d}}]}`, i%2*(windowRows+2)-1)
+		_ = p.Must(ctx, p.Of("mutations"), []byte(m)) // one more or less does not matter
+	}
+}
+
 func floodChannel(number int) string { return "flood-" + strconv.Itoa(number) }
 
 // flood publishes to the channel of each hostile connection in turn.
@@ -221,6 +277,9 @@ func (a *Attack) prepare(ctx context.Context, o *bench.Options) (leave func(), e
 		p, err := bench.NewPoster(&of)
 		if err == nil {
 			err = views.Fill(ctx, p, "Lamp", a.rows)
+			if err == nil && a.shuffles {
+				err = p.Must(ctx, p.Of("views"), []byte(`{"id":"`+rankedView+`","source":"Lamp/list","sort":[{"field":"rank"}]}`))
+			}
 			p.Close()
 		}
 		if err != nil {

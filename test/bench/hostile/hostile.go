@@ -39,6 +39,7 @@ type Attack struct {
 	crowd     int    // members of its channel that are there before
 	rows      int    // entities that are there before
 	publishes bool   // to the channel of each, as fast as it goes
+	shuffles  bool   // the rows of rankedView, likewise
 
 	// request is the n-th that it sends, as it goes over the wire; nil: no more.
 	request func(h *hostile, n int) []byte
@@ -93,6 +94,9 @@ func (a *Attack) Run(ctx context.Context, o *bench.Options, d time.Duration) (He
 	}
 	if a.publishes {
 		wg.Go(func() { flood(ctx, o) }) // ends with ctx
+	}
+	if a.shuffles {
+		wg.Go(func() { shuffle(ctx, o) }) // ends with ctx
 	}
 	most := before
 	for until := time.Now().Add(d); time.Now().Before(until) && bench.Pause(all, 100*time.Millisecond); {
