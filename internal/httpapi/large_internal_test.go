@@ -40,7 +40,7 @@ func TestLargeBodiesLeaveNothingBehind(t *testing.T) {
 		t.Errorf("%d apps are kept, want the one that has a large body", len(l.apps))
 	}
 	if l.acquire(ended, "full", 1) {
-		t.Error("what the app has was forgotten meanwhile")
+		t.Error("the server forgot what the app has")
 	}
 	l.release("full", l.each)
 	if len(l.apps) != 0 || l.all.Used() != 0 {

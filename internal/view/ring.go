@@ -5,7 +5,7 @@ const fewSent = 8
 
 // ring remembers the keys of frames of a window, of the last ones. Frames are numbered from 1.
 type recentKeys struct {
-	keys []string // that of number i at i modulo their length
+	keys []string // the key of number i is at i modulo their length
 	from uint64   // those above it are remembered
 	last uint64   // number of the last frame
 }

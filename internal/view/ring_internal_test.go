@@ -52,7 +52,7 @@ func TestRandomRing(t *testing.T) {
 	})
 }
 
-// What is forgotten is not held: keys may be long, and those of entities that are gone.
+// What is forgotten is not held: a key may be long, and its entity gone.
 func TestARingHoldsNoForgottenKeys(t *testing.T) {
 	t.Parallel()
 	var r recentKeys

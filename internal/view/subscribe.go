@@ -38,7 +38,7 @@ type subscription struct {
 	key     string // if it has one; of a base view a part of its topic's name
 	hasKey  bool
 	isBegun bool   // counts in Connection.begun
-	since   uint64 // when it joined its topic: change number of the type, or of a window that of its last frame
+	since   uint64 // when it joined its topic: the change number of the type or, of a window, the number of its last frame
 }
 
 // view is the id of the view.
@@ -203,7 +203,7 @@ func (e *Engine) startLive(c *Connection, s *subscription, l Limits, m *protocol
 }
 
 // hold keeps the type that s is about, and makes it if there is none, from before s begins until
-// release. Those of derived views are held by the views.
+// release. A derived view holds its type itself.
 func (e *Engine) hold(s *subscription) {
 	if s.base != nil {
 		t := s.base.root.typ
