@@ -96,8 +96,8 @@ func (e *Engine) rootOf(app string, d *query.Definition, source *derivedView) *r
 	return e.holdType(app, typ)
 }
 
-// declare finds or makes a node, vacant if it is new. It holds its type until it is swept. The
-// caller holds defining.
+// declare finds or makes a derived view, vacant if it is new. It holds its type until it is swept.
+// The caller holds defining.
 func (e *Engine) declare(app, id string, r *root) *derivedView {
 	if n := e.find(app, id); n != nil {
 		return n

@@ -14,7 +14,7 @@ type root struct {
 	engine  *Engine
 	holders int // guarded by Engine.mu
 
-	typ *entity.Type // its lock guards all that follows, and the nodes
+	typ *entity.Type // its lock guards all that follows, and the derived views
 
 	bases   [numBases]atomic.Pointer[baseView] // nil until a subscription or reader asks for it
 	derived []*derivedView                     // that derive from X/list; others hang below them

@@ -217,7 +217,7 @@ func (e *Engine) release(s *subscription) {
 	}
 }
 
-// beginLocked counts s in its feed and prepares what is to be sent.
+// beginLocked counts s in its feed and prepares its catch-up.
 func (e *Engine) beginLocked(s, old *subscription, l Limits) (catchUp, *protocol.Issue) {
 	if s.derived != nil && s.derived.isHiddenLocked(l.Clearance) {
 		return nil, unknownView(s.view()) // removed, or closed to this reader, this moment

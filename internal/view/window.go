@@ -192,7 +192,7 @@ func (w *window) shiftLocked(ch *entity.Change, before, after *entity.Version, f
 // the last one the version after.
 func (w *window) note(ch *entity.Change, key string, was, is *entity.Version) {
 	if w.changes == nil {
-		w.changes = w.derived.root.Load().touchesLocked()
+		w.changes = w.derived.root.Load().windowChangesLocked()
 	}
 	t := w.changes.of(key, was)
 	t.is = is
@@ -235,11 +235,12 @@ func (ts *windowChanges) find(key string) int {
 	return -1
 }
 
-// maxSpare is how many touches, with or without something in them, a type keeps for the next group.
+// maxSpare is how many changes of windows, with or without something in them, a type has room for
+// between two groups.
 const maxSpare = 4096
 
-// touchesLocked are for one window and one group.
-func (r *root) touchesLocked() *windowChanges {
+// windowChangesLocked are for one window and one group.
+func (r *root) windowChangesLocked() *windowChanges {
 	last := len(r.spare) - 1
 	if last < 0 {
 		return new(windowChanges)

@@ -3,7 +3,7 @@ package view
 // fewSent is how many frames a window remembers at the least.
 const fewSent = 8
 
-// ring remembers the keys of frames of a window, of the last ones. Frames are numbered from 1.
+// recentKeys remembers the keys of frames of a window, of the last ones. Frames are numbered from 1.
 type recentKeys struct {
 	keys []string // the key of number i is at i modulo their length
 	from uint64   // those above it are remembered
