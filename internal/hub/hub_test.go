@@ -201,7 +201,7 @@ func TestMetrics(t *testing.T) {
 			attach(t, h).open(t, "a")
 		}
 		receive(h, "a", 1, 5)
-		size := float64(pub("a", 1).Size())
+		size := float64(pub("a", 1).Size() + hub.HeldBytes)
 		expectMetrics(t, reg, map[string]float64{"millrace_hub_inbox_bytes": 5 * size})
 		run(t, h)
 		synctest.Wait()

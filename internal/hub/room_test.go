@@ -52,7 +52,7 @@ func (r *reservation) expect(t *testing.T, want string) {
 func full(t *testing.T) (h *hub.Hub, size int) {
 	t.Helper()
 	size = pub("a", 1).Size()
-	h = hub.New(hub.Options{Codecs: codecs(), Shards: 1, MaxInboxBytes: 2 * size})
+	h = hub.New(hub.Options{Codecs: codecs(), Shards: 1, MaxInboxBytes: 2 * (size + hub.HeldBytes)})
 	attach(t, h).open(t, "a")
 	receive(h, "a", 1, 1)
 	return h, size

@@ -1,7 +1,7 @@
 package view
 
 // fewSent is how many frames a window remembers at the least.
-const fewSent = 8
+const fewSent = 4
 
 // recentKeys remembers the keys of frames of a window, of the last ones. Frames are numbered from 1.
 type recentKeys struct {

@@ -8,6 +8,9 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
+// fewChanges is for how many changes of a window there is room at first: a row leaves, another enters.
+const fewChanges = 2
+
 // manyChanges is from where the changes of a window are found through a map.
 const manyChanges = 16
 
@@ -243,7 +246,7 @@ const maxSpare = 4096
 func (r *root) windowChangesLocked() *windowChanges {
 	last := len(r.spare) - 1
 	if last < 0 {
-		return new(windowChanges)
+		return &windowChanges{list: make([]windowChange, 0, fewChanges)}
 	}
 	ts := r.spare[last]
 	r.spare[last], r.spare = nil, r.spare[:last]
