@@ -23,12 +23,12 @@ var ErrHeldOverflow = errors.New("hub: too much was published while the subscrip
 const (
 	defaultInboxBytes = 4 << 20
 	// heldBytes is what a publication takes while it waits, besides its Size.
-	heldBytes = 288
-	defaultHeld       = 1000
-	defaultLagBytes   = 64 << 10
-	defaultOwnLag     = 512 << 10
-	defaultFilters    = 128 << 20
-	maxShards         = 256
+	heldBytes       = 288
+	defaultHeld     = 1000
+	defaultLagBytes = 64 << 10
+	defaultOwnLag   = 512 << 10
+	defaultFilters  = 128 << 20
+	maxShards       = 256
 )
 
 // ErrLagging is returned by Release of a subscription made by Follow when more was published
@@ -147,7 +147,9 @@ func (h *Hub) Run(ctx context.Context) error {
 // Reserve waits until there is room for a publication of n bytes, or until ctx ends, which is
 // ErrBackpressure. The bus of channels and the engine of views call it before they publish. The bound
 // is soft: publishers that were let in together may exceed it together.
-func (h *Hub) Reserve(ctx context.Context, n int) error { return h.room.reserve(ctx, int64(n+heldBytes)) }
+func (h *Hub) Reserve(ctx context.Context, n int) error {
+	return h.room.reserve(ctx, int64(n+heldBytes))
+}
 
 // Receive hands publications of one topic to every shard that has subscribers of it
 // (bus.Receiver). It never blocks. Calls for one topic must not be concurrent: their order is the
