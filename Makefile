@@ -83,6 +83,10 @@ restarts: build ## measure how long pusher-js is away when its server restarts, 
 bench: build-bench ## measure every claim beside the floor and write docs/performance.md (quiet machine)
 	bin/bench report --commit "$$(git describe --always --dirty)"
 
+.PHONY: bench-pairs
+bench-pairs: build-bench ## compare the server with that of the commit BEFORE, in pairs of runs (30 minutes, quiet machine)
+	@scripts/bench-pairs.sh $(BEFORE)
+
 .PHONY: bench-smoke
 bench-smoke: build-bench ## every part of the benchmark once, little of it: it must work and lose nothing
 	@scripts/bench-smoke.sh

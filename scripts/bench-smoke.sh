@@ -51,5 +51,6 @@ part bin/bench guards --quick
 part bin/bench storm --quick
 part bin/bench ending --quick
 part bin/bench hostile --quick
+part bin/bench pairs --quick --before bin/millrace
 on_the_floor
 echo "every part of the benchmark works ($SECONDS s)"

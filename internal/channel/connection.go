@@ -20,8 +20,8 @@ type Replier interface {
 }
 
 // Connection is a connection's part in channels; embedded by value in its session, attached
-// to the hub by it, and detached by [Engine.Leave]. Its methods and those of Engine that
-// take it are called one at a time per connection.
+// to the hub by it, and detached by [Engine.Leave]. Its methods, and the methods of Engine that
+// take it, are called one at a time per connection.
 type Connection struct {
 	hub.Subscriber
 	app     *app.App

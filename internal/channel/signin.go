@@ -26,7 +26,7 @@ func (u *user) id() string { return u.channel.userID() }
 // replies: success, then the state of those whom u watches (pusher-protocol 4.1, 4.4). As the
 // same user again it replaces what u says about it.
 //
-// A returned error was not sent. Then c is what it was, save that it may watch nobody.
+// A returned error was not sent. Then c is as before, except that its watchlist may be empty.
 func (e *Engine) SignIn(ctx context.Context, c *Connection, u *User) *protocol.Error {
 	switch {
 	case c.hasLeft():

@@ -17,7 +17,7 @@ type watched struct {
 	isOnline bool              // at position
 }
 
-// watch subscribes c to users, held. With an error it watches nobody.
+// watch subscribes c to users, held. After an error its watchlist is empty.
 func (e *Engine) watch(ctx context.Context, c *Connection, ids []string) error {
 	if len(ids) == 0 {
 		return nil

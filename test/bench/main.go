@@ -37,6 +37,7 @@ type commands struct {
 	Storm   stormCmd   `cmd:"" help:"Measure what others notice when many connections are cut at once, and print it."`
 	Ending  endingCmd  `cmd:"" help:"End servers by SIGTERM while publishers publish as fast as they can, and print what was lost."`
 	Hostile hostileCmd `cmd:"" help:"Measure what hostile connections make the server hold, and print it."`
+	Pairs   pairsCmd   `cmd:"" help:"Compare the server with another binary of it, in pairs of runs, and print the ratios."`
 	Floor   floorCmd   `cmd:"" help:"Be the floor, a bare loop with one write per delivery: millrace bench load --url puts load on it."`
 
 	Crowd    crowdCmd    `cmd:"" hidden:"" help:"Be a crowd of connections, to be killed."`

@@ -24,8 +24,8 @@ type measurement struct {
 // part is a report, or a part of it.
 type part func(context.Context, report.Options) (*report.Report, error)
 
-// measure makes a report and prints it.
-func (c *measurement) measure(ctx context.Context, s streams, makes part, attack string) (*report.Report, error) {
+// measure makes a report and prints it. What the caller sets in o stays.
+func (c *measurement) measure(ctx context.Context, s streams, makes part, o report.Options) (*report.Report, error) {
 	if _, err := os.Stat(c.Millrace); err != nil {
 		return nil, fmt.Errorf("the server to measure: %w; make build makes it, --millrace names another", err)
 	}
@@ -33,9 +33,8 @@ func (c *measurement) measure(ctx context.Context, s streams, makes part, attack
 	if err != nil {
 		return nil, err
 	}
-	r, err := makes(ctx, report.Options{
-		Millrace: c.Millrace, Bench: self, Commit: c.Commit, IsQuick: c.Quick, Attack: attack, Progress: s.err,
-	})
+	o.Millrace, o.Bench, o.Commit, o.IsQuick, o.Progress = c.Millrace, self, c.Commit, c.Quick, s.err
+	r, err := makes(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +52,8 @@ func (c *measurement) print(w io.Writer, r *report.Report) error {
 
 // check makes a report, prints it and fails if a run was not clean. A bar that is not met is
 // printed, and no failure.
-func (c *measurement) check(ctx context.Context, s streams, makes part, attack string) error {
-	r, err := c.measure(ctx, s, makes, attack)
+func (c *measurement) check(ctx context.Context, s streams, makes part, o report.Options) error {
+	r, err := c.measure(ctx, s, makes, o)
 	if err == nil && len(r.Faults) > 0 {
 		err = fmt.Errorf("%d runs were not clean: %s", len(r.Faults), strings.Join(r.Faults, "; "))
 	}
@@ -71,7 +70,7 @@ type reportCmd struct {
 // Run measures, writes the page and fails if a run was not clean. A bar that is not met is
 // on the page and no failure: the page is for saying so.
 func (c *reportCmd) Run(ctx context.Context, s streams) error {
-	r, err := c.measure(ctx, s, report.All, "")
+	r, err := c.measure(ctx, s, report.All, report.Options{})
 	if err != nil {
 		return err
 	}
@@ -98,7 +97,7 @@ type viewsCmd struct{ measurement }
 
 // Run measures and prints, and fails if a run was not clean.
 func (c *viewsCmd) Run(ctx context.Context, s streams) error {
-	return c.check(ctx, s, report.Views, "")
+	return c.check(ctx, s, report.Views, report.Options{})
 }
 
 // guardsCmd is the part of the report about users, limits, webhooks and storms.
@@ -106,7 +105,7 @@ type guardsCmd struct{ measurement }
 
 // Run measures and prints, and fails if a run was not clean.
 func (c *guardsCmd) Run(ctx context.Context, s streams) error {
-	return c.check(ctx, s, report.Guards, "")
+	return c.check(ctx, s, report.Guards, report.Options{})
 }
 
 // stormCmd is the part of the report about connections that are cut all at once.
@@ -114,7 +113,7 @@ type stormCmd struct{ measurement }
 
 // Run measures and prints, and fails if an effect was lost, doubled or left over.
 func (c *stormCmd) Run(ctx context.Context, s streams) error {
-	return c.check(ctx, s, report.Storm, "")
+	return c.check(ctx, s, report.Storm, report.Options{})
 }
 
 // endingCmd is the part of the report about servers that end under load.
@@ -122,7 +121,7 @@ type endingCmd struct{ measurement }
 
 // Run measures and prints, and fails if a round was not clean.
 func (c *endingCmd) Run(ctx context.Context, s streams) error {
-	return c.check(ctx, s, report.Ending, "")
+	return c.check(ctx, s, report.Ending, report.Options{})
 }
 
 // hostileCmd is the part of the report about hostile connections.
@@ -134,5 +133,17 @@ type hostileCmd struct {
 
 // Run measures and prints.
 func (c *hostileCmd) Run(ctx context.Context, s streams) error {
-	return c.check(ctx, s, report.Hostile, c.Attack)
+	return c.check(ctx, s, report.Hostile, report.Options{Attack: c.Attack})
+}
+
+// pairsCmd compares two binaries of the server.
+type pairsCmd struct {
+	measurement
+
+	Before string `help:"Binary of the server to compare with." required:"" type:"existingfile" placeholder:"FILE"`
+}
+
+// Run measures and prints, and fails if a run was not clean.
+func (c *pairsCmd) Run(ctx context.Context, s streams) error {
+	return c.check(ctx, s, report.Pairs, report.Options{Before: c.Before})
 }

@@ -23,6 +23,18 @@ type plan struct {
 	stormWarmup    time.Duration
 	views          viewPlan
 	guards         guardPlan
+	pairs          pairPlan
+}
+
+// pairPlan is how much a comparison with another binary does.
+type pairPlan struct {
+	rounds      int // of each contest
+	fresh       int // of one whose runs have servers of their own
+	subscribers int
+	opening     int // connections
+	idle        int // connections
+	warmup      time.Duration
+	duration    time.Duration
 }
 
 // guardPlan is how much the part of a report about users, limits, webhooks, attacks and storms does.
@@ -63,6 +75,9 @@ func newPlan(isQuick bool) plan {
 		rounds: 3, warmup: 2 * time.Second, duration: 8 * time.Second, churn: 20, churned: 10_000,
 		storm:       storm.Options{Members: 10_000, PerChannel: 100, Public: 5_000, SignIn: true, Quiet: 3 * time.Second, Rounds: 5},
 		stormWarmup: time.Second,
+		pairs: pairPlan{
+			rounds: 10, fresh: 3, subscribers: 2_000, opening: 5_000, idle: 10_000, warmup: time.Second, duration: 3 * time.Second,
+		},
 		guards: guardPlan{
 			idle: 15_000, rounds: 30, warmup: 300 * time.Millisecond, duration: time.Second, events: 100_000,
 			attack: 12 * time.Second, attacks: 1, beside: 1, endings: 20,
@@ -88,6 +103,7 @@ func quickPlan() plan {
 		rounds: 1, warmup: moment, duration: while, churn: 4, churned: 500, churnSettle: moment,
 		storm:       storm.Options{Members: 400, PerChannel: 50, Public: 200, SignIn: true, Quiet: while, Rounds: 1},
 		stormWarmup: moment,
+		pairs:       pairPlan{rounds: 2, fresh: 1, subscribers: 200, opening: 500, idle: 500, warmup: moment, duration: while},
 		guards: guardPlan{
 			idle: 1_000, rounds: 1, warmup: moment, duration: while, events: 5_000,
 			attack: 2 * moment, attacks: 5, beside: 10, endings: 1,

@@ -21,6 +21,7 @@ type Options struct {
 	Commit   string // default: what was stamped into the running binary
 	IsQuick  bool   // all of it, but little of it: a look at whether it works
 	Attack   string // of hostile connections only those with this in their name
+	Before   string // another binary of the server, of Pairs alone
 	Progress io.Writer
 }
 
@@ -112,14 +113,20 @@ func Hostile(ctx context.Context, o Options) (*Report, error) {
 
 func newReporter(o Options) *reporter { return &reporter{o: o, plan: newPlan(o.IsQuick)} }
 
+// make takes the steps one after the other. One that fails is a fault, and the others count: a report
+// takes half an hour.
 func (r *reporter) make(ctx context.Context, steps ...func(context.Context) error) (*Report, error) {
 	begun := time.Now()
 	r.report = &Report{
 		Machine: thisMachine(r.o.Commit), Started: begun.UTC().Format("2006-01-02 15:04 MST"), IsQuick: r.o.IsQuick,
 	}
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return nil, err
+		err := step(ctx)
+		if ctx.Err() != nil {
+			return nil, errors.Join(err, ctx.Err())
+		}
+		if err != nil {
+			r.fault(err.Error())
 		}
 	}
 	r.report.Seconds = time.Since(begun).Seconds()

@@ -119,11 +119,17 @@ func (g *growth) measure(few, many *engine.Child, p viewPlan) error {
 	return err
 }
 
-// onViewServer runs f with a fresh server without the limits that keep one address from opening
-// many connections to views. Its entities are in memory.
+// onViewServer runs f with a fresh server with unlimitedViews.
 func (r *reporter) onViewServer(ctx context.Context, f func(*child.Child) error) error {
-	return r.onServer(ctx, f, "MILLRACE_STORE_DRIVER=memory",
-		"MILLRACE_VIEWS_RATE_LIMITING_ENABLED=false", "MILLRACE_VIEWS_READ_MAX_ROWS=10000000")
+	return r.onServer(ctx, f, unlimitedViews()...)
+}
+
+// unlimitedViews are the settings of a server without the limits that keep one address from opening
+// many connections to views. Its entities are in memory.
+func unlimitedViews() []string {
+	return []string{
+		"MILLRACE_STORE_DRIVER=memory", "MILLRACE_VIEWS_RATE_LIMITING_ENABLED=false", "MILLRACE_VIEWS_READ_MAX_ROWS=10000000",
+	}
 }
 
 // sharing measures what a change costs whom it does not concern, and whom it does.
