@@ -50,7 +50,6 @@ var ranks = map[string]int{
 	"internal/channel":   3,
 	"internal/reader":    3,
 	"internal/view":      3,
-	"internal/webhook":   3,
 
 	"internal/session":        4,
 	"internal/session/pusher": 4,
@@ -64,6 +63,11 @@ var ranks = map[string]int{
 	"internal/log/embedded":   4,
 	"internal/bench":          4,
 	"internal/client":         4,
+
+	"internal/webhook":          2,
+	"internal/webhook/presence": 3,
+	"internal/webhook/delivery": 3,
+	"internal/webhook/outbox":   4,
 
 	"internal/server": 5,
 	"internal/doctor": 5,
@@ -188,7 +192,6 @@ var only = map[string]rule{
 var spawns = map[string]string{
 	"internal/socket":         "pollers and borrowed goroutines; Engine.Run joins them",
 	"internal/hub":            "one flusher per shard; Hub.Run joins them",
-	"internal/webhook":        "one worker per endpoint that has something to send, and one writer; Run joins them",
 	"internal/session":        "workers for connections that have ended, joined by Registry.Run; one that tells clients to come back, joined by Drain",
 	"internal/http1":          "one goroutine per connection that has not left for a poller, and one in net/http's Serve; Server.Serve joins them",
 	"internal/entity":         "the applier; Engine.Run is it",
@@ -207,6 +210,8 @@ var spawns = map[string]string{
 	"test/bench/views":        "the reader that is slow on purpose; ends with its connection",
 	"internal/client":         "the read loop of one connection; ends with Close",
 	"internal/doctor":         "the subscriber of the test publish; ends with its check",
+
+	"internal/webhook/delivery": "one worker per queue that has something to send; Sender.Wait joins them",
 }
 
 // pure packages hold data and arithmetic: what they must not import, and why.
@@ -258,7 +263,6 @@ var debts = map[string]int{
 	"internal/server":  3400,
 	"internal/socket":  3050,
 	"internal/view":    3750,
-	"internal/webhook": 3400,
 }
 
 // debtStep is the step in which the figures of debts are counted.

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
+	"github.com/millrace/millrace/internal/webhook/outbox"
 )
 
 // TestOperatorScripts runs the commands of operators against the HTTP API on a webhook engine
@@ -42,7 +43,7 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	apps, err := app.NewStatic([]*app.App{a})
 	ts.Check(err)
-	hooks := webhook.New(webhook.Options{Apps: apps, Transport: status(http.StatusTeapot)})
+	hooks := outbox.New(outbox.Options{Apps: apps, Transport: status(http.StatusTeapot)})
 	h := hub.New(hub.Options{})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
 		Apps: apps, Channels: channel.New(h, local.New(h, nil), channel.Options{}),

@@ -31,7 +31,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
-	"github.com/millrace/millrace/internal/webhook"
+	"github.com/millrace/millrace/internal/webhook/outbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,7 +48,7 @@ type node struct {
 	entities *entity.Engine
 	views    *view.Engine
 	sessions *token.Revocations
-	webhooks *webhook.Engine
+	webhooks *outbox.Engine
 	open     *connections
 }
 
@@ -76,7 +76,7 @@ func newNode(t testing.TB, change func(a *app.App, o *httpapi.Options)) *node {
 	other.ID, other.Key = "78", "other-key"
 	off := testApp()
 	off.ID, off.Key, off.Enabled = "79", "off-key", false
-	n.webhooks, n.open = webhook.New(webhook.Options{Apps: theApp{n.app}, Transport: teapot{}}), &connections{}
+	n.webhooks, n.open = outbox.New(outbox.Options{Apps: theApp{n.app}, Transport: teapot{}}), &connections{}
 	o := httpapi.Options{
 		Channels: n.engine, Entities: n.entities, Views: n.views, Revocations: n.sessions,
 		Webhooks: n.webhooks, Connections: n.open, Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},

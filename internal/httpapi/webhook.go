@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/webhook"
 )
 
-// Webhooks is what the API asks of the webhook engine; see [webhook.Engine].
+// Webhooks is what the API asks of the webhook engine; see outbox.Engine.
 type Webhooks interface {
 	Status(appID string) []webhook.Status
 	Dead(ctx context.Context, appID string, after uint64, limit int) ([]webhook.Letter, error)
@@ -18,8 +18,6 @@ type Webhooks interface {
 	Discard(ctx context.Context, appID string, s webhook.Selection) (int, error)
 	Online(appID string) (users []string, seq uint64)
 }
-
-var _ Webhooks = (*webhook.Engine)(nil)
 
 const (
 	deadPage      = 16      // letters that are loaded at a time: each may be large

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
+	"github.com/millrace/millrace/internal/webhook/outbox"
 )
 
 // teapot answers webhooks to the host "up" and refuses all others.
@@ -205,7 +206,7 @@ func TestSelectionsThatAreRefused(t *testing.T) {
 
 // lettersFail is an engine all of whose calls about letters fail, after two of them.
 type lettersFail struct {
-	*webhook.Engine
+	*outbox.Engine
 	err error
 }
 
@@ -254,7 +255,7 @@ func TestWebhookErrors(t *testing.T) {
 }
 
 // large has letters of a megabyte without end.
-type large struct{ *webhook.Engine }
+type large struct{ *outbox.Engine }
 
 func (large) Dead(_ context.Context, app string, after uint64, limit int) (letters []webhook.Letter, _ error) {
 	events := []byte(`{"x":"` + strings.Repeat("x", 1<<20) + `"}`)

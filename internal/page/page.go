@@ -45,7 +45,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //go:embed static
 var files embed.FS
 
-// Options of the page. AppID, Key, Secret and Publish are required.
+// Options of the page. AppID, Key, Secret and Publish are required; other zero fields mean the default.
 type Options struct {
 	AppID  string
 	Key    string

@@ -39,7 +39,7 @@ import (
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
-	"github.com/millrace/millrace/internal/webhook"
+	"github.com/millrace/millrace/internal/webhook/outbox"
 )
 
 // Server is one node. Its methods are safe for concurrent use; Run is called once.
@@ -53,7 +53,7 @@ type Server struct {
 	hub             *hub.Hub
 	bus             *local.Bus
 	channels        *channel.Engine
-	webhooks        *webhook.Engine
+	webhooks        *outbox.Engine
 	sockets         *socket.Engine
 	proxies         *forwarded.Proxies
 	sessions        *session.Table

@@ -14,23 +14,24 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/webhook"
+	"github.com/millrace/millrace/internal/webhook/outbox"
 )
 
 // wireWebhooks makes the engine and takes up what a former process has left. Its endpoints are
 // set by applyWebhooks.
 func (s *Server) wireWebhooks(ctx context.Context, prom prometheus.Registerer) error {
 	o := webhookOptions(&s.cfg.Webhooks)
-	o.Apps, o.Log, o.Metrics = s.apps, s.log, webhook.NewMetrics(prom)
+	o.Apps, o.Log, o.Metrics = s.apps, s.log, outbox.NewMetrics(prom)
 	if s.store != nil {
 		o.Store = s.store
 	}
-	s.webhooks = webhook.New(o)
+	s.webhooks = outbox.New(o)
 	return s.webhooks.Load(ctx)
 }
 
 // webhookOptions are what [webhooks] says.
-func webhookOptions(c *config.Webhooks) webhook.Options {
-	return webhook.Options{
+func webhookOptions(c *config.Webhooks) outbox.Options {
+	return outbox.Options{
 		Grace: c.Grace.D(), UserGrace: c.UserGrace.D(), StartGrace: c.StartGrace.D(), VacateAtShutdown: c.VacateAtShutdown,
 		Retry: app.WebhookRetry{
 			Enabled: position(c.Retry), MaxAttempts: c.MaxAttempts, MaxElapsed: c.MaxElapsed.D(),
@@ -38,9 +39,8 @@ func webhookOptions(c *config.Webhooks) webhook.Options {
 		},
 		Batching:       app.WebhookBatching{Enabled: position(c.Batching), Duration: c.BatchDuration.D(), Size: c.BatchSize},
 		RequestTimeout: c.RequestTimeout.D(),
-		MaxRequests:    c.MaxRequests,
-		MaxSubjects:    c.MaxSubjects,
-		MaxPending:     int(c.MaxPending), MaxPendingTotal: int(c.MaxPendingTotal),
+		MaxRequests:    c.MaxRequests, MaxSubjects: c.MaxSubjects,
+		MaxPending: int(c.MaxPending), MaxPendingTotal: int(c.MaxPendingTotal),
 		MaxDead: c.MaxDead, MaxDeadBytes: int(c.MaxDeadSize), DeadTTL: c.DeadTTL.D(),
 	}
 }

@@ -1,16 +1,13 @@
 package webhook
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/textproto"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/internal/app"
 )
@@ -18,19 +15,7 @@ import (
 // Endpoint is one webhook of an app.
 type Endpoint = app.Webhook
 
-const (
-	maxID        = 128  // bytes of an endpoint's id
-	maxBatchSize = 1000 // events
-)
-
-// Names of headers that this package sets.
-const (
-	headerKey       = "X-Pusher-Key"
-	headerSignature = "X-Pusher-Signature"
-	headerDelivery  = "X-Millrace-Delivery"
-	headerTime      = "X-Millrace-Time"
-	headerType      = "Content-Type"
-)
+const maxID = 128 // bytes of an endpoint's id
 
 // Problem is one thing wrong with an endpoint. Field is the Go name of the field.
 type Problem struct {
@@ -59,7 +44,7 @@ func Validate(e *Endpoint) []Problem {
 	if _, err := regexp.Compile(e.Filter.ChannelPattern); err != nil {
 		report(true, "Filter.ChannelPattern", "is no regular expression: %v", err)
 	}
-	report(slices.Contains(e.Filter.Exclude, ""), "Filter.Exclude", "has an empty prefix, with which every name begins; name one such as %q", encryptedPrefix)
+	report(slices.Contains(e.Filter.Exclude, ""), "Filter.Exclude", "has an empty prefix, with which every name begins; name one such as %q", EncryptedPrefix)
 	for name, value := range e.Headers {
 		if problem := checkHeader(name, value); problem != "" {
 			report(true, "Headers", "%q %s", name, problem)
@@ -79,7 +64,7 @@ func Validate(e *Endpoint) []Problem {
 	report(e.Retry.InitialBackoff < 0, "Retry.InitialBackoff", "below zero")
 	report(e.Retry.MaxBackoff < 0, "Retry.MaxBackoff", "below zero")
 	report(e.Batching.Duration < 0, "Batching.Duration", "below zero")
-	report(e.Batching.Size < 0 || e.Batching.Size > maxBatchSize, "Batching.Size", "must be from 1 to %d", maxBatchSize)
+	report(e.Batching.Size < 0 || e.Batching.Size > MaxBatch, "Batching.Size", "must be from 1 to %d", MaxBatch)
 	return found
 }
 
@@ -103,7 +88,7 @@ func checkURL(text string) error {
 	}
 }
 
-// checkHeader says what is wrong with a header, "" if nothing is.
+// checkHeader says what is wrong with a header; "" means nothing.
 func checkHeader(name, value string) string {
 	isToken := name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune("()<>@,;:\\\"/[]?={}", r)
@@ -119,56 +104,4 @@ func checkHeader(name, value string) string {
 		return "has a value with a control character"
 	}
 	return ""
-}
-
-// settings are what an endpoint says, ready for use. They are immutable.
-type settings struct {
-	url     string
-	header  http.Header
-	timeout time.Duration
-
-	isRetrying  bool
-	maxAttempts int // 0: no bound
-	maxElapsed  time.Duration
-	initial     time.Duration
-	maxBackoff  time.Duration
-
-	duration time.Duration
-	size     int
-}
-
-// settingsOf a valid endpoint; o has its defaults.
-func settingsOf(e *Endpoint, o *Options) *settings {
-	s := &settings{
-		url:         e.URL,
-		header:      make(http.Header, len(e.Headers)+5),
-		timeout:     cmp.Or(e.RequestTimeout, o.RequestTimeout),
-		isRetrying:  e.Retry.Enabled.Or(o.Retry.Enabled.Or(true)),
-		maxAttempts: cmp.Or(e.Retry.MaxAttempts, o.Retry.MaxAttempts),
-		maxElapsed:  cmp.Or(e.Retry.MaxElapsed, o.Retry.MaxElapsed),
-		initial:     cmp.Or(e.Retry.InitialBackoff, o.Retry.InitialBackoff),
-		maxBackoff:  cmp.Or(e.Retry.MaxBackoff, o.Retry.MaxBackoff),
-		duration:    cmp.Or(e.Batching.Duration, o.Batching.Duration),
-		size:        cmp.Or(e.Batching.Size, o.Batching.Size),
-	}
-	if !e.Batching.Enabled.Or(o.Batching.Enabled.Or(true)) {
-		s.size = 1
-	}
-	for name, value := range e.Headers {
-		switch name = textproto.CanonicalMIMEHeaderKey(name); name {
-		case headerKey, headerSignature, headerDelivery, headerTime, headerType: // MUST NOT be replaced (pusher-protocol 6.2)
-		default:
-			s.header.Set(name, value)
-		}
-	}
-	return s
-}
-
-// backoff is the wait after so many failures in a row.
-func (s *settings) backoff(failures int) time.Duration {
-	wait := s.initial
-	for i := 1; i < failures && wait < s.maxBackoff; i++ {
-		wait *= 2
-	}
-	return min(wait, s.maxBackoff)
 }

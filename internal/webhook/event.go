@@ -3,58 +3,59 @@ package webhook
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// event is one webhook event. It is immutable.
-type event struct {
-	kind          Kind
-	app           string
-	channel, user string
-	name          string // client_event
-	data          []byte // client_event: one JSON value; nil means absent
-	socket        protocol.SocketID
-	number        uint64 // subscription_count: the count; users: the sequence number
-	time          int64  // Unix milliseconds
+// Event is one webhook event. It is immutable.
+type Event struct {
+	Kind          Kind
+	App           string
+	Channel, User string
+	Name          string // client_event
+	Data          []byte // client_event: one JSON value; nil means absent
+	Socket        protocol.SocketID
+	Number        uint64 // subscription_count: the count; users: the sequence number
+	Time          int64  // Unix milliseconds
 }
 
-// size is about what the event costs in memory.
-func (e *event) size() int {
+// Size is about what the event costs in memory.
+func (e *Event) Size() int {
 	const fixed = 160
-	return fixed + len(e.app) + len(e.channel) + len(e.user) + len(e.name) + len(e.data)
+	return fixed + len(e.App) + len(e.Channel) + len(e.User) + len(e.Name) + len(e.Data)
 }
 
-// appendJSON appends the event as it is on the wire: an object whose members are strings and
+// AppendJSON appends the event as it is on the wire: an object whose members are strings and
 // whole numbers, for typed libraries take nothing else, with a channel in each.
-func (e *event) appendJSON(dst []byte) []byte {
+func (e *Event) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"name":"`...)
-	dst = append(dst, e.kind.String()...)
+	dst = append(dst, e.Kind.String()...)
 	dst = append(dst, '"')
-	if e.kind.hasChannel() {
-		dst = appendMember(dst, "channel", e.channel)
+	if e.Kind.HasChannel() {
+		dst = appendMember(dst, "channel", e.Channel)
 	} else {
-		dst = appendMember(dst, "channel", userChannel(e.user))
+		dst = appendMember(dst, "channel", userChannel(e.User))
 	}
-	if e.kind == KindClientEvent {
-		dst = appendMember(dst, "event", e.name)
-		if e.data != nil {
+	if e.Kind == KindClientEvent {
+		dst = appendMember(dst, "event", e.Name)
+		if e.Data != nil {
 			dst = append(dst, `,"data":`...)
-			dst = appendData(dst, e.data)
+			dst = appendData(dst, e.Data)
 		}
-		dst = appendMember(dst, "socket_id", e.socket.String())
+		dst = appendMember(dst, "socket_id", e.Socket.String())
 	}
-	if e.user != "" {
-		dst = appendMember(dst, "user_id", e.user)
+	if e.User != "" {
+		dst = appendMember(dst, "user_id", e.User)
 	}
-	switch e.kind {
+	switch e.Kind {
 	case KindSubscriptionCount:
 		dst = append(dst, `,"subscription_count":`...)
-		dst = strconv.AppendUint(dst, e.number, 10)
+		dst = strconv.AppendUint(dst, e.Number, 10)
 	case KindUserOnline, KindUserOffline:
 		dst = append(dst, `,"seq":`...)
-		dst = strconv.AppendUint(dst, e.number, 10)
+		dst = strconv.AppendUint(dst, e.Number, 10)
 	default: // nothing more to tell
 	}
 	return append(dst, '}')
@@ -81,9 +82,11 @@ func appendMember(dst []byte, key, value string) []byte {
 	return jsontext.AppendString(dst, value)
 }
 
-func eventOf(k Kind, app, channel string) event { return event{kind: k, app: app, channel: channel} }
+const userPrefix = "#server-to-user-"
 
-func (e event) client(name string, data []byte, socket protocol.SocketID, user string) event {
-	e.name, e.data, e.socket, e.user = name, data, socket, user
-	return e
-}
+// IsUserChannel reports whether a channel is a channel of one user, of which no webhook tells
+// (pusher 6.1).
+func IsUserChannel(channel string) bool { return strings.HasPrefix(channel, userPrefix) }
+
+// userChannel names the channel of a user.
+func userChannel(user string) string { return userPrefix + user }

@@ -1,6 +1,6 @@
 package webhook
 
-// Kind is what a webhook event tells (pusher-protocol 6.1).
+// Kind is what a webhook event tells (pusher 6.1).
 type Kind uint8
 
 // The kinds of events. Users are beyond Pusher.
@@ -18,7 +18,7 @@ const (
 	numKinds
 )
 
-// String is the name of the kind on the wire.
+// String names the kind as the wire does.
 func (k Kind) String() string {
 	switch k {
 	case KindChannelOccupied:
@@ -54,31 +54,35 @@ func ParseKind(name string) (Kind, bool) {
 	return 0, false
 }
 
-// hasChannel reports whether filters of channels concern the kind.
-func (k Kind) hasChannel() bool { return k != KindUserOnline && k != KindUserOffline }
+// HasChannel reports whether filters of channels concern the kind.
+func (k Kind) HasChannel() bool { return k != KindUserOnline && k != KindUserOffline }
 
-// subject is what a kind tells the presence of; false for kinds that tell of no presence.
-func (k Kind) subject() (SubjectKind, bool) {
+// Subject says what the kind tells the presence of; false for kinds that tell of no presence.
+func (k Kind) Subject() (SubjectKind, bool) {
 	for s := range numSubjects {
-		if k == s.kind(true) || k == s.kind(false) {
+		if k == s.Event(true) || k == s.Event(false) {
 			return s, true
 		}
 	}
 	return 0, false
 }
 
-// isPresence reports whether the kind says that somebody is there, rather than gone.
-func (k Kind) isPresence() bool {
+// IsPresence reports whether the kind says that its subject is there, rather than gone.
+func (k Kind) IsPresence() bool {
 	return k == KindChannelOccupied || k == KindMemberAdded || k == KindUserOnline
 }
 
-type kindSet uint16
+// Kinds is a set of kinds.
+type Kinds uint16
 
-func (s kindSet) has(k Kind) bool     { return s&(1<<k) != 0 }
-func (s kindSet) with(k Kind) kindSet { return s | 1<<k }
+// Has reports whether the set has a kind.
+func (s Kinds) Has(k Kind) bool { return s&(1<<k) != 0 }
 
-// wants reports whether anybody is told of the coming or the going of such subjects.
-func (s kindSet) wants(k SubjectKind) bool { return s.has(k.kind(true)) || s.has(k.kind(false)) }
+// With is the set and one kind more.
+func (s Kinds) With(k Kind) Kinds { return s | 1<<k }
+
+// Tracks reports whether the set has the coming or the going of such subjects.
+func (s Kinds) Tracks(k SubjectKind) bool { return s.Has(k.Event(true)) || s.Has(k.Event(false)) }
 
 // SubjectKind says what a [Subject] is. The values are stored.
 type SubjectKind uint8
@@ -93,7 +97,8 @@ const (
 	numSubjects
 )
 
-func (k SubjectKind) kind(isPresent bool) Kind {
+// Event is the kind of event that tells of the coming or the going of such a subject.
+func (k SubjectKind) Event(isPresent bool) Kind {
 	switch {
 	case k == SubjectChannel && isPresent:
 		return KindChannelOccupied
@@ -110,7 +115,7 @@ func (k SubjectKind) kind(isPresent bool) Kind {
 	}
 }
 
-// Subject is whose presence is told.
+// Subject is a channel, a member or a user whose presence is told.
 type Subject struct {
 	App     string
 	Kind    SubjectKind

@@ -1,22 +1,6 @@
 package webhook
 
-import (
-	"context"
-	"time"
-)
-
-// Reason says why a batch became a dead letter. The values are stored, and metric labels.
-type Reason string
-
-// Reasons of a Letter.
-const (
-	ReasonMaxElapsed  Reason = "max_elapsed"  // tried for as long as Retry.MaxElapsed
-	ReasonMaxAttempts Reason = "max_attempts" // tried Retry.MaxAttempts times
-	ReasonNoRetry     Reason = "no_retry"     // failed, and the endpoint has no retries
-	ReasonExpired     Reason = "expired"      // waited for longer than Retry.MaxElapsed while the endpoint was down
-	ReasonOverflow    Reason = "overflow"     // the oldest of more than may wait
-	ReasonRemoved     Reason = "removed"      // the endpoint was removed
-)
+import "context"
 
 // Part is some events of a batch. The parts of a batch are its events in the order of Index.
 // Numbers of batches are below 1<<51, indexes below 1<<12.
@@ -28,21 +12,6 @@ type Part struct {
 	Time          int64  // of the batch: Unix milliseconds of its oldest event
 	Count         int    // events of the part
 	Events        []byte // JSON objects with commas between; immutable
-}
-
-// Letter is a batch that was given up.
-type Letter struct {
-	Number        uint64 // that the batch had
-	App, Endpoint string
-	Delivery      string
-	Time          int64 // Unix milliseconds of the oldest event
-	Count         int   // events
-	Events        []byte
-	Size          int // of Events
-	Reason        Reason
-	Detail        string // the last failure of the endpoint; may be empty
-	Attempts      int
-	Died          time.Time
 }
 
 // Told is what receivers have been told of a subject last.
@@ -67,16 +36,9 @@ type Commit struct {
 	Sequences []Sequence // replace what is kept of the app
 }
 
-func (c *Commit) isEmpty() bool {
+// IsEmpty reports whether there is nothing to store.
+func (c *Commit) IsEmpty() bool {
 	return len(c.Parts)+len(c.Done)+len(c.Dead)+len(c.Forget)+len(c.Told)+len(c.Sequences) == 0
-}
-
-// reset keeps the room, but not what is in it.
-func (c *Commit) reset() {
-	*c = Commit{
-		Parts: emptied(c.Parts), Done: emptied(c.Done), Dead: emptied(c.Dead),
-		Forget: emptied(c.Forget), Told: emptied(c.Told), Sequences: emptied(c.Sequences),
-	}
 }
 
 // Loader takes what is stored.

@@ -6,34 +6,34 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// portion is what one lane takes of the events of a batch.
-type portion struct {
-	events []byte // JSON objects with commas between
-	count  int
+// Portion is what one lane takes of the events of a batch.
+type Portion struct {
+	Events []byte // JSON objects with commas between
+	Count  int
 }
 
-// upgrade brings the events of a stored batch to the form in which events are sent: earlier
+// Upgrade brings the events of a stored batch to the form in which events are sent: earlier
 // versions put all events into one lane, sent the data of client events as the client's own JSON
 // and told of users without a channel. isChanged is false if nothing had to be done; then all
 // events are one portion, as they were.
-func upgrade(events []byte, count int) (portions [numLanes]portion, isChanged bool) {
+func Upgrade(events []byte, count int) (portions [NumLanes]Portion, isChanged bool) {
 	text := append(append([]byte{'['}, events...), ']')
 	list, ok := jsontext.Parse(text)
 	if !ok { // nothing that this package has written
-		portions[laneUsual] = portion{events, count}
+		portions[LaneUsual] = Portion{events, count}
 		return portions, false
 	}
 	for element := range list.Elements() {
 		e := readEvent(element)
-		p := &portions[laneOf(e.channel)]
-		if p.count++; p.count > 1 {
-			p.events = append(p.events, ',')
+		p := &portions[LaneOf(e.channel)]
+		if p.Count++; p.Count > 1 {
+			p.Events = append(p.Events, ',')
 		}
-		before := len(p.events)
-		p.events = e.appendUpgraded(p.events)
-		isChanged = isChanged || !bytes.Equal(p.events[before:], element)
+		before := len(p.Events)
+		p.Events = e.appendUpgraded(p.Events)
+		isChanged = isChanged || !bytes.Equal(p.Events[before:], element)
 	}
-	return portions, isChanged || portions[laneUsual].count > 0 && portions[laneEncrypted].count > 0
+	return portions, isChanged || portions[LaneUsual].Count > 0 && portions[LaneEncrypted].Count > 0
 }
 
 // storedEvent is an event as it was stored.
@@ -73,7 +73,7 @@ func (e *storedEvent) appendUpgraded(dst []byte) []byte {
 		} else {
 			dst = append(dst, value...)
 		}
-		if key == "name" && !e.kind.hasChannel() && e.channel == "" && e.user != "" {
+		if key == "name" && !e.kind.HasChannel() && e.channel == "" && e.user != "" {
 			dst = appendMember(dst, "channel", userChannel(e.user))
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
+	"github.com/millrace/millrace/internal/webhook/outbox"
 	"github.com/millrace/millrace/test/bench/child"
 )
 
@@ -42,7 +43,7 @@ type WebhookAnswer struct {
 // Channel underWay has one entry for each event that was told and has not arrived.
 type webhookRun struct {
 	o        WebhookOptions
-	engine   *webhook.Engine
+	engine   *outbox.Engine
 	underWay chan struct{}
 	arrived  chan error // once, with what was wrong
 	next     int        // number of the event that comes next; the receiver's, one request at a time
@@ -82,7 +83,7 @@ func RunWebhooks(ctx context.Context, o WebhookOptions, out io.Writer) error {
 	r := &webhookRun{o: o, underWay: make(chan struct{}, window), arrived: make(chan error, 1)}
 	receiver := httptest.NewServer(r)
 	defer receiver.Close()
-	r.engine = webhook.New(webhook.Options{Apps: onlyApp{}, Store: o.Store})
+	r.engine = outbox.New(outbox.Options{Apps: onlyApp{}, Store: o.Store})
 	if err := r.engine.Load(ctx); err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
 // Every kind of webhook event, alone and batched, as the server libraries for Node and Go parse it
-// themselves, with and without a master key. What the others demand is a table of package webhook.
+// themselves, with and without a master key. What the others demand is a table of package webhook/outbox.
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
