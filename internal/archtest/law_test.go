@@ -64,6 +64,7 @@ var ranks = map[string]int{
 	"internal/bench":          4,
 	"internal/client":         4,
 
+	"internal/store/sqlstore":   2,
 	"internal/webhook":          2,
 	"internal/webhook/presence": 3,
 	"internal/webhook/delivery": 3,

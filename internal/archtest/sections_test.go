@@ -22,7 +22,7 @@ var earlier = map[string]string{"pusher-protocol": "pusher", "live-views": "view
 // document.
 var renaming = []string{
 	"internal/bench", "internal/bus", "internal/channel", "internal/entity", "internal/http1",
-	"internal/hub", "internal/presence", "internal/store",
+	"internal/hub", "internal/presence",
 }
 
 const (

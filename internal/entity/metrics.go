@@ -73,7 +73,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		tombstones: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_entity_tombstones",
-			Help: "Deleted entities that are remembered, so that whoever comes back can be told.",
+			Help: "Deleted entities that are remembered, so that a client that comes back can be told.",
 		}),
 		waiting: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_entity_waiting_bytes",

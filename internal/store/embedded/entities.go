@@ -107,8 +107,8 @@ func (s *Store) appendReceipts(ctx context.Context, tx *sql.Tx, c *entity.Commit
 	return err
 }
 
-// LoadEntities implements entity.Store. It folds the log first; commits made meanwhile may be
-// left out.
+// LoadEntities implements entity.Store. It folds the log first; what is committed while it reads
+// may be left out.
 func (s *Store) LoadEntities(ctx context.Context, now time.Time, record func(entity.Record) error, receipt func(entity.Receipt) error) error {
 	if err := s.askFold(ctx); err != nil {
 		return s.fail("load entities", err)
@@ -149,7 +149,7 @@ func same(known string, text []byte) string {
 }
 
 func (s *Store) loadReceipts(ctx context.Context, now time.Time, fn func(entity.Receipt) error) error {
-	// The bare columns are those of the row that has the maximum (SQLite, "bare columns in an
+	// The bare columns come from the row that has the maximum (SQLite, "bare columns in an
 	// aggregate query").
 	return s.each(ctx, func(rows *sql.Rows) error {
 		var slot, index, expires, id int64

@@ -44,7 +44,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		checkpoints: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_embedded_checkpoint_seconds",
-			Help:    "Time to write the write-ahead log back to the database file; commits go on meanwhile.",
+			Help:    "Time to write the write-ahead log back to the database file, while commits go on.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		failures: auto.NewCounter(prometheus.CounterOpts{

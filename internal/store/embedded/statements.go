@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// rowsPerInsert balances the cost of a call against that of a long statement; BenchmarkCommit.
+// rowsPerInsert balances the cost of a call against the cost of a long statement; BenchmarkCommit.
 const rowsPerInsert = 32
 
 // statements of the writer that are used often.
@@ -31,8 +31,8 @@ const (
 		WHERE (app, type, key) = (SELECT app, type, key FROM entity_log WHERE id = ?) AND state = 1`
 
 	insertReceipt = `INSERT INTO receipts (app, key, seq_slot, seq_index, expires) VALUES (?,?,?,?,?)`
-	// Receipts are made in the order in which they expire, as long as nobody changes the TTL: those
-	// that have expired are the first.
+	// Receipts are made in the order in which they expire, as long as the operator does not change the
+	// TTL: the first are the ones that have expired.
 	expireReceipts = `DELETE FROM receipts WHERE id < (SELECT min(id) FROM receipts) + ? AND expires <= ?`
 )
 

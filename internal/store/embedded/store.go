@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/sqlite"
+	"github.com/millrace/millrace/internal/store/sqlstore"
 )
 
 // Errors of Open, Probe, and of every write. They say what to do.
@@ -33,11 +34,12 @@ type Options struct {
 // Store is one open database. Its methods are safe for concurrent use, except that
 // CommitEntities is called once at a time.
 type Store struct {
-	o  Options
-	db *sqlite.DB
+	o   Options
+	db  *sqlite.DB
+	sql *sqlstore.Queries
 
 	statements statements
-	args       []any // of one statement; owned by whoever has the writer
+	args       []any // of one statement; owned by the caller that has the writer
 
 	unfolded   atomic.Int64 // estimated bytes in the log
 	wake       chan struct{}
@@ -67,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded store: open %s: %w", o.Path, err)
 	}
-	s := &Store{o: o, db: db, wake: make(chan struct{}, 1), folds: make(chan chan<- error)}
+	s := &Store{o: o, db: db, sql: sqlstore.New(dialect(o.Now)), wake: make(chan struct{}, 1), folds: make(chan chan<- error)}
 	err = s.statements.prepare(ctx, db.Writer())
 	if err == nil {
 		err = s.measureLog(ctx)

@@ -2,21 +2,73 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/store/sqlstore"
 )
 
 var _ app.Store = (*Store)(nil)
 
-// appsPerQuery bounds what is in memory while apps are loaded.
-const appsPerQuery = 200
+// dialect is the SQL of PostgreSQL. Times are by the clock of the database, which all nodes share,
+// and to the millisecond.
+func dialect() sqlstore.Dialect {
+	return sqlstore.Dialect{
+		Prefix:     "millrace_",
+		Moment:     "date_trunc('milliseconds', clock_timestamp()) + $%d * interval '1 millisecond'",
+		After:      func(d time.Duration) any { return d.Milliseconds() },
+		SkipLocked: " FOR UPDATE SKIP LOCKED",
+	}
+}
 
-// LoadApps implements app.Store. The deadline is that of each query; fn may take its time.
+// transaction is a sqlstore.Tx: a transaction, or a pool, with one for each statement.
+type transaction struct {
+	conn interface {
+		Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+	}
+}
+
+// Exec implements sqlstore.Tx.
+func (t transaction) Exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
+	tag, err := t.conn.Exec(ctx, query, args...)
+	return tag.RowsAffected(), err
+}
+
+// Each implements sqlstore.Tx.
+func (t transaction) Each(ctx context.Context, fn func(sqlstore.Row) error, query string, args ...any) error {
+	rows, err := t.conn.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// loading is the sqlstore.Tx of LoadApps: each query has the deadline.
+type loading struct {
+	transaction
+	s *Store
+}
+
+// Each implements sqlstore.Tx.
+func (l loading) Each(ctx context.Context, fn func(sqlstore.Row) error, query string, args ...any) error {
+	return l.s.ask(ctx, queryLoadApps, "load apps", func(ctx context.Context) error {
+		return l.transaction.Each(ctx, fn, query, args...)
+	})
+}
+
+// LoadApps implements app.Store. Each query has the deadline; fn may take its time.
 func (s *Store) LoadApps(ctx context.Context, fn func(app.Record) error) error {
 	var tx pgx.Tx
 	var revision int64
@@ -30,19 +82,15 @@ func (s *Store) LoadApps(ctx context.Context, fn func(app.Record) error) error {
 	if tx != nil {
 		defer s.end(ctx, tx)
 	}
-	for after, more := "", err == nil; more; {
-		var page []app.Record
-		if page, err = s.loadPage(ctx, tx, after); err != nil {
-			return err
-		}
-		for _, r := range page {
-			if err := fn(r); err != nil {
-				return fmt.Errorf("postgres store: load apps: %w", err)
-			}
-			after = r.ID
-		}
-		more = len(page) == appsPerQuery
+	if err != nil {
+		return err
 	}
+	err = s.sql.LoadApps(ctx, loading{transaction{tx}, s}, func(r app.Record) error {
+		if err := fn(r); err != nil {
+			return fmt.Errorf("postgres store: load apps: %w", err)
+		}
+		return nil
+	})
 	if err == nil {
 		s.loaded.Store(revision)
 	}
@@ -56,25 +104,8 @@ func (s *Store) end(ctx context.Context, tx pgx.Tx) {
 	_ = tx.Rollback(ctx) // or else the connection is closed
 }
 
-func (s *Store) loadPage(ctx context.Context, tx pgx.Tx, after string) (page []app.Record, err error) {
-	err = s.ask(ctx, queryLoadApps, "load apps", func(ctx context.Context) error {
-		rows, err := tx.Query(ctx, `SELECT id, version, changed, document,
-				ARRAY(SELECT key FROM millrace_app_keys WHERE app = millrace_apps.id ORDER BY place)
-			FROM millrace_apps WHERE id > $1 ORDER BY id LIMIT $2`, after, appsPerQuery)
-		if err != nil {
-			return err
-		}
-		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r app.Record, err error) {
-			err = row.Scan(&r.ID, &r.Version, &r.Changed, &r.Document, &r.Keys)
-			return r, err
-		})
-		return err
-	})
-	return page, err
-}
-
 // change runs fn in a transaction that counts as a change of apps, unless it fails.
-func (s *Store) change(ctx context.Context, kind queryKind, what string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (s *Store) change(ctx context.Context, kind queryKind, what string, fn func(ctx context.Context, tx sqlstore.Tx) error) error {
 	return s.ask(ctx, kind, what, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			// Should this node vanish, it must not hold up the others.
@@ -86,7 +117,7 @@ func (s *Store) change(ctx context.Context, kind queryKind, what string, fn func
 			if err := tx.QueryRow(ctx, "UPDATE millrace_revisions SET revision = revision + 1 WHERE name = 'apps' RETURNING revision").Scan(&revision); err != nil {
 				return err
 			}
-			if err := fn(ctx, tx); err != nil {
+			if err := fn(ctx, transaction{tx}); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", appsChannel, strconv.FormatInt(revision, 10))
@@ -95,63 +126,32 @@ func (s *Store) change(ctx context.Context, kind queryKind, what string, fn func
 	})
 }
 
-// PutApp implements app.Store. The time is that of the database, which all nodes share.
-func (s *Store) PutApp(ctx context.Context, r app.Record) (app.Record, error) {
-	query := `UPDATE millrace_apps SET version = version + 1, changed = date_trunc('milliseconds', clock_timestamp()), document = $3
-		WHERE id = $1 AND version = $2 RETURNING changed`
-	if r.Version == 0 {
-		query = `INSERT INTO millrace_apps (id, version, changed, document)
-			VALUES ($1, $2 + 1, date_trunc('milliseconds', clock_timestamp()), $3) ON CONFLICT DO NOTHING RETURNING changed`
-	}
-	err := s.change(ctx, queryPutApp, fmt.Sprintf("put app %q", r.ID), func(ctx context.Context, tx pgx.Tx) error {
-		// The bits of a number that is too large are those of a version that no app has.
-		err := tx.QueryRow(ctx, query, r.ID, int64(r.Version), r.Document).Scan(&r.Changed)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return app.ErrConflict
-		}
-		if err != nil {
-			return err
-		}
-		return saveAppKeys(ctx, tx, r.ID, r.Keys)
+// PutApp implements app.Store.
+func (s *Store) PutApp(ctx context.Context, r app.Record) (put app.Record, err error) {
+	err = s.change(ctx, queryPutApp, fmt.Sprintf("put app %q", r.ID), func(ctx context.Context, tx sqlstore.Tx) (err error) {
+		put, err = s.sql.PutApp(ctx, tx, r)
+		return err
 	})
 	if err != nil {
 		return app.Record{}, err
 	}
-	r.Version++
-	return r, nil
+	return put, nil
 }
 
-func saveAppKeys(ctx context.Context, tx pgx.Tx, id string, keys []string) error {
-	var taken string
-	err := tx.QueryRow(ctx, "SELECT key FROM millrace_app_keys WHERE key = ANY ($1) AND app <> $2 LIMIT 1", keys, id).Scan(&taken)
-	if err == nil {
-		return fmt.Errorf("key %q: %w", taken, app.ErrKeyTaken)
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return err
-	}
-	if _, err := tx.Exec(ctx, "DELETE FROM millrace_app_keys WHERE app = $1", id); err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO millrace_app_keys (key, app, place)
-		SELECT key, $1, place - 1 FROM unnest($2::text[]) WITH ORDINALITY AS keys (key, place)`, id, keys)
-	return err
-}
-
-// DeleteApp implements app.Store. The keys go with the app.
+// DeleteApp implements app.Store.
 func (s *Store) DeleteApp(ctx context.Context, id string, version uint64) error {
-	return s.change(ctx, queryDeleteApp, fmt.Sprintf("delete app %q", id), func(ctx context.Context, tx pgx.Tx) error {
-		deleted, err := tx.Exec(ctx, "DELETE FROM millrace_apps WHERE id = $1 AND version = $2", id, int64(version))
-		if err != nil || deleted.RowsAffected() > 0 {
-			return err
-		}
-		var found bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM millrace_apps WHERE id = $1)", id).Scan(&found); err != nil {
-			return err
-		}
-		if found {
-			return app.ErrConflict
-		}
-		return app.ErrNotFound
+	return s.change(ctx, queryDeleteApp, fmt.Sprintf("delete app %q", id), func(ctx context.Context, tx sqlstore.Tx) error {
+		return s.sql.DeleteApp(ctx, tx, id, version)
 	})
+}
+
+// ClaimSignature reports whether this is the first claim of the signature of a request, on any
+// node; it stays claimed for ttl. It implements the Signatures of package admin. Claims that have
+// expired go.
+func (s *Store) ClaimSignature(ctx context.Context, signature string, ttl time.Duration) (isFirst bool, err error) {
+	err = s.ask(ctx, queryClaimSignature, "claim signature", func(ctx context.Context) (err error) {
+		isFirst, err = s.sql.ClaimSignature(ctx, transaction{s.pool}, signature, ttl)
+		return err
+	})
+	return isFirst && err == nil, err
 }

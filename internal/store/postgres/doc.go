@@ -1,6 +1,6 @@
-// Package postgres keeps what several nodes share in a PostgreSQL database: the apps, and
-// which requests of operators have been heeded. It implements the Store of app and the
-// Signatures of admin.
+// Package postgres keeps what several nodes share in a PostgreSQL database: the apps, and which
+// requests of operators have been carried out. It implements the Store of app and the Signatures of
+// admin. The queries of both stand in package sqlstore.
 //
 // It must never know what a document means, and no other package knows PostgreSQL.
 //
@@ -9,8 +9,8 @@
 // What a method has acknowledged was committed. A change is there whole or not at all. Changes
 // happen one after another, whichever node makes them: each begins by counting the revision,
 // whose row it holds until its commit. So a revision is visible only with everything before it.
-// When an answer is lost on the way, the change may be there or not; who asks again is told by
-// the version.
+// When an answer is lost on the way, the change may be there or not; a caller that asks again
+// learns that by the version.
 //
 // # Being told of changes
 //
@@ -20,6 +20,6 @@
 //
 // # Goroutines
 //
-// None of its own: WatchApps runs on that of its caller. Those of the pool of connections end
-// with Close. Every wait has a deadline.
+// None of its own: WatchApps runs on its caller's goroutine. The goroutines of the pool of
+// connections end with Close. Every wait has a deadline.
 package postgres

@@ -17,7 +17,7 @@ const migrationLock = 0x6d696c6c72616365
 func migrations() []string {
 	return []string{
 		// Ids are compared by their bytes, whatever the database does. document keeps its text.
-		// place is the index of the key among those of its app.
+		// place is the index of the key among the keys of its app.
 		`CREATE TABLE millrace_apps (
 			id text COLLATE "C" PRIMARY KEY CHECK (id <> ''),
 			version bigint NOT NULL,
@@ -87,7 +87,7 @@ func schemaVersion(ctx context.Context, q queries) (version int, err error) {
 	}
 	err = q.QueryRow(ctx, "SELECT version FROM millrace_schema").Scan(&version)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, errors.New("the table millrace_schema is empty; restore it from a backup, or drop all tables whose names begin with millrace_ to start anew")
+		return 0, errors.New("the table millrace_schema is empty; restore it from a backup, or drop all tables whose names begin with millrace_ to start empty")
 	}
 	if known := len(migrations()); err == nil && version > known {
 		err = fmt.Errorf("%w: their schema has version %d, this program knows %d; run the newer Millrace", ErrTooNew, version, known)

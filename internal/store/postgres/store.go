@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/store/sqlstore"
 )
 
 // The zero values of Options mean these.
@@ -33,6 +34,7 @@ type Options struct {
 type Store struct {
 	o    Options
 	pool *pgxpool.Pool
+	sql  *sqlstore.Queries
 
 	loaded atomic.Int64 // the revision of the apps that were loaded last, or notLoaded
 }
@@ -61,7 +63,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = o.Timeout
 	}
-	s := &Store{o: o}
+	s := &Store{o: o, sql: sqlstore.New(dialect())}
 	s.loaded.Store(notLoaded)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("postgres store: %w", err)
@@ -73,8 +75,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close waits for what is under way. Whoever watches must have ended. The store must not be
-// used afterwards.
+// Close waits for what is under way. WatchApps must have returned. The store must not be used
+// afterwards.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
@@ -93,13 +95,13 @@ type queries interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// appsRevision moves with every change of apps.
+// appsRevision reads the revision, which moves with every change of apps.
 func appsRevision(ctx context.Context, q queries) (revision int64, err error) {
 	err = q.QueryRow(ctx, "SELECT revision FROM millrace_revisions WHERE name = 'apps'").Scan(&revision)
 	return revision, err
 }
 
-// ask calls fn with a deadline and counts it. what says for whom, should it fail.
+// ask calls fn with a deadline and counts it. what names the operation in its error.
 func (s *Store) ask(ctx context.Context, kind queryKind, what string, fn func(ctx context.Context) error) error {
 	started := time.Now()
 	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
@@ -110,7 +112,7 @@ func (s *Store) ask(ctx context.Context, kind queryKind, what string, fn func(ct
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		// Whoever asked does not want to know any more.
+		// The caller does not wait for an answer any more.
 	case isAnswer(err):
 		return fmt.Errorf("postgres store: %s: %w", what, err)
 	default:

@@ -325,7 +325,7 @@ func loadsOneMoment(t *testing.T, n *appNode) {
 		put(t, n, appRecord(id(i), 0))
 		versions[id(i)] = 1
 	}
-	// At every moment, the sum of the versions is that of one number of changes, and the key is
+	// At every moment, the sum of the versions is the sum after one of the changes, and the key is
 	// with one app at most.
 	done := make(chan error, 1)
 	go func() {

@@ -1,7 +1,7 @@
 // Package storetest is the conformance suite of stores: what an adapter must do to be the Store
 // of app, entity, token, view or webhook, or the Signatures of admin. An adapter's test opens its
-// store and calls those of [RunApps], [RunEntities], [RunRevocations], [RunDefinitions],
-// [RunWebhooks] and [RunSignatures] that it implements.
+// store and calls what it implements of [RunApps], [RunEntities], [RunRevocations], [RunDefinitions],
+// [RunWebhooks] and [RunSignatures].
 //
 // It knows the contracts only. Every goroutine that it starts ends within the test.
 package storetest
