@@ -80,7 +80,7 @@ type Options struct {
 
 type handler struct {
 	o       Options
-	clients *limit.Fixed[netip.Addr] // nil: unlimited
+	clients *limit.Windows[netip.Addr]
 }
 
 // New makes the handler. It compares raw paths: put no mux before it that cleans them.
@@ -109,7 +109,7 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	return &handler{o: o, clients: limit.NewFixed[netip.Addr](o.Requests, 0)}
+	return &handler{o: o, clients: limit.NewWindows[netip.Addr](0)}
 }
 
 // peer is the address at the other end of the connection.
@@ -177,10 +177,10 @@ func (h *handler) serve(ctx context.Context, c *call) *failure {
 
 // admit counts a request against the limit of its client's address (pusher 7.3).
 func (h *handler) admit(c *call, now time.Time) *failure {
-	if h.clients == nil {
+	if h.o.Requests.IsUnlimited() {
 		return nil
 	}
-	count, ok := h.clients.Allow(limit.Address(c.ip), now)
+	count, ok := h.clients.Allow(limit.Address(c.ip), now, h.o.Requests)
 	reset := strconv.Itoa(int((count.Reset + time.Second - 1) / time.Second))
 	header := c.w.Header()
 	header.Set("X-RateLimit-Limit", strconv.Itoa(count.Max))

@@ -47,7 +47,7 @@ type Log struct {
 	file   *os.File // nil: the writer is the caller's
 	wake   chan struct{}
 
-	failures *limit.Fixed[netip.Addr] // failed attempts by address
+	failures *limit.Windows[netip.Addr] // failed attempts by address
 
 	mu       sync.Mutex
 	lines    []byte // encoded events that wait
@@ -69,7 +69,7 @@ func New(o Options) (*Log, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	l := &Log{o: o, writer: o.Writer, wake: make(chan struct{}, 1), failures: newFailures()}
+	l := &Log{o: o, writer: o.Writer, wake: make(chan struct{}, 1), failures: limit.NewWindows[netip.Addr](maxAddresses)}
 	if l.writer == nil {
 		var err error
 		if l.file, err = os.OpenFile(o.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600); err != nil {

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/millrace/millrace/internal/limit"
@@ -18,17 +17,13 @@ const (
 	maxAddresses = 8192 // of more addresses that fail at the same time, some counts begin again early
 )
 
-func newFailures() *limit.Fixed[netip.Addr] {
-	return limit.NewFixed[netip.Addr](limit.Rate{Max: maxFailures, Per: failureWindow}, maxAddresses)
-}
-
 // countFailure finds addresses that guess tokens or keys, and reports each once in a window. Expired
 // tokens are no guesses: after an outage all clients behind one address come with them.
 func (l *Log) countFailure(s *Source, errorCode string) {
 	if errorCode == protocol.IssueTokenExpired.Code {
 		return
 	}
-	if n, ok := l.failures.Allow(limit.Address(s.ClientIP), l.o.Now()); ok && n.Left == 0 {
+	if n, ok := l.failures.Allow(limit.Address(s.ClientIP), l.o.Now(), limit.Rate{Max: maxFailures, Per: failureWindow}); ok && n.Left == 0 {
 		l.SuspiciousPattern(*s, "repeated_auth_failures", fmt.Sprintf("%d failed attempts within %s; the last: %s", maxFailures, failureWindow, errorCode))
 	}
 }

@@ -12,10 +12,10 @@ import (
 // admit counts a request against the limit of its client's address, and answers it if that
 // is exceeded (pusher 7.3).
 func (h *handler) admit(w http.ResponseWriter, r *http.Request, path string, now time.Time) bool {
-	if h.clients == nil {
+	if h.o.Requests.IsUnlimited() {
 		return true
 	}
-	count, ok := h.clients.Allow(limit.Address(h.o.ClientIP(r)), now)
+	count, ok := h.clients.Allow(limit.Address(h.o.ClientIP(r)), now, h.o.Requests)
 	// A part of a second counts as a whole one: a client that comes back early is refused again.
 	var digits [40]byte
 	b := strconv.AppendInt(digits[:0], int64(count.Left), 10)

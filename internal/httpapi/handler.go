@@ -98,7 +98,7 @@ type Options struct {
 type handler struct {
 	o       Options
 	limits  limits
-	clients *limit.Fixed[netip.Addr] // nil: unlimited
+	clients *limit.Windows[netip.Addr]
 	readers readers
 	samples map[code]*limit.Sampler // of refusals; immutable
 	calls   sync.Pool               // of *call
@@ -150,7 +150,7 @@ func New(o Options) http.Handler {
 	return &handler{
 		o:       o,
 		answers: newAnswers(o.Bodies),
-		clients: limit.NewFixed[netip.Addr](o.Requests, 0),
+		clients: limit.NewWindows[netip.Addr](0),
 		readers: newReaders(),
 		calls:   sync.Pool{New: func() any { return new(call) }},
 		headers: newHeaders(&o),

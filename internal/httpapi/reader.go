@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -27,11 +28,11 @@ type ReaderLimits struct {
 
 // readers counts the requests of clients that read without a signature.
 type readers struct {
-	messages, bytes *limit.Budgets[string]
+	messages, bytes *limit.Windows[string]
 }
 
 func newReaders() readers {
-	return readers{limit.NewBudgets[string](0), limit.NewBudgets[string](0)}
+	return readers{limit.NewWindows[string](0), limit.NewWindows[string](0)}
 }
 
 // authenticateReader admits the clients that could open a WebSocket connection of views: from the
@@ -95,8 +96,8 @@ func (h *handler) admitReader(c *call, now time.Time) *failure {
 		return failIssue(protocol.IssueConnectionLimit.Withf("The token allows no connections"))
 	}
 	most := granted(l.MaxMessagesPerMinute, int64(h.o.ReaderLimits.MaxMessages))
-	if wait, ok := h.readers.messages.Spend(c.readerID, now, 1, most, h.budgetWindow()); !ok {
-		return failIssue(protocol.IssueRateLimit.Withf("Too many requests with this token").After(wait))
+	if count, ok := h.readers.messages.Allow(c.readerID, now, limit.Rate{Max: most, Per: h.budgetWindow()}); !ok {
+		return failIssue(protocol.IssueRateLimit.Withf("Too many requests with this token").After(count.Reset))
 	}
 	return nil
 }
@@ -123,18 +124,18 @@ func (h *handler) spendBytes(c *call, now time.Time) *failure {
 		return nil
 	}
 	most := granted(c.reader.Limits.MaxBytesPerMinute, h.o.ReaderLimits.MaxBytes)
-	if wait, ok := h.readers.bytes.Spend(c.readerID, now, int64(len(c.out)), most, h.budgetWindow()); !ok {
-		return failIssue(protocol.IssueEgressLimit.After(wait))
+	if count, ok := h.readers.bytes.Spend(c.readerID, now, int64(len(c.out)), limit.Rate{Max: most, Per: h.budgetWindow()}); !ok {
+		return failIssue(protocol.IssueEgressLimit.After(count.Reset))
 	}
 	return nil
 }
 
 // granted is a limit in the terms of package limit: a token's own, else the server's.
-func granted(claim, fallback int64) int64 {
+func granted(claim, fallback int64) int {
 	if claim < 0 {
-		return fallback
+		return int(min(fallback, math.MaxInt))
 	}
-	return int64(limit.Literal(claim))
+	return limit.Literal(claim)
 }
 
 func (h *handler) budgetWindow() time.Duration {

@@ -212,7 +212,7 @@ func (h *handler) maxRows(c *call) int {
 		return h.o.MaxRows
 	}
 	if most := granted(c.reader.Limits.MaxSnapshotRows, int64(h.o.ReaderLimits.MaxSnapshotRows)); most > 0 {
-		return int(min(most, int64(h.o.MaxRows)))
+		return min(most, h.o.MaxRows)
 	}
 	return h.o.MaxRows
 }

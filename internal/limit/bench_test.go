@@ -30,9 +30,9 @@ func BenchmarkSlidingAllow(b *testing.B) {
 	}
 }
 
-func BenchmarkWindowsAllow(b *testing.B) {
+func BenchmarkSlidingsAllow(b *testing.B) {
 	b.ReportAllocs()
-	w := limit.NewWindows[int](0)
+	w := limit.NewSlidings[int](0)
 	now, key := at(0), 0
 	for b.Loop() {
 		now, key = now.Add(time.Microsecond), (key+1)%1000
@@ -40,13 +40,13 @@ func BenchmarkWindowsAllow(b *testing.B) {
 	}
 }
 
-func BenchmarkFixedAllow(b *testing.B) {
+func BenchmarkWindowsAllow(b *testing.B) {
 	b.ReportAllocs()
-	f := limit.NewFixed[int](busy(), 0)
+	w := limit.NewWindows[int](0)
 	now, key := at(0), 0
 	for b.Loop() {
 		now, key = now.Add(time.Microsecond), (key+1)%1000
-		f.Allow(key, now)
+		w.Allow(key, now, busy())
 	}
 }
 
@@ -65,15 +65,14 @@ func TestHotPathsDoNotAllocate(t *testing.T) { // not parallel: AllocsPerRun cou
 	var w limit.Window
 	var s limit.Sliding
 	var q limit.Keyed[string]
-	many := limit.NewWindows[string](0)
+	slidings, windows := limit.NewSlidings[string](0), limit.NewWindows[string](0)
 	now := at(0)
 	rate := limit.Rate{Max: 10, Per: time.Second}
-	fixed := limit.NewFixed[string](rate, 0)
 	tests := map[string]func(){
-		"Window.Spend":  func() { w.Spend(now, 700, 1000, time.Second) },
-		"Sliding.Allow": func() { s.Allow(now, rate) },
-		"Windows.Allow": func() { many.Allow("a", now, rate) },
-		"Fixed.Allow":   func() { fixed.Allow("a", now) },
+		"Window.Spend":   func() { w.Spend(now, 700, 1000, time.Second) },
+		"Sliding.Allow":  func() { s.Allow(now, rate) },
+		"Slidings.Allow": func() { slidings.Allow("a", now, rate) },
+		"Windows.Allow":  func() { windows.Allow("a", now, rate) },
 		"Keyed": func() {
 			if q.Acquire("a", 5) {
 				q.Release("a")

@@ -1,6 +1,8 @@
-// Package limit counts things against a bound: [Window] and [Sliding] so many per stretch
-// of time, [Quota] so many at once; [Fixed], [Windows] and [Keyed] the same for each of many
-// keys, such as addresses and subjects; [Reservation] several of these in order, all or none.
+// Package limit counts things against a bound. There are two limiters: [Window], so many in a window
+// that begins with the first event, and [Sliding], so many in any stretch of time. [Windows] and
+// [Slidings] are one of these for each of many keys, such as addresses and tokens. [Quota] and
+// [Keyed] bound what is in use at one moment, [Budget] the bytes that are; [Reservation] takes
+// several bounds in order, all or none. [Pace] spreads what is sent, [Sampler] what is logged.
 //
 // It is arithmetic on what it is given: it reads no clock, knows no app and no connection,
 // and starts no goroutine. Everywhere, a maximum of zero or less means unlimited, and only

@@ -110,11 +110,11 @@ func TestKeyedReleaseWithoutAcquirePanics(t *testing.T) {
 	q.Release("a")
 }
 
-func TestWindowsKeepKeysApartAndForget(t *testing.T) {
+func TestSlidingsKeepKeysApartAndForget(t *testing.T) {
 	t.Parallel()
-	w := limit.NewWindows[int](3)
+	w := limit.NewSlidings[int](4)
 	one := limit.Rate{Max: 1, Per: time.Second}
-	for key := range 3 {
+	for key := range 2 {
 		if _, ok := w.Allow(key, at(key), one); !ok {
 			t.Fatalf("key %d has not its own window", key)
 		}
@@ -122,25 +122,30 @@ func TestWindowsKeepKeysApartAndForget(t *testing.T) {
 	if wait, ok := w.Allow(0, at(500), one); ok || wait != 500*time.Millisecond {
 		t.Errorf("key 0 again: %v after %v, want a wait of 500ms", ok, wait)
 	}
-	w.Allow(3, at(501), one) // the fourth; key 1 was used least recently
-	if w.Used(0, at(501), one) != 1 || w.Used(1, at(501), one) != 0 || w.Len() != 3 {
-		t.Errorf("keys 0 and 1 have %d and %d of %d keys, want 1 and 0 of 3", w.Used(0, at(501), one), w.Used(1, at(501), one), w.Len())
+	for key := 2; key < 100; key++ {
+		w.Allow(key, at(500+key/10), one)
+		if n := w.Len(); n > 4 {
+			t.Fatalf("%d keys are remembered", n)
+		}
+	}
+	if used := w.Used(98, at(600), one); used != 1 || w.Used(0, at(600), one) != 0 {
+		t.Errorf("the key before the last has %d events, want 1; the first %d, want 0", used, w.Used(0, at(600), one))
 	}
 	w.Allow(4, at(10_000), one)
-	w.Allow(4, at(10_001), one)
-	if got := w.Len(); got != 1 {
+	w.Allow(5, at(20_000), one)
+	if got := w.Len(); got != 2 {
 		t.Errorf("%d keys are remembered when all but one are idle", got)
 	}
-	if _, ok := w.Allow(9, at(0), limit.Rate{}); !ok || w.Len() != 1 {
+	if _, ok := w.Allow(9, at(0), limit.Rate{}); !ok || w.Len() != 2 {
 		t.Error("a key without a limit is remembered")
 	}
 }
 
-func TestWindowsNeverForgetWhatFits(t *testing.T) {
+func TestSlidingsNeverForgetWhatFits(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := limit.Rate{Max: 2, Burst: 1, Per: 100 * time.Millisecond}
-		w := limit.NewWindows[int](8)
+		w := limit.NewSlidings[int](16)
 		single := make([]limit.Sliding, 8)
 		now := 0
 		for i := range rapid.IntRange(1, 200).Draw(t, "steps") {
@@ -158,7 +163,7 @@ func TestReservation(t *testing.T) {
 	t.Parallel()
 	minute := limit.Rate{Max: 2, Per: time.Minute}
 	type world struct {
-		handshakes       *limit.Windows[string]
+		handshakes       *limit.Slidings[string]
 		perIP, bySubject limit.Keyed[string]
 	}
 	admit := func(w *world, ip, subject string) *limit.Reservation[string] {
@@ -169,7 +174,7 @@ func TestReservation(t *testing.T) {
 		return r
 	}
 
-	w := &world{handshakes: limit.NewWindows[string](0)}
+	w := &world{handshakes: limit.NewSlidings[string](0)}
 	first := admit(w, "a", "u")
 	if first.Refusal() != nil {
 		t.Fatalf("the first is refused: %+v", first.Refusal())

@@ -35,7 +35,7 @@ type Refusal struct {
 
 // Pass counts one event of key in w, if nothing was refused before, and reports whether
 // nothing is.
-func (r *Reservation[K]) Pass(name string, w *Windows[K], key K, now time.Time, rate Rate) bool {
+func (r *Reservation[K]) Pass(name string, w *Slidings[K], key K, now time.Time, rate Rate) bool {
 	if r.refusal != nil {
 		return false
 	}

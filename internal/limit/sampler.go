@@ -1,13 +1,16 @@
 package limit
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 )
 
-// Sampler lets one event per second through and counts the others, so that a flood of events
+// Sampler lets one event in a while through and counts the others, so that a flood of events
 // does not become a flood of logs. The zero value is ready. Safe for concurrent use.
 type Sampler struct {
+	Every time.Duration // between two that pass; default 1 s; immutable
+
 	last    atomic.Int64 // Unix nanoseconds of the last that passed
 	skipped atomic.Int64
 }
@@ -15,7 +18,7 @@ type Sampler struct {
 // Pass reports whether to speak, and how many were skipped since the last time.
 func (s *Sampler) Pass(now time.Time) (skipped int64, ok bool) {
 	last := s.last.Load()
-	if now.UnixNano()-last < int64(time.Second) || !s.last.CompareAndSwap(last, now.UnixNano()) {
+	if now.UnixNano()-last < int64(cmp.Or(s.Every, time.Second)) || !s.last.CompareAndSwap(last, now.UnixNano()) {
 		s.skipped.Add(1)
 		return 0, false
 	}

@@ -27,3 +27,14 @@ func TestSamplerLetsOneThroughPerSecond(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestSamplerWithAnIntervalOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := limit.Sampler{Every: 10 * time.Second}
+	start := time.Unix(1_700_000_000, 0)
+	for second, want := range []bool{0: true, 1: false, 9: false, 10: true, 19: false} {
+		if _, ok := s.Pass(start.Add(time.Duration(second) * time.Second)); ok != want {
+			t.Errorf("at %d s: %v", second, ok)
+		}
+	}
+}

@@ -9,6 +9,9 @@ type Rate struct {
 	Per   time.Duration
 }
 
+// IsUnlimited reports whether the rate has no maximum.
+func (r Rate) IsUnlimited() bool { return r.bound() < 0 }
+
 // bound is how many events a log may hold at once, negative if there is no bound.
 func (r Rate) bound() int64 {
 	switch {

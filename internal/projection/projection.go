@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -90,7 +91,7 @@ type Projector struct {
 	entities Entities
 	rules    func(appID string) *Rules
 	o        Options // immutable
-	log      sampler
+	log      limit.Sampler
 }
 
 // New makes a projector. rules returns the present rules of an app, nil for none; it is called for
@@ -108,7 +109,7 @@ func New(rules func(appID string) *Rules, entities Entities, o Options) *Project
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	return &Projector{entities: entities, rules: rules, o: o}
+	return &Projector{entities: entities, rules: rules, o: o, log: limit.Sampler{Every: logInterval}}
 }
 
 // Wrap returns next with rules applied to each publish.
@@ -195,7 +196,7 @@ func (p *Projector) apply(ctx context.Context, appID string, mutations []entity.
 // skip notes an event that a rule could not use.
 func (p *Projector) skip(appID, entityType, channelName string, reason skipReason) {
 	p.o.Metrics.skipped.WithLabelValues(string(reason)).Inc()
-	if n, ok := p.log.due(p.o.Now()); ok {
-		p.o.Log.Warn("events not projected", "app", appID, "entity", entityType, "channel", channelName, "reason", string(reason), "count", n)
+	if more, ok := p.log.Pass(p.o.Now()); ok {
+		p.o.Log.Warn("events not projected", "app", appID, "entity", entityType, "channel", channelName, "reason", string(reason), "count", more+1)
 	}
 }

@@ -21,7 +21,7 @@ import (
 // configured stays nil.
 func (s *Server) wireOperations(ctx context.Context, prom *prometheus.Registry) (err error) {
 	s.tokens = token.NewMetrics(prom)
-	s.mints = limit.NewWindows[string](0)
+	s.mints = limit.NewSlidings[string](0)
 	if c := &s.cfg.Store; c.Driver == "embedded" {
 		o := embedded.Options{Path: c.Path, Log: s.log, Metrics: embedded.NewMetrics(prom)}
 		if err := s.openStore(ctx, o); err != nil {

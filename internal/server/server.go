@@ -75,8 +75,8 @@ type Server struct {
 	meter       *meter.Meter         // nil: not counted
 	audit       *audit.Log           // nil: not written
 	tokens      *token.Metrics
-	mints       *limit.Windows[string] // requests for tokens
-	storeChecks []*storeCheck          // the stores
+	mints       *limit.Slidings[string] // requests for tokens
+	storeChecks []*storeCheck           // the stores
 
 	public       *http1.Server // clients and the HTTP API
 	operator     *http.Server  // metrics and profiles; nil when turned off

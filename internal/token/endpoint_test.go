@@ -219,7 +219,7 @@ func TestDeploymentOfAURL(t *testing.T) { // U19
 
 func TestMintingIsLimited(t *testing.T) { // U18
 	t.Parallel()
-	windows := limit.NewWindows[string](0)
+	windows := limit.NewSlidings[string](0)
 	h := endpoint(t, func(o *token.MinterOptions) {
 		o.PerMinute = 2
 		o.Allow = func(key string, now time.Time, perMinute int) (time.Duration, bool) {

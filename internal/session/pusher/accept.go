@@ -55,10 +55,10 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // pass counts a request against the limit of its client's address, and answers it if that
 // is exceeded (pusher 7.3).
 func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
-	if ss.connects == nil {
+	if ss.o.Connects.IsUnlimited() {
 		return true
 	}
-	count, ok := ss.connects.Allow(limit.Address(ss.o.ClientIP(r)), ss.group.Now())
+	count, ok := ss.connects.Allow(limit.Address(ss.o.ClientIP(r)), ss.group.Now(), ss.o.Connects)
 	if ok {
 		return true
 	}

@@ -73,7 +73,7 @@ type Sessions struct {
 	o        Options
 	group    *session.Group
 	endpoint socket.Endpoint
-	connects *limit.Fixed[netip.Addr] // nil: unlimited
+	connects *limit.Windows[netip.Addr]
 	ping     []byte
 	pong     []byte
 	restart  socket.Disconnect // come back at once
@@ -105,7 +105,7 @@ func New(o Options) *Sessions {
 		o:        o,
 		group:    o.Table.Group(session.ProtocolChannels),
 		endpoint: o.Endpoint,
-		connects: limit.NewFixed[netip.Addr](o.Connects, 0),
+		connects: limit.NewWindows[netip.Addr](0),
 		ping:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePing}),
 		pong:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePong}),
 		scopes:   make(map[string]*scope),

@@ -83,7 +83,7 @@ type Sessions struct {
 // counters are what handshakes are limited by.
 type counters struct {
 	ips, subjects, meteringKeys, origins           limit.Keyed[string]
-	handshakes, subjectConnects, meteringKeyCounts *limit.Windows[string]
+	handshakes, subjectConnects, meteringKeyCounts *limit.Slidings[string]
 }
 
 // New makes the sessions of one node.
@@ -102,9 +102,9 @@ func New(o Options) *Sessions {
 		group:    o.Table.Group(session.ProtocolViews),
 		endpoint: o.Endpoint,
 		counters: counters{
-			handshakes:        limit.NewWindows[string](0),
-			subjectConnects:   limit.NewWindows[string](0),
-			meteringKeyCounts: limit.NewWindows[string](0),
+			handshakes:        limit.NewSlidings[string](0),
+			subjectConnects:   limit.NewSlidings[string](0),
+			meteringKeyCounts: limit.NewSlidings[string](0),
 		},
 		revoked: socket.Disconnect{Code: closePolicy, Reason: views.CloseReason(protocol.IssueTokenExpired, "revoked")},
 		idle:    socket.Disconnect{Code: closeGoingAway, Reason: views.CloseIdle},

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 )
 
-func TestFixed(t *testing.T) {
+func TestWindows(t *testing.T) {
 	t.Parallel()
 	type event struct {
 		ms   int
@@ -49,9 +49,9 @@ func TestFixed(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := limit.NewFixed[string](tt.rate, 0)
+			w := limit.NewWindows[string](0)
 			for i, e := range tt.events {
-				got, ok := f.Allow(e.key, at(e.ms))
+				got, ok := w.Allow(e.key, at(e.ms), tt.rate)
 				if diff := cmp.Diff(e.want, got); diff != "" || ok != e.ok {
 					t.Errorf("event %d: got %v (-want +got):\n%s", i, ok, diff)
 				}
@@ -60,45 +60,72 @@ func TestFixed(t *testing.T) {
 	}
 }
 
-func TestFixedWithoutAMaximumAdmitsEverything(t *testing.T) {
+func TestWindowsWithoutAMaximumAdmitEverything(t *testing.T) {
 	t.Parallel()
-	f := limit.NewFixed[string](limit.Rate{Per: time.Second}, 0)
-	if _, ok := f.Allow("a", at(0)); f != nil || !ok {
-		t.Errorf("got %v, %v", f, ok)
+	w := limit.NewWindows[string](0)
+	if count, ok := w.Allow("a", at(0), limit.Rate{Per: time.Second}); !ok || count != (limit.Count{}) || w.Len() != 0 {
+		t.Errorf("got %v and %v, with %d keys", count, ok, w.Len())
 	}
 }
 
-func TestFixedRemembersABoundedNumberOfKeys(t *testing.T) {
+// Keys may have different budgets, and spend amounts.
+func TestWindowsSpendAmounts(t *testing.T) {
 	t.Parallel()
-	f := limit.NewFixed[int](limit.Rate{Max: 1, Per: time.Minute}, 100)
+	w := limit.NewWindows[string](4)
+	spend := func(key string, ms int, n int64, most int, want bool) limit.Count {
+		t.Helper()
+		count, ok := w.Spend(key, at(ms), n, limit.Rate{Max: most, Per: time.Minute})
+		if ok != want {
+			t.Errorf("%d of %d for %s: %v", n, most, key, ok)
+		}
+		return count
+	}
+	spend("a", 0, 6, 10, true)
+	if c := spend("a", 20_000, 5, 10, false); c.Reset != 40*time.Second || c.Left != 4 {
+		t.Errorf("got %+v, want the rest of the minute", c)
+	}
+	spend("a", 20_000, 4, 10, true)
+	spend("b", 20_000, 10, 10, true)
+	if c := spend("c", 20_000, 11, 10, false); c.Reset != time.Minute {
+		t.Errorf("got %+v for more than any window allows", c)
+	}
+	spend("d", 20_000, 1, 0, true)           // unlimited
+	spend("d", 20_000, 1, limit.None, false) // nothing
+	spend("a", 60_000, 1, 10, true)          // a is over, b is not
+	spend("b", 60_000, 1, 10, false)
+}
+
+func TestWindowsRememberABoundedNumberOfKeys(t *testing.T) {
+	t.Parallel()
+	w, rate := limit.NewWindows[int](100), limit.Rate{Max: 1, Per: time.Minute}
 	for key := range 10_000 {
-		f.Allow(key, at(key))
-		if _, ok := f.Allow(key, at(key)); ok {
+		w.Allow(key, at(key), rate)
+		if _, ok := w.Allow(key, at(key), rate); ok {
 			t.Fatalf("key %d is admitted twice", key)
 		}
-		if n := f.Len(); n > 101 {
+		if n := w.Len(); n > 101 {
 			t.Fatalf("%d keys are remembered", n)
 		}
 	}
 	for key := 9_960; key < 10_000; key++ { // at least half of the bound is never forgotten
-		if _, ok := f.Allow(key, at(10_000)); ok {
+		if _, ok := w.Allow(key, at(10_000), rate); ok {
 			t.Errorf("key %d was forgotten", key)
 		}
 	}
 }
 
 // While there is room for all keys, they are limited as if each had a Window.
-func TestFixedIsAWindowForEachKey(t *testing.T) {
+func TestWindowsAreAWindowForEachKey(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := limit.Rate{Max: rapid.IntRange(1, 4).Draw(t, "max"), Per: 100 * time.Millisecond}
-		f, model := limit.NewFixed[int](rate, 16), [8]limit.Window{}
+		w, model := limit.NewWindows[int](16), [8]limit.Window{}
 		now := 0
 		for range rapid.IntRange(0, 200).Draw(t, "events") {
 			now += rapid.IntRange(0, 60).Draw(t, "pause")
 			key := rapid.IntRange(0, 7).Draw(t, "key")
 			want := model[key].Allow(at(now), rate.Max, rate.Per)
-			if _, got := f.Allow(key, at(now)); got != want {
+			if _, got := w.Allow(key, at(now), rate); got != want {
 				t.Fatalf("key %d at %d ms: got %v, want %v", key, now, got, want)
 			}
 		}
