@@ -56,21 +56,21 @@ type Options struct {
 	Key, Secret string // of the operator
 
 	// Import reads the apps of other servers: documents and warnings, or no documents and
-	// problems. Without it the route does not exist.
+	// problems; default none: the route does not exist.
 	Import func(document []byte) (documents [][]byte, problems []directory.Problem)
-	// Rotated is told of keys of apps that are new or gone: either may be empty.
+	// Rotated is told of keys of apps that are new or gone, either of which may be empty; default none.
 	Rotated func(oldKey, newKey string)
 
 	Signatures Signatures // of requests that were received; default the memory of this process
 
-	// Replayed is told of a request that was received before: it may have been overheard.
+	// Replayed is told of a request that was received before: it may have been overheard; default none.
 	Replayed func(clientIP, method, path string)
 
 	ClientIP func(*http.Request) string // after trusted proxies; default its peer
 	// PathPrefix is what operators reach the server below. Requests come without it, and may be
 	// signed with it.
 	PathPrefix string
-	Requests   limit.Rate       // of one client address; the zero value does not bound them
+	Requests   limit.Rate       // of one client address; default unlimited
 	MaxBody    int64            // bytes of a request body; default 10 MB
 	Bodies     *limit.Budget    // of the bytes of all bodies; default none
 	Now        func() time.Time // default time.Now
@@ -78,13 +78,7 @@ type Options struct {
 	Metrics    *Metrics         // default unregistered
 }
 
-type handler struct {
-	o       Options
-	clients *limit.Windows[netip.Addr]
-}
-
-// New makes the handler. It compares raw paths: put no mux before it that cleans them.
-func New(o Options) http.Handler {
+func (o Options) withDefaults() Options {
 	if o.Rotated == nil {
 		o.Rotated = func(_, _ string) {}
 	}
@@ -109,6 +103,17 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	return o
+}
+
+type handler struct {
+	o       Options
+	clients *limit.Windows[netip.Addr]
+}
+
+// New makes the handler. It compares raw paths: put no mux before it that cleans them.
+func New(o Options) http.Handler {
+	o = o.withDefaults()
 	return &handler{o: o, clients: limit.NewWindows[netip.Addr](0)}
 }
 

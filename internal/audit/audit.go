@@ -37,6 +37,22 @@ type Options struct {
 	Metrics    *Metrics         // default unregistered
 }
 
+func (o Options) withDefaults() Options {
+	if o.MaxPending <= 0 {
+		o.MaxPending = defaultMaxPending
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
 // Source is where an event came from; empty members are omitted.
 type Source struct{ ClientIP, Origin, UserAgent, Path, DeploymentID, Subject, MeteringKey string }
 
@@ -57,18 +73,7 @@ type Log struct {
 
 // New makes a log and opens its file.
 func New(o Options) (*Log, error) {
-	if o.MaxPending <= 0 {
-		o.MaxPending = defaultMaxPending
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	l := &Log{o: o, writer: o.Writer, wake: make(chan struct{}, 1), failures: limit.NewWindows[netip.Addr](maxAddresses)}
 	if l.writer == nil {
 		var err error

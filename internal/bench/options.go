@@ -54,9 +54,9 @@ type Options struct {
 	Readers            int // pollers that read deliveries, default one per two processors
 
 	ServerPID  int    // default: who listens on the port of URL, if that is local
-	MetricsURL string // of the server, for goroutines and allocations; may be empty
+	MetricsURL string // of the server, for goroutines and allocations; default none
 
-	Progress io.Writer // a line per second; nil for none
+	Progress io.Writer // a line per second; default none
 }
 
 // Validate fills in defaults and reports every problem.

@@ -14,6 +14,16 @@ type Options struct {
 	Metrics *Metrics     // default unregistered
 }
 
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
 // Engine is what channels are to the connections of this node. It is safe for concurrent use;
 // what is asked for one [Connection] must come one at a time.
 type Engine struct {
@@ -28,13 +38,8 @@ type Engine struct {
 
 // New makes an Engine that publishes through b. h must be the receiver of b.
 func New(h *hub.Hub, b bus.Bus, o Options) *Engine {
+	o = o.withDefaults()
 	e := &Engine{hub: h, bus: b, log: o.Log, metrics: o.Metrics}
-	if e.log == nil {
-		e.log = slog.New(slog.DiscardHandler)
-	}
-	if e.metrics == nil {
-		e.metrics = NewMetrics(nil)
-	}
 	e.table.init()
 	return e
 }

@@ -26,15 +26,26 @@ import (
 const requestTimeout = 30 * time.Second
 
 // Options of a Client. URL, App, Key and Secret are needed for the HTTP API; URL and Key for
-// subscribing and watching, and Secret for channels that are signed.
+// subscribing and watching, and Secret for channels that are signed. Other zero fields mean the
+// default.
 type Options struct {
 	URL    string // http://host:port or https://host:port
 	App    string // app id
 	Key    string
 	Secret string
 
-	Log  *slog.Logger // gets a line for each reconnect; nil: no log
-	HTTP *http.Client // nil for one of its own
+	Log  *slog.Logger // gets a line for each reconnect; default none
+	HTTP *http.Client // default one of its own
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Timeout: requestTimeout}
+	}
+	return o
 }
 
 // Client talks to one app of one server. It is safe for concurrent use.
@@ -53,12 +64,7 @@ func New(o Options) (*Client, error) {
 	case o.Key == "":
 		return nil, errors.New("client: the app key is missing")
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.HTTP == nil {
-		o.HTTP = &http.Client{Timeout: requestTimeout}
-	}
+	o = o.withDefaults()
 	return &Client{o: o, base: u, wait: pause}, nil
 }
 

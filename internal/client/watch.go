@@ -25,7 +25,7 @@ var _ socket.Handler = (*watcher)(nil)
 // WatchOptions say what of a view is watched.
 type WatchOptions struct {
 	ViewOptions
-	Token string // of the session; empty: none
+	Token string // of the session; default none
 }
 
 // Change is what happened to one row of a watched view.

@@ -32,7 +32,7 @@ func (s Size) exceeds(limit Size) bool {
 	return limit.Bytes > 0 && s.Bytes > limit.Bytes || limit.Entries > 0 && s.Entries > limit.Entries
 }
 
-// Options of a queue.
+// Options of a queue. Zero fields mean the default: no bound, and no call.
 type Options struct {
 	// Max bounds what waits. An empty queue takes an item of any size.
 	Max Size

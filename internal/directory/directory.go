@@ -72,30 +72,52 @@ type Parse func(document []byte) (Parsed, []Problem)
 // Options of a directory. Parse is required; other zero fields mean the default.
 type Options struct {
 	Parse Parse // until SetFile brings another one
-	// Store keeps apps; nil: the apps of the file are the only ones.
+	// Store keeps apps; default none: the apps of the file are the only ones.
 	Store app.Store
-	// Upgrade makes a document that an earlier version has stored one of this version; may be nil.
-	// Stored ones are left as they are until the app changes.
+	// Upgrade makes a document that an earlier version has stored one of this version; default
+	// none. Stored ones are left as they are until the app changes.
 	Upgrade func(document []byte) []byte
 	// Reserved are keys that no app may have.
 	Reserved []string
 	// Admit says what stands against a good document, or app of the file, that is about to
 	// replace another one here: what only a running node can tell. What a store has from other
-	// nodes is not asked about. May be nil. It must not call the directory.
+	// nodes is not asked about. Default nothing. It must not call the directory.
 	Admit func(Parsed) []Problem
 	// NewSecret says what stands against a secret that a stored app is about to get; empty: nothing.
 	// Those that it has are not asked about: what was good enough once is served on, with a warning
-	// in the log. May be nil.
+	// in the log. Default nothing.
 	NewSecret func(secret string) string
 	// Changed is told all apps that were served and all that are, by id, after they are. An app
 	// without a change is the same *app.App in both. Calls do not overlap, and Admit is not
-	// called during one; it must not call the directory.
+	// called during one; it must not call the directory. Default none.
 	Changed func(was, is []Parsed)
 	// Timeout of one change in the store; default 10 s.
 	Timeout time.Duration
 
 	Log     *slog.Logger // default none
 	Metrics *Metrics     // default unregistered
+}
+
+func (o Options) withDefaults() Options {
+	if o.Changed == nil {
+		o.Changed = func(_, _ []Parsed) {}
+	}
+	if o.Admit == nil {
+		o.Admit = func(Parsed) []Problem { return nil }
+	}
+	if o.NewSecret == nil {
+		o.NewSecret = func(string) string { return "" }
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // Source says where an app comes from.
@@ -152,24 +174,7 @@ const defaultTimeout = 10 * time.Second
 
 // New makes a directory that serves the apps of the file. The error describes their problems.
 func New(file []Parsed, o Options) (*Directory, error) {
-	if o.Changed == nil {
-		o.Changed = func(_, _ []Parsed) {}
-	}
-	if o.Admit == nil {
-		o.Admit = func(Parsed) []Problem { return nil }
-	}
-	if o.NewSecret == nil {
-		o.NewSecret = func(string) string { return "" }
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	d := &Directory{o: o, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	s := assemble(o.Parse, file, nil, o.Reserved)
 	served, err := s.static()

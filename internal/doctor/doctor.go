@@ -36,27 +36,34 @@ type Finding struct {
 	Fix    string `json:"fix,omitempty"` // of a warning or problem
 }
 
-// Options of Run. Whatever is not set is not looked at.
+// Options of Run. Zero fields mean the default: what is not set is not looked at.
 type Options struct {
 	URL            string // of the front door, where clients connect
 	App            App
 	IsViewsEnabled bool
 	TrustedProxies []string
 	PathPrefix     string         // http.path_prefix
-	Roots          *x509.CertPool // nil: the roots of the system
+	Roots          *x509.CertPool // default the roots of the system
 
 	Listen        Listener // http.listen
 	MetricsListen Listener
 
-	MaxConnections  int    // of the node; 0 is unlimited
-	DescriptorLimit uint64 // of this process; 0 is unknown
+	MaxConnections  int    // of the node; default unlimited
+	DescriptorLimit uint64 // of this process; default unknown
 
-	Store        *Store                      // nil: nothing is kept
-	Registry     func(context.Context) error // asks the database of apps; nil: there is none apart from the store
+	Store        *Store                      // default none: nothing is kept
+	Registry     func(context.Context) error // asks the database of apps; default none apart from the store
 	Certificates []KeyPair
 	Endpoints    []Endpoint
 
-	Now func() time.Time // nil: time.Now
+	Now func() time.Time // default time.Now
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
 }
 
 // App is the app that the test event and the test view belong to.
@@ -105,9 +112,7 @@ type examination struct {
 
 // Run makes every check. It returns early, with what it has, when ctx ends.
 func Run(ctx context.Context, o Options) []Finding {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o = o.withDefaults()
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true,

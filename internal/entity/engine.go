@@ -18,22 +18,22 @@ type Receiver interface {
 	Changed(t *Type, changes []Change)
 }
 
-// Options of an Engine. Zero means the default.
+// Options of an Engine. Zero fields mean the default.
 type Options struct {
-	Store         Store // may be nil: memory only
-	Now           func() time.Time
-	Tag           func() uint64 // of this run, 1 to 999,999; default random
-	MaxArray      int           // elements kept of an array in an entity, the newest; default 100 (live-views 5.6)
-	MaxDepth      int           // nesting of data; default 64
-	MaxSize       int           // bytes of an entity; default 1 MiB
-	MaxKey        int           // bytes of a key; default 1024
-	MaxBatch      int           // mutations of a batch; default 1000
-	MaxWaiting    int           // bytes of data that wait to be applied; default 16 MiB, beyond: ErrBackpressure
-	MaxTombstones int           // per type; default 10000
-	ReceiptTTL    time.Duration // default 24 h
-	MaxReceipts   int           // idempotency keys that are remembered, the newest; default 100,000
-	Log           *slog.Logger
-	Metrics       *Metrics
+	Store         Store            // default none: memory only
+	Now           func() time.Time // default time.Now
+	Tag           func() uint64    // of this run, 1 to 999,999; default random
+	MaxArray      int              // elements kept of an array in an entity, the newest; default 100 (live-views 5.6)
+	MaxDepth      int              // nesting of data; default 64
+	MaxSize       int              // bytes of an entity; default 1 MiB
+	MaxKey        int              // bytes of a key; default 1024
+	MaxBatch      int              // mutations of a batch; default 1000
+	MaxWaiting    int              // bytes of data that wait to be applied; default 16 MiB, beyond: ErrBackpressure
+	MaxTombstones int              // per type; default 10000
+	ReceiptTTL    time.Duration    // default 24 h
+	MaxReceipts   int              // idempotency keys that are remembered, the newest; default 100,000
+	Log           *slog.Logger     // default none
+	Metrics       *Metrics         // default unregistered
 }
 
 // maxGroup is how many mutations are taken together, if it is more than one batch: enough to

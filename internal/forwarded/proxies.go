@@ -9,15 +9,22 @@ import (
 	"sync/atomic"
 )
 
-// Options of [New].
+// Options of Proxies. Zero fields mean the default.
 type Options struct {
 	// Trusted are the proxies that are believed: addresses, networks, and "unix" for every peer
 	// of a unix socket. The configuration's rules have checked them.
 	Trusted []string
-	// Header is the only one that tells the client's address; empty for X-Forwarded-For, then
+	// Header is the only one that tells the client's address; default X-Forwarded-For, then
 	// X-Real-IP, then Forwarded.
 	Header string
 	Log    *slog.Logger // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
 }
 
 // Proxies are those before this server, and what they say of clients. Safe for concurrent use.
@@ -31,12 +38,10 @@ type Proxies struct {
 	crowd         crowd
 }
 
-// New makes what o says.
+// New makes proxies that are believed as the options say.
 func New(o Options) *Proxies {
+	o = o.withDefaults()
 	p := &Proxies{header: http.CanonicalHeaderKey(o.Header), log: o.Log}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
 	for _, text := range o.Trusted {
 		if text == "unix" {
 			p.isUnix = true

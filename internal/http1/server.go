@@ -12,15 +12,25 @@ import (
 	"time"
 )
 
-// Options of a server. All but IsOff are required.
+// Options of a server. MaxHead and the timeouts are required; other zero fields mean the default.
 type Options struct {
 	IsOff          bool          // net/http serves every connection, as it does over TLS
 	MaxHead        int           // most bytes of the head of a request; net/http judges a longer one
 	HeaderTimeout  time.Duration // for the head of a request, once it has begun
 	IdleTimeout    time.Duration // between an answer and the next request
 	RequestTimeout time.Duration // for a body to come, and for an answer to be taken
-	Log            *slog.Logger
-	Metrics        *Metrics
+	Log            *slog.Logger  // default none
+	Metrics        *Metrics      // default unregistered
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // Server serves one listener.
@@ -50,6 +60,7 @@ type Server struct {
 // New makes a server that answers with the handler of next, and by next itself where it must.
 // next belongs to it from then on.
 func New(next *http.Server, o Options) *Server {
+	o = o.withDefaults()
 	s := &Server{
 		o: o, handler: next.Handler, next: next, over: newHandover(), isIdle: make(chan struct{}), conns: map[*conn]struct{}{},
 		handed: map[waiter]struct{}{},

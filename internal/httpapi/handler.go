@@ -58,7 +58,8 @@ type Options struct {
 	// Admin signs requests to every app, with all rights; without a key no request is signed so.
 	Admin app.Credential
 
-	// Readers says who may read which views of an app without a signature; nil: no client.
+	// Readers says who may read which views of an app without a signature; default
+	// no client may.
 	Readers      *reader.Rules
 	ReaderLimits ReaderLimits
 	// PathPrefix is what clients reach the server below. Requests come without it, and may be
@@ -75,14 +76,15 @@ type Options struct {
 	MaxBatch int // mutations of a batch; default 1000
 	MaxRows  int // of the answer to one read of a view; default 1000
 
-	// Requests bounds what one client address asks of routes of apps; the zero value does not.
+	// Requests bounds what one client address asks of routes of apps; default unlimited.
 	Requests    limit.Rate
 	CORS        CORS
 	Idempotency Idempotency
 
 	// Health is how the parts do that everything needs; default HealthOK.
 	Health func(context.Context) Health
-	// Stats serves /stats and /usage to every client; see NewStats. Nil: they do not exist here.
+	// Stats serves /stats and /usage to every client; see NewStats. Default none: they
+	// do not exist here.
 	Stats http.Handler
 
 	MaxBody  int64            // bytes of a request body; default 10 MB
@@ -94,22 +96,7 @@ type Options struct {
 	Metrics  *Metrics         // default unregistered
 }
 
-// handler serves everything below /apps and /users, /up and /live.
-type handler struct {
-	o       Options
-	limits  limits
-	clients *limit.Windows[netip.Addr]
-	readers readers
-	samples map[code]*limit.Sampler // of refusals; immutable
-	calls   sync.Pool               // of *call
-	large   *large                  // bounds of large bodies
-	answers *answers                // bounds of large answers to readers without a signature
-	headers headers
-}
-
-// New makes the handler. It answers 404 to every path it does not know, and compares raw
-// paths: put no mux before it that cleans them.
-func New(o Options) http.Handler {
+func (o Options) withDefaults() Options {
 	if o.MaxBody <= 0 {
 		o.MaxBody = defaultMaxBody
 	}
@@ -134,7 +121,6 @@ func New(o Options) http.Handler {
 	if o.Health == nil {
 		o.Health = func(context.Context) Health { return HealthOK }
 	}
-	o.Idempotency.setDefaults()
 	if o.Draining == nil {
 		o.Draining = func() bool { return false }
 	}
@@ -147,6 +133,27 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	return o
+}
+
+// handler serves everything below /apps and /users, /up and /live.
+type handler struct {
+	o       Options
+	limits  limits
+	clients *limit.Windows[netip.Addr]
+	readers readers
+	samples map[code]*limit.Sampler // of refusals; immutable
+	calls   sync.Pool               // of *call
+	large   *large                  // bounds of large bodies
+	answers *answers                // bounds of large answers to readers without a signature
+	headers headers
+}
+
+// New makes the handler. It answers 404 to every path it does not know, and compares raw
+// paths: put no mux before it that cleans them.
+func New(o Options) http.Handler {
+	o = o.withDefaults()
+	o.Idempotency.setDefaults()
 	return &handler{
 		o:       o,
 		answers: newAnswers(o.Bodies),

@@ -12,12 +12,12 @@ import (
 	"github.com/millrace/millrace/internal/room"
 )
 
-// StatsOptions of NewStats. Apps, Channels and Memory are required.
+// StatsOptions of NewStats. Apps, Channels and Memory are required; other zero fields mean the default.
 type StatsOptions struct {
 	Apps     func() []*app.App
 	Channels Channels
-	Views    Views // may be nil: no views
-	// Connections returns the number of connections of an app; nil counts none.
+	Views    Views // default none
+	// Connections returns the number of connections of an app; default none.
 	Connections func(appID string) Count
 	Memory      func() Memory
 }

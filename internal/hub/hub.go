@@ -56,7 +56,29 @@ type Options struct {
 	MaxLagBytes   int                                  // of the keys noted for one lagging subscription; default 64 KiB
 	MaxOwnLag     int                                  // bytes of the keys noted for all lagging subscriptions of a connection; default 512 KiB
 	MaxFilters    int                                  // bytes of the filters of subscriptions; default 128 MiB
-	Metrics       *Metrics
+	Metrics       *Metrics                             // default unregistered
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxFilters <= 0 {
+		o.MaxFilters = defaultFilters
+	}
+	if o.MaxHeld <= 0 {
+		o.MaxHeld = defaultHeld
+	}
+	if o.MaxLagBytes <= 0 {
+		o.MaxLagBytes = defaultLagBytes
+	}
+	if o.MaxOwnLag <= 0 {
+		o.MaxOwnLag = defaultOwnLag
+	}
+	if o.MaxInboxBytes <= 0 {
+		o.MaxInboxBytes = defaultInboxBytes
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // Hub is the fan-out of one node. All methods are safe for concurrent use.
@@ -81,34 +103,17 @@ type Hub struct {
 
 // New makes a Hub. It delivers only while Run runs.
 func New(o Options) *Hub {
+	o = o.withDefaults()
 	h := &Hub{
 		codecs: o.Codecs, maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes, maxOwnLag: o.MaxOwnLag,
 		metrics: o.Metrics, seed: maphash.MakeSeed(), maxFilterBytes: int64(o.MaxFilters),
-	}
-	if h.maxFilterBytes <= 0 {
-		h.maxFilterBytes = defaultFilters
-	}
-	if h.maxHeld <= 0 {
-		h.maxHeld = defaultHeld
-	}
-	if h.maxLag <= 0 {
-		h.maxLag = defaultLagBytes
-	}
-	if h.maxOwnLag <= 0 {
-		h.maxOwnLag = defaultOwnLag
 	}
 	for v, codec := range h.codecs {
 		if h.ops[v] = websocket.OpText; codec != nil && codec.IsBinary(protocol.MessagePublication) {
 			h.ops[v] = websocket.OpBinary
 		}
 	}
-	if h.metrics == nil {
-		h.metrics = NewMetrics(nil)
-	}
 	h.room.max = int64(o.MaxInboxBytes)
-	if h.room.max <= 0 {
-		h.room.max = defaultInboxBytes
-	}
 	h.room.metrics = h.metrics
 	h.metrics.room.Store(&h.room)
 	h.topics.seed = h.seed

@@ -19,6 +19,13 @@ type HTTPOptions struct {
 	Transport http.RoundTripper // default http.DefaultTransport
 }
 
+func (o HTTPOptions) withDefaults() HTTPOptions {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	return o
+}
+
 // HTTP posts batches to one endpoint. Any 2xx is a success; redirects are not followed, since
 // they would turn the POST into a GET.
 type HTTP struct {
@@ -30,9 +37,7 @@ var _ Emitter = (*HTTP)(nil)
 
 // NewHTTP makes an HTTP emitter.
 func NewHTTP(o HTTPOptions) *HTTP {
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
-	}
+	o = o.withDefaults()
 	return &HTTP{o: o, client: &http.Client{
 		Transport:     o.Transport,
 		Timeout:       o.Timeout,

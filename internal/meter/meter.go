@@ -56,22 +56,7 @@ type Options struct {
 	Metrics       *Metrics         // default unregistered
 }
 
-// Meter takes usage. A nil *Meter takes nothing and costs nothing. Safe for concurrent use;
-// never blocks.
-type Meter struct {
-	o     Options
-	spool *spool        // nil: none
-	wake  chan struct{} // Options.BatchSize events wait
-
-	mu       sync.Mutex
-	queue    []*batch // the last one may still grow
-	pending  int      // events in queue
-	bytes    int      // of queue
-	isClosed bool     // Run has ended, which delivers the events
-}
-
-// New makes a meter and the spool folder.
-func New(o Options) (*Meter, error) {
+func (o Options) withDefaults() Options {
 	if o.Interval <= 0 {
 		o.Interval = defaultInterval
 	}
@@ -99,6 +84,26 @@ func New(o Options) (*Meter, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	return o
+}
+
+// Meter takes usage. A nil *Meter takes nothing and costs nothing. Safe for concurrent use;
+// never blocks.
+type Meter struct {
+	o     Options
+	spool *spool        // nil: none
+	wake  chan struct{} // Options.BatchSize events wait
+
+	mu       sync.Mutex
+	queue    []*batch // the last one may still grow
+	pending  int      // events in queue
+	bytes    int      // of queue
+	isClosed bool     // Run has ended, which delivers the events
+}
+
+// New makes a meter and the spool folder.
+func New(o Options) (*Meter, error) {
+	o = o.withDefaults()
 	m := &Meter{o: o, wake: make(chan struct{}, 1)}
 	if o.Spool != "" {
 		var err error

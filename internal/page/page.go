@@ -56,7 +56,7 @@ type Options struct {
 	Origins []string
 	// IsExposed: other machines reach the page, by any address. It warns its readers.
 	IsExposed bool
-	// Program is what the commands on the page call; nil: millrace.
+	// Program is what the commands on the page call; default millrace.
 	Program func() string
 	// HasOwnApp: the commands on the page must name the app, because it is not the default app of
 	// the program.
@@ -65,22 +65,27 @@ type Options struct {
 	// Publish sends one event to one channel; data is a JSON string literal.
 	Publish func(ctx context.Context, channel, event string, data []byte) error
 
-	// Mutate applies mutations to entities of the app; nil when there are no views, and then
-	// the page has no live table.
+	// Mutate applies mutations to entities of the app; default none: there are no views, and the page
+	// has no live table.
 	Mutate func(ctx context.Context, mutations []entity.Mutation) error
 
-	Log *slog.Logger // nil discards
+	Log *slog.Logger // default none
 }
 
-// New is the handler of the page: GET / and its files, POST /auth, /publish and /trade. Every
-// other path is 404. It is safe for concurrent use.
-func New(o Options) http.Handler {
+func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Program == nil {
 		o.Program = func() string { return "millrace" }
 	}
+	return o
+}
+
+// New is the handler of the page: GET / and its files, POST /auth, /publish and /trade. Every
+// other path is 404. It is safe for concurrent use.
+func New(o Options) http.Handler {
+	o = o.withDefaults()
 	p := &page{o: o, market: new(market), index: template.Must(template.ParseFS(files, "static/index.html"))}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.serveIndex)

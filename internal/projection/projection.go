@@ -62,6 +62,22 @@ type Options struct {
 	Metrics  *Metrics         // default unregistered
 }
 
+func (o Options) withDefaults() Options {
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
 // Rules is the compiled list of rules of one app. It is immutable.
 type Rules struct {
 	list []*rule
@@ -97,18 +113,7 @@ type Projector struct {
 // New makes a projector. rules returns the present rules of an app, nil for none; it is called for
 // every publish.
 func New(rules func(appID string) *Rules, entities Entities, o Options) *Projector {
-	if o.MaxBatch <= 0 {
-		o.MaxBatch = defaultMaxBatch
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	return &Projector{entities: entities, rules: rules, o: o, log: limit.Sampler{Every: logInterval}}
 }
 

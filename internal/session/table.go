@@ -22,14 +22,27 @@ var (
 // descriptors than it keeps for other things than connections.
 const NoDescriptors = "The server has no descriptor for the connection; try again later, or raise its limit of open files"
 
-// Options of New. Everything without "may" in its comment is required.
+// Options of New. A field is required unless its comment names a default.
 type Options struct {
-	MaxConnections int              // of this node; may be zero: unlimited
-	Now            func() time.Time // may be nil: time.Now
-	Log            *slog.Logger
-	Metrics        *Metrics // may be nil: not registered
-	Cleanup        Cleanup  // may be zero
-	Hub            *hub.Hub // may be nil: no connection is found by its id or its channel
+	MaxConnections int              // of this node; default unlimited
+	Now            func() time.Time // default time.Now
+	Log            *slog.Logger     // default none
+	Metrics        *Metrics         // default unregistered
+	Cleanup        Cleanup          // zero fields mean its defaults
+	Hub            *hub.Hub         // default none: no connection is found by its id or its channel
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // Table knows all connections of a node that are open, and how many there may be. Safe
@@ -72,12 +85,7 @@ type Link struct { // guarded by Table.mu
 
 // New makes the registry of one node.
 func New(o Options) *Table {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	r := &Table{o: o, start: o.Now(), quotas: make(map[string]*limit.Quota)}
 	r.cleanup.init(r, o.Cleanup)
 	r.ctx, r.stop = context.WithCancel(context.Background())

@@ -34,18 +34,31 @@ const (
 // ErrStopped is returned when a connection is opened on an engine that has ended.
 var ErrStopped = errors.New("socket: engine has stopped")
 
-// Options of an Engine; the zero value is good.
+// Options of an Engine. Zero fields mean the default.
 type Options struct {
 	Pollers int // epoll pollers, default one per two processors, at least one
 	// Inline runs handlers on the poller itself. For handlers that never block, such as a
 	// load generator's: one blocking handler would stop all connections of its poller.
 	Inline bool
 	// FirstSpare is the first of the descriptors that are kept for others than connections, and
-	// MostSpare how many connections may have one until they are told so; zero: none are kept.
+	// MostSpare how many connections may have one until they are told so; default none.
 	FirstSpare, MostSpare int
 
-	Log     *slog.Logger
-	Metrics *Metrics
+	Log     *slog.Logger // default none
+	Metrics *Metrics     // default unregistered
+}
+
+func (o Options) withDefaults() Options {
+	if o.Pollers <= 0 {
+		o.Pollers = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // Engine runs connections. Upgrade and Dial may be called once Run has been; they are safe
@@ -83,15 +96,7 @@ type Engine struct {
 
 // New makes an engine. Its pollers hold descriptors until Run has ended.
 func New(o Options) (*Engine, error) {
-	if o.Pollers <= 0 {
-		o.Pollers = max(1, runtime.GOMAXPROCS(0)/2)
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	e := &Engine{
 		inline: o.Inline, log: o.Log, metrics: o.Metrics, started: time.Now(),
 		work: make(chan *Conn), conns: make(map[*Conn]struct{}),

@@ -28,8 +28,18 @@ type Options struct {
 	Now  func() time.Time // default time.Now
 	Log  *slog.Logger     // default none
 
-	Checkpointed func(took time.Duration) // told of each checkpoint
-	Failed       func()                   // told of each that failed; it is tried again
+	Checkpointed func(took time.Duration) // told of each checkpoint; default none
+	Failed       func()                   // told of each that failed; it is tried again; default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
 }
 
 // DB is one open database. Its methods are safe for concurrent use.
@@ -53,12 +63,7 @@ type DB struct {
 // opening only. It fails while another process has the folder, with ErrLocked, and on a damaged
 // file, with ErrDamaged.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o = o.withDefaults()
 	db := &DB{o: o, due: make(chan struct{}, 1), checkpoints: make(chan struct{}, 1)}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.release())

@@ -50,16 +50,7 @@ type Options struct {
 	Metrics     *Metrics     // default unregistered
 }
 
-// Telemetry is a running export. Safe for concurrent use. A nil *Telemetry exports nothing.
-type Telemetry struct {
-	traces  *trace.TracerProvider
-	metrics *metric.MeterProvider // nil: none
-	tracer  api.Tracer
-}
-
-// New starts the export. ctx bounds the start only. Whether the collector can be reached is
-// not checked.
-func New(ctx context.Context, o Options) (*Telemetry, error) {
+func (o Options) withDefaults() Options {
 	if o.ServiceName == "" {
 		o.ServiceName = defaultName
 	}
@@ -72,6 +63,20 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	return o
+}
+
+// Telemetry is a running export. Safe for concurrent use. A nil *Telemetry exports nothing.
+type Telemetry struct {
+	traces  *trace.TracerProvider
+	metrics *metric.MeterProvider // nil: none
+	tracer  api.Tracer
+}
+
+// New starts the export. ctx bounds the start only. Whether the collector can be reached is
+// not checked.
+func New(ctx context.Context, o Options) (*Telemetry, error) {
+	o = o.withDefaults()
 	base, err := url.Parse(o.Endpoint)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("telemetry: endpoint %q is no http or https URL", o.Endpoint)

@@ -29,17 +29,33 @@ type Endpoint struct {
 	bodies *limit.Budget // the bytes of bodies that are being read
 }
 
-// EndpointOptions of an Endpoint.
+// EndpointOptions of an Endpoint. Minters is required; other zero fields mean the default.
 type EndpointOptions struct {
 	// Minters returns the present minters; it is called for every request.
 	Minters func() []*Minter
-	// Keys that are published besides the keys of the minters; may be nil.
+	// Keys that are published besides the keys of the minters; default none.
 	Keys func() []Key
-	// ClientIP is where a request comes from, after trusted proxies; nil: its remote address.
+	// ClientIP is where a request comes from, after trusted proxies; default its remote address.
 	ClientIP func(*http.Request) string
-	// Observe is told of every request for a token; may be nil.
+	// Observe is told of every request for a token; default none.
 	Observe func(MintEvent)
-	Metrics *Metrics // nil: none
+	Metrics *Metrics // default unregistered
+}
+
+func (o EndpointOptions) withDefaults() EndpointOptions {
+	if o.ClientIP == nil {
+		o.ClientIP = remoteIP
+	}
+	if o.Keys == nil {
+		o.Keys = func() []Key { return nil }
+	}
+	if o.Observe == nil {
+		o.Observe = func(MintEvent) {}
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // MintEvent is a request for a token and what became of it.
@@ -69,18 +85,7 @@ const (
 
 // NewEndpoint makes the HTTP endpoint of minters.
 func NewEndpoint(o EndpointOptions) *Endpoint {
-	if o.ClientIP == nil {
-		o.ClientIP = remoteIP
-	}
-	if o.Keys == nil {
-		o.Keys = func() []Key { return nil }
-	}
-	if o.Observe == nil {
-		o.Observe = func(MintEvent) {}
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	return &Endpoint{o: o, bodies: limit.NewBudget(maxBodies)}
 }
 

@@ -22,7 +22,7 @@ const (
 	maxTTLPublishable = 5 * time.Minute
 )
 
-// MinterOptions of a Minter.
+// MinterOptions of a Minter. Issuer, Audience and Key are required; other zero fields mean the default.
 type MinterOptions struct {
 	App    string // app of the tokens, in events and in keys of Allow
 	Issuer string
@@ -31,25 +31,43 @@ type MinterOptions struct {
 	Audience        string
 	IsAudienceFixed bool
 	Key             SigningKey
-	KeyID           string // empty: Key.ID()
+	KeyID           string // default Key.ID()
 
-	TTL    time.Duration // of tokens that are to have no other; DefaultTTL if zero
-	Limits *Limits       // of tokens that are to have no others; nil: DefaultLimits
+	TTL    time.Duration // of tokens that are to have no other; default DefaultTTL
+	Limits *Limits       // of tokens that are to have no others; default DefaultLimits
 
 	// API keys. Their ids are sk_0, pk_0 and so on, in the order given.
 	SecretKeys, PublishableKeys []string
 	// Origins from which publishable keys may be used: whole origins, or domains with
-	// everything below them. None: all.
+	// everything below them; default all.
 	Origins []string
 
 	// PerMinute bounds the tokens minted for one key, address and origin; Allow counts them
-	// in a sliding window of a minute, and wait says when there is room again. Zero or nil:
+	// in a sliding window of a minute, and wait says when there is room again; default
 	// unlimited.
 	PerMinute int
 	Allow     func(key string, now time.Time, perMinute int) (wait time.Duration, ok bool)
 
-	Now     func() time.Time // nil: time.Now
-	Metrics *Metrics         // nil: none
+	Now     func() time.Time // default time.Now
+	Metrics *Metrics         // default unregistered
+}
+
+func (o MinterOptions) withDefaults() MinterOptions {
+	if o.Limits == nil {
+		limits := DefaultLimits()
+		o.Limits = &limits
+	}
+	if o.KeyID == "" {
+		o.KeyID = o.Key.ID()
+	}
+	setDefault(&o.TTL, DefaultTTL)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // DefaultLimits of minted tokens (views 1.12).
@@ -94,21 +112,7 @@ func NewMinter(o MinterOptions) (*Minter, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if o.KeyID == "" {
-		o.KeyID = o.Key.ID()
-	}
-	setDefault(&o.TTL, DefaultTTL)
-	if o.Limits == nil {
-		limits := DefaultLimits()
-		o.Limits = &limits
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
-	m.o = o
+	m.o = o.withDefaults()
 	return m, nil
 }
 

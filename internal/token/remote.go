@@ -18,16 +18,36 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// RemoteOptions of a key set by URL. Zero durations mean the defaults in parentheses.
+// RemoteOptions of a key set by URL. URL is required; other zero fields mean the default.
 type RemoteOptions struct {
-	URL         string        // of the JWKS document, http or https
-	TTL         time.Duration // how long a fetched set is good (an hour)
-	MinInterval time.Duration // between fetches after one that failed or that an unknown key asked for (10 s)
-	Timeout     time.Duration // of a fetch (5 s)
-	Transport   http.RoundTripper
-	Now         func() time.Time // nil: time.Now
-	Log         *slog.Logger
-	Metrics     *Metrics // nil: none
+	URL         string            // of the JWKS document, http or https
+	TTL         time.Duration     // how long a fetched set is good; default 1 h
+	MinInterval time.Duration     // between fetches after one that failed or that an unknown key asked for; default 10 s
+	Timeout     time.Duration     // of a fetch; default 5 s
+	Transport   http.RoundTripper // default one that keeps no connection open
+	Now         func() time.Time  // default time.Now
+	Log         *slog.Logger      // default none
+	Metrics     *Metrics          // default unregistered
+}
+
+func (o RemoteOptions) withDefaults() RemoteOptions {
+	if o.Transport == nil {
+		// One fetch an hour: a connection kept open would only go stale.
+		o.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true}
+	}
+	setDefault(&o.TTL, time.Hour)
+	setDefault(&o.MinInterval, 10*time.Second)
+	setDefault(&o.Timeout, 5*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 // maxKeySet is how long a JWKS document may be.
@@ -65,22 +85,7 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("token: key set: %q is not a URL that begins with https:// or http://", o.URL)
 	}
-	setDefault(&o.TTL, time.Hour)
-	setDefault(&o.MinInterval, 10*time.Second)
-	setDefault(&o.Timeout, 5*time.Second)
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
-	if o.Transport == nil {
-		// One fetch an hour: a connection kept open would only go stale.
-		o.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true}
-	}
+	o = o.withDefaults()
 	return &Remote{o: o, client: http.Client{Transport: o.Transport, Timeout: o.Timeout, CheckRedirect: checkRedirect}}, nil
 }
 

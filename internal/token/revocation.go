@@ -17,12 +17,25 @@ type RevocationStore interface {
 	SaveRevocation(ctx context.Context, app, id string, until time.Time) error
 }
 
-// RevocationOptions of a list of revoked tokens.
+// RevocationOptions of a list of revoked tokens. Zero fields mean the default.
 type RevocationOptions struct {
-	Store   RevocationStore  // nil: kept in memory only
-	Max     int              // how many may be in force; 100,000 if zero
-	Now     func() time.Time // nil: time.Now
-	Metrics *Metrics         // nil: none
+	Store   RevocationStore  // default none: kept in memory only
+	Max     int              // how many may be in force; default 100,000
+	Now     func() time.Time // default time.Now
+	Metrics *Metrics         // default unregistered
+}
+
+func (o RevocationOptions) withDefaults() RevocationOptions {
+	if o.Max <= 0 {
+		o.Max = defaultMaxRevocations
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
 }
 
 const (
@@ -49,15 +62,7 @@ type revocation struct{ app, id string }
 
 // NewRevocations makes a list that is empty until Load.
 func NewRevocations(o RevocationOptions) *Revocations {
-	if o.Max <= 0 {
-		o.Max = defaultMaxRevocations
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	return &Revocations{o: o, until: make(map[revocation]time.Time)}
 }
 

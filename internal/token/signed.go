@@ -20,16 +20,27 @@ type Keys interface {
 	Find(ctx context.Context, keyID string) ([]ed25519.PublicKey, *protocol.Issue)
 }
 
-// SignedOptions of an authenticator for session tokens.
+// SignedOptions of an authenticator for session tokens. App, Issuer, Audience and Keys are required;
+// other zero fields mean the default.
 type SignedOptions struct {
 	App              string // whose revocations count
 	Issuer, Audience string
 	Keys             Keys
-	QueryName        string           // empty: hs_token
+	QueryName        string           // default hs_token
 	OriginRequired   bool             // views 1.5, R
 	ClientIPRequired bool             // a token without client_ip is refused; one with it is always held to it
-	Revocations      *Revocations     // nil: nothing is ever revoked
-	Now              func() time.Time // nil: time.Now
+	Revocations      *Revocations     // default none: nothing is ever revoked
+	Now              func() time.Time // default time.Now
+}
+
+func (o SignedOptions) withDefaults() SignedOptions {
+	if o.QueryName == "" {
+		o.QueryName = QueryName
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
 }
 
 // signed lets holders of session tokens in (views 1.4).
@@ -55,12 +66,7 @@ func NewSigned(o SignedOptions) (Authenticator, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if o.QueryName == "" {
-		o.QueryName = QueryName
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o = o.withDefaults()
 	return &signed{o: o, names: []string{o.QueryName}}, nil
 }
 

@@ -46,7 +46,7 @@ func unknownView(view string) *protocol.Issue { return ErrUnknownView.Of(view, n
 
 // Options of an Engine. Zero fields mean the default.
 type Options struct {
-	Store         Store // of definitions made at run time; may be nil
+	Store         Store // of definitions made at run time; default none: they are gone at the end
 	DefaultWindow int   // take of a sorted view when the client says nothing; default 100
 	FirstBatch    int   // entities in the first snapshot frame; default 50
 	NextBatch     int   // in the following ones; default 100
@@ -60,7 +60,7 @@ type Options struct {
 	Metrics  *Metrics     // default unregistered
 }
 
-func (o *Options) setDefaults() {
+func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *int
 		value int
@@ -84,6 +84,7 @@ func (o *Options) setDefaults() {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	return o
 }
 
 var _ entity.Receiver = (*Engine)(nil)
@@ -117,7 +118,7 @@ type catalog struct {
 // New makes an Engine over entities that publishes through b, of which h must be the receiver.
 // It must be the receiver given to entities.Run.
 func New(entities *entity.Engine, h *hub.Hub, b Bus, o Options) *Engine {
-	o.setDefaults()
+	o = o.withDefaults()
 	return &Engine{
 		entities: entities, hub: h, bus: b, options: o, metrics: o.Metrics, log: o.Log,
 		defining: make(chan struct{}, 1),

@@ -31,12 +31,12 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// Options of New. Everything without "may" in its comment is required.
+// Options of New. A field is required unless its comment names a default.
 type Options struct {
 	Table    *session.Table
 	Apps     app.Registry
 	Channels *channel.Engine
-	Views    *view.Engine // may be nil: channels that stand for views are refused
+	Views    *view.Engine // default none: channels that stand for views are refused
 	Hub      *hub.Hub
 	Sockets  *socket.Engine
 	Codec    protocol.Codec
@@ -49,21 +49,31 @@ type Options struct {
 	StrictProtocol  bool // refuse a missing or unknown protocol version (pusher 1.3)
 	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher 7.4)
 	Refusals        Refusals
-	MaxSnapshotRows int // of a view; may be zero: unlimited
+	MaxSnapshotRows int // of a view; default unlimited
 	Snapshots       view.SnapshotRate
-	MaxViews        int // that one connection is subscribed to; may be zero: unlimited
+	MaxViews        int // that one connection is subscribed to; default unlimited
 
-	Filters pusher.FilterLimits // may be zero: filters mean nothing
+	Filters pusher.FilterLimits // default none: filters mean nothing
 
-	Connects limit.Rate                 // of one client address; may be zero: unlimited
-	ClientIP func(*http.Request) string // after trusted proxies; may be nil without Connects
-	IsSecure func(*http.Request) bool   // over TLS; may be nil: where this server speaks it
+	Connects limit.Rate                 // of one client address; default unlimited
+	ClientIP func(*http.Request) string // after trusted proxies; not needed without Connects
+	IsSecure func(*http.Request) bool   // over TLS; default where this server speaks it
 
 	Draining func() bool // whether shutdown has begun
 	// HandsOver reports whether another process takes over the socket that clients connect to, so
-	// that they find it open at any time; may be nil: it does not.
+	// that they find it open at any time; default never.
 	HandsOver func() bool
-	Log       *slog.Logger
+	Log       *slog.Logger // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.IsSecure == nil {
+		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
+	}
+	return o
 }
 
 // Sessions accepts connections. Safe for concurrent use.
@@ -98,9 +108,7 @@ type scope struct {
 
 // New makes the sessions of one node.
 func New(o Options) *Sessions {
-	if o.IsSecure == nil {
-		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
-	}
+	o = o.withDefaults()
 	ss := &Sessions{
 		o:        o,
 		group:    o.Table.Group(session.ProtocolChannels),

@@ -31,7 +31,7 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// Options of New. Everything without "may" in its comment is required.
+// Options of New. A field is required unless its comment names a default.
 type Options struct {
 	Table   *session.Table
 	Apps    app.Registry
@@ -44,27 +44,44 @@ type Options struct {
 	// authenticators can be compared. A caller that replaces one by another, which a change of the
 	// rules for base views also takes, calls Sessions.Readmit.
 	Readers *reader.Rules
-	// IsRevoked may be nil. The caller that revokes a token also calls Sessions.Revoked.
+	// IsRevoked reports whether a token was revoked; default never. The caller that revokes a token
+	// also calls Sessions.Revoked.
 	IsRevoked func(appID, tokenID string) bool
-	// ClientIP is where a request comes from, after trusted proxies. It may be nil: the peer.
+	// ClientIP is where a request comes from, after trusted proxies; default its peer.
 	ClientIP func(*http.Request) string
-	// IsSecure reports whether a request came over TLS, to this server or a trusted proxy. It may be
-	// nil: to this server.
+	// IsSecure reports whether a request came over TLS, to this server or a trusted proxy; default to
+	// this server.
 	IsSecure func(*http.Request) bool
 
 	// Endpoint bounds messages and queues; New fills in how slow consumers are disconnected.
 	Endpoint socket.Endpoint
 
-	DefaultApp         string        // id of the app that other paths than /views lead to; may be empty: none
-	Limits             Limits        // may be zero: none
+	DefaultApp         string        // id of the app that other paths than /views lead to; default none
+	Limits             Limits        // default none
 	IdleTimeout        time.Duration // of a client that sends nothing at all
 	HandshakeTimeout   time.Duration // for the authenticator, also of a refresh
 	ReportUnknownViews bool          // views 3.7, also to clients that have no token and need none
 
-	Draining func() bool // whether shutdown has begun
-	Log      *slog.Logger
-	Meter    *meter.Meter // may be nil
-	Audit    *audit.Log   // may be nil
+	Draining func() bool  // whether shutdown has begun
+	Log      *slog.Logger // default none
+	Meter    *meter.Meter // default none
+	Audit    *audit.Log   // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = peerIP
+	}
+	if o.IsSecure == nil {
+		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
+	}
+	if o.IsRevoked == nil {
+		o.IsRevoked = func(string, string) bool { return false }
+	}
+	return o
 }
 
 // Sessions accepts connections. Safe for concurrent use.
@@ -88,15 +105,7 @@ type counters struct {
 
 // New makes the sessions of one node.
 func New(o Options) *Sessions {
-	if o.ClientIP == nil {
-		o.ClientIP = peerIP
-	}
-	if o.IsSecure == nil {
-		o.IsSecure = func(r *http.Request) bool { return r.TLS != nil }
-	}
-	if o.IsRevoked == nil {
-		o.IsRevoked = func(string, string) bool { return false }
-	}
+	o = o.withDefaults()
 	ss := &Sessions{
 		o:        o,
 		group:    o.Table.Group(session.ProtocolViews),

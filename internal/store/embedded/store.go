@@ -31,6 +31,19 @@ type Options struct {
 	Metrics *Metrics         // default unregistered
 }
 
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
 // Store is one open database. Its methods are safe for concurrent use, except that
 // CommitEntities is called once at a time.
 type Store struct {
@@ -52,15 +65,7 @@ type Store struct {
 // opening only. It fails while another process has the folder, with ErrLocked, and on a damaged
 // file, with ErrDamaged.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	db, err := sqlite.Open(ctx, sqlite.Options{
 		Path: o.Path, Now: o.Now, Log: o.Log,
 		Checkpointed: func(took time.Duration) { o.Metrics.checkpoints.Observe(took.Seconds()) },

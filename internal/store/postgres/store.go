@@ -30,6 +30,22 @@ type Options struct {
 	Metrics      *Metrics      // default unregistered
 }
 
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.PollInterval <= 0 {
+		o.PollInterval = DefaultPollInterval
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return o
+}
+
 // Store is one database. Its methods are safe for concurrent use.
 type Store struct {
 	o    Options
@@ -44,18 +60,7 @@ const notLoaded = -1
 // Open connects to the database and makes the tables that are missing. ctx bounds the opening
 // only. It fails with ErrTooNew on the tables of a newer version.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Timeout <= 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.PollInterval <= 0 {
-		o.PollInterval = DefaultPollInterval
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
-	}
+	o = o.withDefaults()
 	config, err := parseURL(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("postgres store: %w", err)

@@ -31,7 +31,7 @@ type Outcomes interface {
 	Idle()
 }
 
-// Options of a Sender. Zero values mean the defaults.
+// Options of a Sender. Zero fields mean the default.
 type Options struct {
 	Transport   http.RoundTripper // default one of its own, which uses the proxies of the environment
 	MaxRequests int               // under way; default 20. One for each endpoint anyway

@@ -21,7 +21,7 @@ const (
 	idleWait = time.Hour
 )
 
-// Options of a Tracker. Zero values mean the defaults.
+// Options of a Tracker. Zero fields mean the default.
 type Options struct {
 	MaxSubjects int // default 1,048,576
 	// IsNew has the sequence of each app begin with the time: it is not known which numbers a former
