@@ -25,6 +25,7 @@ type writer struct {
 	dropped []string
 	lost    presence.Lost
 	got     []string
+	taking  func() // called once, between the taking of a group and Taken
 }
 
 func (w *writer) Prepare()                                            { w.Expire() }
@@ -33,6 +34,10 @@ func (w *writer) Refuse([]webhook.Event, error) (retry time.Duration) { return 0
 func (w *writer) Next() (wait time.Duration, goesOn bool)             { return w.Wait(), !w.IsEmpty() }
 
 func (w *writer) Store(_ context.Context, group []webhook.Event) error {
+	if taking := w.taking; taking != nil {
+		w.taking = nil
+		taking()
+	}
 	lost := w.Taken()
 	w.lost.Events += lost.Events
 	w.lost.Subjects += lost.Subjects
@@ -217,6 +222,19 @@ func TestAFullQueueKeepsTheLatestState(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"cache_miss"}, w.dropped); diff != "" || w.lost.Events != 1 {
 		t.Errorf("lost %+v, dropped (-want +got):\n%s", w.lost, diff)
+	}
+}
+
+// TestWhatIsLateIsNotOvertaken: the queue has room again before the writer says so.
+func TestWhatIsLateIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	w := start(1, presence.Options{})
+	w.Enter(channel("a")) // fills the queue
+	w.Enter(user("late"))
+	w.taking = func() { w.Enter(user("later")) }
+	want := []string{"channel_occupied a", "user_online late 1", "user_online later 2"}
+	if diff := cmp.Diff(want, w.take(t)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
