@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/directory"
+	"github.com/millrace/millrace/internal/problem"
 )
 
 // shown is an app in an answer.
@@ -44,7 +45,7 @@ type made struct {
 	Rights app.Rights `json:"rights"`
 }
 
-func (h *handler) dispatch(ctx context.Context, c *call) *failure {
+func (h *handler) dispatch(ctx context.Context, c *call) *problem.Problem {
 	switch c.target.route {
 	case routeList:
 		return h.list(c)
@@ -67,7 +68,7 @@ func (h *handler) dispatch(ctx context.Context, c *call) *failure {
 	}
 }
 
-func (h *handler) list(c *call) *failure {
+func (h *handler) list(c *call) *problem.Problem {
 	list := []shown{}
 	for _, e := range h.o.Apps.List() {
 		list = append(list, show(e))
@@ -76,7 +77,7 @@ func (h *handler) list(c *call) *failure {
 	return nil
 }
 
-func (h *handler) show(c *call) *failure {
+func (h *handler) show(c *call) *problem.Problem {
 	e, err := h.o.Apps.Get(c.target.app)
 	if err != nil {
 		return h.refused(c, err)
@@ -93,7 +94,7 @@ func (c *call) answer(status int, e directory.Entry, body any) {
 	answer(c.w, status, body)
 }
 
-func (h *handler) create(ctx context.Context, c *call) *failure {
+func (h *handler) create(ctx context.Context, c *call) *problem.Problem {
 	e, key, err := h.o.Apps.Create(ctx, c.body)
 	if err != nil {
 		return h.refused(c, err)
@@ -105,7 +106,7 @@ func (h *handler) create(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-func (h *handler) change(ctx context.Context, c *call) *failure {
+func (h *handler) change(ctx context.Context, c *call) *problem.Problem {
 	version, f := c.version()
 	if f != nil {
 		return f
@@ -131,7 +132,7 @@ func action(patch []byte) string {
 	return "disable"
 }
 
-func (h *handler) remove(ctx context.Context, c *call) *failure {
+func (h *handler) remove(ctx context.Context, c *call) *problem.Problem {
 	version, f := c.version()
 	if f != nil {
 		return f
@@ -144,7 +145,7 @@ func (h *handler) remove(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-func (h *handler) addKey(ctx context.Context, c *call) *failure {
+func (h *handler) addKey(ctx context.Context, c *call) *problem.Problem {
 	version, f := c.version()
 	if f != nil {
 		return f
@@ -158,10 +159,10 @@ func (h *handler) addKey(ctx context.Context, c *call) *failure {
 		d := json.NewDecoder(bytes.NewReader(c.body))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&wanted); err != nil {
-			return fail(codeInvalid, `The body must be an object with "rights", and if wanted "key" and "secret"`)
+			return problem.Invalid(`The body must be an object with "rights", and if wanted "key" and "secret"`)
 		}
 		if _, err := d.Token(); !errors.Is(err, io.EOF) {
-			return fail(codeInvalid, "The body must be one object")
+			return problem.Invalid("The body must be one object")
 		}
 	}
 	e, key, err := h.o.Apps.AddKey(ctx, c.target.app, version,
@@ -175,7 +176,7 @@ func (h *handler) addKey(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-func (h *handler) removeKey(ctx context.Context, c *call) *failure {
+func (h *handler) removeKey(ctx context.Context, c *call) *problem.Problem {
 	version, f := c.version()
 	if f != nil {
 		return f
@@ -190,7 +191,7 @@ func (h *handler) removeKey(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-func (h *handler) rotate(ctx context.Context, c *call) *failure {
+func (h *handler) rotate(ctx context.Context, c *call) *problem.Problem {
 	version, f := c.version()
 	if f != nil {
 		return f
@@ -213,16 +214,14 @@ func former(a *app.App) string {
 	return a.Credentials[len(a.Credentials)-1].Key
 }
 
-func (h *handler) importApps(ctx context.Context, c *call) *failure {
+func (h *handler) importApps(ctx context.Context, c *call) *problem.Problem {
 	dry, _ := c.query.Get("dry_run")
 	if dry != "" && dry != "true" && dry != "false" {
-		return fail(codeInvalid, "dry_run must be true or false")
+		return problem.Invalid("dry_run must be true or false")
 	}
 	documents, problems := h.o.Import(c.body)
 	if documents == nil {
-		f := fail(codeDocument, "The apps cannot be read; see problems")
-		f.problems = problems
-		return f
+		return invalidApp("The apps cannot be read; see problems", problems)
 	}
 	outcomes, err := h.o.Apps.Import(ctx, documents, dry == "true")
 	for _, o := range outcomes {
@@ -232,8 +231,11 @@ func (h *handler) importApps(ctx context.Context, c *call) *failure {
 	}
 	if err != nil {
 		f := h.refused(c, err)
-		if f.outcomes = outcomes; f.code == codeDocument {
-			f.message = "Nothing was imported: an app is not valid; see apps"
+		if len(outcomes) > 0 {
+			f.Members = append(f.Members, problem.Member{Name: "apps", Value: outcomes})
+		}
+		if f.Code == problem.InvalidApp {
+			f.Message = "Nothing was imported: an app is not valid; see apps"
 		}
 		return f
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/millrace/millrace/internal/coding"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/problem"
 )
 
 // Apps is what the API asks of the directory; see [directory.Directory].
@@ -145,25 +146,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: w, r: r, path: rawPath(r), ip: h.o.ClientIP(r)}
 	f := h.serve(r.Context(), c)
 	if f != nil {
-		f.write(w)
+		write(w, f)
 	}
 	h.o.Metrics.observe(c.target.route, f)
 }
 
-func (h *handler) serve(ctx context.Context, c *call) *failure {
+func (h *handler) serve(ctx context.Context, c *call) *problem.Problem {
 	now := h.o.Now()
 	if f := h.admit(c, now); f != nil {
 		return f
 	}
 	t, ok := match(c.path)
 	if !ok || t.isImport() && h.o.Import == nil {
-		return fail(codeNotFound, "There is nothing here")
+		return problem.New(problem.NotFound, "There is nothing here")
 	}
 	c.target = t
 	if !c.target.choose(c.r.Method) {
-		f := fail(codeMethod, "This method is not allowed here; use "+t.methods())
-		f.allow = t.methods()
-		return f
+		return problem.Method(t.methods())
 	}
 	if f := h.authenticate(c, now); f != nil {
 		return f
@@ -181,7 +180,7 @@ func (h *handler) serve(ctx context.Context, c *call) *failure {
 }
 
 // admit counts a request against the limit of its client's address (pusher 7.3).
-func (h *handler) admit(c *call, now time.Time) *failure {
+func (h *handler) admit(c *call, now time.Time) *problem.Problem {
 	if h.o.Requests.IsUnlimited() {
 		return nil
 	}
@@ -195,27 +194,26 @@ func (h *handler) admit(c *call, now time.Time) *failure {
 		return nil
 	}
 	header.Set("Retry-After", reset)
-	return fail(codeRate, "Too many requests from this address; try again in "+reset+" s")
+	return problem.New(problem.RateLimited, "Too many requests from this address; try again in "+reset+" s")
 }
 
 // readBody reads the whole body, or fails as soon as it is too large, and compares it with what
 // was signed of it.
-func (h *handler) readBody(ctx context.Context, c *call) *failure {
+func (h *handler) readBody(ctx context.Context, c *call) *problem.Problem {
 	if c.r.ContentLength != 0 && c.r.Body != nil {
 		if f := h.takeBody(ctx, c); f != nil {
 			return f
 		}
 	}
 	if err := auth.VerifyBody(c.body, &c.query); err != nil {
-		return fail(codeAuth, err.Error())
+		return problem.New(problem.AuthFailed, err.Error())
 	}
 	return nil
 }
 
-func (h *handler) takeBody(ctx context.Context, c *call) *failure {
+func (h *handler) takeBody(ctx context.Context, c *call) *problem.Problem {
 	if name := coding.Of(c.r.Header); name != "" {
-		c.w.Header().Set("Accept-Encoding", coding.Plain)
-		return fail(codeEncoding, coding.Advice(name))
+		return problem.New(problem.UnsupportedEncoding, coding.Advice(name))
 	}
 	room := c.r.ContentLength
 	switch {
@@ -228,14 +226,14 @@ func (h *handler) takeBody(ctx context.Context, c *call) *failure {
 	limited, cancel := context.WithTimeout(ctx, bodyWait)
 	defer cancel()
 	if !h.o.Bodies.Acquire(limited, room) {
-		return fail(codeUnavailable, "The server is reading too many bodies at this moment; nothing was changed. Try again")
+		return problem.New(problem.Unavailable, "The server is reading too many bodies at this moment; nothing was changed. Try again")
 	}
 	c.reserved = room
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // or the listener has one
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, h.o.MaxBody+1))
 	switch {
 	case err != nil:
-		return fail(codeInvalid, "The body could not be read")
+		return problem.Invalid("The body could not be read")
 	case int64(len(body)) > h.o.MaxBody:
 		return h.tooLarge()
 	}
@@ -243,57 +241,59 @@ func (h *handler) takeBody(ctx context.Context, c *call) *failure {
 	return nil
 }
 
-func (h *handler) tooLarge() *failure {
-	return fail(codeTooLarge, "The body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes")
+func (h *handler) tooLarge() *problem.Problem {
+	return problem.New(problem.PayloadTooLarge, "The body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes")
 }
 
 // authenticate checks the signature before the body is read, of which the MD5 is signed, so
 // that only the operator makes the server keep megabytes.
-func (h *handler) authenticate(c *call, now time.Time) *failure {
+func (h *handler) authenticate(c *call, now time.Time) *problem.Problem {
 	if err := auth.ParseQuery(&c.query, c.r.URL.RawQuery); err != nil {
-		return fail(codeAuth, err.Error())
+		return problem.New(problem.AuthFailed, err.Error())
 	}
 	if c.query.Key() != h.o.Key {
-		return fail(codeAuth, "auth_key is missing or not that of the operator")
+		return problem.New(problem.AuthFailed, "auth_key is missing or not that of the operator")
 	}
 	signed := auth.Request{Method: c.r.Method, Path: c.path, Prefix: h.o.PathPrefix}
 	if err := new(auth.Verifier).VerifyHead(signed, &c.query, h.o.Secret, now); err != nil {
-		return fail(codeAuth, err.Error())
+		return problem.New(problem.AuthFailed, err.Error())
 	}
 	return nil
 }
 
 // claim refuses a request that was received before, or of which the store cannot tell.
-func (h *handler) claim(ctx context.Context, c *call) *failure {
+func (h *handler) claim(ctx context.Context, c *call) *problem.Problem {
 	signature, _ := c.query.Get("auth_signature")
 	limited, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	isFirst, err := h.o.Signatures.ClaimSignature(limited, signature, signatureTTL)
 	switch {
 	case errors.Is(err, errSeenFull):
-		return fail(codeRate, "Too many changes; try again later")
+		p := problem.New(problem.RateLimited, "Too many changes; try again later")
+		p.RetryAfter = 0 // it takes as long as signatures are remembered
+		return p
 	case err != nil && ctx.Err() != nil:
-		return fail(codeUnavailable, "The request ended before its turn; nothing was changed")
+		return problem.New(problem.Unavailable, "The request ended before its turn; nothing was changed")
 	case err != nil:
 		h.o.Log.ErrorContext(ctx, "admin request refused: whether it is a repeated one cannot be told", "err", err)
-		return fail(codeUnavailable, "The store that tells repeated requests from new ones does not answer; nothing was changed. Sign the request again and try later")
+		return problem.New(problem.Unavailable, "The store that tells repeated requests from new ones does not answer; nothing was changed. Sign the request again and try later")
 	case !isFirst:
 		h.o.Replayed(c.ip, c.r.Method, c.path)
-		return fail(codeAuth, "This signed request has been received already; sign it again, with another value of the parameter nonce")
+		return problem.New(problem.AuthFailed, "This signed request has been received already; sign it again, with another value of the parameter nonce")
 	default:
 		return nil
 	}
 }
 
 // version is what If-Match says; AnyVersion without it.
-func (c *call) version() (uint64, *failure) {
+func (c *call) version() (uint64, *problem.Problem) {
 	text := c.r.Header.Get("If-Match")
 	if text == "" || text == "*" {
 		return directory.AnyVersion, nil
 	}
 	n, err := strconv.ParseUint(strings.Trim(text, `"`), 10, 64)
 	if err != nil || n == directory.AnyVersion {
-		return 0, fail(codePrecondition, "If-Match must be the ETag of the app")
+		return 0, problem.New(problem.PreconditionFailed, "If-Match must be the ETag of the app")
 	}
 	return n, nil
 }

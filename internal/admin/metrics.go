@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/millrace/millrace/internal/problem"
 )
 
 // Metrics of one handler.
@@ -23,10 +25,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 }
 
-func (m *Metrics) observe(r route, f *failure) {
+func (m *Metrics) observe(r route, p *problem.Problem) {
 	status := "2xx"
-	if f != nil {
-		status = strconv.Itoa(f.code.status())
+	if p != nil {
+		status = strconv.Itoa(p.Status)
 	}
 	m.requests.WithLabelValues(r.String(), status).Inc()
 }

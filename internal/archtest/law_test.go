@@ -44,6 +44,7 @@ var ranks = map[string]int{
 	"internal/probe":           2,
 	"internal/sqlite":          2,
 	"internal/envelope":        2,
+	"internal/problem":         2,
 
 	"internal/bus/local": 3,
 	"internal/log":       3,

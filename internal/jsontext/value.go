@@ -67,6 +67,9 @@ func trim(text []byte) []byte {
 	return text
 }
 
+// IsGiven tells a value from one that is absent or null.
+func (v Value) IsGiven() bool { return v.Kind() != Absent && v.Kind() != Null }
+
 // Kind is Absent for nil.
 func (v Value) Kind() Kind {
 	if len(v) == 0 {

@@ -82,6 +82,15 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestNullIsNotGiven(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"": false, "null": false, "false": true, "0": true, `""`: true, "{}": true, "[]": true} {
+		if got := jsontext.Value(text).IsGiven(); got != want {
+			t.Errorf("%q is given: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestCount(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
