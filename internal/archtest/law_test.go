@@ -44,7 +44,10 @@ var ranks = map[string]int{
 	"internal/probe":           2,
 	"internal/sqlite":          2,
 	"internal/envelope":        2,
+	"internal/idempotency":     2,
 	"internal/problem":         2,
+
+	"internal/idempotency/local": 3,
 
 	"internal/bus/local": 3,
 	"internal/log":       3,
@@ -237,6 +240,10 @@ var pure = map[string]rule{
 	"internal/hub": {
 		[]string{module + "/internal/app", "net/http"},
 		"the hub knows topics and connections, never an app's rules",
+	},
+	"internal/idempotency": {
+		[]string{"sync", "net", "net/http", "os", "io", "log/slog"},
+		"which request carries a key out is decided without I/O and without locks; its owner has these",
 	},
 	"internal/socket": {
 		[]string{module + "/internal/app", module + "/internal/protocol"},
