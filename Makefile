@@ -48,7 +48,7 @@ race: ## the Go tests under the race detector
 
 .PHONY: slowbus
 slowbus: ## the tests of what calls the bus, on one that answers after 2 ms and finds locks that are held over it
-	go test -tags slowbus -shuffle=on -timeout=$(TESTTIME) ./internal/channel ./internal/httpapi ./internal/session/...
+	go test -tags slowbus -shuffle=on -timeout=$(TESTTIME) ./internal/channel ./internal/httpapi/... ./internal/session/...
 
 .PHONY: e2e
 e2e: build ## pusher-js, laravel-echo and the Node and Go server libraries, in Node and in Chromium, against bin/millrace

@@ -146,9 +146,11 @@ func (c *Connection) subscribeUser(name string) *protocol.Error {
 	return nil
 }
 
-// Terminate closes every connection that is signed in as the user (pusher-protocol 4.5).
-func (e *Engine) Terminate(a *app.App, userID string) {
+// Terminate closes every connection that is signed in as the user (pusher-protocol 4.5). An error says
+// that connections on other nodes may not have been reached.
+func (e *Engine) Terminate(_ context.Context, a *app.App, userID string) error {
 	for _, r := range e.table.repliers(room.UserTopic(a.ID, userID)) {
 		r.Terminate()
 	}
+	return nil
 }

@@ -224,6 +224,13 @@ func TestSignInAsAnotherUserChangesNothing(t *testing.T) { // U16
 	})
 }
 
+func (n *node) terminate(userID string) {
+	n.t.Helper()
+	if err := n.Terminate(context.Background(), n.app, userID); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 func TestTerminateReachesTheConnectionsOfTheUser(t *testing.T) { // U09, U10
 	t.Parallel()
 	inNode(t, func(t *testing.T, n *node) {
@@ -233,8 +240,8 @@ func TestTerminateReachesTheConnectionsOfTheUser(t *testing.T) { // U09, U10
 		b.mustSignIn("u-9")
 		c.mustSignIn("u-3")
 		left.close()
-		n.Terminate(n.app, "u-9")
-		n.Terminate(n.app, "u-0")
+		n.terminate("u-9")
+		n.terminate("u-0")
 		if a.terminated != 1 || b.terminated != 1 || c.terminated != 0 || left.terminated != 0 {
 			t.Errorf("terminated %d, %d, %d, %d times", a.terminated, b.terminated, c.terminated, left.terminated)
 		}

@@ -16,6 +16,8 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/channels"
+	"github.com/millrace/millrace/internal/httpapi/operators"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
@@ -45,9 +47,13 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	hooks := outbox.New(outbox.Options{Apps: apps, Transport: status(http.StatusTeapot)})
 	h := hub.New(hub.Options{})
+	engine := channel.New(h, local.New(h, nil), channel.Options{})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
-		Apps: apps, Channels: channel.New(h, local.New(h, nil), channel.Options{}),
-		Webhooks: hooks, Connections: newListed(), Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
+		Apps: apps, Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
+		Routes: slices.Concat(
+			channels.Routes(channels.Options{Publisher: engine, Reader: engine}),
+			operators.Routes(operators.Options{Webhooks: hooks, Connections: newListed()}),
+		),
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -109,18 +115,18 @@ func (s status) RoundTrip(*http.Request) (*http.Response, error) {
 // listed are connections of which only the list is real.
 type listed struct {
 	mu   sync.Mutex
-	list []httpapi.Connection // by socket id; guarded by mu
+	list []operators.Connection // by socket id; guarded by mu
 }
 
 func newListed() *listed {
 	since := time.UnixMilli(1700000000123)
-	return &listed{list: []httpapi.Connection{
+	return &listed{list: []operators.Connection{
 		{SocketID: "1.1", Protocol: "channels", IP: "192.0.2.1", UserID: "u-1", Key: "app-key", Since: since, Channels: []string{"a", "private-b"}, Total: 3, Waiting: 12},
 		{SocketID: "1.2", Protocol: "views", IP: "2001:db8::1", UserID: "\x1b[2J", Since: since, IsTraced: true},
 	}}
 }
 
-func (l *listed) List(_ context.Context, _ string, q httpapi.ConnectionQuery) (found []httpapi.Connection, _ error) {
+func (l *listed) List(_ context.Context, _ string, q operators.ConnectionQuery) (found []operators.Connection, _ error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.list {
@@ -132,36 +138,37 @@ func (l *listed) List(_ context.Context, _ string, q httpapi.ConnectionQuery) (f
 	return found, nil
 }
 
-func (l *listed) Find(_ context.Context, _, socketID string) (httpapi.Connection, bool) {
+func (l *listed) Find(_ context.Context, _, socketID string) (operators.Connection, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.findLocked(socketID)
 	if i < 0 {
-		return httpapi.Connection{}, false
+		return operators.Connection{}, operators.ErrNoConnection
 	}
-	return l.list[i], true
+	return l.list[i], nil
 }
 
 func (l *listed) findLocked(socketID string) int {
-	return slices.IndexFunc(l.list, func(c httpapi.Connection) bool { return c.SocketID == socketID })
+	return slices.IndexFunc(l.list, func(c operators.Connection) bool { return c.SocketID == socketID })
 }
 
-func (l *listed) Close(_, socketID string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	i := l.findLocked(socketID)
-	if i >= 0 {
-		l.list = slices.Delete(l.list, i, i+1)
-	}
-	return i >= 0
-}
-
-func (l *listed) Trace(_, socketID string, d time.Duration) error {
+func (l *listed) Close(_ context.Context, _, socketID string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.findLocked(socketID)
 	if i < 0 {
-		return httpapi.ErrNoConnection
+		return operators.ErrNoConnection
+	}
+	l.list = slices.Delete(l.list, i, i+1)
+	return nil
+}
+
+func (l *listed) Trace(_ context.Context, _, socketID string, d time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.findLocked(socketID)
+	if i < 0 {
+		return operators.ErrNoConnection
 	}
 	l.list[i].IsTraced = d > 0
 	return nil

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/apitest"
 	"github.com/millrace/millrace/internal/limit"
 )
 
@@ -29,7 +30,9 @@ func (u untouched) Read([]byte) (int, error) {
 // that a sender without a secret makes the server keep nothing.
 func TestBodiesThatAreRefusedAreNotRead(t *testing.T) {
 	t.Parallel()
-	events := func(key string, at time.Time) string { return signedTarget("POST", "/apps/77/events", tick, key, at) }
+	events := func(key string, at time.Time) string {
+		return apitest.Signed("POST", "/apps/77/events", apitest.Tick, key, at)
+	}
 	good := func() string { return events("mill-key", time.Now()) }
 	tests := []struct {
 		name   string
@@ -45,11 +48,11 @@ func TestBodiesThatAreRefusedAreNotRead(t *testing.T) {
 		{"an old timestamp", func() string { return events("mill-key", time.Now().Add(-time.Hour)) }, nil, 401, " auth_failed"},
 		{"another version", func() string { return strings.Replace(good(), "=1.0", "=2.0", 1) }, nil, 401, " auth_failed"},
 		{"a wrong signature", func() string { return good() + "&x=1" }, nil, 401, " auth_failed"},
-		{"a body without body_md5", func() string { return signedTarget("POST", "/apps/77/events", "", "mill-key", time.Now()) }, nil, 401, " auth_failed"},
+		{"a body without body_md5", func() string { return apitest.Signed("POST", "/apps/77/events", "", "mill-key", time.Now()) }, nil, 401, " auth_failed"},
 		{"the admin key with a wrong secret", func() string { return events("admin-key", time.Now()) }, nil, 401, " auth_failed"},
-		{"a disabled app", func() string { return signedTarget("POST", "/apps/79/events", tick, "off-key", time.Now()) }, nil, 403, " forbidden"},
+		{"a disabled app", func() string { return apitest.Signed("POST", "/apps/79/events", apitest.Tick, "off-key", time.Now()) }, nil, 403, " forbidden"},
 		{"a key without the right", func() string {
-			return signedWith("read-secret", "POST", "/apps/77/events", tick, "read-key", time.Now())
+			return apitest.SignedWith("read-secret", "POST", "/apps/77/events", apitest.Tick, "read-key", time.Now())
 		}, nil, 403, " forbidden"},
 		{"gzip", good, http.Header{"Content-Encoding": {"gzip"}}, 415, `{"error":"The body is coded as gzip; send it as it is, ` +
 			`without Content-Encoding","code":"unsupported_encoding","status":415}`},
@@ -57,15 +60,15 @@ func TestBodiesThatAreRefusedAreNotRead(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			inNode(t, withKeys, func(n *node) {
+			apitest.In(t, apitest.WithKeys, func(n *apitest.Node) {
 				r := httptest.NewRequest("POST", tt.target(), untouched{t})
 				r.ContentLength = 10 << 20
 				if tt.header != nil {
 					r.Header = tt.header
 				}
 				w := httptest.NewRecorder()
-				n.api.ServeHTTP(w, r)
-				n.expect(w, tt.status, tt.want)
+				n.API.ServeHTTP(w, r)
+				n.Expect(w, tt.status, tt.want)
 				if got := w.Header().Get("Accept-Encoding"); (got == "identity") != (tt.status == 415) {
 					t.Errorf("Accept-Encoding %q", got)
 				}
@@ -76,12 +79,12 @@ func TestBodiesThatAreRefusedAreNotRead(t *testing.T) {
 
 func TestIdentityIsNoCoding(t *testing.T) {
 	t.Parallel()
-	inNode(t, nil, func(n *node) {
-		r := httptest.NewRequest("POST", signedTarget("POST", "/apps/77/events", tick, "mill-key", time.Now()), strings.NewReader(tick))
+	apitest.In(t, nil, func(n *apitest.Node) {
+		r := httptest.NewRequest("POST", apitest.Signed("POST", "/apps/77/events", apitest.Tick, "mill-key", time.Now()), strings.NewReader(apitest.Tick))
 		r.Header.Set("Content-Encoding", "Identity")
 		w := httptest.NewRecorder()
-		n.api.ServeHTTP(w, r)
-		n.expect(w, 200, `{}`)
+		n.API.ServeHTTP(w, r)
+		n.Expect(w, 200, `{}`)
 	})
 }
 
@@ -99,13 +102,13 @@ func TestBodiesWaitForRoom(t *testing.T) {
 		want       string
 		takes      time.Duration
 	}{
-		{"a body that fits", tick, false, budget - 512, time.Hour, 200, `{}`, 0},
-		{"a body that fits a moment later", tick, false, budget, 999 * time.Millisecond, 200, `{}`, 999 * time.Millisecond},
-		{"a body that does not", tick, false, budget, time.Hour, 503, " backpressure", time.Second},
+		{"a body that fits", apitest.Tick, false, budget - 512, time.Hour, 200, `{}`, 0},
+		{"a body that fits a moment later", apitest.Tick, false, budget, 999 * time.Millisecond, 200, `{}`, 999 * time.Millisecond},
+		{"a body that does not", apitest.Tick, false, budget, time.Hour, 503, " backpressure", time.Second},
 		{"a long body that fits", long, false, budget - 128<<10, time.Hour, 200, `{}`, 0},
 		{"a long body that does not", long, false, budget - 128<<10 + 1, time.Hour, 503, " backpressure", time.Second},
-		{"a short body in chunks", tick, true, budget - 64<<10, time.Hour, 200, `{}`, 0},
-		{"a short body in chunks that does not fit", tick, true, budget, time.Hour, 503, " backpressure", time.Second},
+		{"a short body in chunks", apitest.Tick, true, budget - 64<<10, time.Hour, 200, `{}`, 0},
+		{"a short body in chunks that does not fit", apitest.Tick, true, budget, time.Hour, 503, " backpressure", time.Second},
 		{"a long body in chunks, which may become as long as any", long, true, 1, 500 * time.Millisecond, 200, `{}`, 500 * time.Millisecond},
 		{"a long body in chunks that does not fit", long, true, 1, time.Hour, 503, " backpressure", time.Second},
 	}
@@ -113,20 +116,20 @@ func TestBodiesWaitForRoom(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var bodies *limit.Budget
-			change := func(_ *app.App, o *httpapi.Options) {
+			change := func(_ *app.App, o *apitest.Options) {
 				bodies = limit.NewBudget(budget)
 				o.Bodies, o.MaxBody = bodies, budget-1
 			}
-			inNode(t, change, func(n *node) {
+			apitest.In(t, change, func(n *apitest.Node) {
 				bodies.TryAcquire(tt.held)
 				release := time.AfterFunc(tt.lasts, func() { bodies.Release(tt.held) })
-				r := httptest.NewRequest("POST", signedTarget("POST", "/apps/77/events", tt.body, "mill-key", time.Now()), strings.NewReader(tt.body))
+				r := httptest.NewRequest("POST", apitest.Signed("POST", "/apps/77/events", tt.body, "mill-key", time.Now()), strings.NewReader(tt.body))
 				if tt.isChunked {
 					r.ContentLength = -1
 				}
 				start, w := time.Now(), httptest.NewRecorder()
-				n.api.ServeHTTP(w, r)
-				n.expect(w, tt.status, tt.want)
+				n.API.ServeHTTP(w, r)
+				n.Expect(w, tt.status, tt.want)
 				if took := time.Since(start); took != tt.takes {
 					t.Errorf("took %v, want %v", took, tt.takes)
 				}
@@ -151,14 +154,14 @@ func TestLargeBodiesLeaveRoom(t *testing.T) {
 	bustest.SkipIfSlow(t)
 	const maxBody = 256<<10 - 1
 	bodies := limit.NewBudget(1 << 20)
-	change := func(_ *app.App, o *httpapi.Options) { o.Bodies, o.MaxBody = bodies, maxBody }
-	inNode(t, change, func(n *node) {
+	change := func(_ *app.App, o *apitest.Options) { o.Bodies, o.MaxBody = bodies, maxBody }
+	apitest.In(t, change, func(n *apitest.Node) {
 		long := `{"name":"e","channel":"a","data":"1","x":"` + strings.Repeat("x", 200<<10) + `"}`
 		post := func(appID, key, text string, body io.Reader) *httptest.ResponseRecorder {
-			r := httptest.NewRequest("POST", signedTarget("POST", "/apps/"+appID+"/events", text, key, time.Now()), body)
+			r := httptest.NewRequest("POST", apitest.Signed("POST", "/apps/"+appID+"/events", text, key, time.Now()), body)
 			r.ContentLength = int64(len(text))
 			w := httptest.NewRecorder()
-			n.api.ServeHTTP(w, r)
+			n.API.ServeHTTP(w, r)
 			return w
 		}
 		var slow sync.WaitGroup
@@ -173,17 +176,17 @@ func TestLargeBodiesLeaveRoom(t *testing.T) {
 			begin("77", "mill-key")
 		}
 		begun := time.Now()
-		n.expect(post("77", "mill-key", long, strings.NewReader(long)), 503, " backpressure")
+		n.Expect(post("77", "mill-key", long, strings.NewReader(long)), 503, " backpressure")
 		if took := time.Since(begun); took != time.Second {
 			t.Errorf("a third long body of the app was refused after %v, want 1s", took)
 		}
-		n.expect(post("78", "other-key", long, strings.NewReader(long)), 200, `{}`)
+		n.Expect(post("78", "other-key", long, strings.NewReader(long)), 200, `{}`)
 		for range 3 { // of which one fits
 			begin("78", "other-key")
 		}
 		begun = time.Now()
-		n.expect(post("77", "mill-key", tick, strings.NewReader(tick)), 200, `{}`)
-		n.expect(post("78", "other-key", tick, strings.NewReader(tick)), 200, `{}`)
+		n.Expect(post("77", "mill-key", apitest.Tick, strings.NewReader(apitest.Tick)), 200, `{}`)
+		n.Expect(post("78", "other-key", apitest.Tick, strings.NewReader(apitest.Tick)), 200, `{}`)
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("usual publishes waited for %v", took)
 		}
@@ -191,7 +194,7 @@ func TestLargeBodiesLeaveRoom(t *testing.T) {
 			_ = end.CloseWithError(io.ErrUnexpectedEOF)
 		}
 		slow.Wait()
-		n.expect(post("77", "mill-key", long, strings.NewReader(long)), 200, `{}`)
+		n.Expect(post("77", "mill-key", long, strings.NewReader(long)), 200, `{}`)
 		if bodies.Used() != 0 {
 			t.Errorf("%d bytes are never given back", bodies.Used())
 		}
@@ -201,14 +204,14 @@ func TestLargeBodiesLeaveRoom(t *testing.T) {
 func TestAPanicGivesRoomBack(t *testing.T) {
 	t.Parallel()
 	bodies := limit.NewBudget(1 << 20)
-	change := func(_ *app.App, o *httpapi.Options) {
-		o.Bodies, o.Channels = bodies, panicky{o.Channels.(*channel.Engine)}
+	change := func(_ *app.App, o *apitest.Options) {
+		o.Bodies, o.Channels.Publisher = bodies, panicky{}
 	}
-	inNode(t, change, func(n *node) {
+	apitest.In(t, change, func(n *apitest.Node) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			defer func() { _ = recover() }()
-			n.publish(tick)
+			n.Publish(apitest.Tick)
 		})
 		wg.Wait()
 		if bodies.Used() != 0 {
@@ -216,3 +219,53 @@ func TestAPanicGivesRoomBack(t *testing.T) {
 		}
 	})
 }
+
+// Over a real connection, because what happens to a body that nobody reads is net/http's.
+func TestBodySize(t *testing.T) { // A23
+	t.Parallel()
+	n := apitest.New(t, nil)
+	server := httptest.NewServer(n.API)
+	defer server.Close()
+	send := func(body io.Reader, target string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+target, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(text)
+	}
+	hide := func(r io.Reader) io.Reader { return struct{ io.Reader }{r} } // its length, so it goes in chunks
+	large := strings.Repeat("x", 11<<20)
+	fits := `{"name":"e","channel":"a","data":"1","x":"` + strings.Repeat("x", 9<<20) + `"}`
+	signed := func(body string) string {
+		return apitest.Signed("POST", "/apps/77/events", body, "mill-key", time.Now())
+	}
+	for _, tt := range []struct {
+		name, target, body string
+		status             int
+	}{
+		{"11 MB without a signature", "/apps/77/events", large, 401},
+		{"11 MB", signed(large), large, 413},
+		{"9 MB", signed(fits), fits, 200},
+	} {
+		if status, text := send(strings.NewReader(tt.body), tt.target); status != tt.status {
+			t.Errorf("%s, announced: got %d %s, want %d", tt.name, status, text, tt.status)
+		}
+		if status, text := send(hide(strings.NewReader(tt.body)), tt.target); status != tt.status {
+			t.Errorf("%s in chunks: got %d %s, want %d", tt.name, status, text, tt.status)
+		}
+	}
+}
+
+type panicky struct{}
+
+func (panicky) Publish(context.Context, *app.App, []channel.Event) error { panic("broken") }

@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/problem"
 )
 
 // admit counts a request against the limit of its client's address, and answers it if that
 // is exceeded (pusher 7.3).
-func (h *handler) admit(w http.ResponseWriter, r *http.Request, path string, now time.Time) bool {
-	if h.o.Requests.IsUnlimited() {
+func (a *api) admit(w http.ResponseWriter, r *http.Request, path string, now time.Time) bool {
+	if a.o.Requests.IsUnlimited() {
 		return true
 	}
-	count, ok := h.clients.Allow(limit.Address(h.o.ClientIP(r)), now, h.o.Requests)
+	count, ok := a.clients.Allow(limit.Address(a.o.ClientIP(r)), now, a.o.Requests)
 	// A part of a second counts as a whole one: a client that comes back early is refused again.
 	var digits [40]byte
 	b := strconv.AppendInt(digits[:0], int64(count.Left), 10)
 	n := len(b)
 	texts := string(strconv.AppendInt(b, int64((count.Reset+time.Second-1)/time.Second), 10))
 	left, reset := texts[:n], texts[n:]
-	values := []string{h.headers.maxRequests, left, reset}
+	values := []string{a.headers.maxRequests, left, reset}
 	header := w.Header()
 	header["X-Ratelimit-Limit"] = values[0:1:1]
 	header["X-Ratelimit-Remaining"] = values[1:2:2]
@@ -30,9 +31,9 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, path string, now
 	if ok {
 		return true
 	}
-	h.refusePath(r, path, codeRate, causeAddress, now)
+	a.refusePath(r, path, problem.RateLimited, causeAddress, now)
 	header["Retry-After"] = values[2:3:3]
-	h.headers.write(w, http.StatusTooManyRequests, fmt.Appendf(nil,
+	a.headers.write(w, http.StatusTooManyRequests, fmt.Appendf(nil,
 		`{"error":"Too Many Requests","message":"More than %d requests from this address; try again in %s s"}`, count.Max, reset))
 	return false
 }

@@ -12,25 +12,26 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/apitest"
 	"github.com/millrace/millrace/internal/limit"
 )
 
 // from sends an unsigned request from an address.
-func (n *node) from(address, method, target string) *httptest.ResponseRecorder {
+func from(n *apitest.Node, address, method, target string) *httptest.ResponseRecorder {
 	w, r := httptest.NewRecorder(), httptest.NewRequest(method, target, nil)
 	r.RemoteAddr = address
 	r.Header.Set("X-Forwarded-For", strconv.FormatInt(time.Now().UnixNano(), 10)) // believed from proxies only
-	n.api.ServeHTTP(w, r)
+	n.API.ServeHTTP(w, r)
 	return w
 }
 
-func limited(most int) func(*app.App, *httpapi.Options) {
-	return func(_ *app.App, o *httpapi.Options) { o.Requests = limit.Rate{Max: most, Per: time.Minute} }
+func limited(most int) func(*app.App, *apitest.Options) {
+	return func(_ *app.App, o *apitest.Options) { o.Requests = limit.Rate{Max: most, Per: time.Minute} }
 }
 
 func TestClientLimit(t *testing.T) { // A39, A40
 	t.Parallel()
-	inNode(t, limited(3), func(n *node) {
+	apitest.In(t, limited(3), func(n *apitest.Node) {
 		steps := []struct {
 			after                time.Duration
 			address, path        string
@@ -50,7 +51,7 @@ func TestClientLimit(t *testing.T) { // A39, A40
 		}
 		for i, s := range steps {
 			time.Sleep(s.after) // of the bubble
-			w := n.from(s.address, "GET", s.path)
+			w := from(n, s.address, "GET", s.path)
 			h := w.Header()
 			got := []string{h.Get("X-RateLimit-Remaining"), h.Get("X-RateLimit-Reset"), h.Get("Retry-After")}
 			if diff := cmp.Diff([]string{s.remaining, s.reset, s.in}, got); diff != "" || w.Code != s.status {
@@ -71,12 +72,12 @@ func TestClientLimit(t *testing.T) { // A39, A40
 
 func TestClientLimitIsReadableForPages(t *testing.T) {
 	t.Parallel()
-	inNode(t, limited(1), func(n *node) {
+	apitest.In(t, limited(1), func(n *apitest.Node) {
 		for range 2 {
 			r := httptest.NewRequest("GET", "/apps/77/channels", nil)
 			r.Header.Set("Origin", "https://a.example")
 			w := httptest.NewRecorder()
-			n.api.ServeHTTP(w, r)
+			n.API.ServeHTTP(w, r)
 			if w.Header().Get("Access-Control-Allow-Origin") != "*" {
 				t.Errorf("%d: no permission", w.Code)
 			}
@@ -86,16 +87,16 @@ func TestClientLimitIsReadableForPages(t *testing.T) {
 
 func TestClientLimitBelievesClientIP(t *testing.T) { // A41
 	t.Parallel()
-	change := func(a *app.App, o *httpapi.Options) {
+	change := func(a *app.App, o *apitest.Options) {
 		limited(1)(a, o)
 		o.ClientIP = func(r *http.Request) string { return r.Header.Get("X-Test") }
 	}
-	inNode(t, change, func(n *node) {
+	apitest.In(t, change, func(n *apitest.Node) {
 		for i, want := range []int{401, 429, 401} {
 			r := httptest.NewRequest("GET", "/apps/77/channels", nil)
 			r.Header.Set("X-Test", []string{"2.2.2.2", "2.2.2.2", "1.1.1.1"}[i])
 			w := httptest.NewRecorder()
-			if n.api.ServeHTTP(w, r); w.Code != want {
+			if n.API.ServeHTTP(w, r); w.Code != want {
 				t.Errorf("request %d: got %d, want %d", i, w.Code, want)
 			}
 		}
@@ -138,13 +139,13 @@ func TestCORS(t *testing.T) { // A44, pusher 5.11
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			n := newNode(t, func(_ *app.App, o *httpapi.Options) { o.CORS = tt.cors })
+			n := apitest.New(t, func(_ *app.App, o *apitest.Options) { o.CORS = tt.cors })
 			r := httptest.NewRequest(tt.method, "/apps/77/channels", nil)
 			if tt.origin != "" {
 				r.Header.Set("Origin", tt.origin)
 			}
 			w := httptest.NewRecorder()
-			n.api.ServeHTTP(w, r)
+			n.API.ServeHTTP(w, r)
 			var got []string
 			for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Vary"} {
 				got = append(got, w.Header().Get(name))

@@ -79,16 +79,16 @@ func (s *cors) allow(w http.ResponseWriter, r *http.Request) bool {
 
 // narrow keeps pages of origins that an app does not admit from reading its views, as it keeps them
 // from connecting to these, and reports whether the app names the origins that it admits.
-func (h *handler) narrow(w http.ResponseWriter, r *http.Request, appID string, isAllowed *bool) bool {
-	a, err := h.o.Apps.ByID(r.Context(), appID)
-	if err != nil || a.AllowedOrigins.AllowsAll() {
+func (a *api) narrow(w http.ResponseWriter, r *http.Request, appID string, isAllowed *bool) bool {
+	found, err := a.o.Apps.ByID(r.Context(), appID)
+	if err != nil || found.AllowedOrigins.AllowsAll() {
 		return false
 	}
 	header, origin := w.Header(), r.Header["Origin"]
-	header["Vary"] = h.headers.cors.vary
+	header["Vary"] = a.headers.cors.vary
 	switch {
 	case len(origin) == 0 || !*isAllowed:
-	case a.AllowedOrigins.Allows(origin[0]):
+	case found.AllowedOrigins.Allows(origin[0]):
 		header["Access-Control-Allow-Origin"] = origin[:1:1]
 	default:
 		delete(header, "Access-Control-Allow-Origin")
@@ -98,8 +98,9 @@ func (h *handler) narrow(w http.ResponseWriter, r *http.Request, appID string, i
 	return true
 }
 
-// preflight answers OPTIONS after allow; isNarrowed says that the app has a say in it, too.
-func (s *cors) preflight(w http.ResponseWriter, r route, allowed, isNarrowed bool) {
+// preflight answers OPTIONS after allow. isForPages says that clients may ask for the path without a
+// signature, isNarrowed that the app has a say in it, too.
+func (s *cors) preflight(w http.ResponseWriter, isForPages, allowed, isNarrowed bool) {
 	header := w.Header()
 	if s.isForAll && !s.isOff && !isNarrowed {
 		header["Access-Control-Allow-Origin"] = s.any
@@ -108,7 +109,7 @@ func (s *cors) preflight(w http.ResponseWriter, r route, allowed, isNarrowed boo
 	if allowed {
 		header["Access-Control-Allow-Methods"] = s.methods
 		header["Access-Control-Allow-Headers"] = s.names
-		if r.readsViews() {
+		if isForPages {
 			header["Access-Control-Allow-Methods"] = s.viewMethods
 			header["Access-Control-Allow-Headers"] = s.viewNames
 		}

@@ -1,13 +1,15 @@
-// Package httpapi is the HTTP API that backends call: publishing, asking about channels,
-// and health (pusher 5), and for views: mutations, definitions, reads and the
-// revocation of session tokens. A client that may connect to views may also read them here.
+// Package httpapi is the frame of the HTTP API that backends and operators call: what is true of
+// every request to an app, whatever it asks for (pusher 5.1 and 5.2).
 //
-// It owns routing on the raw path, authentication of requests, validation and the answers.
-// It must never know connections, sessions or how events travel: it hands validated events
-// to the channel engine and mutations to the entity engine, and formats what they report.
+// It owns the table of routes, matched on the raw path; the limit of each client address; the
+// signature; the limits of the app; the body, its bounds and its MD5; cross-origin requests; and how
+// an answer or a problem is written, counted and logged. What is asked for is answered by its
+// children, which give it their routes: httpapi/channels (publishing and reading channels),
+// httpapi/views (mutations, definitions, reads and session tokens) and httpapi/operators
+// (connections and webhooks).
 //
-// A request is handled on the goroutine that net/http gives it; the package starts none.
-// Everything in a request is validated before anything is sent. The events of one request
-// go to each channel in its order, and 200 is answered after they have their place there.
-// Mutations are answered after they are stored, and refused as a whole or not at all.
+// It must never know channels, entities, connections or how events travel.
+//
+// A request is handled on the goroutine that net/http gives it; the package starts none. Every check
+// comes before Serve of a route, and Serve checks the whole of a body before it has any effect.
 package httpapi

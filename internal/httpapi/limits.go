@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/locks"
+	"github.com/millrace/millrace/internal/problem"
 )
 
 // limits counts publishes and reads per app and second (pusher 7.1). Only apps
@@ -20,7 +21,7 @@ type usage struct{ events, reads limit.Window }
 
 // check counts a read, or sees whether a publish has any chance: what it costs is known
 // only when its body has been read, see spend.
-func (l *limits) check(a *app.App, publish bool, now time.Time) *failure {
+func (l *limits) check(a *app.App, publish bool, now time.Time) *problem.Problem {
 	perSecond := a.Limits.MaxReadRequestsPerSecond
 	if publish {
 		perSecond = a.Limits.MaxBackendEventsPerSecond
@@ -39,11 +40,11 @@ func (l *limits) check(a *app.App, publish bool, now time.Time) *failure {
 	if publish {
 		return failEvents()
 	}
-	return fail(codeRate, "Too many requests per second for this app").because(causeAppRequests)
+	return problem.New(problem.RateLimited, "Too many requests per second for this app").Because(causeAppRequests)
 }
 
 // spend counts n events, one for each target channel, all or none.
-func (l *limits) spend(a *app.App, n int, now time.Time) *failure {
+func (l *limits) spend(a *app.App, n int, now time.Time) *problem.Problem {
 	perSecond := a.Limits.MaxBackendEventsPerSecond
 	if perSecond <= 0 {
 		return nil
@@ -57,8 +58,8 @@ func (l *limits) spend(a *app.App, n int, now time.Time) *failure {
 	return nil
 }
 
-func failEvents() *failure {
-	return fail(codeRate, "Too many events per second for this app; each target channel counts as one").because(causeAppEvents)
+func failEvents() *problem.Problem {
+	return problem.New(problem.RateLimited, "Too many events per second for this app; each target channel counts as one").Because(causeAppEvents)
 }
 
 func (l *limits) usageLocked(a *app.App) *usage {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/apitest"
 	"github.com/millrace/millrace/internal/limit"
 )
 
@@ -16,7 +16,9 @@ func TestTheFirstFailedCheckDecides(t *testing.T) {
 	t.Parallel()
 	const maxBody = 100
 	large, bad := strings.Repeat("x", maxBody+1), `{"name":`
-	signed := func(body string) string { return signedTarget("POST", "/apps/77/events", body, "mill-key", time.Now()) }
+	signed := func(body string) string {
+		return apitest.Signed("POST", "/apps/77/events", body, "mill-key", time.Now())
+	}
 	tests := []struct {
 		name, method string
 		target       func() string
@@ -34,36 +36,22 @@ func TestTheFirstFailedCheckDecides(t *testing.T) {
 		{"the size of the body, before its MD5", "POST", func() string { return signed(bad) }, large, false, 0, 413, " payload_too_large"},
 		{"the MD5, before the JSON", "POST", func() string { return signed("") }, bad, false, 0, 401, " auth_failed"},
 		{"the JSON", "POST", func() string { return signed(bad) }, bad, false, 0, 400, " invalid_input"},
-		{"the key, before the event", "POST", func() string { return signed(with(`""`)) }, with(`""`), false, 0, 400, " invalid_input"},
+		{"the key, before the event", "POST", func() string { return signed(apitest.With(`""`)) }, apitest.With(`""`), false, 0, 400, " invalid_input"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			change := func(a *app.App, o *httpapi.Options) {
+			change := func(a *app.App, o *apitest.Options) {
 				a.Limits.MaxBackendEventsPerSecond = 1
 				o.MaxBody = maxBody
 				o.Requests = limit.Rate{Max: tt.perAddress, Per: time.Minute}
 			}
-			inNode(t, change, func(n *node) {
+			apitest.In(t, change, func(n *apitest.Node) {
 				if tt.isOver {
-					n.expect(n.publish(tick), 200, `{}`)
+					n.Expect(n.Publish(apitest.Tick), 200, `{}`)
 				}
-				n.expect(n.raw(tt.method, tt.target(), tt.body), tt.status, tt.want)
+				n.Expect(n.Raw(tt.method, tt.target(), tt.body), tt.status, tt.want)
 			})
 		})
 	}
-}
-
-func TestKeysOfAppsAreApart(t *testing.T) { // pusher 5.9
-	t.Parallel()
-	claims := httpapi.NewMemoryClaims(httpapi.ClaimLimits{})
-	inNode(t, func(_ *app.App, o *httpapi.Options) { o.Idempotency.Claims = claims }, func(n *node) {
-		for i, as := range []struct{ app, key string }{{"77", "mill-key"}, {"78", "other-key"}, {"77", "mill-key"}, {"78", "other-key"}} {
-			target := signedTarget("POST", "/apps/"+as.app+"/events", with(`"k"`), as.key, time.Now())
-			n.expect(n.raw("POST", target, with(`"k"`)), 200, `{}`)
-			if keys, _ := claims.Len(); keys != min(i+1, 2) {
-				t.Errorf("after %d requests: %d keys, want %d", i+1, keys, min(i+1, 2))
-			}
-		}
-	})
 }

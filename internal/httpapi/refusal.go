@@ -6,110 +6,85 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/problem"
 )
 
-// cause says why a request was refused, where its code alone does not: bounded, a metric
-// label. The reasons of package auth are causes, too.
-type cause string
-
+// Why this package refuses a request, where the code alone does not say.
 const (
-	causeAddress     cause = "address_limit"      // requests of one address
-	causeAppRequests cause = "app_request_limit"  // of one app
-	causeAppEvents   cause = "app_event_limit"    // published to one app
-	causeBodies      cause = "bodies"             // that are read at this moment are too many
-	causeAnswers     cause = "answers"            // of views that are under way are too many
-	causeClaims      cause = "idempotency_keys"   // that are remembered are too many
-	causeShare       cause = "app_keys"           // of idempotency, of one app
-	causeRoute       cause = "route"              // the path means nothing
-	causeDisabled    cause = "app_disabled"       // the key is good
-	causeRights      cause = "rights"             // of the key do not suffice
-	causeRegistry    cause = "registry"           // of apps cannot be asked
-	causeBacklog     cause = "webhook_backlog"    // no room for dead letters
-	causeNoEndpoint  cause = "no_webhook"         // that dead letters were for
-	causeClosed      cause = "webhooks_closed"    // the node is ending
-	causeStore       cause = "webhook_store"      // cannot be asked
-	causeConnections cause = "connections_lookup" // cannot be asked
-	causeOwner       cause = "channel_owner"      // cannot be asked
-	causeUnstored    cause = "store"              // of entities refuses
+	causeAddress     problem.Cause = "address_limit"     // requests of one address
+	causeAppRequests problem.Cause = "app_request_limit" // of one app
+	causeAppEvents   problem.Cause = "app_event_limit"   // published to one app
+	causeBodies      problem.Cause = "bodies"            // that are read at this moment are too many
+	causeRoute       problem.Cause = "route"             // the path means nothing
+	causeDisabled    problem.Cause = "app_disabled"      // the key is good
+	causeRights      problem.Cause = "rights"            // of the key do not suffice
+	causeRegistry    problem.Cause = "registry"          // of apps cannot be asked
 )
 
-// because names what f's code leaves open.
-func (f *failure) because(c cause) *failure {
-	f.cause = c
-	return f
+// samples has one sampler for each code, so that a flood of one kind of refusal does not hide the
+// others. Codes of tokens share the one of AuthFailed. It is immutable.
+type samples map[problem.Code]*limit.Sampler
+
+func newSamples() samples {
+	s := samples{}
+	for _, c := range problem.Codes() {
+		s[c] = new(limit.Sampler)
+	}
+	return s
 }
 
-// newSamples makes one sampler for each code, so that a flood of one kind of refusal does not
-// hide the others. Codes of tokens share the one of codeAuth.
-func newSamples() map[code]*limit.Sampler {
-	samples := map[code]*limit.Sampler{}
-	for _, c := range []code{
-		codeAuth, codeForbidden, codeNotFound, codeMethod, codeConflict, codeNoChannel, codeInvalid, codeLimit,
-		codeTooLarge, codeEncoding, codeRate, codeBackpressure, codeUnavailable, codeInternal,
-	} {
-		samples[c] = new(limit.Sampler)
+func (s samples) of(c problem.Code) *limit.Sampler {
+	if sampler := s[c]; sampler != nil {
+		return sampler
 	}
-	return samples
+	return s[problem.AuthFailed]
 }
 
 // refuse counts a refusal and, once per second for each code, says in the log what it was. The
 // text of what failed authentication is left out: it repeats the query string, in which
 // there may be a token.
-func (h *handler) refuse(c *call, r *http.Request, f *failure, now time.Time) {
-	why := f.message
-	if f.code == codeAuth || f.issue != nil {
+func (a *api) refuse(c *Request, route string, p *problem.Problem) {
+	why := p.Message
+	if p.Code == problem.AuthFailed || p.IsIssue() {
 		why = ""
 	}
-	h.tellRefusal(r, refusal{c.target.appID, c.target.route.String(), f.code, f.cause, why}, now)
+	a.tellRefusal(c.HTTP, refusal{c.appID, route, p.Code, p.Cause, why}, c.Now)
 }
 
 // refusePath is refuse for a request that got no further than its path.
-func (h *handler) refusePath(r *http.Request, path string, code code, cause cause, now time.Time) {
+func (a *api) refusePath(r *http.Request, path string, code problem.Code, cause problem.Cause, now time.Time) {
 	about := refusal{route: "unknown", code: code, cause: cause}
-	if t, ok := matchPath(path); ok {
-		about.app, about.route = t.appID, t.route.with(r.Method).String()
+	if t := a.table.match(path); t.resource != nil {
+		about.app, about.route = t.appID, t.resource.name(r.Method)
 	} else if rest, ok := strings.CutPrefix(path, appsPath); ok {
 		about.app, _, _ = strings.Cut(rest, "/")
 	}
-	h.tellRefusal(r, about, now)
+	a.tellRefusal(r, about, now)
 }
 
 // refusal is what an operator is told of one.
 type refusal struct {
 	app, route string
-	code       code
-	cause      cause
+	code       problem.Code
+	cause      problem.Cause
 	why        string // in words; may be empty
 }
 
-func (h *handler) tellRefusal(r *http.Request, about refusal, now time.Time) {
+func (a *api) tellRefusal(r *http.Request, about refusal, now time.Time) {
 	if about.cause == "" {
-		about.cause = cause(about.code)
+		about.cause = problem.Cause(about.code)
 	}
-	h.o.Metrics.refusals.WithLabelValues(string(about.code), string(about.cause)).Inc()
-	sample := h.samples[about.code]
-	if sample == nil {
-		sample = h.samples[codeAuth]
-	}
-	skipped, ok := sample.Pass(now)
+	a.o.Metrics.refusals.WithLabelValues(string(about.code), string(about.cause)).Inc()
+	skipped, ok := a.samples.of(about.code).Pass(now)
 	if !ok {
 		return
 	}
 	attrs := []any{
-		"app", shorten(about.app), "route", about.route, "code", string(about.code), "reason", string(about.cause),
-		"ip", shorten(h.o.ClientIP(r)), "more_since_last", skipped,
+		"app", problem.Shorten(about.app), "route", about.route, "code", string(about.code), "reason", string(about.cause),
+		"ip", problem.Shorten(a.o.ClientIP(r)), "more_since_last", skipped,
 	}
 	if about.why != "" {
-		attrs = append(attrs, "why", shorten(about.why))
+		attrs = append(attrs, "why", problem.Shorten(about.why))
 	}
-	h.o.Log.Info("api request refused", attrs...)
-}
-
-// shorten bounds what a log repeats of a request.
-func shorten(text string) string {
-	const most = 200
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "..."
+	a.o.Log.Info("api request refused", attrs...)
 }

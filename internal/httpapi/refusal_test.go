@@ -14,7 +14,9 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/apitest"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -24,7 +26,7 @@ type watched struct {
 	registry *prometheus.Registry
 }
 
-func (o *watched) options(h *httpapi.Options) {
+func (o *watched) options(h *apitest.Options) {
 	o.registry = prometheus.NewPedanticRegistry()
 	h.Metrics = httpapi.NewMetrics(o.registry)
 	h.Log = slog.New(slog.NewJSONHandler(&o.log, nil))
@@ -72,7 +74,7 @@ func (o *watched) refusals(t *testing.T) map[string]float64 {
 func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 	t.Parallel()
 	signedAs := func(key, secret, method, target, body string) string {
-		return signedWith(secret, method, target, body, key, time.Now())
+		return apitest.SignedWith(secret, method, target, body, key, time.Now())
 	}
 	type line struct {
 		app, route, code, reason, why string
@@ -85,9 +87,9 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 		{"no key", "GET", "/apps/77/channels", "", line{"77", "channels", "auth_failed", "key", ""}},
 		{"a wrong signature", "GET", signedAs("mill-key", "wrong", "GET", "/apps/77/channels", ""), "", line{"77", "channels", "auth_failed", "signature", ""}},
 		{"a query with a token in it", "GET", signedAs("mill-key", "wrong", "GET", "/apps/77/views/A/list?hs_token=secret", ""), "", line{"77", "view", "auth_failed", "signature", ""}},
-		{"a clock that is wrong", "GET", signedWith("mill-secret", "GET", "/apps/77/channels", "", "mill-key", time.Unix(1, 0)), "", line{"77", "channels", "auth_failed", "clock", ""}},
+		{"a clock that is wrong", "GET", apitest.SignedWith("mill-secret", "GET", "/apps/77/channels", "", "mill-key", time.Unix(1, 0)), "", line{"77", "channels", "auth_failed", "clock", ""}},
 		{"a token without a grant", "GET", "/apps/77/views/A/list?hs_token=secret", "", line{"77", "view", "token-invalid-format", "token-invalid-format", ""}},
-		{"a key without the right", "POST", signedAs("read-key", "read-secret", "POST", "/apps/77/events", tick), tick, line{"77", "events", "forbidden", "rights", `This key may not do that: it lacks the right "publish" and has only "read"`}},
+		{"a key without the right", "POST", signedAs("read-key", "read-secret", "POST", "/apps/77/events", apitest.Tick), apitest.Tick, line{"77", "events", "forbidden", "rights", `This key may not do that: it lacks the right "publish" and has only "read"`}},
 		{"an app that is disabled", "GET", signedAs("off-key", "mill-secret", "GET", "/apps/79/channels", ""), "", line{"79", "channels", "forbidden", "app_disabled", "This app is disabled"}},
 		{"a path that means nothing", "GET", "/apps/77/nothing", "", line{"77", "unknown", "not_found", "route", ""}},
 		{"another method", "DELETE", "/apps/77/events", "", line{"77", "events", "method_not_allowed", "method_not_allowed", "This method is not allowed here; use POST"}},
@@ -98,13 +100,13 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var o watched
-			n := newNode(t, func(a *app.App, h *httpapi.Options) {
+			n := apitest.New(t, func(a *app.App, h *apitest.Options) {
 				o.options(h)
-				withKeys(a, h)
+				apitest.WithKeys(a, h)
 				a.Limits.MaxBackendEventsPerSecond = 1
-				h.Readers = tokenRules(tokenReaders(t))
+				h.Views.Readers = &reader.Rules{Authenticator: tokenReaders(t)}
 			})
-			n.raw(tt.method, tt.target, tt.body)
+			n.Raw(tt.method, tt.target, tt.body)
 			want := map[string]any{
 				"app": tt.want.app, "route": tt.want.route, "code": tt.want.code, "reason": tt.want.reason,
 				"ip": "192.0.2.1", "more_since_last": 0.0,
@@ -125,7 +127,7 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 	}
 }
 
-// tokenReaders lets read whoever has a session token.
+// tokenReaders admits clients with a session token.
 func tokenReaders(t *testing.T) func(string) token.Authenticator {
 	t.Helper()
 	key, err := token.GenerateKey()
@@ -146,17 +148,17 @@ func tokenReaders(t *testing.T) func(string) token.Authenticator {
 func TestRefusalsOfOneAddressAreSampled(t *testing.T) {
 	t.Parallel()
 	var o watched
-	inNode(t, func(_ *app.App, h *httpapi.Options) {
+	apitest.In(t, func(_ *app.App, h *apitest.Options) {
 		o.options(h)
 		h.Requests = limit.Rate{Max: 1, Per: time.Minute}
-	}, func(n *node) {
+	}, func(n *apitest.Node) {
 		target := "/apps/" + strings.Repeat("é", 200) + "/events"
 		for range 5 {
-			n.from("[2001:db8::1]:5", "POST", target)
+			from(n, "[2001:db8::1]:5", "POST", target)
 		}
 		time.Sleep(time.Second)
-		n.from("[2001:db8::2]:5", "POST", target)
-		n.from("192.0.2.9:5", "GET", "/apps/77/none") // of another code, so it is not hidden
+		from(n, "[2001:db8::2]:5", "POST", target)
+		from(n, "192.0.2.9:5", "GET", "/apps/77/none") // of another code, so it is not hidden
 		want := []map[string]any{
 			{"app": "é", "route": "events", "code": "auth_failed", "reason": "key", "ip": "2001:db8::1", "more_since_last": 0.0},
 			{"app": "é", "route": "events", "code": "rate_limited", "reason": "address_limit", "ip": "2001:db8::1", "more_since_last": 0.0},

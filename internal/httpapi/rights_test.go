@@ -7,60 +7,24 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/apitest"
 )
-
-// withKeys gives the app a key of each right, with secrets of their own.
-func withKeys(a *app.App, _ *httpapi.Options) {
-	for _, rights := range []app.Rights{app.RightsAll, app.RightsPublish, app.RightsRead} {
-		a.Credentials = append(a.Credentials, app.Credential{Key: string(rights) + "-key", Secret: string(rights) + "-secret", Rights: rights})
-	}
-}
-
-// everyRoute has a request to each route that is answered with 200, or 404 where nobody is.
-var everyRoute = []struct {
-	method, target, body string
-	status               int
-	needs                string
-}{
-	{"POST", "/apps/77/events", tick, 200, "publish"},
-	{"POST", "/apps/77/batch_events", `{"batch":[` + tick + `]}`, 200, "publish"},
-	{"POST", "/apps/77/mutations", `{"mutations":[{"entity":"A","key":"a","data":{}}]}`, 200, "publish"},
-	{"GET", "/apps/77/channels", "", 200, "read"},
-	{"GET", "/apps/77/channels/x", "", 200, "read"},
-	{"GET", "/apps/77/channels/presence-x/users", "", 200, "read"},
-	{"GET", "/apps/77/views", "", 200, "read"},
-	{"GET", "/apps/77/views/B/list", "", 404, "read"},
-	{"GET", "/apps/77/webhooks", "", 200, "read"},
-	{"GET", "/apps/77/webhooks/dead", "", 200, "read"},
-	{"GET", "/apps/77/users", "", 200, "read"},
-	{"GET", "/apps/77/connections", "", 200, "read"},
-	{"GET", "/apps/77/connections/1.2", "", 404, "read"},
-	{"POST", "/apps/77/users/u/terminate_connections", "", 200, "all"},
-	{"POST", "/apps/77/views", `{"id":"A/top","source":"A/list"}`, 200, "all"},
-	{"DELETE", "/apps/77/views/A/none", "", 404, "all"},
-	{"POST", "/apps/77/sessions/revoke", `{"jti":"x"}`, 200, "all"},
-	{"POST", "/apps/77/webhooks/dead/replay", `{"all":true}`, 200, "all"},
-	{"POST", "/apps/77/webhooks/dead/discard", `{"all":true}`, 200, "all"},
-	{"DELETE", "/apps/77/connections/1.2", "", 404, "all"},
-	{"POST", "/apps/77/connections/1.2/trace", `{"seconds":60}`, 404, "all"},
-}
 
 func TestRights(t *testing.T) {
 	t.Parallel()
-	inNode(t, withKeys, func(n *node) {
-		for _, tt := range everyRoute {
+	apitest.In(t, apitest.WithKeys, func(n *apitest.Node) {
+		for _, tt := range apitest.EveryRoute() {
 			for _, rights := range []string{"all", "publish", "read"} {
-				target := signedWith(rights+"-secret", tt.method, tt.target, tt.body, rights+"-key", time.Now())
-				w, want := n.raw(tt.method, target, tt.body), tt.status
-				if rights != "all" && rights != tt.needs {
+				target := apitest.SignedWith(rights+"-secret", tt.Method, tt.Target, tt.Body, rights+"-key", time.Now())
+				w, want := n.Raw(tt.Method, target, tt.Body), tt.Status
+				if rights != "all" && rights != tt.Needs {
 					want = 403
 				}
 				if w.Code != want {
-					t.Errorf("%s %s by a key with the right %s: got %d %s, want %d", tt.method, tt.target, rights, w.Code, w.Body, want)
+					t.Errorf("%s %s by a key with the right %s: got %d %s, want %d", tt.Method, tt.Target, rights, w.Code, w.Body, want)
 				}
-				if lacks := fmt.Sprintf(`lacks the right \"%s\"`, tt.needs); want == 403 && !strings.Contains(w.Body.String(), lacks) {
-					t.Errorf("%s %s: %s does not name the right that is missing", tt.method, tt.target, w.Body)
+				if lacks := fmt.Sprintf(`lacks the right \"%s\"`, tt.Needs); want == 403 && !strings.Contains(w.Body.String(), lacks) {
+					t.Errorf("%s %s: %s does not name the right that is missing", tt.Method, tt.Target, w.Body)
 				}
 			}
 		}
@@ -69,7 +33,7 @@ func TestRights(t *testing.T) {
 
 func TestKeysHaveSecretsOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	inNode(t, withKeys, func(n *node) {
+	apitest.In(t, apitest.WithKeys, func(n *apitest.Node) {
 		for _, tt := range []struct {
 			name, key, secret string
 			status            int
@@ -82,7 +46,7 @@ func TestKeysHaveSecretsOfTheirOwn(t *testing.T) {
 			{"that of the admin", "mill-key", "admin-secret", 401},
 			{"none", "all-key", "", 401},
 		} {
-			w := n.raw("POST", signedWith(tt.secret, "POST", "/apps/77/events", tick, tt.key, time.Now()), tick)
+			w := n.Raw("POST", apitest.SignedWith(tt.secret, "POST", "/apps/77/events", apitest.Tick, tt.key, time.Now()), apitest.Tick)
 			if w.Code != tt.status {
 				t.Errorf("%s: got %d %s, want %d", tt.name, w.Code, w.Body, tt.status)
 			}
@@ -93,40 +57,40 @@ func TestKeysHaveSecretsOfTheirOwn(t *testing.T) {
 func TestAdminKey(t *testing.T) {
 	t.Parallel()
 	admin := func(method, target, body string) string {
-		return signedWith("admin-secret", method, target, body, "admin-key", time.Now())
+		return apitest.SignedWith("admin-secret", method, target, body, "admin-key", time.Now())
 	}
-	inNode(t, nil, func(n *node) {
-		for _, tt := range everyRoute {
-			if w := n.raw(tt.method, admin(tt.method, tt.target, tt.body), tt.body); w.Code != tt.status {
-				t.Errorf("%s %s: got %d %s, want %d", tt.method, tt.target, w.Code, w.Body, tt.status)
+	apitest.In(t, nil, func(n *apitest.Node) {
+		for _, tt := range apitest.EveryRoute() {
+			if w := n.Raw(tt.Method, admin(tt.Method, tt.Target, tt.Body), tt.Body); w.Code != tt.Status {
+				t.Errorf("%s %s: got %d %s, want %d", tt.Method, tt.Target, w.Code, w.Body, tt.Status)
 			}
 		}
-		n.expect(n.raw("GET", admin("GET", "/apps/78/channels", ""), ""), 200, `{"channels":{}}`)
-		n.expect(n.raw("GET", admin("GET", "/apps/79/channels", ""), ""), 403, " forbidden")
-		n.expect(n.raw("GET", admin("GET", "/apps/none/channels", ""), ""), 404, " not_found")
-		n.expect(n.raw("GET", admin("GET", "/apps/77/channels", "")+"&x=1", ""), 401, " auth_failed")
-		n.expect(n.raw("GET", signedTarget("GET", "/apps/77/channels", "", "admin-key", time.Now()), ""), 401, " auth_failed")
-		old := signedWith("admin-secret", "GET", "/apps/77/channels", "", "admin-key", time.Now().Add(-601*time.Second))
-		n.expect(n.raw("GET", old, ""), 401, " auth_failed")
+		n.Expect(n.Raw("GET", admin("GET", "/apps/78/channels", ""), ""), 200, `{"channels":{}}`)
+		n.Expect(n.Raw("GET", admin("GET", "/apps/79/channels", ""), ""), 403, " forbidden")
+		n.Expect(n.Raw("GET", admin("GET", "/apps/none/channels", ""), ""), 404, " not_found")
+		n.Expect(n.Raw("GET", admin("GET", "/apps/77/channels", "")+"&x=1", ""), 401, " auth_failed")
+		n.Expect(n.Raw("GET", apitest.Signed("GET", "/apps/77/channels", "", "admin-key", time.Now()), ""), 401, " auth_failed")
+		old := apitest.SignedWith("admin-secret", "GET", "/apps/77/channels", "", "admin-key", time.Now().Add(-601*time.Second))
+		n.Expect(n.Raw("GET", old, ""), 401, " auth_failed")
 	})
-	inNode(t, func(_ *app.App, o *httpapi.Options) { o.Admin = app.Credential{} }, func(n *node) {
-		n.expect(n.raw("GET", admin("GET", "/apps/77/channels", ""), ""), 401, " auth_failed")
-		n.expect(n.raw("GET", signedWith("", "GET", "/apps/77/channels", "", "", time.Now()), ""), 401, " auth_failed")
+	apitest.In(t, func(_ *app.App, o *apitest.Options) { o.Admin = app.Credential{} }, func(n *apitest.Node) {
+		n.Expect(n.Raw("GET", admin("GET", "/apps/77/channels", ""), ""), 401, " auth_failed")
+		n.Expect(n.Raw("GET", apitest.SignedWith("", "GET", "/apps/77/channels", "", "", time.Now()), ""), 401, " auth_failed")
 	})
-	inNode(t, func(_ *app.App, o *httpapi.Options) { o.Apps = broken{} }, func(n *node) {
-		n.expect(n.raw("GET", admin("GET", "/apps/77/channels", ""), ""), 503, " service_unavailable")
+	apitest.In(t, func(_ *app.App, o *apitest.Options) { o.Apps = broken{} }, func(n *apitest.Node) {
+		n.Expect(n.Raw("GET", admin("GET", "/apps/77/channels", ""), ""), 503, " service_unavailable")
 	})
 }
 
 func TestRoutesOfEnginesThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	without := func(_ *app.App, o *httpapi.Options) { o.Webhooks, o.Connections = nil, nil }
-	inNode(t, without, func(n *node) {
-		for _, tt := range everyRoute {
-			gone := strings.Contains(tt.target, "/webhooks") || strings.Contains(tt.target, "/connections") || tt.target == "/apps/77/users"
-			w := n.do(tt.method, tt.target, tt.body)
+	without := func(_ *app.App, o *apitest.Options) { o.Operators.Webhooks, o.Operators.Connections = nil, nil }
+	apitest.In(t, without, func(n *apitest.Node) {
+		for _, tt := range apitest.EveryRoute() {
+			gone := strings.Contains(tt.Target, "/webhooks") || strings.Contains(tt.Target, "/connections") || tt.Target == "/apps/77/users"
+			w := n.Do(tt.Method, tt.Target, tt.Body)
 			if text := w.Body.String() == "404 NOT FOUND"; text != gone {
-				t.Errorf("%s %s: got %d %s", tt.method, tt.target, w.Code, w.Body)
+				t.Errorf("%s %s: got %d %s", tt.Method, tt.Target, w.Code, w.Body)
 			}
 		}
 	})

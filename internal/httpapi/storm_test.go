@@ -18,16 +18,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/apitest"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/room"
 )
 
 // seeds are good requests; mutations of them go deeper than noise.
 var seeds = []struct{ method, target, body string }{
-	{"POST", "/apps/77/events", with(`"k"`)},
+	{"POST", "/apps/77/events", apitest.With(`"k"`)},
 	{"POST", "/apps/77/events", `{"name":"e","channels":["a","presence-b","cache-c"],"data":{"x":[1,"\u00e9"]},"info":"user_count,subscription_count,cache","socket_id":"1.2"}`},
-	{"POST", "/apps/77/batch_events", `{"batch":[` + tick + `,` + with(`"m"`) + `]}`},
+	{"POST", "/apps/77/batch_events", `{"batch":[` + apitest.Tick + `,` + apitest.With(`"m"`) + `]}`},
 	{"GET", "/apps/77/channels?filter_by_prefix=presence-&info=user_count", ""},
 	{"GET", "/apps/77/channels/cache-c?info=cache,subscription_count", ""},
 	{"GET", "/apps/77/channels/presence-b/users", ""},
@@ -88,8 +88,8 @@ func TestStorm(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
-	n := newNode(t, func(a *app.App, o *httpapi.Options) {
-		withKeys(a, o)
+	n := apitest.New(t, func(a *app.App, o *apitest.Options) {
+		apitest.WithKeys(a, o)
 		o.MaxBody = 8 << 10
 		o.Requests = limit.Rate{Max: 1000, Per: time.Minute}
 	})
@@ -97,14 +97,14 @@ func TestStorm(t *testing.T) {
 	var quiet size
 	for i := range *storm {
 		if i%1000 == 0 {
-			n.refill()
+			refill(n)
 		}
 		if i == *storm/2 {
-			quiet = n.size()
+			quiet = sizeOf(n)
 		}
 		request, body := randomRequest(r, i%8 == 0)
 		w := httptest.NewRecorder()
-		n.api.ServeHTTP(w, request)
+		n.API.ServeHTTP(w, request)
 		codes[w.Code]++
 		expectAnswer(t, request, body, w)
 		if t.Failed() {
@@ -117,7 +117,7 @@ func TestStorm(t *testing.T) {
 			t.Errorf("no request got %d: the storm is too weak", code)
 		}
 	}
-	after := n.size()
+	after := sizeOf(n)
 	t.Logf("after half of it %+v, after all of it %+v", quiet, after)
 	if after.goroutines > quiet.goroutines+5 || after.heap > quiet.heap+maxGrowth {
 		t.Errorf("it grows: after half of the requests %+v, after all %+v", quiet, after)
@@ -133,9 +133,9 @@ type size struct {
 	heap       uint64 // bytes alive
 }
 
-// size measures after what requests have made on purpose is gone.
-func (n *node) size() size {
-	n.refill()
+// sizeOf measures after what requests have made on purpose is gone.
+func sizeOf(n *apitest.Node) size {
+	refill(n)
 	runtime.GC()
 	runtime.GC() // what pools keep goes with the second
 	var m runtime.MemStats
@@ -145,27 +145,25 @@ func (n *node) size() size {
 
 // refill makes connections and dead letters for the next requests, and removes the views and
 // entities that the last ones have made.
-func (n *node) refill() {
-	n.open.mu.Lock()
-	n.open.fill()
-	n.open.mu.Unlock()
-	for _, v := range slices.Backward(n.views.Views("77")) {
+func refill(n *apitest.Node) {
+	n.Open.Fill()
+	for _, v := range slices.Backward(n.Views.Views("77")) {
 		if v.Source != "" {
-			_ = n.views.Remove(context.Background(), "77", v.ID) // another may stand on it: the next time
+			_ = n.Views.Remove(context.Background(), "77", v.ID) // another may stand on it: the next time
 		}
 	}
-	n.tell("gone", "later")
-	n.webhooks.Tell(&room.Event{Kind: room.CacheMiss, App: "77", Channel: "cache-x"})
-	n.wait(func() bool { return n.webhooks.Status("77")[0].Failures > 0 })
-	n.tell("later") // what waits for the other dies
+	n.Tell("gone", "later")
+	n.Webhooks.Tell(&room.Event{Kind: room.CacheMiss, App: "77", Channel: "cache-x"})
+	wait(n, func() bool { return n.Webhooks.Status("77")[0].Failures > 0 })
+	n.Tell("later") // what waits for the other dies
 }
 
 // wait waits for what other goroutines do at once.
-func (n *node) wait(isDone func() bool) {
-	n.t.Helper()
+func wait(n *apitest.Node, isDone func() bool) {
+	n.T.Helper()
 	for deadline := time.Now().Add(time.Minute); !isDone(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			n.t.Fatal("it does not happen")
+			n.T.Fatal("it does not happen")
 		}
 	}
 }
@@ -232,7 +230,7 @@ func signedByOne(r *rand.Rand, method, target, body string) string {
 	case 3:
 		secret = "wrong"
 	}
-	return signedWith(secret, method, target, body, key, time.Now())
+	return apitest.SignedWith(secret, method, target, body, key, time.Now())
 }
 
 // expectAnswer checks that an answer is one that the API documents.

@@ -10,18 +10,18 @@ import (
 )
 
 // silent publishes to nobody.
-type silent struct{ engine }
+type silent struct{}
 
 func (silent) Publish(context.Context, *app.App, []channel.Event) error { return nil }
 
-func projected(tb testing.TB, rules ...projection.Rule) projection.Channels {
+func projected(tb testing.TB, rules ...projection.Rule) projection.Publisher {
 	tb.Helper()
 	compiled, err := projection.Compile(rules)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	of := func(string) *projection.Rules { return compiled }
-	return projection.New(of, nil, projection.Options{}).Wrap(silent{})
+	return projection.New(silent{}, of, nil, projection.Options{})
 }
 
 // BenchmarkPublish is what standing before the channel engine costs a publish that no rule
@@ -29,7 +29,7 @@ func projected(tb testing.TB, rules ...projection.Rule) projection.Channels {
 func BenchmarkPublish(b *testing.B) {
 	events := []channel.Event{event("prices", "e", `{"n":1}`)}
 	a := &app.App{ID: "77"}
-	for name, c := range map[string]projection.Channels{
+	for name, c := range map[string]projection.Publisher{
 		"rules=0": projected(b),
 		"rules=1": projected(b, projection.Rule{Channels: "auction-*", Entity: "A", Key: "$1"}),
 	} {

@@ -19,11 +19,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/limit"
-	"github.com/millrace/millrace/internal/protocol"
 )
 
 // Entities applies mutations; see [entity.Engine].
@@ -31,18 +29,15 @@ type Entities interface {
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
 
-// Channels is what stands behind the HTTP API; see [channel.Engine].
-type Channels interface {
+// Publisher takes the events of a publish; see [channel.Engine.Publish].
+type Publisher interface {
 	Publish(ctx context.Context, a *app.App, events []channel.Event) error
-	Channels(ctx context.Context, a *app.App, prefix string) ([]channel.Status, error)
-	Channel(ctx context.Context, a *app.App, name string) (channel.Status, error)
-	Members(ctx context.Context, a *app.App, name string) ([]protocol.Member, error)
-	Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error)
 }
 
 var (
-	_ Entities = (*entity.Engine)(nil)
-	_ Channels = (*channel.Engine)(nil)
+	_ Entities  = (*entity.Engine)(nil)
+	_ Publisher = (*channel.Engine)(nil)
+	_ Publisher = (*Projector)(nil)
 )
 
 const (
@@ -102,44 +97,33 @@ func Compile(rules []Rule) (*Rules, error) {
 	return compiled, nil
 }
 
-// Projector applies rules. It is safe for concurrent use.
+// Projector is a publisher whose publishes feed views: it applies rules, and hands the events on. It
+// is safe for concurrent use.
 type Projector struct {
+	next     Publisher
 	entities Entities
 	rules    func(appID string) *Rules
 	o        Options // immutable
 	log      limit.Sampler
 }
 
-// New makes a projector. rules returns the present rules of an app, nil for none; it is called for
-// every publish.
-func New(rules func(appID string) *Rules, entities Entities, o Options) *Projector {
-	o = o.withDefaults()
-	return &Projector{entities: entities, rules: rules, o: o, log: limit.Sampler{Every: logInterval}}
-}
-
-// Wrap returns next with rules applied to each publish.
-func (p *Projector) Wrap(next Channels) Channels { return &projected{next, p} }
-
-// engine is Channels under a name that none of its methods has, so that it can be embedded.
-type engine interface{ Channels }
-
-// projected is a channel engine whose publishes feed views.
-type projected struct {
-	engine
-	projector *Projector
+// New makes a projector in front of next. rules returns the present rules of an app, nil for none; it
+// is called for every publish.
+func New(next Publisher, rules func(appID string) *Rules, entities Entities, o Options) *Projector {
+	return &Projector{next: next, entities: entities, rules: rules, o: o.withDefaults(), log: limit.Sampler{Every: logInterval}}
 }
 
 // Publish applies the mutations that follow from events, then publishes them. An app without
 // rules pays for one look.
 //
 //millrace:hot BenchmarkPublish TestPublishAllocs
-func (c *projected) Publish(ctx context.Context, a *app.App, events []channel.Event) error {
-	if rules := c.projector.rules(a.ID); rules != nil {
-		if err := c.projector.project(ctx, a.ID, rules.list, events); err != nil {
+func (p *Projector) Publish(ctx context.Context, a *app.App, events []channel.Event) error {
+	if rules := p.rules(a.ID); rules != nil {
+		if err := p.project(ctx, a.ID, rules.list, events); err != nil {
 			return err
 		}
 	}
-	return c.engine.Publish(ctx, a, events)
+	return p.next.Publish(ctx, a, events)
 }
 
 func (p *Projector) project(ctx context.Context, appID string, rules []*rule, events []channel.Event) error {

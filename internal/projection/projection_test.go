@@ -31,14 +31,8 @@ type nobody struct{}
 
 func (nobody) Changed(*entity.Type, []entity.Change) {}
 
-// engine is projection.Channels under a name that none of its methods has.
-type engine interface{ projection.Channels }
-
 // recorded is a channel engine that notes what is published.
-type recorded struct {
-	engine
-	names *[]string
-}
+type recorded struct{ names *[]string }
 
 func (r recorded) Publish(_ context.Context, _ *app.App, events []channel.Event) error {
 	for i := range events {
@@ -52,7 +46,7 @@ type bench struct {
 	t         *testing.T
 	entities  *entity.Engine
 	rules     atomic.Pointer[projection.Rules]
-	channels  projection.Channels
+	publisher projection.Publisher
 	published []string
 	log       bytes.Buffer
 	metrics   *prometheus.Registry
@@ -81,7 +75,7 @@ func newBench(t *testing.T, o projection.Options, rules ...projection.Rule) *ben
 		}
 		return b.rules.Load()
 	}
-	b.channels = projection.New(of, b.entities, o).Wrap(recorded{names: &b.published})
+	b.publisher = projection.New(recorded{&b.published}, of, b.entities, o)
 	return b
 }
 
@@ -95,7 +89,7 @@ func event(channelName, name, data string) channel.Event {
 }
 
 func (b *bench) publish(events ...channel.Event) error {
-	return b.channels.Publish(b.t.Context(), &app.App{ID: "77"}, events)
+	return b.publisher.Publish(b.t.Context(), &app.App{ID: "77"}, events)
 }
 
 var seqMember = regexp.MustCompile(`,?"_seq":"[^"]*"`)
@@ -297,7 +291,7 @@ func TestPublishIsRefusedWhole(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b = newBench(t, projection.Options{}, projection.Rule{Channels: "a", Entity: "A", Key: "id"})
-	if err := b.channels.Publish(ctx, &app.App{ID: "77"}, []channel.Event{event("a", "e", `{"id":1}`)}); err == nil || len(b.published) > 0 {
+	if err := b.publisher.Publish(ctx, &app.App{ID: "77"}, []channel.Event{event("a", "e", `{"id":1}`)}); err == nil || len(b.published) > 0 {
 		t.Errorf("got %v with %v published", err, b.published)
 	}
 }
@@ -305,7 +299,7 @@ func TestPublishIsRefusedWhole(t *testing.T) {
 func TestRulesAreThoseOfTheAppAtTheMoment(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, projection.Options{}, projection.Rule{Channels: "*", Entity: "A", Key: "$1"})
-	if err := b.channels.Publish(t.Context(), &app.App{ID: "78"}, []channel.Event{event("other", "e", `{}`)}); err != nil {
+	if err := b.publisher.Publish(t.Context(), &app.App{ID: "78"}, []channel.Event{event("other", "e", `{}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.publish(event("one", "e", `{}`)); err != nil {

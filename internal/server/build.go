@@ -12,15 +12,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/forwarded"
+	"github.com/millrace/millrace/internal/gate"
 	"github.com/millrace/millrace/internal/http1"
-	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/metrics"
@@ -44,7 +43,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if problems := Check(cfg); len(problems) > 0 {
 		return nil, &config.Error{Source: "configuration", Problems: problems}
 	}
-	s := &Server{cfg: cfg, log: log, ready: make(chan struct{}), gate: newGate()}
+	s := &Server{cfg: cfg, log: log, ready: make(chan struct{}), gate: gate.New()}
 	prom := metrics.NewRegistry()
 	s.acceptFailed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_server_accept_failures_total",
@@ -132,46 +131,13 @@ func (s *Server) newChannelSessions(codec protocol.Codec) *pushersession.Session
 func (s *Server) wireHTTP(prom *prometheus.Registry) error {
 	cfg := s.cfg
 	ip, bodies := s.proxies.ClientIP, bodies(&cfg.HTTP)
-	o := httpapi.Options{
-		Apps:     s.apps,
-		Channels: s.channels,
-		Users:    s.channels,
-		Webhooks: s.webhooks,
-		Health:   s.health,
-		Admin:    app.Credential{Key: cfg.Admin.Key, Secret: cfg.Admin.Secret.Reveal(), Rights: app.RightsAll},
-		ClientIP: ip, PathPrefix: cfg.HTTP.PathPrefix,
-		IsSecure: s.proxies.IsSecure,
-		Requests: rate(cfg.Limits.APIRequests),
-		CORS:     cors(&cfg.HTTP),
-		Idempotency: httpapi.Idempotency{
-			Off: !cfg.Idempotency.Enabled, TTL: cfg.Idempotency.TTL.D(), MaxKey: cfg.Idempotency.MaxKeyLength,
-			Claims: httpapi.NewMemoryClaims(httpapi.ClaimLimits{
-				Keys: cfg.Idempotency.MaxKeys, Bytes: int64(cfg.Idempotency.MaxMemory), BytesPerApp: int64(cfg.Idempotency.MaxMemoryPerApp),
-			}),
-		},
-		MaxBody:  int64(cfg.HTTP.MaxBody),
-		Bodies:   bodies,
-		Draining: s.isUnready,
-		Log:      s.log,
-		Metrics:  httpapi.NewMetrics(prom),
-	}
 	var all handlers
 	if cfg.Views.Enabled {
 		s.viewSessions = s.newViewSessions(ip)
 		all.views, all.mint = s.viewSessions, s.newMintEndpoint(ip)
-		o.Channels = s.project(prom)
-		o.Entities, o.Views, o.Revocations = s.mutator(), s.views, s.revocations
-		o.Readers, o.ReaderLimits, o.HasEntity = s.readers(), readerLimits(&cfg.Views), s.hasEntity
-		o.MaxBatch, o.MaxRows = cfg.Views.MaxBatch, cfg.Views.ReadMaxRows
 	}
-	o.Channels = gatedChannels{o.Channels, s.gate}
-	s.publisher = o.Channels
-	o.Connections = s.connections()
-	stats := s.stats(o.Channels, o.Views)
-	if cfg.HTTP.Stats {
-		o.Stats = stats
-	}
-	all.api = s.telemetry.Middleware(httpapi.New(o))
+	stats := s.stats()
+	all.api = s.telemetry.Middleware(s.newAPI(prom, bodies, stats))
 	all.page = s.page()
 
 	public, private := s.adminHandlers(prom, bodies)
@@ -337,15 +303,6 @@ func (s *Server) route(h handlers) http.Handler {
 func isChannels(path string) bool { return path == "/app" || strings.HasPrefix(path, "/app/") }
 
 func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
-
-// cors is what pages of other origins may do; Check has found its origins good.
-func cors(c *config.HTTP) httpapi.CORS {
-	origins, err := app.ParseOrigins(c.CORSOrigins)
-	return httpapi.CORS{
-		Off: len(c.CORSOrigins) == 0 || err != nil, Origins: origins, Credentials: c.CORSCredentials,
-		Methods: c.CORSMethods, Headers: c.CORSHeaders,
-	}
-}
 
 // operatorHandler serves metrics, numbers and profiles. It must not be reachable by clients.
 func operatorHandler(g prometheus.Gatherer, stats http.Handler) http.Handler {

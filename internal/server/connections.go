@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/operators"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/socket"
@@ -29,7 +29,7 @@ type protocolSessions interface {
 	Group() *session.Group
 }
 
-var _ httpapi.Connections = (*connections)(nil)
+var _ operators.Connections = (*connections)(nil)
 
 // connections is made once the sessions of each protocol are.
 func (s *Server) connections() *connections {
@@ -41,7 +41,7 @@ func (s *Server) connections() *connections {
 }
 
 // List merges what the protocols find.
-func (c *connections) List(ctx context.Context, appID string, q httpapi.ConnectionQuery) ([]httpapi.Connection, error) {
+func (c *connections) List(ctx context.Context, appID string, q operators.ConnectionQuery) ([]operators.Connection, error) {
 	inner := session.Query{UserID: q.UserID, Channel: q.Channel, After: q.After, Limit: q.Limit}
 	if q.IP != "" {
 		ip, _ := netip.ParseAddr(q.IP) // where the text is none
@@ -50,7 +50,7 @@ func (c *connections) List(ctx context.Context, appID string, q httpapi.Connecti
 		}
 		inner.IP = ip.Unmap()
 	}
-	var all []httpapi.Connection
+	var all []operators.Connection
 	for _, f := range c.protocols {
 		if q.Protocol != "" && q.Protocol != string(f.Group().Name()) {
 			continue
@@ -63,44 +63,49 @@ func (c *connections) List(ctx context.Context, appID string, q httpapi.Connecti
 			all = append(all, connection(&found[i], maxListedChannels))
 		}
 	}
-	slices.SortFunc(all, func(a, b httpapi.Connection) int { return strings.Compare(a.SocketID, b.SocketID) })
+	slices.SortFunc(all, func(a, b operators.Connection) int { return strings.Compare(a.SocketID, b.SocketID) })
 	return all[:min(len(all), q.Limit)], nil
 }
 
 // Find looks for one connection.
-func (c *connections) Find(_ context.Context, appID, socketID string) (httpapi.Connection, bool) {
+func (c *connections) Find(_ context.Context, appID, socketID string) (operators.Connection, error) {
 	id, _ := protocol.ParseSocketID(socketID) // no connection has the zero id
 	for _, f := range c.protocols {
 		if found, ok := f.Group().Find(appID, id); ok {
-			return connection(&found, maxShownChannels), true
+			return connection(&found, maxShownChannels), nil
 		}
 	}
-	return httpapi.Connection{}, false
+	return operators.Connection{}, operators.ErrNoConnection
 }
 
 // Close ends one connection for good.
-func (c *connections) Close(appID, socketID string) bool {
+func (c *connections) Close(_ context.Context, appID, socketID string) error {
 	id, _ := protocol.ParseSocketID(socketID)
-	return slices.ContainsFunc(c.protocols, func(f protocolSessions) bool { return f.Group().End(appID, id) })
+	for _, f := range c.protocols {
+		if f.Group().End(appID, id) {
+			return nil
+		}
+	}
+	return operators.ErrNoConnection
 }
 
 // Trace logs the frames of one connection.
-func (c *connections) Trace(appID, socketID string, duration time.Duration) error {
+func (c *connections) Trace(_ context.Context, appID, socketID string, duration time.Duration) error {
 	id, _ := protocol.ParseSocketID(socketID)
 	for _, f := range c.protocols {
 		switch err := f.Group().Trace(appID, id, duration); {
 		case err == nil:
 			return nil
 		case errors.Is(err, socket.ErrTooManyTraces):
-			return httpapi.ErrTooManyTraces
+			return operators.ErrTooManyTraces
 		}
 	}
-	return httpapi.ErrNoConnection
+	return operators.ErrNoConnection
 }
 
 // connection is i as the HTTP API tells it, with so many of its channels.
-func connection(i *session.Info, channels int) httpapi.Connection {
-	c := httpapi.Connection{
+func connection(i *session.Info, channels int) operators.Connection {
+	c := operators.Connection{
 		SocketID: i.SocketID.String(),
 		Protocol: string(i.Protocol),
 		UserID:   i.UserID,

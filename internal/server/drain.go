@@ -95,7 +95,7 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 func (s *Server) endPublishing(ctx context.Context, longest time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	err := s.gate.close(ctx)
+	err := s.gate.Close(ctx)
 	if err == nil {
 		err = s.hub.Flush(ctx)
 	}

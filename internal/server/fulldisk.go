@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/httpapi"
+	apiviews "github.com/millrace/millrace/internal/httpapi/views"
+	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
@@ -60,7 +61,7 @@ func (s *Server) lookForRoom() func(context.Context) error {
 }
 
 // entityStore is what applies mutations.
-func (s *Server) entityStore() httpapi.Entities {
+func (s *Server) entityStore() apiviews.Entities {
 	if s.hasNoRoom {
 		return noEntities{}
 	}
@@ -100,8 +101,10 @@ func (s *Server) refuseWithoutStore(w http.ResponseWriter, r *http.Request) {
 	if skipped, ok := s.unserved.Pass(time.Now()); ok {
 		s.log.WarnContext(r.Context(), "request refused: there was no room for the store at the start", "path", r.URL.Path, "more_since_last", skipped)
 	}
+	p := problem.New(problem.Unavailable, "The disk of the server is full; views cannot be served right now")
+	p.RetryAfter = time.Minute
+	p.SetHeaders(w.Header())
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Retry-After", "60")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = w.Write([]byte(`{"error":"The disk of the server is full; views cannot be served right now","code":"service_unavailable","status":503}`)) // the client went away
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(p.AppendJSON(nil)) // the client went away
 }

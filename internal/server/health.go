@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/operators"
 )
 
 const (
@@ -96,9 +96,9 @@ func (s *Server) failingStores() (n int) {
 
 // health is how the parts do that may fail while the node serves (pusher 5.10). None of
 // them is a reason to send clients away: without its stores a node goes on with what it has.
-func (s *Server) health(context.Context) httpapi.Health {
+func (s *Server) health(context.Context) operators.Health {
 	if !s.webhooks.IsStoring() || s.failingStores() > 0 {
-		return httpapi.HealthDegraded
+		return operators.HealthDegraded
 	}
-	return httpapi.HealthOK
+	return operators.HealthOK
 }

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/operators"
 )
 
 func TestHealthFollowsTheStores(t *testing.T) {
@@ -37,7 +37,7 @@ func TestHealthFollowsTheStores(t *testing.T) {
 			return err
 		}}
 		s := &Server{storeChecks: []*storeCheck{v}} // no webhooks store nothing
-		expect := func(when string, want httpapi.Health) {
+		expect := func(when string, want operators.Health) {
 			t.Helper()
 			for range 1000 { // asking costs nothing
 				if got := s.health(t.Context()); got != want {
@@ -56,23 +56,23 @@ func TestHealthFollowsTheStores(t *testing.T) {
 		}
 
 		wait(time.Millisecond)
-		expect("a store that works", httpapi.HealthOK)
+		expect("a store that works", operators.HealthOK)
 		set(errors.New("database or disk is full"), false)
 		wait(lookPause)
-		expect("a store that fails", httpapi.HealthDegraded)
+		expect("a store that fails", operators.HealthDegraded)
 		wait(10 * lookPause)
 		set(nil, false)
 		wait(lookPause)
-		expect("a store that works again", httpapi.HealthOK)
+		expect("a store that works again", operators.HealthOK)
 		set(nil, true)
 		wait(lookPause)
-		expect("a look that may still come to its end", httpapi.HealthOK)
+		expect("a look that may still come to its end", operators.HealthOK)
 		wait(2*lookTimeout + time.Millisecond)
-		expect("a disk that hangs", httpapi.HealthDegraded)
+		expect("a disk that hangs", operators.HealthDegraded)
 		set(nil, false)
 		close(hangs)
 		wait(lookPause)
-		expect("a disk that hangs no more", httpapi.HealthOK)
+		expect("a disk that hangs no more", operators.HealthOK)
 
 		stop()
 		<-ended

@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/config"
-	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/projection"
 )
 
@@ -24,10 +23,10 @@ func rules(a *config.App) []projection.Rule {
 }
 
 // project is the channel engine with projections before it.
-func (s *Server) project(prom prometheus.Registerer) httpapi.Channels {
-	return projection.New(s.rulesOf, s.entityStore(), projection.Options{
+func (s *Server) project(prom prometheus.Registerer) *projection.Projector {
+	return projection.New(s.channels, s.rulesOf, s.entityStore(), projection.Options{
 		Reserve: s.views.Reserve, MaxBatch: s.cfg.Views.MaxBatch, Log: s.log, Metrics: projection.NewMetrics(prom),
-	}).Wrap(s.channels)
+	})
 }
 
 // checkProjections reports the problems of the projections of an app.

@@ -24,8 +24,9 @@ import (
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/forwarded"
+	"github.com/millrace/millrace/internal/gate"
 	"github.com/millrace/millrace/internal/http1"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/channels"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/meter"
@@ -59,7 +60,7 @@ type Server struct {
 	sessions        *session.Table
 	channelSessions *pushersession.Sessions // /app
 	viewSessions    *viewsession.Sessions   // /views; nil when they are turned off
-	publisher       httpapi.Channels        // channels, with projections before them
+	publisher       channels.Publisher      // channels, with projections before them
 
 	// Of views; nil when they are turned off.
 	entities    *entity.Engine
@@ -86,7 +87,7 @@ type Server struct {
 	// Followed; nil without TLS.
 	publicCert, operatorCert *certificate
 
-	gate     *gate         // of whatever publishers are answered for
+	gate     *gate.Gate    // of all that publishers are answered for
 	unready  atomic.Bool   // balancers are to turn away
 	draining atomic.Bool   // no new connection is admitted
 	ready    chan struct{} // closed when the addresses are known and served

@@ -8,26 +8,29 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/operators"
 )
 
 // stats serves numbers about this node.
-func (s *Server) stats(channels httpapi.Channels, views httpapi.Views) http.Handler {
-	return httpapi.NewStats(httpapi.StatsOptions{
+func (s *Server) stats() http.Handler {
+	o := operators.StatsOptions{
 		Apps:     s.apps.All,
-		Channels: channels,
-		Views:    views,
-		Connections: func(appID string) httpapi.Count {
+		Channels: s.channels,
+		Connections: func(appID string) operators.Count {
 			signedIn, users := s.channels.SignedIn(appID)
-			return httpapi.Count{Open: s.sessions.Open(appID), Authenticated: signedIn, Users: users}
+			return operators.Count{Open: s.sessions.Open(appID), Authenticated: signedIn, Users: users}
 		},
 		Memory: machineMemory,
-	})
+	}
+	if s.cfg.Views.Enabled {
+		o.Views = s.views
+	}
+	return operators.NewStats(o)
 }
 
 // machineMemory is the memory of this machine. Where the system does not tell as Linux does,
 // it is what the process has, and what of that is free.
-func machineMemory() httpapi.Memory {
+func machineMemory() operators.Memory {
 	if file, err := os.Open("/proc/meminfo"); err == nil {
 		defer file.Close() //nolint:errcheck // it was only read
 		if m, ok := readMeminfo(bufio.NewScanner(file)); ok {
@@ -36,11 +39,11 @@ func machineMemory() httpapi.Memory {
 	}
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(samples)
-	return httpapi.Memory{Total: samples[0].Value.Uint64(), Free: samples[1].Value.Uint64()}
+	return operators.Memory{Total: samples[0].Value.Uint64(), Free: samples[1].Value.Uint64()}
 }
 
 // readMeminfo reads lines such as "MemTotal:       16316412 kB".
-func readMeminfo(lines *bufio.Scanner) (m httpapi.Memory, ok bool) {
+func readMeminfo(lines *bufio.Scanner) (m operators.Memory, ok bool) {
 	for lines.Scan() {
 		name, rest, _ := strings.Cut(lines.Text(), ":")
 		n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 54)

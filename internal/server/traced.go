@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/gate"
+	apiviews "github.com/millrace/millrace/internal/httpapi/views"
 	"github.com/millrace/millrace/internal/telemetry"
 )
 
 // traced shows in each request's trace how long its mutations took to be stored and seen.
 type traced struct {
-	httpapi.Entities
+	apiviews.Entities
 	telemetry *telemetry.Telemetry
 }
 
@@ -22,8 +23,8 @@ func (t traced) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) 
 }
 
 // mutator is what publishers' mutations are given to.
-func (s *Server) mutator() httpapi.Entities {
-	gated := gatedEntities{s.entityStore(), s.gate}
+func (s *Server) mutator() apiviews.Entities {
+	gated := gate.Entities{Next: s.entityStore(), Gate: s.gate}
 	if s.telemetry == nil {
 		return gated
 	}

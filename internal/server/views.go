@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/httpapi"
+	apiviews "github.com/millrace/millrace/internal/httpapi/views"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/query"
@@ -115,8 +115,8 @@ func (s *Server) restrict(appID, name string, level access.Level) {
 }
 
 // readerLimits are the limits of connections, for readers over HTTP.
-func readerLimits(c *config.Views) httpapi.ReaderLimits {
-	return httpapi.ReaderLimits{
+func readerLimits(c *config.Views) apiviews.ReaderLimits {
+	return apiviews.ReaderLimits{
 		MaxSubscriptions: c.DefaultMaxSubscriptions,
 		MaxSnapshotRows:  c.DefaultMaxSnapshotRows,
 		MaxMessages:      c.DefaultMaxMessagesPerMinute,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
-	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/httpapi/operators"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
@@ -166,7 +166,7 @@ func TestANodeThatCannotStoreWebhooksIsDegraded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.health(t.Context()); got != httpapi.HealthOK {
+	if got := s.health(t.Context()); got != operators.HealthOK {
 		t.Errorf("at the start: %d", got)
 	}
 	if err := s.Close(); err != nil {
@@ -178,7 +178,7 @@ func TestANodeThatCannotStoreWebhooksIsDegraded(t *testing.T) {
 	if err := s.webhooks.Run(ended); err == nil {
 		t.Error("it was stored where there is no store")
 	}
-	if got := s.health(t.Context()); got != httpapi.HealthDegraded {
+	if got := s.health(t.Context()); got != operators.HealthDegraded {
 		t.Errorf("without a store: %d", got)
 	}
 }

@@ -175,7 +175,9 @@ func TestU09WebhooksAreToldOnceOfATerminatedUser(t *testing.T) {
 	if diff := cmp.Diff([]string{"online u-9", "added presence-x u-9"}, told.about("u-9")); diff != "" {
 		t.Fatalf("told (-want +got):\n%s", diff)
 	}
-	engine.Terminate(s.app, "u-9")
+	if err := engine.Terminate(t.Context(), s.app, "u-9"); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range all {
 		wantText(t, p, `{"event":"pusher:error","data":{"code":4009,"message":"The connection was terminated by the app"}}`)
 		wantClose(t, p, 4009)

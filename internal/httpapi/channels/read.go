@@ -1,0 +1,129 @@
+package channels
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/httpapi"
+	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/problem"
+	"github.com/millrace/millrace/internal/room"
+)
+
+const presencePrefix = "presence-"
+
+// listChannels is GET /apps/{app_id}/channels (pusher 5.5).
+func (h *handler) listChannels(ctx context.Context, r *httpapi.Request) *problem.Problem {
+	prefix, _ := r.Query.Get("filter_by_prefix")
+	want := wanted(r)
+	if want.users && !strings.HasPrefix(prefix, presencePrefix) {
+		return problem.Invalid("user_count needs filter_by_prefix to begin with " + presencePrefix)
+	}
+	list, err := h.o.Reader.Channels(ctx, r.App, prefix)
+	if err != nil {
+		return h.unread(r.App, err)
+	}
+	r.Out = append(r.Out, `{"channels":{`...)
+	for i, s := range list {
+		if i > 0 {
+			r.Out = append(r.Out, ',')
+		}
+		r.Out = jsontext.AppendString(r.Out, s.Name)
+		r.Out = append(r.Out, ':', '{')
+		r.Out = appendCounts(r.Out, &s, want)
+		r.Out = append(r.Out, '}')
+	}
+	r.Out = append(r.Out, '}', '}')
+	return nil
+}
+
+// showChannel is GET /apps/{app_id}/channels/{channel} (pusher 5.6).
+func (h *handler) showChannel(ctx context.Context, r *httpapi.Request) *problem.Problem {
+	name := r.Name
+	if bad := checkName(name, &r.App.Limits); bad != nil {
+		return bad
+	}
+	want, kind := wanted(r), room.KindOf(name)
+	if want.users && !kind.HasMembers() {
+		return problem.Invalid("user_count is for presence channels only")
+	}
+	s, err := h.o.Reader.Channel(ctx, r.App, name)
+	if err != nil {
+		return h.unread(r.App, err)
+	}
+	r.Out = append(r.Out, `{"occupied":`...)
+	r.Out = strconv.AppendBool(r.Out, s.Occupied)
+	if want.subscriptions || want.users {
+		r.Out = append(r.Out, ',')
+		r.Out = appendCounts(r.Out, &s, want)
+	}
+	if want.cache && kind.HasCache() {
+		if bad := h.appendCache(ctx, r); bad != nil {
+			return bad
+		}
+	}
+	r.Out = append(r.Out, '}')
+	return nil
+}
+
+// appendCache appends what the cache of the channel holds, if anything.
+func (h *handler) appendCache(ctx context.Context, r *httpapi.Request) *problem.Problem {
+	kept, err := h.o.Reader.Cached(ctx, r.App, r.Name)
+	if err != nil {
+		h.o.Log.Error("cache lookup failed", "app", r.App.ID, "err", err)
+		return problem.New(problem.Unavailable, "The cache cannot be read right now; try again")
+	}
+	if kept == nil {
+		return nil
+	}
+	// Rounded up: an event that is still there has time left.
+	seconds := (kept.Remaining + time.Second - 1) / time.Second
+	r.Out = append(r.Out, `,"cache":{"data":`...)
+	r.Out = append(r.Out, kept.Publication.Data...)
+	r.Out = append(r.Out, `,"ttl":`...)
+	r.Out = strconv.AppendInt(r.Out, int64(seconds), 10)
+	r.Out = append(r.Out, '}')
+	return nil
+}
+
+// listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher 5.7), with
+// with_user_info=1 with what each has told about itself.
+func (h *handler) listUsers(ctx context.Context, r *httpapi.Request) *problem.Problem {
+	if bad := checkName(r.Name, &r.App.Limits); bad != nil {
+		return bad
+	}
+	if !room.KindOf(r.Name).HasMembers() {
+		return problem.Invalid("Users are listed for presence channels only")
+	}
+	hasInfo, bad := r.Flag("with_user_info")
+	if bad != nil {
+		return bad
+	}
+	members, err := h.o.Reader.Members(ctx, r.App, r.Name)
+	if err != nil {
+		return h.unread(r.App, err)
+	}
+	r.Out = append(r.Out, `{"users":[`...)
+	for i, m := range members {
+		if i > 0 {
+			r.Out = append(r.Out, ',')
+		}
+		r.Out = append(r.Out, `{"id":`...)
+		r.Out = jsontext.AppendString(r.Out, m.UserID)
+		if hasInfo {
+			r.Out = append(r.Out, `,"user_info":`...)
+			r.Out = append(r.Out, m.Info...)
+		}
+		r.Out = append(r.Out, '}')
+	}
+	r.Out = append(r.Out, ']', '}')
+	return nil
+}
+
+// wanted are the attributes that the query asks for.
+func wanted(r *httpapi.Request) attributes {
+	info, _ := r.Query.Get("info")
+	return parseAttributes(info)
+}
