@@ -79,9 +79,9 @@ type api struct {
 	table    *table
 	limits   limits
 	clients  *limit.Windows[netip.Addr]
-	samples  samples                  // of refusals
-	requests sync.Pool                // of *Request
-	large    *large                   // bounds of large bodies
+	samples  samples   // of refusals
+	requests sync.Pool // of *Request
+	large    *large    // bounds of large bodies
 	headers  headers
 }
 
