@@ -16,6 +16,7 @@ var ranks = map[string]int{
 	"internal/glob":      0,
 	"internal/locks":     0,
 	"internal/commit":    0,
+	"internal/varint":    0,
 
 	"internal/access":   1,
 	"internal/protocol": 1,

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+
+	"github.com/millrace/millrace/internal/varint"
 )
 
 // FormVersion is of the form that Append writes.
@@ -98,9 +100,7 @@ func SizeOfData(data []byte) int {
 	if len(data) == 0 {
 		return 0
 	}
-	var room [2 * binary.MaxVarintLen64]byte
-	head := binary.AppendUvarint(binary.AppendUvarint(room[:0], fieldData<<1|1), uint64(len(data)))
-	return len(head) + len(data)
+	return varint.Size(fieldData<<1|1) + varint.Size(uint64(len(data))) + len(data)
 }
 
 // AppendWithoutData appends the envelope of p but for its data.
@@ -126,7 +126,7 @@ func AppendWithoutData(dst []byte, p *Publication) []byte {
 	if len(p.Tags) > 0 {
 		start := len(dst)
 		for i := range p.Tags {
-			dst = appendString(appendString(dst, p.Tags[i].Key), p.Tags[i].Value)
+			dst = varint.Append(varint.Append(dst, p.Tags[i].Key), p.Tags[i].Value)
 		}
 		dst = enclose(dst, start, fieldTags)
 	}
@@ -157,14 +157,14 @@ func appendExtras(dst []byte, e *Extras) []byte {
 
 // appendHeader appends the name, the kind and the value.
 func appendHeader(dst []byte, h *Header) []byte {
-	dst = append(appendString(dst, h.Name), byte(h.Kind))
+	dst = append(varint.Append(dst, h.Name), byte(h.Kind))
 	switch h.Kind {
 	case HeaderNumber:
 		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(h.Number))
 	case HeaderBool:
 		return append(dst, byte(bit(h.Bool, 1)))
 	default:
-		return appendString(dst, h.Text)
+		return varint.Append(dst, h.Text)
 	}
 }
 
@@ -193,19 +193,14 @@ func appendText(dst []byte, field uint64, s string) []byte {
 	if s == "" {
 		return dst
 	}
-	return appendString(binary.AppendUvarint(dst, field<<1|1), s)
+	return varint.Append(binary.AppendUvarint(dst, field<<1|1), s)
 }
 
 func appendBytes(dst []byte, field uint64, b []byte) []byte {
 	if len(b) == 0 {
 		return dst
 	}
-	dst = binary.AppendUvarint(dst, field<<1|1)
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
-}
-
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+	return varint.Append(binary.AppendUvarint(dst, field<<1|1), b)
 }
 
 // enclose makes a field of what was appended since start.

@@ -31,12 +31,12 @@ func DecodeLike(p *Publication, b []byte, like *Publication) error {
 	if like == nil {
 		like = p
 	}
-	r := reader{rest: b[1:]}
+	r := newReader(b[1:])
 	for r.next() {
 		p.decodeField(&r, like)
 	}
-	if r.err != nil {
-		return r.err
+	if r.Err != nil {
+		return r.Err
 	}
 	if problem := p.Problem(); problem != "" {
 		return fmt.Errorf("%w: %s", ErrDamaged, problem)
@@ -88,27 +88,25 @@ func (p *Publication) decodeField(r *reader, like *Publication) {
 	case fieldData:
 		p.Data = r.bytes()
 	default:
-		r.fail(fmt.Errorf("%w (field %d)", ErrNewer, r.field))
+		r.Fail(fmt.Errorf("%w (field %d)", ErrNewer, r.field))
 	}
 }
 
 func (r *reader) socketID() protocol.SocketID {
 	text := r.text()
 	id, ok := protocol.ParseSocketID(text)
-	if r.err == nil && (!ok || id.IsZero() || id.String() != text) {
-		r.damaged("socket id")
+	if r.Err == nil && (!ok || id.IsZero() || id.String() != text) {
+		r.Damage("socket id")
 	}
 	return id
 }
 
-func (r *reader) tags() []Tag {
-	in := reader{rest: r.bytes(), err: r.err}
-	var tags []Tag
-	for in.err == nil && len(in.rest) > 0 {
-		t := Tag{in.string(), in.string()}
-		tags = append(tags, t)
+func (r *reader) tags() (tags []Tag) {
+	in := r.within(r.bytes())
+	for in.hasMore() {
+		tags = append(tags, Tag{Key: in.Text(), Value: in.Text()})
 	}
-	r.fail(in.err)
+	r.Fail(in.Err)
 	return tags
 }
 
@@ -127,45 +125,44 @@ func (r *reader) extras() *Extras {
 		case extraPush:
 			e.Push = in.bytes()
 		default:
-			in.fail(fmt.Errorf("%w (field %d of extras)", ErrNewer, in.field))
+			in.Fail(fmt.Errorf("%w (field %d of extras)", ErrNewer, in.field))
 		}
 	}
-	r.fail(in.err)
+	r.Fail(in.Err)
 	return e
 }
 
-func (r *reader) headers() []Header {
-	in := reader{rest: r.bytes(), err: r.err}
-	var headers []Header
-	for in.err == nil && len(in.rest) > 0 {
+func (r *reader) headers() (headers []Header) {
+	in := r.within(r.bytes())
+	for in.hasMore() {
 		headers = append(headers, in.header())
 	}
-	r.fail(in.err)
+	r.Fail(in.Err)
 	return headers
 }
 
 func (r *reader) header() Header {
-	h := Header{Name: r.string()}
-	kind := r.take(1)
-	if r.err != nil {
+	h := Header{Name: r.Text()}
+	kind := r.Take(1)
+	if r.Err != nil {
 		return h
 	}
 	switch h.Kind = HeaderKind(kind[0]); h.Kind {
 	case HeaderText:
-		h.Text = r.string()
+		h.Text = r.Text()
 	case HeaderNumber:
-		if b := r.take(8); b != nil {
+		if b := r.Take(8); b != nil {
 			h.Number = math.Float64frombits(binary.LittleEndian.Uint64(b))
 		}
 	case HeaderBool:
-		if b := r.take(1); b != nil {
+		if b := r.Take(1); b != nil {
 			h.Bool = b[0] == 1
 			if b[0] > 1 {
-				r.damaged("header")
+				r.Damage("header")
 			}
 		}
 	default:
-		r.fail(fmt.Errorf("%w (header of kind %d)", ErrNewer, h.Kind))
+		r.Fail(fmt.Errorf("%w (header of kind %d)", ErrNewer, h.Kind))
 	}
 	return h
 }
@@ -197,9 +194,9 @@ func (r *reader) version() *Version {
 			flags := in.limited(allVersionFlags)
 			v.ClearsName, v.ClearsData, v.ClearsExtras = flags&flagClearsName != 0, flags&flagClearsData != 0, flags&flagClearsExtras != 0
 		default:
-			in.fail(fmt.Errorf("%w (field %d of a version)", ErrNewer, in.field))
+			in.Fail(fmt.Errorf("%w (field %d of a version)", ErrNewer, in.field))
 		}
 	}
-	r.fail(in.err)
+	r.Fail(in.Err)
 	return v
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/internal/envelope"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/varint"
 )
 
 // groupForm is the version of the form of groups.
@@ -77,9 +78,8 @@ func Encode(group []Record) (body []byte, parts []Part, err error) {
 	body = append(body, groupForm)
 	body = binary.AppendUvarint(body, uint64(len(group)))
 	parts = make([]Part, len(group))
-	var room []byte
 	for i := range group {
-		body, room = appendRecord(body, room, group, parts, i)
+		body = appendRecord(body, group, parts, i)
 	}
 	return body, parts, nil
 }
@@ -93,33 +93,33 @@ func (r *Record) roughSize() int {
 	return size
 }
 
-// appendRecord appends the record at i; room is for an envelope.
-func appendRecord(body, room []byte, group []Record, parts []Part, i int) (grown, rest []byte) {
+// appendRecord appends the record at i.
+func appendRecord(body []byte, group []Record, parts []Part, i int) []byte {
 	r, p := &group[i], &parts[i]
 	*p = Part{Topic: r.Topic, Kind: r.Kind, StreamID: r.streamID(), Serial: r.Before}
 	body = append(body, byte(r.Kind), 0)
-	body = appendString(appendString(body, r.Topic.App), r.Topic.Name)
+	body = varint.Append(varint.Append(body, r.Topic.App), r.Topic.Name)
 	if r.Kind != KindPublication {
-		body = appendString(body, r.StreamID)
+		body = varint.Append(body, r.StreamID)
 		if r.Kind == KindPurge {
 			body = binary.AppendUvarint(body, r.Before)
 		}
-		return body, room
+		return body
 	}
 	p.Serial, p.Time = r.Publication.Serial, r.Publication.Time
 	back := sharedWith(group, i)
 	body = binary.AppendUvarint(body, uint64(back))
-	room = envelope.AppendWithoutData(room[:0], r.Publication)
+	start := len(body)
+	body = envelope.AppendWithoutData(body, r.Publication)
 	if back == 0 {
-		room = envelope.AppendData(room, r.Publication.Data)
+		body = envelope.AppendData(body, r.Publication.Data)
 	} else {
 		p.shared = r.Publication.Data
 	}
-	body = binary.AppendUvarint(body, uint64(len(room)))
-	start := len(body)
-	body = append(body, room...)
-	p.envelope = body[start:len(body):len(body)]
-	return body, room
+	size := len(body) - start
+	body = varint.Enclose(body, start)
+	p.envelope = body[len(body)-size : len(body) : len(body)]
+	return body
 }
 
 // sharedWith is how many records before i the nearest one with the same data is; zero if none.
@@ -135,8 +135,4 @@ func sharedWith(group []Record, i int) int {
 		}
 	}
 	return 0
-}
-
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
