@@ -3,6 +3,7 @@ package commit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -451,30 +452,56 @@ func (c *numbers) Install(_ context.Context, group []*number) {
 
 func (c *numbers) Refuse([]*number, error) time.Duration { return 0 }
 
-// BenchmarkDo is what a caller pays for the queue when 64 share groups and the store costs nothing.
+// BenchmarkDo is what a caller pays for the queue when so many share groups, and the store costs
+// nothing or waits as for a disk. It reports how many items a group has.
 func BenchmarkDo(b *testing.B) {
-	q := commit.New[*number](commit.Options{})
-	ctx, stop := context.WithCancel(b.Context())
-	served := make(chan error, 1)
-	go func() { served <- q.Serve(ctx, discard{}) }()
-	b.SetParallelism(32)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		n := &number{ticket: commit.NewTicket()}
-		for pb.Next() {
-			if err := q.Do(ctx, n, commit.Size{Bytes: 200, Entries: 1}, n.ticket); err != nil {
-				b.Error(err)
-			}
+	for _, callers := range []int{1, 64, 1024} {
+		for _, wait := range []time.Duration{0, 200 * time.Microsecond} {
+			b.Run(fmt.Sprintf("callers=%d/store=%v", callers, wait), func(b *testing.B) {
+				q := commit.New[*number](commit.Options{})
+				ctx, stop := context.WithCancel(b.Context())
+				served := make(chan error, 1)
+				c := &discard{wait: wait}
+				go func() { served <- q.Serve(ctx, c) }()
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				var calling sync.WaitGroup
+				b.ReportAllocs()
+				b.ResetTimer()
+				for range callers {
+					calling.Go(func() {
+						n := &number{ticket: commit.NewTicket()}
+						for left.Add(-1) >= 0 {
+							if err := q.Do(ctx, n, commit.Size{Bytes: 200, Entries: 1}, n.ticket); err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				calling.Wait()
+				stop()
+				if err := <-served; err != nil {
+					b.Error(err)
+				}
+				b.ReportMetric(float64(b.N)/float64(c.groups), "items/group")
+			})
 		}
-	})
-	stop()
-	if err := <-served; err != nil {
-		b.Error(err)
 	}
 }
 
-type discard struct{}
+// discard stores nothing.
+type discard struct {
+	wait   time.Duration
+	groups int
+}
 
-func (discard) Store(context.Context, []*number) error        { return nil }
-func (discard) Install(context.Context, []*number)            {}
-func (discard) Refuse([]*number, error) (again time.Duration) { return 0 }
+func (d *discard) Store(context.Context, []*number) error {
+	d.groups++
+	if d.wait > 0 {
+		<-time.After(d.wait)
+	}
+	return nil
+}
+
+func (d *discard) Install(context.Context, []*number)            {}
+func (d *discard) Refuse([]*number, error) (again time.Duration) { return 0 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -174,10 +175,12 @@ func (q *Queue[T]) Wake() {
 }
 
 // IsEmpty reports whether no item waits. What was taken does not.
-func (q *Queue[T]) IsEmpty() bool {
+func (q *Queue[T]) IsEmpty() bool { return q.length() == 0 }
+
+func (q *Queue[T]) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting.items) == 0
+	return len(q.waiting.items)
 }
 
 // Close refuses all that comes later.
@@ -185,6 +188,21 @@ func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.isClosed = true
+}
+
+// gather lets callers that were just answered put their next items, while such items come: otherwise each
+// large group would be followed by one of the first item that came.
+func (q *Queue[T]) gather() {
+	const patience = 16
+	before := q.length()
+	for range patience {
+		runtime.Gosched()
+		now := q.length()
+		if now <= before {
+			return
+		}
+		before = now
+	}
 }
 
 // take makes the next group of what waits.

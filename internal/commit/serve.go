@@ -125,6 +125,7 @@ func (r *run[T]) step(ctx context.Context) (wait time.Duration, goesOn bool, err
 		}
 	}()
 	if !r.isStaged {
+		r.gather()
 		if r.scheduler != nil {
 			r.scheduler.Prepare()
 		}
