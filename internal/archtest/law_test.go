@@ -107,6 +107,7 @@ var beside = map[string]string{
 	"internal/log/logtest":        "is the conformance suite of every log",
 	"internal/store/storetest":    "is the conformance suite of every store",
 	"internal/testkit":            "boots a node for tests",
+	"internal/testkit/killtest":   "kills a process of the test binary in the middle of its work",
 	"internal/testkit/pgtest":     "runs a throw-away PostgreSQL for tests",
 	"internal/testkit/transcript": "runs conversations written as text",
 }

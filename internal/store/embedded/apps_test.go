@@ -15,10 +15,6 @@ import (
 	"github.com/millrace/millrace/internal/store/storetest"
 )
 
-// childOfApps, followed by a folder, makes the test binary a process that changes an app in a
-// store in that folder until it is killed.
-const childOfApps = "put-until-killed"
-
 func TestAppConformance(t *testing.T) {
 	t.Parallel()
 	storetest.RunApps(t, suite(func(s *embedded.Store) app.Store { return s }))
@@ -33,19 +29,17 @@ func numberedApp(version uint64) app.Record {
 	}
 }
 
-// putUntilKilled prints each version that was acknowledged.
-func putUntilKilled(folder string) int {
+// puts prints each version of an app that was acknowledged, in the folder that is its argument.
+func puts(args []string) error {
 	ctx := context.Background()
-	s, err := embedded.Open(ctx, embedded.Options{Path: folder})
+	s, err := embedded.Open(ctx, embedded.Options{Path: args[0]})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	for version := uint64(0); ; {
 		r, err := s.PutApp(ctx, numberedApp(version))
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+			return err
 		}
 		version = r.Version
 		fmt.Fprintln(os.Stdout, version)
@@ -63,7 +57,7 @@ func loadedApps(t *testing.T, s *embedded.Store) (all []app.Record) {
 func TestAcknowledgedAppsSurviveAKill(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	acknowledged := killAfter(t, childOfApps, folder, 40)
+	acknowledged := killAfter(t, "puts", folder, 40)
 	s, _ := open(t, folder)
 	all := loadedApps(t, s)
 	if len(all) != 1 || all[0].Version < acknowledged {

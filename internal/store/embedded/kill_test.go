@@ -1,23 +1,18 @@
 package embedded_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/store/embedded"
+	"github.com/millrace/millrace/internal/testkit/killtest"
 )
-
-// childCommand, followed by a folder, makes the test binary a process that commits to a store in
-// that folder until it is killed.
-const childCommand = "commit-until-killed"
 
 const (
 	perCommit = 100
@@ -50,18 +45,16 @@ func loaded(t *testing.T, s *embedded.Store) []entity.Record {
 	return all
 }
 
-// commitUntilKilled prints the number of each commit that was acknowledged.
-func commitUntilKilled(folder string) int {
+// commits prints the number of each commit that was acknowledged, in the folder that is its argument.
+func commits(args []string) error {
 	ctx := context.Background()
-	s, err := embedded.Open(ctx, embedded.Options{Path: folder})
+	s, err := embedded.Open(ctx, embedded.Options{Path: args[0]})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	for number := uint64(1); ; number++ {
 		if err := s.CommitEntities(ctx, &entity.Commit{Records: numbered(number, perCommit, fill)}); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+			return err
 		}
 		fmt.Fprintln(os.Stdout, number)
 	}
@@ -70,11 +63,11 @@ func commitUntilKilled(folder string) int {
 func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 	t.Parallel()
 	// Kills before anything is folded, and while something is.
-	for _, atLeast := range []uint64{3, 80, 150} {
+	for _, atLeast := range []int{3, 80, 150} {
 		t.Run(fmt.Sprintf("after %d commits", atLeast), func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			acknowledged := killAfter(t, childCommand, folder, atLeast)
+			acknowledged := killAfter(t, "commits", folder, atLeast)
 			s, _ := open(t, folder)
 			all := loaded(t, s)
 			if len(all) != perCommit {
@@ -93,42 +86,20 @@ func TestAcknowledgedCommitsSurviveAKill(t *testing.T) {
 	}
 }
 
-// killAfter runs a child with a command until it has acknowledged so many commits, kills it, and
-// returns the last number it has printed.
-func killAfter(t *testing.T, command, folder string, atLeast uint64) (last uint64) {
+// killAfter kills a work after so many commits, and returns the last number that it has printed.
+func killAfter(t *testing.T, work, folder string, atLeast int) (last uint64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], command, folder)
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() { // also what was printed before the kill took effect
-		number, err := strconv.ParseUint(lines.Text(), 10, 64)
-		if err != nil {
-			t.Errorf("the child printed %q", lines.Text())
-			continue
+	killtest.After(t, atLeast, func(n int, line string) {
+		var err error
+		if last, err = strconv.ParseUint(line, 10, 64); err != nil {
+			t.Errorf("the process printed %q", line)
 		}
-		last = number
-		if number == 1 { // the lock holds between processes too
-			if s, err := embedded.Open(ctx, embedded.Options{Path: folder}); !errors.Is(err, embedded.ErrLocked) {
-				t.Errorf("Open beside the child: got %v, %v; want ErrLocked", s, err)
-			}
+		if n > 1 {
+			return
 		}
-		if number == atLeast {
-			if err := child.Process.Kill(); err != nil {
-				t.Errorf("kill: %v", err)
-			}
+		if s, err := embedded.Open(t.Context(), embedded.Options{Path: folder}); !errors.Is(err, embedded.ErrLocked) { // the lock holds between processes too
+			t.Errorf("Open beside the process: got %v, %v; want ErrLocked", s, err)
 		}
-	}
-	if err := child.Wait(); err == nil || last < atLeast {
-		t.Fatalf("the child ended by itself after %d commits: %v", last, err)
-	}
+	}, work, folder)
 	return last
 }

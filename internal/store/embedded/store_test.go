@@ -14,19 +14,13 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/storetest"
+	"github.com/millrace/millrace/internal/testkit/killtest"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 {
-		switch os.Args[1] {
-		case childCommand:
-			os.Exit(commitUntilKilled(os.Args[2]))
-		case childOfApps:
-			os.Exit(putUntilKilled(os.Args[2]))
-		}
-	}
+	killtest.Main(map[string]func(args []string) error{"commits": commits, "puts": puts})
 	goleak.VerifyTestMain(m)
 }
 
