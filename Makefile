@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 FUZZTIME ?= 30s
 BENCH ?= .
 SOAKTIME ?= 5m
+LOGTIME ?= 60s
 # How long the tests of one package may take: many times what they do, for machines that are slow.
 TESTTIME ?= 40m
 
@@ -94,6 +95,10 @@ bench-smoke: build-bench ## every part of the benchmark once, little of it: it m
 .PHONY: bench-go
 bench-go: ## the Go benchmarks whose names match BENCH (all)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+.PHONY: bench-log
+bench-log: ## measure what is promised of the log of publications, for LOGTIME (60s): rate, lag, CPU of its parts
+	go test -run='^$$' -bench=BenchmarkBars -benchtime=1x -timeout=$(TESTTIME) ./internal/log/embedded -log.for=$(LOGTIME)
 
 .PHONY: generate
 generate: ## write the documents that are made from the code

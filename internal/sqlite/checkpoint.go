@@ -41,13 +41,7 @@ func (db *DB) writeBackWhenDue(ctx context.Context) {
 		if db.unwritten.Load() < checkpointAt {
 			continue // maintenance was faster
 		}
-		if err := db.Checkpoint(ctx); err != nil && ctx.Err() == nil {
-			// The next commit is the next try, and commits say themselves what is wrong with the disk.
-			if db.o.Failed != nil {
-				db.o.Failed()
-			}
-			db.o.Log.Warn("store maintenance failed", "step", "checkpoint", "err", db.Explain(err))
-		}
+		db.Report(ctx, "checkpoint", db.Checkpoint(ctx)) // the next commit is the next try
 	}
 }
 

@@ -29,7 +29,7 @@ type Options struct {
 	Log  *slog.Logger     // default none
 
 	Checkpointed func(took time.Duration) // told of each checkpoint; default none
-	Failed       func()                   // told of each that failed; it is tried again; default none
+	Failed       func()                   // told of maintenance that failed; it is tried again; default none
 }
 
 func (o Options) withDefaults() Options {
@@ -174,12 +174,22 @@ func (db *DB) release() error {
 // open files are not those in the folder it fails with ErrMoved: what is written would be gone
 // with the process. Should fn panic, nothing is written.
 func (db *DB) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return db.write(ctx, db.writer, fn)
+}
+
+// transactor is the writer, or the one connection that it has.
+type transactor interface {
+	BeginTx(ctx context.Context, o *sql.TxOptions) (*sql.Tx, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func (db *DB) write(ctx context.Context, on transactor, fn func(tx *sql.Tx) error) error {
 	if err := db.look(); err != nil {
 		return err
 	}
 	var tx *sql.Tx
 	err := Patiently(ctx, func() (err error) {
-		tx, err = db.writer.BeginTx(ctx, nil)
+		tx, err = on.BeginTx(ctx, nil)
 		return err
 	})
 	if err != nil {
@@ -197,28 +207,10 @@ func (db *DB) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	isDone = true
 	if err := tx.Commit(); err != nil {
 		// A COMMIT that SQLite refuses leaves its transaction open, and the next could not begin.
-		_, _ = db.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		_, _ = on.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return fmt.Errorf("%w: %w", ErrCommit, db.Explain(err))
 	}
 	return nil
-}
-
-// WriteFor is Write for maintenance that has much to do: fn stops at a good place once isOver
-// says that length has passed, so that commits wait for it no longer. The first call of isOver is
-// false.
-func (db *DB) WriteFor(ctx context.Context, length time.Duration, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
-	return db.Write(ctx, func(tx *sql.Tx) error {
-		begun, done := time.Now(), false
-		return fn(ctx, tx, func() bool { // at least once false, or nothing would ever be done
-			isOver := done && time.Since(begun) > length
-			done = true
-			return isOver
-		})
-	})
 }
 
 // Each calls fn for every row of a query, until it fails.

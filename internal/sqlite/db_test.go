@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -89,5 +90,37 @@ func TestACommitThatFails(t *testing.T) {
 	}
 	if err := add("INSERT INTO parents (id) VALUES (8)"); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// What a Blob has stays as it is when other rows are read, also by other queries.
+func TestABlobIsItsOwn(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	const n = 300
+	query := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT CAST(printf('%%0*d', 10 + i, i) AS BLOB) FROM n", n)
+	var all []sqlite.Blob
+	for range 2 {
+		err := db.Each(t.Context(), func(rows *sql.Rows) error {
+			var b sqlite.Blob
+			err := rows.Scan(&b)
+			all = append(all, b)
+			return err
+		}, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, b := range all {
+		if want := fmt.Sprintf("%0*d", 10+i%n+1, i%n+1); string(b) != want {
+			t.Fatalf("%d: got %q, want %q", i, b, want)
+		}
+	}
+	err := db.Each(t.Context(), func(rows *sql.Rows) error {
+		var b sqlite.Blob
+		return rows.Scan(&b)
+	}, "SELECT 1")
+	if err == nil {
+		t.Error("a number is a BLOB")
 	}
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // logTables makes the tables of log/embedded. Times are Unix milliseconds; terms, indexes and serials are
-// below 1<<63. log_state has one row. What is between first and next of a topic is in log_records;
-// applied is the last entry of which the topic has everything.
+// below 1<<63. log_state has one row. What is between first and next of a topic is in its table of
+// publications; applied is the last entry of which the topic has everything.
 const logTables = `
 	CREATE TABLE log_state (
 		id INTEGER PRIMARY KEY, term INTEGER NOT NULL, folded INTEGER NOT NULL, trimmed INTEGER NOT NULL
@@ -28,6 +28,17 @@ const logTables = `
 		topic INTEGER NOT NULL, serial INTEGER NOT NULL, time INTEGER NOT NULL, envelope BLOB NOT NULL,
 		PRIMARY KEY (topic, serial)
 	) STRICT, WITHOUT ROWID`
+
+// logBlocks makes the table of publications of log/embedded, in the place of one that nothing has written
+// to. id: see key in log/embedded. bytes are of the publications, oldest and newest their least and
+// greatest time.
+const logBlocks = `
+	DROP TABLE log_records;
+	CREATE TABLE log_blocks (
+		id INTEGER PRIMARY KEY,
+		count INTEGER NOT NULL, bytes INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,
+		body BLOB NOT NULL
+	) STRICT`
 
 // migrations lead from one version of the schema to the next: migrations[0] makes version 1.
 // A migration that has been released is never changed.
@@ -103,6 +114,7 @@ func migrations() []string {
 			tag INTEGER PRIMARY KEY, first_slot INTEGER NOT NULL, last_slot INTEGER NOT NULL, last_index INTEGER NOT NULL
 		) STRICT`,
 		logTables,
+		logBlocks,
 	}
 }
 
@@ -116,20 +128,27 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if mode != "wal" {
 		return fmt.Errorf("journal mode is %q, want wal; the folder must be on a local disk", mode)
 	}
-	var version int
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	version, err := schemaVersion(ctx, db)
+	if err != nil {
 		return err
 	}
-	steps := migrations()
-	if version > len(steps) {
-		return fmt.Errorf("%w: its schema has version %d, this program knows %d; run the newer Millrace, or restore the backup made before it", ErrTooNew, version, len(steps))
-	}
-	for ; version < len(steps); version++ {
+	for steps := migrations(); version < len(steps); version++ {
 		if err := step(ctx, db, steps[version], version+1); err != nil {
 			return fmt.Errorf("schema version %d: %w", version+1, err)
 		}
 	}
 	return nil
+}
+
+// schemaVersion is the version of the schema, which this program knows; zero if there is none.
+func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return 0, err
+	}
+	if known := len(migrations()); version > known {
+		return 0, fmt.Errorf("%w: its schema has version %d, this program knows %d; run the newer Millrace, or restore the backup made before it", ErrTooNew, version, known)
+	}
+	return version, nil
 }
 
 func step(ctx context.Context, db *sql.DB, text string, version int) error {

@@ -3,7 +3,6 @@ package embedded
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/sqlite"
+	"github.com/millrace/millrace/internal/varint"
 )
 
 // appending is one Append on its way, or the change of the term. Its caller makes it and, until its
@@ -150,7 +150,7 @@ func (p *appender) stageLocked(a *appending) {
 		}
 	}
 	a.isRefused = false
-	p.body = append(binary.AppendUvarint(p.body, uint64(len(a.body))), a.body...)
+	p.body = varint.Append(p.body, a.body)
 	p.parts += len(a.parts)
 }
 
@@ -208,18 +208,11 @@ func (p *appender) Refuse([]*appending, error) time.Duration { return 0 }
 // grow counts what the tail has more.
 func (l *Log) grow(bytes int64, records int) {
 	unfolded := l.unfolded.Add(bytes)
+	l.lag.Add(int64(records))
 	l.o.Metrics.tail.Set(float64(unfolded))
 	l.o.Metrics.records.Add(float64(records))
 	l.db.Wrote(bytes + sqlite.PageSize)
 	if unfolded >= l.o.FoldAt {
-		l.rouse()
-	}
-}
-
-// rouse has the folder look.
-func (l *Log) rouse() {
-	select {
-	case l.wake <- struct{}{}:
-	default: // it has not yet looked since the last time
+		l.maintainer.Wake()
 	}
 }

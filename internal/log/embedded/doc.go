@@ -8,8 +8,9 @@
 // Append encodes its group on the goroutine of its caller and waits. One goroutine, the appender,
 // takes all groups that wait and writes them as one row of a table without an index: dense pages,
 // one flush to the disk. What is stored is in the tail, in memory by topic, until another
-// goroutine, the folder, has written it to the table of records, in the order of topics and
-// serials, which touches each page once for many records. It does so in slices of a few
+// goroutine, the folder, has written it to the table of blocks, in the order of topics and
+// serials, which touches each page once for many records. A block is what one fold has of one topic, up
+// to half a page: one row, one statement's arguments, one deletion for several records. The folder works in slices of a few
 // milliseconds between appends; they grow with the tail, and Append refuses with log.ErrFull before the
 // tail outgrows its bound.
 //
@@ -20,11 +21,17 @@
 //
 // # History
 //
-// A read takes the topic's part of the tail, then the records in the table that are before it,
+// A read takes the topic's part of the tail, then the blocks in the table that are before it,
 // in one transaction. It sees what was acknowledged before it began, once.
 //
-// Retention is exact for readers: they leave out what is beyond it. The folder removes that from
-// the table when there is enough of it.
+// Retention is exact for readers: they leave out what is beyond it. The folder removes the blocks that
+// are beyond it when there is enough of them. Of what is purged, or is too old when topics are
+// looked at, nothing stays in the table: a block of which only a part stays is written again.
+//
+// # Copies
+//
+// A copy is the database file as it is at one moment (package sqlite). What is not in the fold yet is in it
+// as entries, and becomes the tail of the log that is opened on it.
 //
 // # Terms
 //

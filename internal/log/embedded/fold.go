@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,21 +15,13 @@ import (
 )
 
 const (
-	// sliceLength is how long an append may have to wait for a slice of folding, while the tail has
-	// less than calm times Options.FoldAt.
-	sliceLength = 4 * time.Millisecond
-	calm        = 2
-	// maxRows is how many records of one topic are folded in a row at most.
-	maxRows = 1024
+	// calm times Options.FoldAt is what a tail may have without longer slices of folding.
+	calm = 2
+	// maxRun is how many records of one topic are folded in a row at most.
+	maxRun = 1024
 	// maxStates is how many topics the folder remembers from one fold to the next.
 	maxStates = 1 << 16
 )
-
-// order is what others want from the folder.
-type order struct {
-	do     func(ctx context.Context) error
-	answer chan<- error
-}
 
 // folder brings the tail into the tables. One goroutine owns it, after load.
 type folder struct {
@@ -37,7 +31,10 @@ type folder struct {
 	marks     []mark                         // what was folded and is not trimmed yet
 
 	// Of a slice.
-	records, topics []any
+	blocks, topics []any  // cells of rows that wait to be written
+	block          block  // the one that is being made
+	room           []byte // of the bodies of blocks
+	cuts           []cut  // to be made when the blocks are written
 }
 
 // mark is a range of entries that were folded.
@@ -60,54 +57,32 @@ func (f *folder) load(ctx context.Context) error {
 
 // run works until ctx ends.
 func (f *folder) run(ctx context.Context) {
-	defer close(f.ended)
-	sweep := time.NewTicker(f.o.SweepEvery)
-	defer sweep.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case o := <-f.orders:
-			o.answer <- o.do(ctx)
-		case <-f.wake:
-			for err := error(nil); err == nil && f.unfolded.Load() >= f.o.FoldAt; {
-				err = f.fold(ctx)
-				f.report(ctx, "fold the log", err)
-			}
-			f.report(ctx, "trim the log", f.trimOld(ctx))
-		case <-sweep.C:
-			f.report(ctx, "remove old records", f.sweep(ctx))
-			f.report(ctx, "trim the log", f.trimOld(ctx))
-		}
-	}
+	f.maintainer.Run(ctx, f.o.SweepEvery, f.foldWhileDue, f.tidy)
 }
 
-// report tells of a failure. The next append is the next try, and appends say themselves what is wrong
-// with the disk.
-func (f *folder) report(ctx context.Context, step string, err error) {
-	if err == nil || ctx.Err() != nil {
-		return
+// tidy does what a log with few appends needs: its tail stays short, and nothing too old stays.
+func (f *folder) tidy(ctx context.Context) {
+	f.db.Report(ctx, "fold the log", f.fold(ctx))
+	f.db.Report(ctx, "remove old records of the log", f.sweep(ctx))
+	f.db.Report(ctx, "trim the log", f.trimOld(ctx))
+}
+
+// foldWhileDue folds until the tail is short. After a failure the next append is the next try.
+func (f *folder) foldWhileDue(ctx context.Context) {
+	for err := error(nil); err == nil && f.unfolded.Load() >= f.o.FoldAt; {
+		err = f.fold(ctx)
+		f.db.Report(ctx, "fold the log", err)
 	}
-	f.o.Metrics.failures.Inc()
-	f.o.Log.Warn("maintenance of the log failed", "step", step, "err", f.db.Explain(err))
+	f.db.Report(ctx, "trim the log", f.trimOld(ctx))
 }
 
 // ask has the folder do something.
 func (l *Log) ask(ctx context.Context, do func(ctx context.Context) error) error {
-	answer := make(chan error, 1)
-	select {
-	case l.orders <- order{do, answer}:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.ended:
+	err := l.maintainer.Do(ctx, do)
+	if errors.Is(err, sqlite.ErrEnded) {
 		return log.ErrClosed
 	}
-	select {
-	case err := <-answer:
-		return l.db.Explain(err)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return l.db.Explain(err)
 }
 
 // Fold brings all that is stored into the fold. It is not needed: the log folds by itself.
@@ -136,6 +111,7 @@ func (f *folder) fold(ctx context.Context) error {
 	}
 	f.marks = append(f.marks, mark{g.last, g.bytes, f.o.Now()})
 	f.o.Metrics.tail.Set(float64(f.unfolded.Add(-g.bytes)))
+	f.lag.Add(-int64(g.records))
 	f.o.Metrics.folded.Add(float64(g.records))
 	f.o.Metrics.folds.Observe(time.Since(start).Seconds())
 	return nil
@@ -199,6 +175,9 @@ func (f *folder) state(ctx context.Context, topic protocol.Topic) (*topicState, 
 		return nil, err
 	}
 	if s.id == 0 {
+		if f.lastTopic == maxTopics {
+			return nil, fmt.Errorf("the log has %d topics, and no room for %q", f.lastTopic, topic.Name)
+		}
 		f.lastTopic++
 		s.id = f.lastTopic
 	}
@@ -206,18 +185,42 @@ func (f *folder) state(ctx context.Context, topic protocol.Topic) (*topicState, 
 	return &s, nil
 }
 
-// slice runs fn in a transaction; fn stops at a good place once isOver. When the tail grows, so do
-// the slices: so folding keeps up with any rate of appends.
+// slice runs fn in a transaction and writes the rows that then wait; fn stops at a good place once
+// isOver.
 func (f *folder) slice(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
-	length := sliceLength * time.Duration(max(1, 2*f.unfolded.Load()/(calm*f.o.FoldAt)))
-	return f.db.WriteFor(ctx, length, fn)
+	f.blocks, f.topics, f.room, f.block, f.cuts = f.blocks[:0], f.topics[:0], f.room[:0], block{}, f.cuts[:0]
+	defer func() { clear(f.blocks[:cap(f.blocks)]) }() // large bodies are not kept alive
+	return f.db.Slice(ctx, f.unfolded.Load(), calm*f.o.FoldAt, func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
+		if err := fn(ctx, tx, isOver); err != nil {
+			return err
+		}
+		return f.endSlice(ctx, tx)
+	})
+}
+
+// endSlice writes what waits. Cuts come after the blocks that they must see.
+func (f *folder) endSlice(ctx context.Context, tx *sql.Tx) error {
+	if err := f.flushBlocks(ctx, tx, 1); err != nil {
+		return err
+	}
+	for i := range f.cuts {
+		if err := f.cut(ctx, tx, &f.cuts[i]); err != nil {
+			return err
+		}
+		if err := f.putTopic(ctx, tx, f.cuts[i].topicState); err != nil {
+			return err
+		}
+	}
+	if err := f.flushBlocks(ctx, tx, 1); err != nil {
+		return err
+	}
+	return f.flushTopics(ctx, tx, 1)
 }
 
 // foldSlice folds a beginning of the work and returns the rest.
 func (f *folder) foldSlice(ctx context.Context, all []work) ([]work, error) {
 	before, now := len(all), f.o.Now()
 	err := f.slice(ctx, func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
-		f.records, f.topics = f.records[:0], f.topics[:0]
 		for len(all) > 0 && !isOver() {
 			for n := min(rowsPerInsert, len(all)); n > 0; n-- {
 				isWhole, err := f.foldRun(ctx, tx, &all[0], now)
@@ -230,12 +233,8 @@ func (f *folder) foldSlice(ctx context.Context, all []work) ([]work, error) {
 				all = all[1:]
 			}
 		}
-		if err := f.flushRecords(ctx, tx, 1); err != nil {
-			return err
-		}
-		return f.flushTopics(ctx, tx, 1)
+		return nil
 	})
-	clear(f.records[:cap(f.records)]) // or it would keep the envelopes alive
 	if err != nil {
 		return all, err
 	}
@@ -251,66 +250,111 @@ func (f *folder) foldRun(ctx context.Context, tx *sql.Tx, w *work, now time.Time
 	if s.stream == "" && r.next == 0 {
 		return true, nil // a purge of a topic that has nothing
 	}
-	limits := limitsAt(f.o.Retention(s.topic), now)
 	if r.next > 0 && s.stream != r.stream {
-		if err := f.removeBelow(ctx, tx, s, s.next); err != nil {
+		if err := f.removeAll(ctx, tx, s); err != nil {
 			return false, err
 		}
 		s.begin(r.stream)
 	}
-	isWhole, err = f.insert(ctx, tx, w, limits)
+	c := cut{topicState: s, limits: limitsAt(f.o.Retention(s.topic), now)}
+	isWhole, err = f.insert(ctx, tx, w, c.limits)
 	if err != nil {
 		return false, err
 	}
-	floor := uint64(0)
 	if s.stream == r.stream {
-		floor = r.floor
+		c.purged = r.floor
 	}
 	if isWhole {
 		s.applied = r.last
 	}
-	if err := f.cut(ctx, tx, s, limits, floor, false); err != nil {
-		return false, err
+	if !c.isDue() {
+		return isWhole, f.putTopic(ctx, tx, s)
 	}
+	if n := len(f.cuts); n == 0 || f.cuts[n-1].topicState != s { // otherwise its run was not whole
+		f.cuts = append(f.cuts, c)
+	}
+	return isWhole, nil
+}
+
+// putTopic has the row of a topic written.
+func (f *folder) putTopic(ctx context.Context, tx *sql.Tx, s *topicState) error {
 	f.topics = s.cells(f.topics)
-	return isWhole, f.flushTopics(ctx, tx, rowsPerInsert)
+	return f.flushTopics(ctx, tx, rowsPerInsert)
 }
 
 // insert adds the publications of a run that the topic does not have, or so many of them that the
 // slice does not become too long. Of more than Count allows it inserts only those that stay.
 func (f *folder) insert(ctx context.Context, tx *sql.Tx, w *work, limits limits) (isWhole bool, err error) {
 	s, rest, floor := w.state, w.run.publications[w.done:], limits.floor(w.run.next)
-	isLong := len(rest) > maxRows
-	for i := range rest[:min(len(rest), maxRows)] {
+	isLong := len(rest) > maxRun
+	for i := range rest[:min(len(rest), maxRun)] {
 		p := rest[i]
 		w.done++
 		if p.index <= s.applied || p.Serial < s.next {
 			continue // a fold that was interrupted had come so far
 		}
-		if isLong && p.Serial < floor {
-			if err := f.removeBelow(ctx, tx, s, s.next); err != nil {
+		isPassed := isLong && p.Serial < floor
+		if isPassed || p.Serial-s.first >= maxKept {
+			if err := f.removeAll(ctx, tx, s); err != nil {
 				return false, err
 			}
+		}
+		if isPassed {
 			s.next, s.lastTime = p.Serial+1, p.Time
 			s.first = s.next
 			continue
 		}
-		envelope := p.Envelope()
-		f.records = append(f.records, s.id, int64(p.Serial), p.Time, envelope)
-		if s.first == s.next {
-			s.first, s.firstTime = p.Serial, p.Time
-		}
-		s.next, s.lastTime, s.bytes = p.Serial+1, p.Time, s.bytes+int64(len(envelope))
-		if err := f.flushRecords(ctx, tx, rowsPerInsert); err != nil {
+		if err := f.add(ctx, tx, s, p); err != nil {
 			return false, err
 		}
 	}
-	return w.done == len(w.run.publications), nil
+	return w.done == len(w.run.publications), f.endBlock(ctx, tx)
 }
 
-// flushRecords writes the records that wait once there are so many.
-func (f *folder) flushRecords(ctx context.Context, tx *sql.Tx, atLeast int) (err error) {
-	f.records, err = flush(ctx, tx, f.records, recordCells, atLeast, f.statements.insertOne, f.statements.insertMany)
+// add puts a publication into the block that is being made, or into another.
+func (f *folder) add(ctx context.Context, tx *sql.Tx, s *topicState, p recent) error {
+	body := p.Envelope()
+	if f.block.count > 0 && !f.block.takes(p.Serial, len(body)) {
+		if err := f.endBlock(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if f.block.count == 0 {
+		if cap(f.room)-len(f.room) < blockBytes {
+			f.room = make([]byte, 0, roomBytes)
+		}
+		f.block = newBlock(s.id, p.Serial, f.room)
+	}
+	f.block.add(body, p.Time)
+	if s.first == s.next {
+		s.first, s.firstTime = p.Serial, p.Time
+	}
+	if f.block.first == s.first {
+		s.firstTime = f.block.oldest
+	}
+	s.next, s.lastTime, s.bytes = p.Serial+1, p.Time, s.bytes+int64(len(body))
+	return nil
+}
+
+// endBlock has the block that is being made written, if there is one.
+func (f *folder) endBlock(ctx context.Context, tx *sql.Tx) error {
+	if f.block.count == 0 {
+		return nil
+	}
+	f.blocks = f.block.cells(f.blocks)
+	if end := len(f.room) + len(f.block.body); end <= cap(f.room) { // otherwise the body has grown out of it
+		f.room = f.room[:end]
+	}
+	f.block = block{}
+	return f.flushBlocks(ctx, tx, rowsPerInsert)
+}
+
+// flushBlocks writes the blocks that wait once there are so many.
+func (f *folder) flushBlocks(ctx context.Context, tx *sql.Tx, atLeast int) (err error) {
+	f.blocks, err = flush(ctx, tx, f.blocks, blockCells, atLeast, f.statements.insertOne, f.statements.insertMany)
+	if len(f.blocks) == 0 {
+		f.room = f.room[:0]
+	}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/envelope"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/sqlite"
 )
 
 const (
@@ -138,10 +139,12 @@ func (v *view) state(ctx context.Context) (log.Stream, error) {
 	}
 	isOver := false
 	if v.hasRows() {
-		var err error
-		if isOver, err = x.walk(ctx, v.tx.StmtContext(ctx, v.statements.oldest), &v.row); err != nil {
+		w := walker{v.tx.StmtContext(ctx, v.statements.readHeads), v.tx.StmtContext(ctx, v.statements.readBody)}
+		b, _, err := w.publication(ctx, &x, &v.row)
+		if err != nil {
 			return log.Stream{}, err
 		}
+		isOver = b != nil
 	}
 	s := log.Stream{ID: v.stream, Next: v.next, Oldest: v.next}
 	if isOver || v.walkTail(&x) {
@@ -204,12 +207,17 @@ type collector struct {
 	until         int64
 	bytes         int
 	last          *log.Publication // of the page
-	room          []byte           // of envelopes
+	bodies        [][]byte         // of one block
 }
 
+// hasTimes reports whether the page is of publications of a range of times.
+func (c *collector) hasTimes() bool { return c.Since != 0 || c.Query.Until != 0 }
+
 // add takes one envelope; false when the page is full.
-func (c *collector) add(body []byte) (bool, error) {
-	if n := len(c.page.Publications); n >= c.Limit || n > 0 && c.bytes+len(body) > c.MaxBytes {
+func (c *collector) add(body []byte) (goesOn bool, err error) {
+	n := len(c.page.Publications)
+	isFull := n >= c.Limit || n > 0 && c.bytes+len(body) > c.MaxBytes
+	if isFull && !c.hasTimes() {
 		c.page.HasMore = true
 		return false, nil
 	}
@@ -217,24 +225,39 @@ func (c *collector) add(body []byte) (bool, error) {
 		c.page.Publications = make([]log.Publication, 0, min(c.Limit, pageLimit))
 	}
 	c.page.Publications = append(c.page.Publications, log.Publication{})
-	p := &c.page.Publications[len(c.page.Publications)-1]
+	p := &c.page.Publications[n]
 	if err := envelope.DecodeLike(p, body, c.last); err != nil {
 		return false, err
 	}
-	c.last = p
-	c.bytes += len(body)
-	return true, nil
+	isMeant := !c.hasTimes() || p.Time >= c.Since && p.Time <= c.until
+	if isMeant && !isFull {
+		c.last = p
+		c.bytes += len(body)
+		return true, nil
+	}
+	c.page.Publications = c.page.Publications[:n]
+	c.page.HasMore = isMeant
+	return !isMeant, nil
 }
 
-// keep copies a body that is read into room for several.
-func (c *collector) keep(body []byte) []byte {
-	const room = 16 << 10
-	if cap(c.room)-len(c.room) < len(body) {
-		c.room = make([]byte, 0, max(room, len(body)))
+// addBlock takes a block, whose body does not change any more.
+func (c *collector) addBlock(first uint64, body []byte) (goesOn bool, err error) {
+	if c.bodies, err = envelopes(c.bodies[:0], body); err != nil {
+		return false, err
 	}
-	start := len(c.room)
-	c.room = append(c.room, body...)
-	return c.room[start:len(c.room):len(c.room)]
+	goesOn = true
+	for i := range c.bodies {
+		if c.NewestFirst {
+			i = len(c.bodies) - 1 - i
+		}
+		if serial := first + uint64(i); serial <= c.after || serial >= c.before {
+			continue
+		}
+		if goesOn, err = c.add(c.bodies[i]); err != nil || !goesOn {
+			break
+		}
+	}
+	return goesOn, err
 }
 
 func (v *view) collectTail(_ context.Context, c *collector) error {
@@ -246,14 +269,10 @@ func (v *view) collectTail(_ context.Context, c *collector) error {
 		part = part[behind(part, c.after+1):]
 		part = part[:behind(part, c.before)]
 		for i := range part {
-			p := part[i]
 			if c.NewestFirst {
-				p = part[len(part)-1-i]
+				i = len(part) - 1 - i
 			}
-			if p.Time < c.Since || p.Time > c.until {
-				continue
-			}
-			if more, err := c.add(p.Envelope()); err != nil || !more {
+			if goesOn, err := c.add(part[i].Envelope()); err != nil || !goesOn {
 				return err
 			}
 		}
@@ -265,25 +284,40 @@ func (v *view) collectRows(ctx context.Context, c *collector) error {
 	if !v.hasRows() || c.after+1 >= v.row.next {
 		return nil
 	}
-	statement := v.statements.oldestFirst
+	statement := v.tx.StmtContext(ctx, v.statements.oldestFirst)
 	if c.NewestFirst {
-		statement = v.statements.newestFirst
+		statement = v.tx.StmtContext(ctx, v.statements.newestFirst)
 	}
+	all, n := stretches(max(c.after+1, v.row.first), min(c.before, v.row.next))
+	parts := all[:n]
+	if c.NewestFirst {
+		slices.Reverse(parts)
+	}
+	for _, part := range parts {
+		if goesOn, err := v.collectStretch(ctx, statement, c, part); err != nil || !goesOn {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *view) collectStretch(ctx context.Context, statement *sql.Stmt, c *collector, s stretch) (goesOn bool, err error) {
 	since := cmp.Or(c.Since, math.MinInt64)
-	room := c.Limit - len(c.page.Publications) + 1 // one more says whether there is more
-	rows, err := v.tx.StmtContext(ctx, statement).QueryContext(ctx, v.row.id, int64(c.after), int64(c.before), since, c.until, room)
+	from := key(v.row.id, s.from)
+	rows, err := statement.QueryContext(ctx, key(v.row.id, s.lookBack()), key(v.row.id, s.before-1), from, since, c.until)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = rows.Close() }() // Err says what went wrong
 	for rows.Next() {
-		var body sql.RawBytes
-		if err := rows.Scan(&body); err != nil {
-			return err
+		var id int64
+		var body sqlite.Blob
+		if err := rows.Scan(&id, &body); err != nil {
+			return false, err
 		}
-		if more, err := c.add(c.keep(body)); err != nil || !more {
-			return err
+		if goesOn, err := c.addBlock(serialOf(id, s.from), body); err != nil || !goesOn {
+			return false, err
 		}
 	}
-	return rows.Err()
+	return true, rows.Err()
 }

@@ -3,12 +3,12 @@ package embedded
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/varint"
 )
 
 // load begins a term and takes up what the last process has left: the entries that are not in the
@@ -37,7 +37,7 @@ func (l *Log) load(ctx context.Context) error {
 		return l.db.Explain(err)
 	}
 	if l.last > l.folded || l.folded > l.trimmed {
-		l.rouse()
+		l.maintainer.Wake()
 	}
 	return nil
 }
@@ -55,6 +55,7 @@ func (l *Log) loadEntry(e entry) error {
 	}
 	l.tail.fresh.grow(e.index, int64(len(e.body)), records)
 	l.unfolded.Add(int64(len(e.body)))
+	l.lag.Add(int64(records))
 	return nil
 }
 
@@ -67,17 +68,16 @@ type entry struct {
 
 // groups decodes the entry.
 func (e *entry) groups() (groups [][]log.Part, err error) {
-	for rest := e.body; len(rest) > 0; {
-		n, size := binary.Uvarint(rest)
-		if size <= 0 || n > uint64(len(rest)-size) {
-			return nil, fmt.Errorf("entry %d: %w", e.index, log.ErrDamaged)
+	for r := (varint.Reader{Rest: e.body, Damaged: log.ErrDamaged}); len(r.Rest) > 0; {
+		body := r.Bytes()
+		if r.Err != nil {
+			return nil, fmt.Errorf("entry %d: %w", e.index, r.Err)
 		}
-		parts, err := log.Decode(rest[size : size+int(n)])
+		parts, err := log.Decode(body)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", e.index, err)
 		}
 		groups = append(groups, parts)
-		rest = rest[size+int(n):]
 	}
 	return groups, nil
 }

@@ -37,7 +37,7 @@ type Options struct {
 	MaxTail    int64         // bytes of the tail at which Append refuses; default 128 MiB
 	Keep       time.Duration // for which entries stay after they were folded; default 30 s
 	KeepBytes  int64         // that they have at most then; default 64 MiB
-	SweepEvery time.Duration // how often topics are looked at whose records have become too old; default 1 min
+	SweepEvery time.Duration // how often a short tail is folded too, and topics are looked at whose records are too old; default 1 min
 
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default none
@@ -79,10 +79,12 @@ type Log struct {
 	db         *sqlite.DB
 	statements statements
 	queue      *commit.Queue[*appending]
-	pool       sync.Pool // of *appending
-	appender   appender  // owned by the goroutine that serves queue
-	folder     folder    // owned by the folder
-	unfolded   atomic.Int64
+	pool       sync.Pool          // of *appending
+	appender   appender           // owned by the goroutine that serves queue
+	folder     folder             // owned by the folder
+	maintainer *sqlite.Maintainer // runs the folder
+	unfolded   atomic.Int64       // bytes of the tail
+	lag        atomic.Int64       // records of the tail
 
 	mu            sync.Mutex
 	tenure        *log.Tenure   // guarded by mu, as is all below
@@ -94,9 +96,6 @@ type Log struct {
 	tail          tail
 	failure       error // of the appender: nothing is appended any more
 
-	wake    chan struct{}      // one slot: the folder has to look
-	orders  chan order         // for the folder
-	ended   chan struct{}      // closed when there is no folder any more
 	stop    context.CancelFunc // of both goroutines
 	running sync.WaitGroup
 }
@@ -106,9 +105,7 @@ func Open(ctx context.Context, db *sqlite.DB, o Options) (*Log, error) {
 	l := &Log{
 		o: o.withDefaults(), db: db,
 		tenureChanged: make(chan struct{}),
-		wake:          make(chan struct{}, 1),
-		orders:        make(chan order),
-		ended:         make(chan struct{}),
+		maintainer:    sqlite.NewMaintainer(),
 	}
 	l.queue = commit.New[*appending](commit.Options{
 		Max:        commit.Size{Bytes: l.o.MaxWaiting},
@@ -187,8 +184,8 @@ func (l *Log) Committed() (last log.Index, changed <-chan struct{}) {
 	return l.last, l.committed
 }
 
-// TailBytes is how many bytes are stored and not in the fold yet.
-func (l *Log) TailBytes() int64 { return l.unfolded.Load() }
+// Lag is how many records are stored and not in the fold yet.
+func (l *Log) Lag() int64 { return l.lag.Load() }
 
 // HandOver implements log.Log. The only node is this one, which begins another term.
 func (l *Log) HandOver(ctx context.Context, to log.NodeID) error {

@@ -58,7 +58,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		failures: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_embedded_log_failures_total",
-			Help: "Entries that could not be stored, and maintenance of the log that failed and is tried again.",
+			Help: "Entries that could not be stored.",
 		}),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace/millrace/internal/envelope"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/sqlite"
 )
@@ -18,61 +19,117 @@ const (
 	slackAge     = 10_000 // milliseconds
 )
 
-// cut removes what is beyond the limits of a topic or below floor. Unless isExact, it waits until
-// that is much; a floor is never waited for.
-func (f *folder) cut(ctx context.Context, tx *sql.Tx, s *topicState, limits limits, floor uint64, isExact bool) error {
-	floor = min(floor, s.next)
-	x := excess{limits: limits, floor: max(floor, min(limits.floor(s.next), s.next)), bytes: s.bytes}
-	if s.first >= s.next || floor <= s.first && !x.isWorthIt(s, isExact) {
-		return nil
+// cut is a topic of which blocks may have to go.
+type cut struct {
+	*topicState
+	limits limits
+	purged uint64 // what is below it goes in any case
+
+	// isExact wants all gone that is beyond the limits. Otherwise those blocks go of which all is, once
+	// that is much.
+	isExact bool
+}
+
+func (c *cut) excess() excess {
+	floor := max(c.purged, c.limits.floor(c.next))
+	return excess{limits: c.limits, floor: min(floor, c.next), bytes: c.bytes}
+}
+
+func (c *cut) isPurge() bool { return min(c.purged, c.next) > c.first }
+
+// isDue reports whether enough is beyond the limits.
+func (c *cut) isDue() bool {
+	if c.first >= c.next {
+		return false
 	}
-	if err := f.flushRecords(ctx, tx, 1); err != nil { // the walk has to see them
-		return err
+	records, bytes, age := uint64(1), int64(0), int64(0)
+	if x := &c.limits; !c.isExact {
+		records, bytes, age = max(slackRecords, x.Count/8), max(slackBytes, x.Bytes/8), max(slackAge, x.Age/8)
 	}
-	isOver, err := x.walk(ctx, tx.StmtContext(ctx, f.statements.excess), s)
+	return c.isPurge() || c.limits.floor(c.next) >= c.first+records ||
+		c.limits.Bytes > 0 && c.bytes > c.limits.Bytes+bytes || c.firstTime < c.limits.cutoff-age
+}
+
+// cut makes one, which is due. No block of the topic waits to be written.
+func (f *folder) cut(ctx context.Context, tx *sql.Tx, c *cut) error {
+	x := c.excess()
+	w := walker{tx.StmtContext(ctx, f.statements.heads), tx.StmtContext(ctx, f.statements.body)}
+	if c.isExact || c.isPurge() {
+		return f.cutExactly(ctx, tx, c.topicState, &x, w)
+	}
+	b, err := w.block(ctx, &x, c.id, c.first, c.next)
 	if err != nil {
 		return err
 	}
-	if !isOver {
-		x.first, x.time = s.next, 0
+	first, oldest := c.next, int64(0)
+	if b != nil {
+		first, oldest = b.first, b.oldest
 	}
-	bytes := x.bytes
-	if err := f.removeBelow(ctx, tx, s, x.first); err != nil {
+	if err := f.removeBelow(ctx, tx, c.topicState, first); err != nil {
 		return err
 	}
-	s.first, s.firstTime, s.bytes = x.first, x.time, bytes
+	c.firstTime, c.bytes = oldest, x.bytes
 	return nil
 }
 
-// isWorthIt reports whether enough is beyond the limits.
-func (x *excess) isWorthIt(s *topicState, isExact bool) bool {
-	records, bytes, age := uint64(slackRecords), int64(slackBytes), int64(slackAge)
-	if isExact {
-		records, bytes, age = 1, 0, 0
-	} else {
-		records, bytes, age = max(records, x.Count/8), max(bytes, x.Bytes/8), max(age, x.Age/8)
-	}
-	return x.floor >= s.first+records || x.Bytes > 0 && s.bytes > x.Bytes+bytes || s.firstTime < x.cutoff-age
-}
-
-// removeBelow deletes the records of a topic below a serial. With all of them, the topic is empty.
-func (f *folder) removeBelow(ctx context.Context, tx *sql.Tx, s *topicState, serial uint64) error {
-	if s.first >= serial {
-		return nil
-	}
-	if err := f.flushRecords(ctx, tx, 1); err != nil {
-		return err
-	}
-	done, err := tx.StmtContext(ctx, f.statements.removeBelow).ExecContext(ctx, s.id, int64(serial))
+// cutExactly removes all that x drops. Of a block of which something stays, that becomes a block.
+func (f *folder) cutExactly(ctx context.Context, tx *sql.Tx, s *topicState, x *excess, w walker) error {
+	b, rest, err := w.publication(ctx, x, s)
 	if err != nil {
 		return err
 	}
-	if n, err := done.RowsAffected(); err == nil {
-		f.o.Metrics.removed.Add(float64(n))
+	if b == nil {
+		x.first = s.next
+		b = &block{first: s.next}
 	}
-	if serial >= s.next {
-		s.first, s.firstTime, s.bytes = s.next, 0, 0
+	if err := f.removeBelow(ctx, tx, s, x.first); err != nil {
+		return err
 	}
+	s.firstTime, s.bytes = b.oldest, x.bytes
+	if b.first == x.first {
+		return nil
+	}
+	f.block = newBlock(s.id, x.first, nil)
+	for i, body := range rest {
+		p, err := envelope.Decode(body)
+		if err != nil {
+			return fmt.Errorf("%q, serial %d: %w", s.topic.Name, x.first+uint64(i), err)
+		}
+		f.block.add(body, p.Time)
+	}
+	s.firstTime = f.block.oldest
+	return f.endBlock(ctx, tx)
+}
+
+// removeAll deletes all blocks of a topic, also those that wait to be written.
+func (f *folder) removeAll(ctx context.Context, tx *sql.Tx, s *topicState) error {
+	if s.first >= s.next {
+		return nil
+	}
+	if err := f.endBlock(ctx, tx); err != nil {
+		return err
+	}
+	if err := f.flushBlocks(ctx, tx, 1); err != nil {
+		return err
+	}
+	if err := f.removeBelow(ctx, tx, s, s.next); err != nil {
+		return err
+	}
+	s.firstTime, s.bytes = 0, 0
+	return nil
+}
+
+// removeBelow deletes the blocks of a topic that begin below a serial, which is then the first.
+func (f *folder) removeBelow(ctx context.Context, tx *sql.Tx, s *topicState, serial uint64) error {
+	remove := tx.StmtContext(ctx, f.statements.remove)
+	all, n := stretches(s.first, serial)
+	for _, part := range all[:n] {
+		if _, err := remove.ExecContext(ctx, key(s.id, part.from), key(s.id, part.before-1)); err != nil {
+			return err
+		}
+	}
+	f.o.Metrics.removed.Add(float64(serial - s.first))
+	s.first = serial
 	return nil
 }
 
@@ -109,14 +166,13 @@ func (f *folder) sweepTopics(ctx context.Context, topics []topicState) error {
 	for len(due) > 0 {
 		before := len(due)
 		err := f.slice(ctx, func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
-			f.topics = f.topics[:0]
 			for len(due) > 0 && !isOver() {
 				if err := f.sweepTopic(ctx, tx, &due[0], now); err != nil {
 					return err
 				}
 				due = due[1:]
 			}
-			return f.flushTopics(ctx, tx, 1)
+			return nil
 		})
 		if err != nil {
 			clear(f.states)
@@ -133,11 +189,14 @@ func (f *folder) sweepTopic(ctx context.Context, tx *sql.Tx, s *topicState, now 
 	if known := f.states[s.topic]; known != nil {
 		s = known
 	}
-	if err := f.cut(ctx, tx, s, limitsAt(f.o.Retention(s.topic), now), 0, true); err != nil {
+	c := cut{topicState: s, limits: limitsAt(f.o.Retention(s.topic), now), isExact: true}
+	if !c.isDue() {
+		return nil
+	}
+	if err := f.cut(ctx, tx, &c); err != nil {
 		return err
 	}
-	f.topics = s.cells(f.topics)
-	return f.flushTopics(ctx, tx, rowsPerInsert)
+	return f.putTopic(ctx, tx, s)
 }
 
 // Trim implements log.Log.

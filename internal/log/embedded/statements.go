@@ -15,18 +15,18 @@ const rowsPerInsert = 32
 type statements struct {
 	// Of the writer.
 	appendEntry           *sql.Stmt
-	insertOne, insertMany *sql.Stmt // records: one row, rowsPerInsert rows
+	insertOne, insertMany *sql.Stmt // blocks: one row, rowsPerInsert rows
 	topicOne, topicMany   *sql.Stmt // topics: likewise
-	removeBelow, excess   *sql.Stmt
+	remove                *sql.Stmt // blocks
+	heads, body           *sql.Stmt // of blocks
 
 	// Of the reader.
-	topic, oldest, newestFirst, oldestFirst *sql.Stmt
+	topic, readHeads, readBody, newestFirst, oldestFirst *sql.Stmt
 }
 
 const (
-	insertRecord = `INSERT INTO log_records (topic, serial, time, envelope) VALUES `
-	recordRow    = `(?,?,?,?)`
-	recordCells  = 4
+	insertBlock = `INSERT INTO log_blocks (id, count, bytes, oldest, newest, body) VALUES `
+	blockRow    = `(?,?,?,?,?,?)`
 
 	topicColumns = `id, app, name, stream, applied, first, next, bytes, first_time, last_time`
 	insertTopic  = `INSERT INTO log_topics (kind, ` + topicColumns + `) VALUES `
@@ -36,10 +36,11 @@ const (
 		next = excluded.next, bytes = excluded.bytes, first_time = excluded.first_time, last_time = excluded.last_time`
 
 	selectTopic = `SELECT ` + topicColumns + ` FROM log_topics WHERE name = ? AND app = ? AND kind = 0`
-	// The sizes of records, the oldest first.
-	selectOldest = `SELECT serial, length(envelope), time FROM log_records WHERE topic = ? AND serial >= ? ORDER BY serial`
-	selectPage   = `SELECT envelope FROM log_records
-		WHERE topic = ? AND serial > ? AND serial < ? AND time >= ? AND time <= ? ORDER BY serial `
+	selectHeads = `SELECT id, count, bytes, oldest, newest FROM log_blocks WHERE id >= ? AND id <= ? ORDER BY id`
+	selectBody  = `SELECT body FROM log_blocks WHERE id = ?`
+	// The blocks that begin in a range of keys, but for those that end before a key.
+	selectBlocks = `SELECT id, body FROM log_blocks
+		WHERE id >= ? AND id <= ? AND id + count > ? AND newest >= ? AND oldest <= ? ORDER BY id `
 )
 
 func (s *statements) prepare(ctx context.Context, db *sqlite.DB) error {
@@ -50,16 +51,18 @@ func (s *statements) prepare(ctx context.Context, db *sqlite.DB) error {
 		text string
 	}{
 		{db.Writer(), &s.appendEntry, "INSERT INTO log_entries (id, term, body) VALUES (?, ?, ?)"},
-		{db.Writer(), &s.insertOne, insertRecord + recordRow},
-		{db.Writer(), &s.insertMany, insertRecord + many(recordRow)},
+		{db.Writer(), &s.insertOne, insertBlock + blockRow},
+		{db.Writer(), &s.insertMany, insertBlock + many(blockRow)},
 		{db.Writer(), &s.topicOne, insertTopic + topicRow + updateTopic},
 		{db.Writer(), &s.topicMany, insertTopic + many(topicRow) + updateTopic},
-		{db.Writer(), &s.removeBelow, "DELETE FROM log_records WHERE topic = ? AND serial < ?"},
-		{db.Writer(), &s.excess, selectOldest},
+		{db.Writer(), &s.remove, "DELETE FROM log_blocks WHERE id >= ? AND id <= ?"},
+		{db.Writer(), &s.heads, selectHeads},
+		{db.Writer(), &s.body, selectBody},
 		{db.Reader(), &s.topic, selectTopic},
-		{db.Reader(), &s.oldest, selectOldest},
-		{db.Reader(), &s.newestFirst, selectPage + "DESC LIMIT ?"},
-		{db.Reader(), &s.oldestFirst, selectPage + "ASC LIMIT ?"},
+		{db.Reader(), &s.readHeads, selectHeads},
+		{db.Reader(), &s.readBody, selectBody},
+		{db.Reader(), &s.newestFirst, selectBlocks + "DESC"},
+		{db.Reader(), &s.oldestFirst, selectBlocks + "ASC"},
 	} {
 		var err error
 		if *p.to, err = p.db.PrepareContext(ctx, p.text); err != nil {

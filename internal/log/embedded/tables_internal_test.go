@@ -78,13 +78,22 @@ func (l *opened) rows(table string) (n int) {
 	return n
 }
 
+// records is how many publications the table has.
+func (l *opened) records() (n int) {
+	l.t.Helper()
+	if err := l.db.Reader().QueryRowContext(l.t.Context(), "SELECT coalesce(sum(count), 0) FROM log_blocks").Scan(&n); err != nil {
+		l.t.Fatal(err)
+	}
+	return n
+}
+
 // What is beyond retention does not stay in the table.
 func TestTheTableIsBounded(t *testing.T) {
 	t.Parallel()
 	l := open(t, Options{Retention: func(protocol.Topic) log.Retention { return log.Retention{Count: 100} }})
 	for serial := uint64(1); serial < 1000; serial += 5 {
 		l.must(serial, serial+4)
-		if n := l.rows("log_records"); n >= 100+slackRecords {
+		if n := l.records(); n >= 100+slackRecords+blockCount {
 			t.Fatalf("the table has %d records of 100", n)
 		}
 	}
@@ -94,11 +103,11 @@ func TestTheTableIsBounded(t *testing.T) {
 func TestALongRun(t *testing.T) {
 	t.Parallel()
 	l := open(t, Options{})
-	l.must(1, 3*maxRows+1)
-	l.must(3*maxRows+2, 3*maxRows+2)
+	l.must(1, 3*maxRun+1)
+	l.must(3*maxRun+2, 3*maxRun+2)
 	s, err := l.Stream(t.Context(), topic)
-	if err != nil || s.Count() != 3*maxRows+2 || l.rows("log_records") != 3*maxRows+2 {
-		t.Errorf("%d records, %d rows, %v", s.Count(), l.rows("log_records"), err)
+	if err != nil || s.Count() != 3*maxRun+2 || l.records() != 3*maxRun+2 {
+		t.Errorf("%d records, %d rows, %v", s.Count(), l.records(), err)
 	}
 }
 
@@ -113,7 +122,7 @@ func TestOldRecordsOfQuietTopicsGo(t *testing.T) {
 		if err := l.ask(t.Context(), l.folder.sweep); err != nil {
 			t.Fatal(err)
 		}
-		if n := l.rows("log_records"); n != want {
+		if n := l.records(); n != want {
 			t.Errorf("the table has %d records, want %d", n, want)
 		}
 		l.now.Store(100_001)
@@ -124,6 +133,59 @@ func TestOldRecordsOfQuietTopicsGo(t *testing.T) {
 	if s, err := l.Stream(t.Context(), topic); err != nil || s.Oldest != 8 || s.Next != 9 {
 		t.Errorf("the stream does not go on: %+v, %v", s, err)
 	}
+}
+
+// Publications of one block are not all as old: those that are too old go, the others stay.
+func TestAPartOfABlockGoes(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]*opened{
+		"too old":  open(t, Options{Retention: func(protocol.Topic) log.Retention { return log.Retention{Age: 60_000} }}),
+		"too many": open(t, Options{Retention: func(protocol.Topic) log.Retention { return log.Retention{Count: 4} }}),
+		"purged":   open(t, Options{}),
+	} {
+		if err := l.append(1, 3); err != nil {
+			t.Fatal(err)
+		}
+		l.now.Store(40_000)
+		l.must(4, 7)
+		if n := l.rows("log_blocks"); n != 1 {
+			t.Errorf("%s: %d blocks, want 1", name, n)
+		}
+		l.now.Store(60_001)
+		if name == "purged" {
+			group := []log.Record{{Topic: topic, Kind: log.KindPurge, StreamID: "s", Before: 4}}
+			if _, err := l.Append(t.Context(), l.tenure, group); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Fold(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.ask(t.Context(), l.folder.sweep); err != nil {
+			t.Fatal(err)
+		}
+		want := 4
+		if name == "too many" { // a sweep is for age
+			want = 7
+		}
+		if n := l.records(); n != want {
+			t.Errorf("%s: the table has %d records, want %d", name, n, want)
+		}
+		s, err := l.Stream(t.Context(), topic)
+		if err != nil || s.Oldest != 4 || s.OldestTime != start+40_000 || s.Bytes != 4*size(l, 4) {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+}
+
+// size is how long the envelope of a serial is.
+func size(l *opened, serial uint64) int64 {
+	l.t.Helper()
+	p, err := l.Page(l.t.Context(), topic, log.Query{After: serial - 1, Limit: 1})
+	if err != nil || len(p.Publications) != 1 {
+		l.t.Fatal(len(p.Publications), err)
+	}
+	return int64(len(envelope.Append(nil, &p.Publications[0])))
 }
 
 func TestFoldedEntriesGo(t *testing.T) {
@@ -155,6 +217,25 @@ func TestFoldedEntriesGo(t *testing.T) {
 	}
 }
 
+// A log with few appends is folded, too.
+func TestAShortTailIsFolded(t *testing.T) {
+	t.Parallel()
+	l := open(t, Options{})
+	if err := l.append(1, 5); err != nil {
+		t.Fatal(err)
+	}
+	if l.Lag() != 5 || l.records() != 0 {
+		t.Errorf("at once: %d records are in the tail, %d in the table", l.Lag(), l.records())
+	}
+	err := l.ask(t.Context(), func(ctx context.Context) error {
+		l.folder.tidy(ctx)
+		return nil
+	})
+	if err != nil || l.Lag() != 0 || l.records() != 5 {
+		t.Errorf("then: %d records are in the tail, %d in the table, %v", l.Lag(), l.records(), err)
+	}
+}
+
 func TestATailThatIsFull(t *testing.T) {
 	t.Parallel()
 	l := open(t, Options{MaxTail: 1})
@@ -177,7 +258,7 @@ func TestWhatANewerVersionHasWrittenIsNotSkipped(t *testing.T) {
 	l := open(t, Options{})
 	l.must(1, 1)
 	for _, statement := range []string{
-		"UPDATE log_records SET envelope = x'02'",
+		"UPDATE log_blocks SET body = x'0102'",
 		"UPDATE log_entries SET body = x'0102'",
 	} {
 		if _, err := l.db.Writer().ExecContext(t.Context(), statement); err != nil {

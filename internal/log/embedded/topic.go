@@ -17,10 +17,10 @@ type topicState struct {
 
 	stream    string
 	applied   log.Index // of entries up to it the topic has everything
-	first     uint64    // the first serial that has a row; next if none has
+	first     uint64    // the first serial that is in a block; next if none is
 	next      uint64
-	bytes     int64 // of the envelopes of the rows
-	firstTime int64 // of the first row
+	bytes     int64 // of the envelopes in blocks
+	firstTime int64 // the least time in the first block
 	lastTime  int64 // of the last publication
 }
 
@@ -69,47 +69,12 @@ func limitsAt(r log.Retention, now time.Time) limits {
 
 // floor is the first serial that Count allows, when next is the one that follows the last.
 func (l limits) floor(next uint64) uint64 {
-	if l.Count == 0 || next <= l.Count {
+	count := uint64(maxKept)
+	if l.Count > 0 {
+		count = min(count, l.Count)
+	}
+	if next <= count {
 		return 1
 	}
-	return next - l.Count
-}
-
-// excess walks over the oldest publications of a stream while they are beyond its limits.
-type excess struct {
-	limits
-	floor uint64 // the first serial that stays, by Count or a purge
-	bytes int64  // that the stream has
-	first uint64 // the first serial that stays, in the end
-	time  int64  // when that was decided
-}
-
-// drops takes the next publication, and reports whether it is beyond the limits. Otherwise it is the
-// first that stays.
-func (x *excess) drops(serial uint64, size, decided int64) bool {
-	if serial < x.floor || x.Bytes > 0 && x.bytes > x.Bytes || decided < x.cutoff {
-		x.bytes -= size
-		return true
-	}
-	x.first, x.time = serial, decided
-	return false
-}
-
-// walk takes the rows of a topic from its first one on; false when all are dropped.
-func (x *excess) walk(ctx context.Context, oldest *sql.Stmt, s *topicState) (isOver bool, err error) {
-	rows, err := oldest.QueryContext(ctx, s.id, int64(s.first))
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = rows.Close() }() // Err says what went wrong
-	for rows.Next() {
-		var serial, size, decided int64
-		if err := rows.Scan(&serial, &size, &decided); err != nil {
-			return false, err
-		}
-		if !x.drops(uint64(serial), size, decided) {
-			return true, nil
-		}
-	}
-	return false, rows.Err()
+	return next - count
 }

@@ -13,10 +13,8 @@ const (
 	// foldAt is the size of the log at which it is folded. The larger, the more records share the
 	// rewriting of a page, and the longer a start after a kill takes.
 	foldAt = 16 << 20
-	// sliceLength is how long a commit may have to wait for a slice of folding, while the log has
-	// less than calm bytes.
-	sliceLength = 4 * time.Millisecond
-	calm        = 4 * foldAt
+	// calm is how many bytes the log may have without longer slices of folding.
+	calm = 4 * foldAt
 
 	pageSize = sqlite.PageSize
 )
@@ -26,10 +24,7 @@ func (s *Store) grow(size int64) {
 	s.o.Metrics.log.Set(float64(s.unfolded.Add(size)))
 	s.db.Wrote(size)
 	if s.unfolded.Load() >= foldAt {
-		select {
-		case s.wake <- struct{}{}:
-		default: // it is awake
-		}
+		s.maintainer.Wake()
 	}
 }
 
@@ -44,48 +39,16 @@ func (s *Store) measureLog(ctx context.Context) error {
 	return err
 }
 
-// maintain folds when it is time, until ctx ends.
-func (s *Store) maintain(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case answer := <-s.folds:
-			answer <- s.fold(ctx)
-		case <-s.wake:
-			for err := error(nil); err == nil && s.unfolded.Load() >= foldAt; {
-				err = s.fold(ctx)
-				s.report(ctx, "fold the log", err)
-			}
-		}
+// foldWhileDue folds until the log is short. After a failure the next commit is the next try.
+func (s *Store) foldWhileDue(ctx context.Context) {
+	for err := error(nil); err == nil && s.unfolded.Load() >= foldAt; {
+		err = s.fold(ctx)
+		s.db.Report(ctx, "fold the log", err)
 	}
-}
-
-// report tells of a failure. The next commit is the next try, and commits say themselves what
-// is wrong with the disk.
-func (s *Store) report(ctx context.Context, step string, err error) {
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	s.o.Metrics.failures.Inc()
-	s.o.Log.Warn("store maintenance failed", "step", step, "err", s.db.Explain(err))
 }
 
 // askFold has the log folded now.
-func (s *Store) askFold(ctx context.Context) error {
-	answer := make(chan error, 1)
-	select {
-	case s.folds <- answer:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (s *Store) askFold(ctx context.Context) error { return s.maintainer.Do(ctx, s.fold) }
 
 // work is what the log asks for, as ids of its rows: the newest record of each key, in the
 // order of the table, and the orders to forget a tombstone that came after the key's last record.
@@ -221,11 +184,9 @@ func (s *Store) cut(ctx context.Context, first, last int64) error {
 	return nil
 }
 
-// slice runs fn in a transaction; fn stops at a good place once isOver. Beyond calm, slices grow
-// with the log: so folding keeps up with any rate of commits.
+// slice runs fn in a transaction; fn stops at a good place once isOver.
 func (s *Store) slice(ctx context.Context, what string, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
-	length := sliceLength * time.Duration(max(1, s.unfolded.Load()*2/calm))
-	if err := s.db.WriteFor(ctx, length, fn); err != nil {
+	if err := s.db.Slice(ctx, s.unfolded.Load(), calm, fn); err != nil {
 		return fmt.Errorf("embedded store: %s: %w", what, err)
 	}
 	return nil

@@ -54,9 +54,8 @@ type Store struct {
 	statements statements
 	args       []any // of one statement; owned by the caller that has the writer
 
-	unfolded   atomic.Int64 // estimated bytes in the log
-	wake       chan struct{}
-	folds      chan chan<- error // requests to fold now
+	unfolded   atomic.Int64       // estimated bytes in the log
+	maintainer *sqlite.Maintainer // folds
 	stop       context.CancelFunc
 	maintained sync.WaitGroup
 }
@@ -74,7 +73,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded store: open %s: %w", o.Path, err)
 	}
-	s := &Store{o: o, db: db, sql: sqlstore.New(dialect(o.Now)), wake: make(chan struct{}, 1), folds: make(chan chan<- error)}
+	s := &Store{o: o, db: db, sql: sqlstore.New(dialect(o.Now)), maintainer: sqlite.NewMaintainer()}
 	err = s.statements.prepare(ctx, db.Writer())
 	if err == nil {
 		err = s.measureLog(ctx)
@@ -84,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	maintenance, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.maintained.Go(func() { s.maintain(maintenance) }) // ends with stop
+	s.maintained.Go(func() { s.maintainer.Run(maintenance, 0, s.foldWhileDue, nil) }) // ends with stop
 	return s, nil
 }
 
