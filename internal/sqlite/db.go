@@ -85,6 +85,9 @@ func (db *DB) open(ctx context.Context) error {
 	if db.lock, err = acquire(ctx, folder); err != nil {
 		return err
 	}
+	if err := removeUnfinished(folder); err != nil {
+		return err
+	}
 	db.file = filepath.Join(folder, FileName)
 	if err := touch(db.file); err != nil {
 		return full(err)

@@ -1,13 +1,15 @@
 package embedded_test
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,11 +19,8 @@ import (
 	"github.com/millrace/millrace/internal/log/logtest"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/sqlite"
+	"github.com/millrace/millrace/internal/testkit/killtest"
 )
-
-// childCommand, followed by a folder, makes the test binary a process that appends to a log in that
-// folder until it is killed.
-const childCommand = "append-until-killed"
 
 const (
 	childTopics = 8
@@ -47,24 +46,25 @@ func childRecord(i int, serial uint64) log.Record {
 	}}
 }
 
-// appendUntilKilled prints the topic and the serial of each publication that was acknowledged. One of
-// eight groups has two.
-func appendUntilKilled(folder string) int {
+// appends prints the topic and the serial of each publication that was acknowledged, in the log of the folder
+// that is its first argument. One of eight groups has two. A second argument is a folder for copies: it
+// makes one after the other there, and prints the name of each when it is whole: its number, and the last
+// serial of each topic that was acknowledged when it began.
+func appends(args []string) error {
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, sqlite.Options{Path: folder})
+	db, err := sqlite.Open(ctx, sqlite.Options{Path: args[0]})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	l, err := embedded.Open(ctx, db, childOptions())
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	tenure, _ := l.Tenure()
-	var running sync.WaitGroup
+	var acknowledged [childTopics]atomic.Uint64
+	failed := make(chan error, childTopics+1)
 	for i := range childTopics {
-		running.Go(func() {
+		go func() {
 			s, err := l.Stream(ctx, childTopic(i))
 			for serial := max(s.Next, 1); err == nil; serial++ {
 				group := []log.Record{childRecord(i, serial)}
@@ -73,14 +73,48 @@ func appendUntilKilled(folder string) int {
 					group = append(group, childRecord(i, serial))
 				}
 				if _, err = l.Append(ctx, tenure, group); err == nil {
+					acknowledged[i].Store(serial)
 					_, err = fmt.Fprintln(os.Stdout, i, serial)
 				}
 			}
-			fmt.Fprintln(os.Stderr, err)
-		})
+			failed <- err
+		}()
 	}
-	running.Wait()
-	return 1
+	if len(args) > 1 {
+		go func() {
+			var err error
+			for n := 1; err == nil; n++ {
+				err = writeCopy(ctx, l, args[1], n, &acknowledged)
+			}
+			failed <- err
+		}()
+	}
+	return <-failed
+}
+
+func writeCopy(ctx context.Context, l *embedded.Log, folder string, n int, acknowledged *[childTopics]atomic.Uint64) error {
+	numbers := []string{strconv.Itoa(n)}
+	for i := range acknowledged {
+		numbers = append(numbers, strconv.FormatUint(acknowledged[i].Load(), 10))
+	}
+	name := strings.Join(numbers, "-")
+	c, err := l.Copy(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(folder, name))
+	if err != nil {
+		return err
+	}
+	size, err := io.Copy(f, c)
+	if err == nil && size != c.Size {
+		err = fmt.Errorf("the copy has %d bytes, want %d", size, c.Size)
+	}
+	if err := errors.Join(err, f.Close(), c.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(os.Stdout, "copied", name)
+	return err
 }
 
 func TestAcknowledgedPublicationsSurviveKills(t *testing.T) {
@@ -88,7 +122,7 @@ func TestAcknowledgedPublicationsSurviveKills(t *testing.T) {
 	folder := t.TempDir()
 	var acknowledged [childTopics]uint64
 	for _, atLeast := range []int{50, 900, 1, 2500, 400} {
-		killAfter(t, folder, atLeast, &acknowledged)
+		killAfter(t, atLeast, &acknowledged, folder)
 		l := open(t, folder, childOptions())
 		for i := range childTopics {
 			acknowledged[i] = checkTopic(t, l, i, acknowledged[i]) // what was read once must stay, too
@@ -104,13 +138,22 @@ func TestAcknowledgedPublicationsSurviveKills(t *testing.T) {
 // under way besides, which is whole.
 func checkTopic(t *testing.T, l *opened, i int, acknowledged uint64) (last uint64) {
 	t.Helper()
+	if last = checkWhole(t, l, i); last < acknowledged || last > acknowledged+2 {
+		t.Errorf("topic %d: %d was acknowledged, the last is %d", i, acknowledged, last)
+	}
+	return last
+}
+
+// checkWhole: a topic has whole groups, in order, each publication once.
+func checkWhole(t *testing.T, l *opened, i int) (last uint64) {
+	t.Helper()
 	p, err := l.Page(t.Context(), childTopic(i), log.Query{Limit: 2 * childKeeps, WithState: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	last = max(p.Stream.Next, 1) - 1
-	if last < acknowledged || last > acknowledged+2 || last > 0 && last%8 == 0 {
-		t.Errorf("topic %d: %d was acknowledged, the last is %d", i, acknowledged, last)
+	if last > 0 && last%8 == 0 {
+		t.Errorf("topic %d: the last is %d, of a group of two", i, last)
 	}
 	for j := range p.Publications {
 		got, serial := &p.Publications[j], p.Stream.Oldest+uint64(j)
@@ -151,38 +194,141 @@ func checkEntries(t *testing.T, l *opened) {
 	}
 }
 
-// killAfter runs a child until it has acknowledged so many publications, and kills it.
-func killAfter(t *testing.T, folder string, atLeast int, acknowledged *[childTopics]uint64) {
+// killAfter kills appends after so many lines, and notes what was acknowledged and which copies were made.
+func killAfter(t *testing.T, atLeast int, acknowledged *[childTopics]uint64, folders ...string) (copies []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], childCommand, folder)
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for lines := bufio.NewScanner(out); lines.Scan(); n++ { // also what was printed before the kill took effect
+	killtest.After(t, atLeast, func(_ int, line string) {
+		if name, isCopy := strings.CutPrefix(line, "copied "); isCopy {
+			copies = append(copies, name)
+			return
+		}
 		var i int
 		var serial uint64
-		if _, err := fmt.Sscan(lines.Text(), &i, &serial); err != nil {
-			t.Errorf("the child printed %q", lines.Text())
-			continue
+		if _, err := fmt.Sscan(line, &i, &serial); err != nil {
+			t.Errorf("the process printed %q", line)
+			return
 		}
-		if serial > acknowledged[i] {
-			acknowledged[i] = serial
-		}
-		if n == atLeast {
-			if err := child.Process.Kill(); err != nil {
-				t.Errorf("kill: %v", err)
+		acknowledged[i] = max(acknowledged[i], serial)
+	}, "appends", folders...)
+	return copies
+}
+
+// A copy that was made under appends has what was acknowledged before it, and can be installed, whatever
+// becomes of the process that has made it.
+func TestCopiesUnderAppendsAndKills(t *testing.T) {
+	t.Parallel()
+	folder, copies, installed := t.TempDir(), t.TempDir(), t.TempDir()
+	var acknowledged [childTopics]uint64
+	n := 0
+	for _, atLeast := range []int{200, 1500, 700} {
+		made := killAfter(t, atLeast, &acknowledged, folder, copies)
+		n += len(made)
+		for _, name := range made[max(0, len(made)-4):] {
+			f, err := os.Open(filepath.Join(copies, name))
+			if err != nil {
+				t.Fatal(err)
 			}
+			if err := errors.Join(embedded.Install(t.Context(), installed, f), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			checkCopy(t, installed, name)
+		}
+		l := open(t, folder, childOptions())
+		for i := range childTopics {
+			acknowledged[i] = checkTopic(t, l, i, acknowledged[i])
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := filepath.Glob(filepath.Join(folder, "*.copy-*")); err != nil || len(left) > 0 {
+			t.Errorf("unfinished copies are left: %v, %v", left, err)
 		}
 	}
-	if err := child.Wait(); err == nil || n < atLeast {
-		t.Fatalf("the child ended by itself after %d publications: %v", n, err)
+	if n == 0 {
+		t.Error("no copy was made")
+	}
+}
+
+// checkCopy wants a log with what a copy of that name must have, which goes on behind it.
+func checkCopy(t *testing.T, folder, name string) {
+	t.Helper()
+	l := open(t, folder, childOptions())
+	tenure, _ := l.Tenure()
+	for i, text := range strings.Split(name, "-")[1:] {
+		least, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := checkWhole(t, l, i)
+		if last < least {
+			t.Errorf("copy %s: topic %d ends with %d", name, i, last)
+		}
+		if _, err := l.Append(t.Context(), tenure, []log.Record{childRecord(i, last+1)}); err != nil {
+			t.Errorf("copy %s: topic %d: %v", name, i, err)
+		}
+	}
+	checkEntries(t, l)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// installs puts the copies that are its arguments in the place of one another in a folder, which is the
+// first.
+func installs(args []string) error {
+	for i := 1; ; i = i%(len(args)-1) + 1 {
+		f, err := os.Open(args[i])
+		if err == nil {
+			err = errors.Join(embedded.Install(context.Background(), args[0], f), f.Close())
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stdout, i)
+	}
+}
+
+// A kill during an installation leaves one of the two databases, whole.
+func TestInstallationsThatAreKilled(t *testing.T) {
+	t.Parallel()
+	const short, long = 3, 900
+	var files []string
+	for _, last := range []uint64{short, long} {
+		folder := t.TempDir()
+		l := open(t, folder, childOptions())
+		tenure, _ := l.Tenure()
+		var group []log.Record
+		for serial := uint64(1); serial <= last; serial++ {
+			group = append(group, childRecord(0, serial))
+		}
+		if _, err := l.Append(t.Context(), tenure, group); err != nil {
+			t.Fatal(err)
+		}
+		c, err := l.Copy(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(c)
+		if err := errors.Join(err, c.Close(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, filepath.Join(folder, "copy"))
+		if err := os.WriteFile(files[len(files)-1], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := t.TempDir()
+	for _, atLeast := range []int{1, 2, 5, 8} {
+		killtest.After(t, atLeast, func(int, string) {}, "installs", append([]string{folder}, files...)...)
+		l := open(t, folder, childOptions())
+		if last := checkWhole(t, l, 0); last != short && last != long {
+			t.Errorf("the log ends with %d, want %d or %d", last, short, long)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := filepath.Glob(filepath.Join(folder, "*.install-*")); err != nil || len(left) > 0 {
+			t.Errorf("unfinished installations are left: %v, %v", left, err)
+		}
 	}
 }

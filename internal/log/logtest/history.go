@@ -271,3 +271,39 @@ func readers(t *testing.T, h Harness) {
 	}
 	running.Wait()
 }
+
+// largeSerials has topics whose first serials are large: a stream may have been brought from elsewhere.
+func largeSerials(t *testing.T, h Harness) {
+	for name, from := range map[string]uint64{"one": 1, "half": 1<<32 - 20, "whole": 1 << 32, "odd": 7<<32 - 1, "huge": 1<<62 - 30} {
+		t.Run(name, func(t *testing.T) {
+			n := open(t, h, Setup{})
+			defer n.close()
+			n.append(publications(name, "s", from, from+9)...)
+			n.fold()
+			n.append(publications(name, "s", from+10, from+30)...)
+			n.fold()
+			n.append(publications(name, "s", from+31, from+40)...)
+			n.each(func(when string) {
+				n.keeps(when, name, "s", from, from+40)
+				for at := from - 1; at <= from+40; at += 3 {
+					var want []uint64
+					if at < from+40 {
+						want = count(at+1, from+40)
+					}
+					same(t, when+": after one", want, serials(n.page(name, log.Query{After: at})))
+					if at > from {
+						same(t, when+": before one", count(from, at-1), serials(n.page(name, log.Query{Before: at})))
+						p := n.page(name, log.Query{Before: at, NewestFirst: true, Limit: 4})
+						same(t, when+": the last before one", count(at-1, max(from+3, at-1)-3), serials(p))
+					}
+				}
+			})
+			n.append(log.Record{Topic: topic(name), Kind: log.KindPurge, StreamID: "s", Before: from + 22})
+			n.each(func(when string) { n.keeps(when, name, "s", from+22, from+40) })
+			n.append(publication(name, "s", from+41))
+			n.s.Retention.Count = 5
+			n.reopen()
+			n.each(func(when string) { n.keeps(when, name, "s", from+37, from+41) })
+		})
+	}
+}

@@ -7,6 +7,7 @@ package logtest
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -40,9 +41,15 @@ type Setup struct {
 type Harness struct {
 	// Open opens the log with Node as the owner; whatever it had before is there.
 	Open func(tb testing.TB, s Setup) Log
+	// OpenBeside opens the log where it is open, which must fail; nil if that is permitted.
+	OpenBeside func(ctx context.Context) error
 	// Break makes everything that is stored from now on fail, until it is called with false; nil if it
 	// cannot.
 	Break func(isBroken bool)
+	// Fill makes the disk of the open log full, or gives it room again; nil if it cannot.
+	Fill func(isFull bool)
+	// Install installs a copy at a place of its own; nil if the log is no log.Copier.
+	Install func(tb testing.TB, r io.Reader) Harness
 }
 
 // Run runs the suite. harness makes an empty place, of the test.
@@ -69,6 +76,15 @@ func Run(t *testing.T, harness func(tb testing.TB) Harness) {
 		"a store that fails":                                 broken,
 		"readers beside appends and folds":                   readers,
 		"many publishers":                                    publishers,
+		"refused appends leave nothing":                      refused,
+		"callers that give up under load":                    givesUpUnderLoad,
+		"a reading across a trim":                            readAcrossTrim,
+		"trims under readers":                                trimUnderReaders,
+		"a full disk":                                        fullDisk,
+		"opened twice":                                       beside,
+		"a clock that steps back":                            clockStepsBack,
+		"copies under appends":                               copies,
+		"serials of any size":                                largeSerials,
 		"random operations observe what a simple model does": random,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,9 +35,14 @@ func random(t *testing.T, h Harness) {
 					name := name()
 					m := models[name]
 					isReset := rapid.IntRange(0, 9).Draw(rt, "reset") == 0
+					isNew := m == nil && !isReset
 					if m == nil || isReset {
 						streams++
-						m = &model{fmt.Sprint("stream-", streams), 1, 1}
+						first := uint64(1)
+						if isNew {
+							first = rapid.SampledFrom([]uint64{1, 1<<32 - 4}).Draw(rt, "first")
+						}
+						m = &model{fmt.Sprint("stream-", streams), first, first}
 						if models[name] != nil || isReset {
 							group = append(group, log.Record{Topic: topic(name), Kind: log.KindReset, StreamID: m.stream})
 						}
@@ -48,7 +53,7 @@ func random(t *testing.T, h Harness) {
 						group = append(group, log.Record{Topic: topic(name), Kind: log.KindPurge, StreamID: m.stream, Before: below})
 						m.first = min(max(m.first, below), m.next)
 					}
-					if (m.next > 1 || isReset) && rapid.Bool().Draw(rt, "nothing") {
+					if !isNew && rapid.Bool().Draw(rt, "nothing") {
 						continue
 					}
 					group = append(group, publication(name, m.stream, m.next))
