@@ -211,7 +211,7 @@ type collector struct {
 }
 
 // hasTimes reports whether the page is of publications of a range of times.
-func (c *collector) hasTimes() bool { return c.Since != 0 || c.Query.Until != 0 }
+func (c *collector) hasTimes() bool { return c.Since != 0 || c.Until != 0 }
 
 // add takes one envelope; false when the page is full.
 func (c *collector) add(body []byte) (goesOn bool, err error) {
