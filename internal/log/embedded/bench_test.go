@@ -21,6 +21,7 @@ import (
 const (
 	benchPublishers = 64
 	benchTopics     = 10_000
+	foldAt          = 90_000 // about as many as Options.FoldAt is
 )
 
 // load publishes 200 bytes at a time to topics in turn, each publisher to its own.
@@ -120,7 +121,7 @@ func BenchmarkAppend(b *testing.B) {
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 	})
 	b.Run("fold", func(b *testing.B) {
-		const batch = 40_000 // as many as Options.FoldAt is
+		const batch = foldAt
 		l := newLoad(b, embedded.Options{FoldAt: math.MaxInt64 / 4, MaxTail: math.MaxInt64, Retention: keep(20)})
 		b.ReportAllocs()
 		b.ResetTimer()
@@ -162,7 +163,7 @@ func BenchmarkBars(b *testing.B) {
 	if *sustain == 0 {
 		b.Skip("-log.for says for how long")
 	}
-	const kept, batch, measured = 100, 40_000, 5 // a batch is as much as Options.FoldAt is
+	const kept, batch, measured = 100, foldAt, 3
 	folder := b.TempDir()
 	l := loadOn(b, folder, embedded.Options{FoldAt: math.MaxInt64 / 4, MaxTail: math.MaxInt64, Retention: keep(kept)})
 	var appending, folding time.Duration
@@ -180,8 +181,6 @@ func BenchmarkBars(b *testing.B) {
 	l.close(b)
 	perRecord := func(used time.Duration, n int) float64 { return float64(used.Nanoseconds()) / 1000 / float64(n) }
 	appendCPU, foldCPU := perRecord(appending, measured*batch), perRecord(folding, measured*batch)
-	b.ReportMetric(appendCPU, "append-us")
-	b.ReportMetric(foldCPU, "fold-us")
 
 	l.opened = open(b, folder, embedded.Options{Retention: keep(kept)})
 	first, _ := l.Committed()
@@ -199,6 +198,8 @@ func BenchmarkBars(b *testing.B) {
 		b.ReportMetric(float64(lag.Load())/1000, fmt.Sprintf("lag%d-k", quarter+1))
 	}
 	used, took := cpu(b)-before, time.Since(start)
+	b.ReportMetric(appendCPU, "append-us")
+	b.ReportMetric(foldCPU, "fold-us")
 	last, _ := l.Committed()
 	b.ReportMetric(float64(n)/took.Seconds(), "records/s")
 	b.ReportMetric(float64(n)/float64(last-first), "records/entry")
@@ -206,6 +207,7 @@ func BenchmarkBars(b *testing.B) {
 	b.ReportMetric(perRecord(used, n)/(appendCPU+foldCPU), "both/(append+fold)")
 
 	const reads = 5000
+	l.fold(b) // or its work would count
 	before = cpu(b)
 	for i := range reads {
 		l.read(b, i)
@@ -233,8 +235,8 @@ func (l *load) read(b *testing.B, i int) {
 // BenchmarkPage reads the last 100 of a topic, of which the tail has the last few or none.
 func BenchmarkPage(b *testing.B) {
 	l := newLoad(b, embedded.Options{FoldAt: math.MaxInt64 / 4, Retention: keep(100)})
-	for range 30 { // 120 or so in each topic, folded as a steady load is
-		l.publish(b, 4*benchTopics)
+	for range 14 { // 126 in each topic, folded as a steady load is
+		l.publish(b, foldAt)
 		l.fold(b)
 	}
 	for _, fresh := range []int{0, 5} {

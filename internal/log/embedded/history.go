@@ -66,12 +66,17 @@ func (l *Log) view(ctx context.Context, topic protocol.Topic, fn func(ctx contex
 	l.mu.Lock()
 	runs, n := l.tail.runsOf(topic)
 	l.mu.Unlock()
-	tx, err := l.db.Reader().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	conn, err := l.db.Reader().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // it goes back to the pool
+	ctx = context.WithoutCancel(ctx)    // it is short, and the driver would start a goroutine for each statement
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // it only reads
-	ctx = context.WithoutCancel(ctx)     // it is short, and the driver would start a goroutine for each statement
 	v := &view{Log: l, tx: tx}
 	if v.row, err = findTopic(ctx, tx.StmtContext(ctx, l.statements.topic), topic); err != nil {
 		return err

@@ -34,7 +34,7 @@ type Options struct {
 	Retention func(t protocol.Topic) log.Retention // default: everything is kept
 
 	MaxWaiting int           // bytes that wait to be stored; default 16 MiB
-	FoldAt     int64         // bytes of the tail at which it is folded; default 16 MiB
+	FoldAt     int64         // bytes of the tail at which it is folded; default 32 MiB
 	MaxTail    int64         // bytes of the tail at which Append refuses; default 128 MiB
 	Keep       time.Duration // for which entries stay after they were folded; default 30 s
 	KeepBytes  int64         // that they have at most then; default 64 MiB
@@ -50,7 +50,7 @@ func (o Options) withDefaults() Options {
 		o.Retention = func(protocol.Topic) log.Retention { return log.Retention{} }
 	}
 	o.MaxWaiting = orDefault(o.MaxWaiting, 16<<20)
-	o.FoldAt = orDefault(o.FoldAt, 16<<20)
+	o.FoldAt = orDefault(o.FoldAt, 32<<20)
 	o.MaxTail = orDefault(o.MaxTail, 128<<20)
 	o.Keep = orDefault(o.Keep, 30*time.Second)
 	o.KeepBytes = orDefault(o.KeepBytes, 64<<20)
