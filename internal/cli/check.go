@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/config/rules"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -17,7 +18,7 @@ type CheckCmd struct {
 // Run lists every problem, as serve would, and so it must see the same environment. It also prints
 // advice about settings that are seldom meant; advice does not make the command fail.
 func (c *CheckCmd) Run(_ context.Context, env *Env) error {
-	cfg, err := config.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(server.Check, server.CheckFiles)
+	cfg, err := load.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(server.Check, server.CheckFiles)
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (c *CheckCmd) Run(_ context.Context, env *Env) error {
 	if _, err = fmt.Fprintf(env.Stdout, "%s: good, %d %s\n", c.File, len(cfg.Apps), noun); err != nil {
 		return err
 	}
-	for _, advice := range cfg.Advice() {
+	for _, advice := range rules.Advise(cfg) {
 		if _, err := fmt.Fprintf(env.Stdout, "warning: %s\n", advice); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/reference"
 )
 
 // ConfigCmd prints the reference of the configuration, with credentials that are made for it.
@@ -13,7 +14,7 @@ type ConfigCmd struct{}
 
 // Run prints it, and says beside it who will reach a server that is run with it.
 func (ConfigCmd) Run(_ context.Context, env *Env) error {
-	if _, err := io.WriteString(env.Stdout, config.Reference()); err != nil {
+	if _, err := io.WriteString(env.Stdout, reference.File()); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(env.Stderr, "With this file the server listens on %s, which other machines can reach; "+

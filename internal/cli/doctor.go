@@ -13,6 +13,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/config/rules"
 	"github.com/millrace/millrace/internal/doctor"
 	"github.com/millrace/millrace/internal/server"
 	"github.com/millrace/millrace/internal/socket"
@@ -48,7 +50,7 @@ func (c *DoctorCmd) Run(ctx context.Context, env *Env) error {
 
 func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 	const check = "configuration"
-	cfg, err := config.Source{Path: c.Config, Environ: env.Environ, Dev: c.Dev}.Load(server.Check)
+	cfg, err := load.Source{Path: c.Config, Environ: env.Environ, Dev: c.Dev}.Load(server.Check)
 	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		findings := make([]doctor.Finding, len(wrong.Problems))
 		for i, p := range wrong.Problems {
@@ -61,7 +63,7 @@ func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 		return []doctor.Finding{{Check: check, Status: doctor.Problem, Text: err.Error(), Fix: "give --config with a file that this user may read"}}
 	}
 	findings := []doctor.Finding{{Check: check, Status: doctor.Good, Text: fmt.Sprintf("no problem; apps: %d", len(cfg.Apps))}}
-	for _, p := range cfg.Advice() {
+	for _, p := range rules.Advise(cfg) {
 		what, fix, _ := strings.Cut(p.Message, "; ")
 		findings = append(findings, doctor.Finding{Check: check, Status: doctor.Warning, Text: p.Path + ": " + what, Fix: fix})
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/server"
 	"github.com/millrace/millrace/internal/socket"
 )
@@ -69,7 +70,7 @@ func (c *ServeCmd) load(env *Env) (*config.Config, error) {
 	if c.Listen != "" {
 		environ = append(slices.Clone(environ), "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
 	}
-	source := config.Source{Path: c.Config, Environ: environ, Dev: c.Dev}
+	source := load.Source{Path: c.Config, Environ: environ, Dev: c.Dev}
 	if c.inherited != nil {
 		source.Listener = c.inherited.Addr()
 	}

@@ -54,30 +54,33 @@ type AppLimits struct {
 	CacheTTL Duration `toml:"cache_ttl"`
 }
 
-// inherit gives a the limits of fallback but for those that are its own: isGiven tells by
-// their keys. These it remembers, so that its document has them, also those that equal the
+// Inherit gives a the limits of fallback, except the limits that are its own: isGiven tells by their
+// keys. The app remembers which these are, so that its document has them, also those that equal the
 // fallback, and no others.
-func (a *App) inherit(fallback *AppLimits, isGiven func(key string) bool) {
+func (a *App) Inherit(fallback *AppLimits, isGiven func(key string) bool) {
 	own := a.AppLimits
 	a.AppLimits, a.given = *fallback, map[string]bool{}
 	from, to := reflect.ValueOf(&own).Elem(), reflect.ValueOf(&a.AppLimits).Elem()
-	for _, f := range fieldsOf(from.Type()) {
-		if isGiven(f.key) {
-			a.given[f.key] = true
-			to.FieldByIndex(f.index).Set(from.FieldByIndex(f.index))
+	for _, f := range FieldsOf(from.Type()) {
+		if isGiven(f.Key) {
+			a.given[f.Key] = true
+			to.FieldByIndex(f.Index).Set(from.FieldByIndex(f.Index))
 		}
 	}
 }
 
-// sourceOf is the path of the key that gave the value at path: of a limit that an app has
-// from [app_defaults], the key there.
-func (c *Config) sourceOf(path string) string {
+// HasOwn reports whether the app has the limit with this key of its own, not from [app_defaults].
+func (a *App) HasOwn(key string) bool { return a.given[key] }
+
+// SourceOf returns the path of the key that gave the value at path. For a limit that an app has from
+// [app_defaults] it is the key there.
+func (c *Config) SourceOf(path string) string {
 	rest, _ := strings.CutPrefix(path, "apps[")
 	number, key, _ := strings.Cut(rest, "].")
 	i, err := strconv.Atoi(number)
-	isLimit := slices.Contains(keysOf(reflect.TypeFor[AppLimits]()), key)
+	isLimit := slices.Contains(KeysOf(reflect.TypeFor[AppLimits]()), key)
 	if err != nil || i >= len(c.Apps) || !isLimit || c.Apps[i].given[key] {
 		return path
 	}
-	return join("app_defaults", key)
+	return Join("app_defaults", key)
 }

@@ -33,7 +33,7 @@ func Changed(before, after *Config) []string {
 // Forgotten is a problem of a file that says nothing of apps where before had some: it may have been
 // cut off before the first of them, or read while it was being written. A file without apps says so.
 func Forgotten(before, after *Config) []Problem {
-	if !after.hasNoApps || before.hasNoApps || len(after.Apps) >= len(before.Apps) {
+	if !after.origin.HasNoApps || before.origin.HasNoApps || len(after.Apps) >= len(before.Apps) {
 		return nil
 	}
 	return []Problem{{Path: "apps", Message: fmt.Sprintf("the file names none, but %d are served; if it is whole, "+
@@ -48,15 +48,15 @@ func changedKeys(path string, before, after reflect.Value, paths *[]string) {
 	if before.Kind() == reflect.Struct {
 		a, isApp := reflect.TypeAssert[*App](before.Addr())
 		b, _ := reflect.TypeAssert[*App](after.Addr())
-		for _, f := range fieldsOf(before.Type()) {
-			if isApp && f.isEmbedded() && !a.given[f.key] && !b.given[f.key] {
+		for _, f := range FieldsOf(before.Type()) {
+			if isApp && f.IsEmbedded() && !a.given[f.Key] && !b.given[f.Key] {
 				continue
 			}
-			changedKeys(join(path, f.key), before.FieldByIndex(f.index), after.FieldByIndex(f.index), paths)
+			changedKeys(Join(path, f.Key), before.FieldByIndex(f.Index), after.FieldByIndex(f.Index), paths)
 		}
 		return
 	}
-	if !isSame(before, after) {
+	if !IsSame(before, after) {
 		*paths = append(*paths, path)
 	}
 }

@@ -1,14 +1,16 @@
-// Package config is what an operator may set: the keys, their defaults, how a TOML file and
-// the environment give them values, and the problems of these values.
+// Package config declares what an operator may set: the keys, their types and units, their defaults,
+// and the form in which problems with them are reported. A [Config] is data.
 //
-// It must never know what the settings do: server and cli alone import it and hand each
-// package its own Options. A [Config] is data; loading starts no goroutine.
+// Its children work on that data: config/load reads a file and the environment, config/bind gives keys
+// their values, config/rules says what is wrong, config/appdoc reads and writes single apps as JSON,
+// config/foreign reads the apps of other servers, config/reference is the commented file.
 //
-// The comments of the fields are the documentation that users read: docs/config.md and the
-// example file are generated from them.
+// It must never know what the settings do, and none of its children either: server and cli alone
+// import them, and hand each package its own Options. They start no goroutine.
+//
+// The comments of the fields are the documentation that users read: config/reference generates
+// docs/config.md and the example file from them.
 package config
-
-//go:generate go test . -run TestReferenceIsUpToDate -update
 
 // Config is everything that can be set.
 type Config struct {
@@ -34,11 +36,22 @@ type Config struct {
 	AppDefaults AppLimits   `toml:"app_defaults"`
 	Apps        []App       `toml:"apps"`
 
-	dev       bool   // development mode stays, even where a setting would end it
-	inherited string // where clients are served instead of http.listen; empty: there
-	ended     string // what has ended development mode, without a file
-	hasNoApps bool   // the file says nothing of apps
+	origin Origin
 }
+
+// Origin is how a Config came about, as far as its meaning depends on that.
+type Origin struct {
+	Dev       bool   // development mode stays, even where a setting would end it
+	Listener  string // where clients are served instead of http.listen; empty: there
+	Ended     string // what has ended development mode, without a file
+	HasNoApps bool   // the file says nothing of apps
+}
+
+// Origin returns how c came about; zero for a Config that was not loaded.
+func (c *Config) Origin() Origin { return c.origin }
+
+// SetOrigin notes how c came about.
+func (c *Config) SetOrigin(o Origin) { c.origin = o }
 
 // HTTP is the listener for clients and for the HTTP API.
 type HTTP struct {
@@ -283,5 +296,5 @@ type App struct {
 	Views       AppViews     `toml:"views"`
 	Projections []Projection `toml:"projections"`
 
-	given map[string]bool // the keys of AppLimits that the app has of its own; see inherit
+	given map[string]bool // the keys of AppLimits that the app has of its own; see Inherit
 }

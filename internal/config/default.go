@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// Default is the configuration of an empty file: the single place of defaults. It has no
+// Default returns the configuration of an empty file: the single place of defaults. It has no
 // app.
 func Default() *Config {
 	return &Config{
@@ -57,7 +57,7 @@ func Default() *Config {
 	}
 }
 
-// defaultWebhooks has the numbers of pusher 6.4.
+// defaultWebhooks returns the numbers of pusher 6.4.
 func defaultWebhooks() Webhooks {
 	return Webhooks{
 		Grace:            Duration(3 * time.Second),
@@ -82,7 +82,7 @@ func defaultWebhooks() Webhooks {
 	}
 }
 
-// defaultViews has the limits of views 2 and the numbers of views 10.
+// defaultViews returns the limits of views 2 and the numbers of views 10.
 func defaultViews() Views {
 	perMinute := func(most, burst int) Rate { return Rate{Max: most, Window: Duration(time.Minute), Burst: burst} }
 	return Views{
@@ -124,7 +124,7 @@ func defaultViews() Views {
 	}
 }
 
-// defaultAppLimits has the numbers of pusher 7.1.
+// defaultAppLimits returns the numbers of pusher 7.1.
 func defaultAppLimits() AppLimits {
 	return AppLimits{
 		MaxSubscriptionsPerConnection: 10_000,
@@ -144,7 +144,7 @@ func defaultAppLimits() AppLimits {
 	}
 }
 
-// DefaultApp is an app with nothing set, where [app_defaults] has nothing set either. It has no
+// DefaultApp returns an app with nothing set, where [app_defaults] has nothing set either. It has no
 // id, key or secret.
 func DefaultApp() App {
 	return App{
@@ -162,11 +162,11 @@ func DefaultApp() App {
 	}
 }
 
-// DefaultProjection is a rule with nothing set.
+// DefaultProjection returns a rule with nothing set.
 func DefaultProjection() Projection { return Projection{Op: "patch"} }
 
-// DefaultWebhook is a webhook with nothing set.
+// DefaultWebhook returns a webhook with nothing set.
 func DefaultWebhook() Webhook { return Webhook{Batching: "inherit", Retry: "inherit"} }
 
-// DefaultAppKey is a further key with nothing set.
+// DefaultAppKey returns a further key with nothing set.
 func DefaultAppKey() AppKey { return AppKey{Rights: "all"} }

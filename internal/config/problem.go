@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/millrace/millrace/internal/spelling"
 )
 
 // Problem is one thing wrong with a configuration.
@@ -42,19 +40,11 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// quote shows a text value in a problem, cut if it is long.
-func quote(s string) string {
+// Quote shows a text value in a problem, cut if it is long.
+func Quote(s string) string {
 	const longest = 60
 	if len(s) > longest {
 		s = s[:longest] + "..."
 	}
 	return strconv.Quote(s)
-}
-
-// didYouMean ends a complaint about an unknown name with the one that was probably meant.
-func didYouMean(name string, known []string) string {
-	if best := spelling.Closest(name, known); best != "" {
-		return "; did you mean " + best + "?"
-	}
-	return ""
 }

@@ -11,10 +11,10 @@ import (
 // Duration is a time span that is written with its unit, such as "1m30s".
 type Duration time.Duration
 
-// D is d as the standard type.
+// D returns d as the standard type.
 func (d Duration) D() time.Duration { return time.Duration(d) }
 
-// String is the shortest text that reads back as d: 120s is "2m0s" to the standard library.
+// String returns the shortest text that reads back as d: 120s is "2m0s" to the standard library.
 func (d Duration) String() string {
 	text := time.Duration(d).String()
 	if strings.HasSuffix(text, "m0s") {
@@ -26,7 +26,8 @@ func (d Duration) String() string {
 	return text
 }
 
-func parseDuration(text string) (Duration, error) {
+// ParseDuration reads a number and its unit. Its errors say what to write.
+func ParseDuration(text string) (Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		return 0, errors.New(`not a duration; write a number and its unit, such as "30s", "5m" or "1h30m"`)
@@ -47,7 +48,7 @@ const (
 	GB Size = 1 << 30
 )
 
-// String is s in the greatest unit that divides it.
+// String returns s in the greatest unit that divides it.
 func (s Size) String() string {
 	n := int64(s)
 	switch {
@@ -63,10 +64,11 @@ func (s Size) String() string {
 
 var errSize = errors.New(`not a size; write a whole number and its unit B, KB, MB or GB, such as "64KB"`)
 
-// maxSize keeps every size within an int of any machine.
-const maxSize = 1<<31 - 1
+// MaxSize is the greatest Size. It keeps every size within an int of any machine.
+const MaxSize = 1<<31 - 1
 
-func parseSize(text string) (Size, error) {
+// ParseSize reads a whole number and its unit. Its errors say what to write.
+func ParseSize(text string) (Size, error) {
 	digits := strings.TrimRight(text, "BKMG")
 	var unit Size
 	switch text[len(digits):] {
@@ -85,7 +87,7 @@ func parseSize(text string) (Size, error) {
 	if err != nil {
 		return 0, errSize
 	}
-	if n > maxSize/uint64(unit) {
+	if n > MaxSize/uint64(unit) {
 		return 0, errors.New("too large; the greatest size is below 2GB")
 	}
 	return Size(n) * unit, nil
@@ -95,16 +97,17 @@ func parseSize(text string) (Size, error) {
 // the only way to it.
 type Secret string
 
-const hidden = "***"
+// Hidden is shown in the place of a secret.
+const Hidden = "***"
 
-// Reveal is the secret itself.
+// Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
 func (s Secret) String() string {
 	if s == "" {
 		return ""
 	}
-	return hidden
+	return Hidden
 }
 
 // GoString hides the secret from %#v.

@@ -54,3 +54,14 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		}
 	}
 }
+
+func TestStaticTokensHaveLabels(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[config.Secret][2]string{
+		"phone:s3cret:x": {"phone", "s3cret:x"}, "bare": {"", "bare"}, ":x": {"", "x"}, "": {"", ""},
+	} {
+		if label, token := text.Labelled(); [2]string{label, token.Reveal()} != want {
+			t.Errorf("%q: got %q, %q, want %q", text.Reveal(), label, token.Reveal(), want)
+		}
+	}
+}

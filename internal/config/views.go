@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Views is what live views of all apps are subject to, on this node. In limits 0 means
 // unlimited unless said otherwise.
@@ -183,4 +186,24 @@ func (s Secret) Labelled() (label string, token Secret) {
 		return "", s
 	}
 	return before, Secret(after)
+}
+
+// PathSecret is a secret of an app, and where in the app it stands.
+type PathSecret struct {
+	Path   string
+	Secret Secret
+}
+
+// Secrets lists those texts of v that let in, or mint tokens for, any client that guesses one.
+// Publishable keys are not among them: pages show them.
+func (v *AppViews) Secrets() []PathSecret {
+	var list []PathSecret
+	for i, labelled := range v.StaticTokens {
+		_, token := labelled.Labelled()
+		list = append(list, PathSecret{fmt.Sprintf("views.static_tokens[%d]", i), token})
+	}
+	for i, key := range v.SecretKeys {
+		list = append(list, PathSecret{fmt.Sprintf("views.secret_keys[%d]", i), key})
+	}
+	return list
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -43,7 +44,7 @@ max_event_payload = "10KB"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Source{Path: file, Dev: true}.Load(server.Check, server.CheckFiles)
+	c, err := load.Source{Path: file, Dev: true}.Load(server.Check, server.CheckFiles)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,10 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/rules"
 )
 
-// Check is the config.Check of what package config cannot judge: origins, and whatever else
+// Check is the load.Check of what package config cannot judge: origins, and whatever else
 // package app demands of an app.
 func Check(c *config.Config) []config.Problem {
 	problems := checkOrigins("http.cors_origins", c.HTTP.CORSOrigins)
@@ -24,7 +25,7 @@ func Check(c *config.Config) []config.Problem {
 
 // advise tells the operator about settings that are allowed in cfg and probably not meant.
 func advise(cfg *config.Config, log *slog.Logger) {
-	for _, p := range cfg.Advice() {
+	for _, p := range rules.Advise(cfg) {
 		log.Warn("configuration is allowed, but probably not meant", "key", p.Path, "advice", p.Message)
 	}
 }

@@ -71,7 +71,7 @@ func (t *viewTools) views(c *config.App) (*appViews, error) {
 	if v.definitions, err = parseDefinitions(c); err != nil {
 		return nil, err
 	}
-	v.rules, err = projection.Compile(rules(c))
+	v.rules, err = projection.Compile(projectionRules(c))
 	return v, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -25,7 +26,7 @@ func TestAFileThatIsCutOffBeforeItsAppsIsNotTakenOver(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := config.Load(file, nil, server.Check, server.CheckFiles)
+		c, err := load.File(file, nil, server.Check, server.CheckFiles)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/internal/projection"
 )
 
-// rules are the projections of an app.
-func rules(a *config.App) []projection.Rule {
+// projectionRules returns the projections of an app.
+func projectionRules(a *config.App) []projection.Rule {
 	list := make([]projection.Rule, len(a.Projections))
 	for i, p := range a.Projections {
 		list[i] = projection.Rule{
@@ -31,7 +31,7 @@ func (s *Server) project(prom prometheus.Registerer) *projection.Projector {
 
 // checkProjections reports the problems of the projections of an app.
 func checkProjections(at string, a *config.App) (problems []config.Problem) {
-	list := rules(a)
+	list := projectionRules(a)
 	for i := range list {
 		path := fmt.Sprintf("%sprojections[%d]", at, i)
 		_, err := projection.Compile(list[i : i+1])

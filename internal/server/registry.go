@@ -9,6 +9,9 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/appdoc"
+	"github.com/millrace/millrace/internal/config/foreign"
+	"github.com/millrace/millrace/internal/config/rules"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/store/postgres"
 )
@@ -23,7 +26,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	}
 	advise(s.cfg, s.log)
 	o := directory.Options{
-		Parse: s.parser(s.cfg), Upgrade: config.UpgradeApp, Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
+		Parse: s.parser(s.cfg), Upgrade: appdoc.Upgrade, Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
 		Log: s.log, Metrics: directory.NewMetrics(prom),
 	}
 	if s.cfg.Admin.Key != "" {
@@ -57,7 +60,7 @@ func (s *Server) weakSecret(secret string) string {
 	if s.cfg.IsDevelopment() {
 		return ""
 	}
-	return config.WeakSecret(config.Secret(secret))
+	return rules.WeakSecret(config.Secret(secret))
 }
 
 // fileApps are the apps that c configures.
@@ -81,7 +84,7 @@ func (s *Server) parsed(c *config.App) (directory.Parsed, error) {
 		return directory.Parsed{}, err
 	}
 	p := directory.Parsed{
-		App: convert(c, origins), Document: config.AppDocument(c, true), Shown: config.AppDocument(c, false),
+		App: convert(c, origins), Document: appdoc.Write(c, true), Shown: appdoc.Write(c, false),
 	}
 	for _, secret := range c.Views.Secrets() {
 		p.Secrets = append(p.Secrets, directory.Secret{Path: secret.Path, Value: secret.Secret.Reveal()})
@@ -104,7 +107,7 @@ func isReadAlike(a, b *config.Config) bool {
 }
 
 func (s *Server) parseApp(cfg *config.Config, document []byte) (directory.Parsed, []directory.Problem) {
-	c, problems := config.ParseApp(document, &cfg.AppDefaults)
+	c, problems := appdoc.Parse(document, &cfg.AppDefaults)
 	if len(problems) == 0 {
 		problems = checkApp("", c)
 		if c.MaxEventPayload > cfg.HTTP.MaxBody {
@@ -134,13 +137,13 @@ func directoryProblems(problems []config.Problem) []directory.Problem {
 
 // importApps reads the apps of other servers as documents.
 func importApps(document []byte) ([][]byte, []directory.Problem) {
-	list, problems := config.ImportApps(document)
+	list, problems := foreign.Apps(document)
 	if list == nil {
 		return nil, directoryProblems(problems)
 	}
 	documents := make([][]byte, len(list))
 	for i := range list {
-		documents[i] = config.AppDocument(&list[i], true)
+		documents[i] = appdoc.Write(&list[i], true)
 	}
 	return documents, directoryProblems(problems)
 }

@@ -166,7 +166,7 @@ func demandClients(t *tls.Config, file string) error {
 	return nil
 }
 
-// CheckFiles is the config.Check of the files of certificates, for commands that are about to use them.
+// CheckFiles is the load.Check of the files of certificates, for commands that are about to use them.
 func CheckFiles(c *config.Config) []config.Problem {
 	var problems []config.Problem
 	report := func(path, file string, err error) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -94,7 +95,7 @@ func Start(t testing.TB, settings ...string) *Node {
 		name, value, _ := strings.Cut(s, "=")
 		environ[i] = "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_")) + "=" + value
 	}
-	cfg, err := config.Load(file, environ, server.Check)
+	cfg, err := load.File(file, environ, server.Check)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package config_test
+package load_test
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 )
 
 var update = flag.Bool("update", false, "write the generated files instead of checking them")
@@ -52,14 +53,14 @@ func byValue() cmp.Option { return cmpopts.IgnoreUnexported(config.App{}, config
 
 const oneApp = "[[apps]]\nid = '77'\nkey = 'mill-key'\nsecret = 'mill-secret-of-77'\n"
 
-func load(t *testing.T, text string, environ ...string) (*config.Config, error) {
+func loaded(t *testing.T, text string, environ ...string) (*config.Config, error) {
 	t.Helper()
-	return config.Load(write(t, text), environ)
+	return load.File(write(t, text), environ)
 }
 
 func TestLoadBeginsWithDefaults(t *testing.T) {
 	t.Parallel()
-	got, err := load(t, oneApp)
+	got, err := loaded(t, oneApp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestLoadBeginsWithDefaults(t *testing.T) {
 
 func TestLoadSetsEveryKind(t *testing.T) {
 	t.Parallel()
-	got, err := load(t, `
+	got, err := loaded(t, `
 [http]
 listen = ":7001"
 max_body = "1MB"
@@ -116,7 +117,7 @@ cache_ttl = "1h"
 
 func TestEnvironmentOverrides(t *testing.T) {
 	t.Parallel()
-	got, err := load(
+	got, err := loaded(
 		t, oneApp,
 		"PATH=/bin", "MILLRACE_HTTP_LISTEN=never read", "MILLRACE_HTTP_LISTEN=127.0.0.1:1", "MILLRACE_WEBSOCKET_MAX_MESSAGE=1KB",
 		"MILLRACE_HANDSHAKE_STRICT_PROTOCOL=false", "MILLRACE_WEBSOCKET_MAX_CONNECTIONS=9",
@@ -142,7 +143,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 
 func TestLoadWithoutThatFile(t *testing.T) {
 	t.Parallel()
-	_, err := config.Load(filepath.Join(t.TempDir(), "none.toml"), nil)
+	_, err := load.File(filepath.Join(t.TempDir(), "none.toml"), nil)
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want it to be os.ErrNotExist", err)
 	}
@@ -150,7 +151,7 @@ func TestLoadWithoutThatFile(t *testing.T) {
 
 func TestChecksOfCallersJoinTheProblems(t *testing.T) {
 	t.Parallel()
-	_, err := config.Load(write(t, oneApp+"nonsense = 1\n"), nil, func(c *config.Config) []config.Problem {
+	_, err := load.File(write(t, oneApp+"nonsense = 1\n"), nil, func(c *config.Config) []config.Problem {
 		return []config.Problem{{Path: "apps[0].key", Value: `"` + c.Apps[0].Key + `"`, Message: "not nice"}}
 	})
 	var all *config.Error
@@ -183,7 +184,7 @@ func TestBadConfigurations(t *testing.T) {
 					environ = append(environ, strings.TrimSpace(entry))
 				}
 			}
-			_, err = config.Load(file, environ)
+			_, err = load.File(file, environ)
 			if err == nil {
 				t.Fatal("loaded, want problems")
 			}
@@ -198,7 +199,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("apps = [1]\nhttp = 2\n[metrics]\nlisten = [[]]", "APPS_0_ID=1")
 	f.Add("[[apps]]\nallowed_origins = {}\nmax_messages = 99999999999", "APPS_1_CACHE_TTL=-1s")
 	f.Fuzz(func(t *testing.T, text, variable string) {
-		c, err := config.Load(write(t, text), []string{"MILLRACE_" + variable})
+		c, err := load.File(write(t, text), []string{"MILLRACE_" + variable})
 		if err == nil && len(c.Apps) == 0 && c.Registry.Driver == "none" {
 			t.Error("loaded without an app")
 		}
@@ -210,7 +211,7 @@ func FuzzLoad(f *testing.F) {
 
 func TestWhatIsWrongWithTheEnvironmentIsSaidBesideASyntaxError(t *testing.T) {
 	t.Parallel()
-	_, err := load(t, "[http\n", "MILLRACE_HTTP_LISTN=:1", "MILLRACE_SHUTDOWN_GRACE_PERIOD=soon", "MILLRACE_APPS_3_SECRET=x")
+	_, err := loaded(t, "[http\n", "MILLRACE_HTTP_LISTN=:1", "MILLRACE_SHUTDOWN_GRACE_PERIOD=soon", "MILLRACE_APPS_3_SECRET=x")
 	wrong, ok := errors.AsType[*config.Error](err)
 	if !ok {
 		t.Fatalf("got %v", err)

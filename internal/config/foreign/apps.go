@@ -1,35 +1,41 @@
-package config
+// Package foreign reads the apps of other servers of the protocol, so that an operator can bring them
+// over: it turns their JSON into apps of package config, and says what has no counterpart here.
+//
+// It must never know where the JSON comes from, or what becomes of the apps. It is pure: no file, no
+// goroutine.
+package foreign
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/appdoc"
+	"github.com/millrace/millrace/internal/config/bind"
 )
 
-// ImportApps reads the apps of other servers of the protocol (pusher 7.1): one app,
+// Apps reads the apps of other servers of the protocol (pusher 7.1): one app,
 // a list, or the part of a configuration that holds a list, with flat keys in snake_case or
 // camelCase, or with a policy that goes before them; and the id, key and secret that hosted
 // services hand out.
 //
 // If it returns apps, the problems are warnings, one for each thing that has no counterpart
 // here. Without apps, the problems say why.
-func ImportApps(document []byte) ([]App, []Problem) {
-	reader := jsonReader{decoder: json.NewDecoder(bytes.NewReader(document)), keepNull: true}
-	value, err := reader.read()
+func Apps(document []byte) ([]config.App, []config.Problem) {
+	value, problems, err := appdoc.ReadJSON(document, true)
 	if err != nil {
-		return nil, []Problem{{Path: "document", Message: "not JSON: " + err.Error()}}
+		return nil, []config.Problem{{Path: "document", Message: "not JSON: " + err.Error()}}
 	}
-	im := &importer{problems: reader.problems}
+	im := &importer{problems: problems}
 	list, at := im.list(value)
 	if len(list) == 0 {
-		return nil, append(im.problems, Problem{Path: "document", Message: "holds no app"})
+		return nil, append(im.problems, config.Problem{Path: "document", Message: "holds no app"})
 	}
-	apps := make([]App, len(list))
+	apps := make([]config.App, len(list))
 	for i, item := range list {
 		where := at
 		if at != "" || len(list) > 1 {
@@ -45,17 +51,17 @@ func ImportApps(document []byte) ([]App, []Problem) {
 
 // importer collects what cannot be read, and what has no counterpart.
 type importer struct {
-	problems, warnings []Problem
+	problems, warnings []config.Problem
 
 	given map[any]bool // pointers to what was given in the app that is being read
 }
 
 func (im *importer) refuse(path string, value any, message string) {
-	im.problems = append(im.problems, Problem{path, show(value), message})
+	im.problems = append(im.problems, config.Problem{Path: path, Value: bind.Show(value), Message: message})
 }
 
 func (im *importer) warn(path, message string) {
-	im.warnings = append(im.warnings, Problem{Path: path, Message: message})
+	im.warnings = append(im.warnings, config.Problem{Path: path, Message: message})
 }
 
 // list finds the apps in what was read, and the path at which they are.
@@ -79,7 +85,7 @@ func (im *importer) list(value any) (list []any, at string) {
 				return list, key
 			}
 			if list, at := im.list(inner); len(list) > 0 && at != "" {
-				return list, join(name, at)
+				return list, config.Join(name, at)
 			}
 		}
 	}
@@ -92,20 +98,19 @@ func (im *importer) list(value any) (list []any, at string) {
 }
 
 // app reads one app. Its limits are those that it was given, also where they equal a default.
-func (im *importer) app(at string, item any) App {
-	a := DefaultApp()
+func (im *importer) app(at string, item any) config.App {
+	a := config.DefaultApp()
 	im.given = map[any]bool{}
 	im.settings(at, item, &a)
 	limits, keys := reflect.ValueOf(&a.AppLimits).Elem(), map[string]bool{}
-	for _, f := range fieldsOf(limits.Type()) {
-		keys[f.key] = im.given[limits.FieldByIndex(f.index).Addr().Interface()]
+	for _, f := range config.FieldsOf(limits.Type()) {
+		keys[f.Key] = im.given[limits.FieldByIndex(f.Index).Addr().Interface()]
 	}
-	plain := defaultAppLimits()
-	a.inherit(&plain, func(key string) bool { return keys[key] })
+	a.Inherit(&config.Default().AppDefaults, func(key string) bool { return keys[key] })
 	return a
 }
 
-func (im *importer) settings(at string, item any, a *App) {
+func (im *importer) settings(at string, item any, a *config.App) {
 	table, ok := item.(map[string]any)
 	if !ok {
 		im.refuse(at, item, "must be an object")
@@ -120,9 +125,9 @@ func (im *importer) settings(at string, item any, a *App) {
 	secret := ""
 	s.text("secret", &secret)
 	s.text("app_secret", &secret)
-	a.Secret = Secret(secret)
+	a.Secret = config.Secret(secret)
 	if _, camel := table["enableClientMessages"]; !s.has("enabled") && !camel && (policy != nil || s.has("enable_client_messages")) {
-		im.warn(join(at, "enabled"), "missing, which other servers take for off; it is on here")
+		im.warn(config.Join(at, "enabled"), "missing, which other servers take for off; it is on here")
 	}
 	s.flag("enabled", &a.Enabled)
 	if policy == nil {
@@ -151,7 +156,7 @@ func (im *importer) settings(at string, item any, a *App) {
 
 const noCounterpart = "has no counterpart here; it is left out"
 
-func (im *importer) limits(s *source, a *App) {
+func (im *importer) limits(s *source, a *config.App) {
 	for _, n := range []struct {
 		key string
 		p   *int
@@ -179,7 +184,7 @@ func (im *importer) limits(s *source, a *App) {
 	s.kilobytes("max_presence_member_size_in_kb", &a.MaxPresenceMemberSize)
 	s.kilobytes("max_event_payload_in_kb", &a.MaxEventPayload)
 	if im.given[&a.MaxClientEvents] { // in a second, unless it says otherwise
-		give(im, &a.ClientEventWindow, Duration(time.Second))
+		give(im, &a.ClientEventWindow, config.Duration(time.Second))
 	}
 	s.seconds("decay_seconds", time.Second, &a.ClientEventWindow)
 	s.flag("terminate_on_limit", &a.TerminateOnClientEventLimit)
@@ -190,7 +195,7 @@ func (im *importer) limits(s *source, a *App) {
 }
 
 // messages reads the limit of messages, which is on if nothing else is said: 60 in a minute.
-func (im *importer) messages(s *source, a *App) {
+func (im *importer) messages(s *source, a *config.App) {
 	isOn, most := true, 60
 	s.flag("enabled", &isOn)
 	for _, key := range []string{"max_attempts", "max_messages", "max_requests"} {
@@ -202,7 +207,7 @@ func (im *importer) messages(s *source, a *App) {
 	if !isOn {
 		most = 0
 	} else if !im.given[&a.MessageWindow] {
-		give(im, &a.MessageWindow, Duration(time.Minute))
+		give(im, &a.MessageWindow, config.Duration(time.Minute))
 	}
 	give(im, &a.MaxMessages, most)
 }
@@ -213,7 +218,7 @@ func give[T any](im *importer, p *T, value T) {
 	im.given[p] = true
 }
 
-func (im *importer) features(s *source, a *App) {
+func (im *importer) features(s *source, a *config.App) {
 	s.flag("enable_client_messages", &a.ClientEvents)
 	s.flag("enable_user_authentication", &a.SignIn)
 	s.flag("enable_watchlist_events", &a.Watchlists)
@@ -222,7 +227,7 @@ func (im *importer) features(s *source, a *App) {
 }
 
 // rest is what stands in policy itself.
-func (im *importer) rest(s *source, a *App) {
+func (im *importer) rest(s *source, a *config.App) {
 	s.texts("allowed_origins", &a.AllowedOrigins)
 	for i, item := range s.listOf("webhooks") {
 		at := fmt.Sprintf("%s[%d]", s.path("webhooks"), i)
@@ -248,8 +253,8 @@ func eventTypes() []string {
 	}
 }
 
-func (im *importer) webhook(at string, item any) (w Webhook, ok bool) {
-	w = DefaultWebhook()
+func (im *importer) webhook(at string, item any) (w config.Webhook, ok bool) {
+	w = config.DefaultWebhook()
 	table, isTable := item.(map[string]any)
 	if !isTable {
 		im.refuse(at, item, "must be an object")
@@ -265,7 +270,7 @@ func (im *importer) webhook(at string, item any) (w Webhook, ok bool) {
 	s.texts("event_types", &types)
 	for i, name := range types {
 		if !slices.Contains(eventTypes(), name) {
-			im.warn(fmt.Sprintf("%s[%d]", s.path("event_types"), i), quote(name)+" has no counterpart here; it is left out")
+			im.warn(fmt.Sprintf("%s[%d]", s.path("event_types"), i), config.Quote(name)+" has no counterpart here; it is left out")
 			continue
 		}
 		w.EventTypes = append(w.EventTypes, name)
@@ -280,7 +285,7 @@ func (im *importer) webhook(at string, item any) (w Webhook, ok bool) {
 }
 
 // delivery is what a webhook says besides its target and its events.
-func (im *importer) delivery(s *source, w *Webhook) {
+func (im *importer) delivery(s *source, w *config.Webhook) {
 	if f := s.table("filter"); f != nil {
 		for _, key := range []string{"channel_prefix", "channel_name_starts_with"} {
 			f.text(key, &w.ChannelPrefix)
@@ -300,7 +305,7 @@ func (im *importer) delivery(s *source, w *Webhook) {
 		for _, name := range slices.Sorted(maps.Keys(h.values)) {
 			value := ""
 			h.text(name, &value)
-			w.Headers = append(w.Headers, Secret(h.written[name]+": "+value))
+			w.Headers = append(w.Headers, config.Secret(h.written[name]+": "+value))
 		}
 	}
 	if r := s.table("retry"); r != nil {

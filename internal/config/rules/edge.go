@@ -1,21 +1,23 @@
-package config
+package rules
 
 import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
 // http are the rules of proxies and of what browsers may do. Origins are judged above.
-func (r *rules) http(h *HTTP) {
+func (r *rules) http(h *config.HTTP) {
 	for i, proxy := range h.TrustedProxies {
 		_, err := netip.ParsePrefix(proxy)
 		if _, errAddr := netip.ParseAddr(proxy); err != nil && errAddr != nil && proxy != "unix" {
-			r.report(fmt.Sprintf("http.trusted_proxies[%d]", i), quote(proxy), `neither an address nor a network such as "10.0.0.0/8", nor "unix"`)
+			r.report(fmt.Sprintf("http.trusted_proxies[%d]", i), config.Quote(proxy), `neither an address nor a network such as "10.0.0.0/8", nor "unix"`)
 		}
 	}
 	if h.ForwardedHeader != "" && !isToken(h.ForwardedHeader) {
-		r.report("http.forwarded_header", quote(h.ForwardedHeader), `not the name of a header, such as "X-Forwarded-For"`)
+		r.report("http.forwarded_header", config.Quote(h.ForwardedHeader), `not the name of a header, such as "X-Forwarded-For"`)
 	}
 	r.aboveZero("http.keep_alive", h.KeepAlive)
 	r.pathPrefix(h.PathPrefix)
@@ -25,7 +27,7 @@ func (r *rules) http(h *HTTP) {
 	}{{"cors_methods", h.CORSMethods}, {"cors_headers", h.CORSHeaders}} {
 		for i, name := range list.names {
 			if !isToken(name) {
-				r.report(fmt.Sprintf("http.%s[%d]", list.key, i), quote(name), "not a name; write one in each text")
+				r.report(fmt.Sprintf("http.%s[%d]", list.key, i), config.Quote(name), "not a name; write one in each text")
 			}
 		}
 	}
@@ -45,7 +47,7 @@ func (r *rules) pathPrefix(prefix string) {
 		})
 	}
 	if !ok {
-		r.report("http.path_prefix", quote(prefix), `must be like "/realtime": segments of letters, digits, "-", ".", "_" and "~", without a slash at the end`)
+		r.report("http.path_prefix", config.Quote(prefix), `must be like "/realtime": segments of letters, digits, "-", ".", "_" and "~", without a slash at the end`)
 	}
 }
 
@@ -59,7 +61,7 @@ func isToken(s string) bool {
 }
 
 // limits are the rules of what clients may ask for.
-func (r *rules) limits(l *Limits, i *Idempotency) {
+func (r *rules) limits(l *config.Limits, i *config.Idempotency) {
 	r.aboveZero("limits.api_requests.window", l.APIRequests.Window)
 	r.aboveZero("limits.connects.window", l.Connects.Window)
 	r.aboveZero("idempotency.ttl", i.TTL)

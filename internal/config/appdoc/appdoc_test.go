@@ -1,4 +1,4 @@
-package config_test
+package appdoc_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/appdoc"
 )
 
 func texts(problems []config.Problem) []string {
@@ -58,23 +59,23 @@ const fullDocument = `{"id":"77","key":"mill-key","secret":"mill-<secret>","enab
 
 // parse reads a document where [app_defaults] has nothing set.
 func parse(document []byte) (*config.App, []config.Problem) {
-	return config.ParseApp(document, &config.Default().AppDefaults)
+	return appdoc.Parse(document, &config.Default().AppDefaults)
 }
 
-func TestAppDocumentHasTheLimitsThatWereGivenAndWhatElseDiffersFromTheDefault(t *testing.T) {
+func TestDocumentsHaveTheLimitsThatWereGivenAndWhatElseDiffersFromTheDefault(t *testing.T) {
 	t.Parallel()
 	a, problems := parse([]byte(fullDocument))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	want := fullApp()
-	if diff := cmp.Diff(&want, a, cmpopts.EquateEmpty(), byValue()); diff != "" {
+	if diff := cmp.Diff(&want, a, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(config.App{})); diff != "" {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(fullDocument, string(config.AppDocument(a, true))); diff != "" {
+	if diff := cmp.Diff(fullDocument, string(appdoc.Write(a, true))); diff != "" {
 		t.Errorf("written (-want +got):\n%s", diff)
 	}
-	hidden := string(config.AppDocument(a, false))
+	hidden := string(appdoc.Write(a, false))
 	for _, secret := range []string{"mill-<secret>", "s2", "s3", "hush", "peek", "AQEB", "sk", "pk"} {
 		if strings.Contains(hidden, secret) {
 			t.Errorf("%s is shown: %s", secret, hidden)
@@ -113,7 +114,7 @@ func TestLimitsThatADocumentLeavesOutAreThoseOfTheNode(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a, problems := config.ParseApp([]byte(base+tt.rest), &fallback)
+			a, problems := appdoc.Parse([]byte(base+tt.rest), &fallback)
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}
@@ -122,14 +123,14 @@ func TestLimitsThatADocumentLeavesOutAreThoseOfTheNode(t *testing.T) {
 			if diff := cmp.Diff(want, a.AppLimits); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(base+tt.rest, string(config.AppDocument(a, true))); diff != "" {
+			if diff := cmp.Diff(base+tt.rest, string(appdoc.Write(a, true))); diff != "" {
 				t.Errorf("its document (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestParseAppListsEveryProblem(t *testing.T) {
+func TestParseListsEveryProblem(t *testing.T) {
 	t.Parallel()
 	const base = `"id":"a","key":"k","secret":"s"`
 	tests := []struct {
@@ -205,7 +206,7 @@ func TestParseAppListsEveryProblem(t *testing.T) {
 }
 
 // What can be read can be written, and means the same then.
-func FuzzParseApp(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(fullDocument))
 	f.Add([]byte(`{"id":"a","key":"k","secret":"s","max_event_payload":"1500B","keys":[]}`))
 	f.Add([]byte(`{"a":{"b":[[[[]]]]},"c":1e999}`))
@@ -218,7 +219,7 @@ func FuzzParseApp(f *testing.F) {
 		if a == nil {
 			return
 		}
-		text := config.AppDocument(a, true)
+		text := appdoc.Write(a, true)
 		b, problems := parse(text)
 		if len(problems) > 0 {
 			t.Fatalf("%s became %s: %v", document, text, problems)
@@ -226,8 +227,23 @@ func FuzzParseApp(f *testing.F) {
 		if diff := cmp.Diff(a, b, cmpopts.EquateEmpty(), cmp.AllowUnexported(config.App{})); diff != "" {
 			t.Fatalf("%s: (-read +read again):\n%s", document, diff)
 		}
-		if !json.Valid(config.AppDocument(a, false)) {
+		if !json.Valid(appdoc.Write(a, false)) {
 			t.Fatal("what is shown is not JSON")
 		}
 	})
+}
+
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]string{
+		`{"id":"a","views":{"auth":"none","definitions":[{"filter":{"field":"x","op":"eq","value":null}}]},"n":1.0}`: `{"id":"a","n":1.0,"views":{"auth":"off","definitions":[{"filter":{"field":"x","op":"eq","value":null}}]}}`,
+		`{"views": {"auth": "open"}}`: `{"views": {"auth": "open"}}`,
+		`{"auth":"none"}`:             `{"auth":"none"}`,
+		`{"views":7}`:                 `{"views":7}`,
+		`no JSON`:                     `no JSON`,
+	} {
+		if got := string(appdoc.Upgrade([]byte(document))); got != want {
+			t.Errorf("%s: got %s, want %s", document, got, want)
+		}
+	}
 }

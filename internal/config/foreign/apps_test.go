@@ -1,4 +1,4 @@
-package config_test
+package foreign_test
 
 import (
 	"testing"
@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/appdoc"
+	"github.com/millrace/millrace/internal/config/foreign"
 )
 
 func imported(change func(*config.App)) config.App {
@@ -55,7 +57,7 @@ func sockudoResult(a *config.App) {
 	a.Idempotency, a.IdempotencyTTL = "on", config.Duration(time.Minute)
 }
 
-func TestImportApps(t *testing.T) {
+func TestApps(t *testing.T) {
 	t.Parallel()
 	plain := imported(func(*config.App) {})
 	tests := []struct {
@@ -106,8 +108,8 @@ func TestImportApps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, problems := config.ImportApps([]byte(tt.document))
-			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty(), byValue()); diff != "" {
+			got, problems := foreign.Apps([]byte(tt.document))
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(config.App{})); diff != "" {
 				t.Errorf("apps (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.warnings, texts(problems)); diff != "" {
@@ -152,19 +154,19 @@ func TestImportedAppsKeepTheLimitsTheyWereGiven(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			apps, problems := config.ImportApps([]byte(`{"id":"a","key":"k","secret":"s","enabled":true` + tt.rest + `}`))
+			apps, problems := foreign.Apps([]byte(`{"id":"a","key":"k","secret":"s","enabled":true` + tt.rest + `}`))
 			if len(apps) != 1 {
 				t.Fatal(problems)
 			}
 			want := `{"id":"a","key":"k","secret":"s"` + tt.want + `}`
-			if diff := cmp.Diff(want, string(config.AppDocument(&apps[0], true))); diff != "" {
+			if diff := cmp.Diff(want, string(appdoc.Write(&apps[0], true))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestImportAppsRefuses(t *testing.T) {
+func TestAppsRefuses(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		document string
@@ -186,7 +188,7 @@ func TestImportAppsRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			apps, problems := config.ImportApps([]byte(tt.document))
+			apps, problems := foreign.Apps([]byte(tt.document))
 			if apps != nil {
 				t.Errorf("got %v", apps)
 			}
@@ -198,21 +200,35 @@ func TestImportAppsRefuses(t *testing.T) {
 }
 
 // Whatever is read gives apps or reasons, and apps that are documents.
-func FuzzImportApps(f *testing.F) {
+func FuzzApps(f *testing.F) {
 	f.Add([]byte(soketiApp))
 	f.Add([]byte(sockudoApp))
 	f.Add([]byte(`{"appManager":{"array":{"apps":[{"id":1}]}}}`))
 	f.Fuzz(func(t *testing.T, document []byte) {
-		apps, problems := config.ImportApps(document)
+		apps, problems := foreign.Apps(document)
 		if len(apps) == 0 && len(problems) == 0 {
 			t.Fatal("neither apps nor problems")
 		}
 		for i := range apps {
-			for _, p := range func() []config.Problem { _, p := parse(config.AppDocument(&apps[i], true)); return p }() {
+			for _, p := range documentProblems(&apps[i]) {
 				if p.Path == "document" {
 					t.Fatalf("app %d is no document: %v", i, p)
 				}
 			}
 		}
 	})
+}
+
+// documentProblems are the problems of the document that an app is kept as.
+func documentProblems(a *config.App) []config.Problem {
+	_, problems := appdoc.Parse(appdoc.Write(a, true), &config.Default().AppDefaults)
+	return problems
+}
+
+func texts(problems []config.Problem) []string {
+	var list []string
+	for _, p := range problems {
+		list = append(list, p.String())
+	}
+	return list
 }

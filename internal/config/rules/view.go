@@ -1,4 +1,4 @@
-package config
+package rules
 
 import (
 	"encoding/base64"
@@ -7,20 +7,22 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
-func (r *rules) store(s *Store) {
+func (r *rules) store(s *config.Store) {
 	r.oneOf("store.driver", s.Driver, "embedded", "memory")
 	if s.Driver == "embedded" && s.Path == "" {
 		r.report("store.path", "", `missing; name a directory, or set store.driver = "memory"`)
 	}
 }
 
-func (r *rules) views(c *Config) {
+func (r *rules) views(c *config.Config) {
 	v := &c.Views
-	isApp := func(a App) bool { return a.ID == v.DefaultApp || slices.Contains(a.Aliases, v.DefaultApp) }
+	isApp := func(a config.App) bool { return a.ID == v.DefaultApp || slices.Contains(a.Aliases, v.DefaultApp) }
 	if v.DefaultApp != "" && !slices.ContainsFunc(c.Apps, isApp) {
-		r.report("views.default_app", quote(v.DefaultApp), "no app has this id")
+		r.report("views.default_app", config.Quote(v.DefaultApp), "no app has this id")
 	}
 	r.aboveZero("views.entity_max_size", v.EntityMaxSize)
 	r.positive("views.entity_max_depth", v.EntityMaxDepth)
@@ -39,17 +41,17 @@ func (r *rules) views(c *Config) {
 	r.positive("views.max_queue_messages", v.MaxQueueMessages)
 	r.aboveZero("views.congested_queue", v.CongestedQueue)
 	if v.CongestedQueue >= v.MaxQueue && v.MaxQueue > 0 {
-		r.report("views.congested_queue", quote(v.CongestedQueue.String()),
+		r.report("views.congested_queue", config.Quote(v.CongestedQueue.String()),
 			fmt.Sprintf("not below views.max_queue = %q, so a slow reader would be closed and never caught up; raise views.max_queue above it", v.MaxQueue))
 	}
 	r.aboveZero("views.budget_window", v.BudgetWindow)
 	r.rates(&v.Rates)
 }
 
-func (r *rules) rates(rates *Rates) {
+func (r *rules) rates(rates *config.Rates) {
 	for _, rate := range []struct {
 		key string
-		Rate
+		config.Rate
 	}{
 		{"handshakes_per_ip", rates.HandshakesPerIP},
 		{"connections_per_subject", rates.ConnectionsPerSubject},
@@ -63,7 +65,7 @@ func (r *rules) rates(rates *Rates) {
 }
 
 // operations checks the settings of usage events and telemetry.
-func (r *rules) operations(c *Config) {
+func (r *rules) operations(c *config.Config) {
 	u, t := &c.Usage, &c.Telemetry
 	r.url("usage.endpoint", u.Endpoint)
 	r.aboveZero("usage.max_spool", u.MaxSpool)
@@ -78,7 +80,7 @@ func (r *rules) operations(c *Config) {
 	r.url("telemetry.otlp_endpoint", t.OTLPEndpoint)
 	for entry := range strings.SplitSeq(t.Headers.Reveal(), ",") {
 		if name, _, ok := strings.Cut(entry, "="); t.Headers != "" && (!ok || strings.TrimSpace(name) == "") {
-			r.report("telemetry.headers", hidden, `must be "name=value", with commas between several`)
+			r.report("telemetry.headers", config.Hidden, `must be "name=value", with commas between several`)
 			break
 		}
 	}
@@ -91,9 +93,9 @@ func (r *rules) operations(c *Config) {
 // minTokenTTL is the lifetime that clients refuse at once (views 1.12).
 const minTokenTTL = time.Minute
 
-func (r *rules) appViews(at string, v *AppViews) {
+func (r *rules) appViews(at string, v *config.AppViews) {
 	if v.Auth == "none" { // it meant no client, where many read it as no authentication
-		r.report(at+"auth", quote(v.Auth), `is "off" now; write "off" to let no client connect to views, or "open" to let every client`)
+		r.report(at+"auth", config.Quote(v.Auth), `is "off" now; write "off" to let no client connect to views, or "open" to let every client`)
 	} else {
 		r.oneOf(at+"auth", v.Auth, "session", "static", "open", "off")
 	}
@@ -105,13 +107,13 @@ func (r *rules) appViews(at string, v *AppViews) {
 	}
 	for i, token := range v.StaticTokens {
 		if _, text := token.Labelled(); text == "" {
-			r.report(fmt.Sprintf("%sstatic_tokens[%d]", at, i), hidden, "empty")
+			r.report(fmt.Sprintf("%sstatic_tokens[%d]", at, i), config.Hidden, "empty")
 		}
 	}
 	r.sessionKeys(at, v)
 	for _, keys := range []struct {
 		name string
-		list []Secret
+		list []config.Secret
 	}{{"secret_keys", v.SecretKeys}, {"publishable_keys", v.PublishableKeys}} {
 		if slices.Contains(keys.list, "") {
 			r.report(at+keys.name, "", "holds an empty key, which everybody has")
@@ -121,21 +123,21 @@ func (r *rules) appViews(at string, v *AppViews) {
 		r.report(at+"signing_key", "", `missing; minting needs it: make one with "millrace token generate-key"`)
 	}
 	if v.TokenTTL.D() <= minTokenTTL {
-		r.report(at+"token_ttl", quote(v.TokenTTL.String()), "must be above 1m: clients refuse a token in its last minute")
+		r.report(at+"token_ttl", config.Quote(v.TokenTTL.String()), "must be above 1m: clients refuse a token in its last minute")
 	}
 	for i, name := range v.Entities {
 		if name == "" || strings.ContainsAny(name, "/\x00") {
-			r.report(fmt.Sprintf("%sentities[%d]", at, i), quote(name), "must be a name without a slash")
+			r.report(fmt.Sprintf("%sentities[%d]", at, i), config.Quote(name), "must be a name without a slash")
 		}
 	}
 }
 
-func (r *rules) viewAccess(at string, a *ViewAccess) {
+func (r *rules) viewAccess(at string, a *config.ViewAccess) {
 	switch {
 	case a.Views == "":
 		r.report(at+"views", "", `missing; name base views, such as "Auction/*"`)
 	case !mayBeBase(a.Views):
-		r.report(at+"views", quote(a.Views), `no base view is named so: their ids end in /list, /state or /append; derived views say access in their definition`)
+		r.report(at+"views", config.Quote(a.Views), `no base view is named so: their ids end in /list, /state or /append; derived views say access in their definition`)
 	}
 	if a.Access == "" {
 		r.report(at+"access", "", "missing; write public, token or server")
@@ -154,14 +156,14 @@ func mayBeBase(pattern string) bool {
 	})
 }
 
-func (r *rules) sessionKeys(at string, v *AppViews) {
+func (r *rules) sessionKeys(at string, v *config.AppViews) {
 	for i, key := range v.PublicKeys {
 		if !isKey(key) {
-			r.report(fmt.Sprintf("%spublic_keys[%d]", at, i), quote(key), "must be the base64 of a 32-byte Ed25519 public key")
+			r.report(fmt.Sprintf("%spublic_keys[%d]", at, i), config.Quote(key), "must be the base64 of a 32-byte Ed25519 public key")
 		}
 	}
 	if v.SigningKey != "" && !isKey(v.SigningKey.Reveal()) {
-		r.report(at+"signing_key", hidden, `must be the base64 of a 32-byte Ed25519 seed: make one with "millrace token generate-key"`)
+		r.report(at+"signing_key", config.Hidden, `must be the base64 of a 32-byte Ed25519 seed: make one with "millrace token generate-key"`)
 	}
 	r.url(at+"jwks_url", v.JWKSURL)
 	hasKeys := len(v.PublicKeys) > 0 || v.JWKSURL != "" || v.SigningKey != ""
@@ -177,7 +179,7 @@ func isKey(text string) bool {
 	return err == nil && len(key) == size
 }
 
-func (r *rules) projection(at string, p *Projection) {
+func (r *rules) projection(at string, p *config.Projection) {
 	for _, key := range []struct{ name, value string }{{"channels", p.Channels}, {"entity", p.Entity}, {"key", p.Key}} {
 		if key.value == "" {
 			r.report(at+key.name, "", "missing")

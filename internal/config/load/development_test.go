@@ -1,4 +1,4 @@
-package config_test
+package load_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 )
 
 const longSecret = "a-secret-of-16-bytes"
@@ -95,7 +96,7 @@ func TestWithoutAFileDevelopmentModeEndsByItself(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := config.Source{Environ: tt.environ, Listener: tt.listener, Dev: tt.dev}.Load()
+			c, err := load.Source{Environ: tt.environ, Listener: tt.listener, Dev: tt.dev}.Load()
 			if diff := cmp.Diff(tt.problems, paths(err)); diff != "" {
 				t.Fatalf("problems (-want +got):\n%s\n%v", diff, err)
 			}
@@ -122,7 +123,7 @@ func TestWithoutAFileDevelopmentModeEndsByItself(t *testing.T) {
 
 func TestWithoutAnAppBothWaysOutAreNamed(t *testing.T) {
 	t.Parallel()
-	_, err := config.Load("", []string{"MILLRACE_HTTP_LISTEN=0.0.0.0:6001"})
+	_, err := load.File("", []string{"MILLRACE_HTTP_LISTEN=0.0.0.0:6001"})
 	if err == nil {
 		t.Fatal("loaded")
 	}
@@ -177,7 +178,7 @@ func TestThePageOfAFileIsForThisMachineOnly(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := config.Source{Path: write(t, tt.file), Environ: tt.environ, Dev: tt.dev}.Load()
+			c, err := load.Source{Path: write(t, tt.file), Environ: tt.environ, Dev: tt.dev}.Load()
 			if diff := cmp.Diff(tt.problems, paths(err)); diff != "" {
 				t.Fatalf("problems (-want +got):\n%s\n%v", diff, err)
 			}
@@ -185,36 +186,5 @@ func TestThePageOfAFileIsForThisMachineOnly(t *testing.T) {
 				t.Errorf("development: %t, want %t", c.IsDevelopment(), tt.isDevelopment)
 			}
 		})
-	}
-}
-
-func TestASecretIsNeverShownForBeingWeak(t *testing.T) {
-	t.Parallel()
-	_, err := load(t, strings.Replace(oneApp, "mill-secret-of-77", "hush", 1))
-	if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "16 bytes") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestTheReferenceHasCredentialsOfItsOwn(t *testing.T) {
-	t.Parallel()
-	one, two := config.Reference(), config.Reference()
-	c, err := load(t, one)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := load(t, two)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := c.Apps[0], d.Apps[0]
-	if a.ID == b.ID && a.Key == b.Key || a.Secret == b.Secret {
-		t.Errorf("two references share credentials: %s, %s", a.ID, a.Key)
-	}
-	if strings.Contains(one, "change-me") || strings.Contains(one, "app-key") {
-		t.Error("the reference has a placeholder")
-	}
-	if strings.Trim(a.ID, "0123456789") != "" || len(a.Secret) != 64 {
-		t.Errorf("id %q, secret of %d bytes", a.ID, len(a.Secret))
 	}
 }

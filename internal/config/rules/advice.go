@@ -1,16 +1,16 @@
-package config
+package rules
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
-// Advice lists settings of c that are allowed and probably not meant, in the order of the keys. None
+// Advise lists settings of c that are allowed and probably not meant, in the order of the keys. None
 // of them keeps a server from starting.
-func (c *Config) Advice() []Problem {
+func Advise(c *config.Config) []config.Problem {
 	var r rules
 	for i := range c.Apps {
 		r.adviseViews(fmt.Sprintf("apps[%d].views.", i), &c.Apps[i].Views)
@@ -21,7 +21,7 @@ func (c *Config) Advice() []Problem {
 	return r.problems
 }
 
-func (r *rules) adviseViews(at string, v *AppViews) {
+func (r *rules) adviseViews(at string, v *config.AppViews) {
 	if v.Auth != "session" {
 		return
 	}
@@ -36,19 +36,4 @@ func (r *rules) adviseViews(at string, v *AppViews) {
 	if hasKeys := len(v.PublicKeys) > 0 || v.JWKSURL != "" || v.SigningKey != ""; hasKeys && len(v.Access) == 0 {
 		r.report(at+"access", "", `none, so tokens read derived views only, and no "X/list", "X/state" or "X/append"; if they are to, write [[apps.views.access]] with views = "*" and access = "token", or better name the types: views = "Auction/*"`)
 	}
-}
-
-// UpgradeApp makes an app document that an earlier version has stored one of this version.
-func UpgradeApp(document []byte) []byte {
-	var table, views map[string]json.RawMessage
-	if json.Unmarshal(document, &table) != nil || json.Unmarshal(table["views"], &views) != nil || string(views["auth"]) != `"none"` {
-		return document // also one that is none, for which other rules report the problem
-	}
-	views["auth"] = json.RawMessage(`"off"`)
-	var w documentWriter
-	w.json(views)
-	table["views"] = bytes.Clone(w.out.Bytes())
-	w.out.Reset()
-	w.json(table)
-	return w.out.Bytes()
 }

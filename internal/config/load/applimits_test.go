@@ -1,4 +1,4 @@
-package config_test
+package load_test
 
 import (
 	"testing"
@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/load"
 )
 
 const (
@@ -54,7 +55,7 @@ func TestWhatAppsLeaveOutStandsInAppDefaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := load(t, tt.file, tt.environ...)
+			c, err := loaded(t, tt.file, tt.environ...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +72,7 @@ func TestWhatAppsLeaveOutStandsInAppDefaults(t *testing.T) {
 
 func TestTheDevelopmentAppTakesAppDefaults(t *testing.T) {
 	t.Parallel()
-	c, err := config.Load("", []string{"MILLRACE_APP_DEFAULTS_MAX_BATCH_SIZE=3"})
+	c, err := load.File("", []string{"MILLRACE_APP_DEFAULTS_MAX_BATCH_SIZE=3"})
 	if err != nil || c.Apps[0].MaxBatchSize != 3 {
 		t.Errorf("got %v, %v, want 3", c, err)
 	}
@@ -81,7 +82,7 @@ func TestTheDevelopmentAppTakesAppDefaults(t *testing.T) {
 // if every app has one that fits.
 func TestABuiltInPayloadThatNoAppTakesIsNoProblem(t *testing.T) {
 	t.Parallel()
-	if _, err := load(t, "[http]\nmax_body = '4KB'\n"+plainApp+"max_event_payload = '4KB'\n"); err != nil {
+	if _, err := loaded(t, "[http]\nmax_body = '4KB'\n"+plainApp+"max_event_payload = '4KB'\n"); err != nil {
 		t.Error(err)
 	}
 }
@@ -101,11 +102,11 @@ func TestChangedNamesAppDefaultsOnce(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			before, err := load(t, tt.before)
+			before, err := loaded(t, tt.before)
 			if err != nil {
 				t.Fatal(err)
 			}
-			after, err := load(t, tt.after)
+			after, err := loaded(t, tt.after)
 			if err != nil {
 				t.Fatal(err)
 			}

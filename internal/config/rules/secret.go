@@ -1,18 +1,20 @@
-package config
+package rules
 
 import (
 	"fmt"
 	"slices"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
 // minSecret is the least length of a secret outside development, in bytes.
 const minSecret = 16
 
 // WeakSecret says what stands against a secret outside development; empty: nothing.
-func WeakSecret(s Secret) string {
+func WeakSecret(s config.Secret) string {
 	const fix = `; write a random one, such as "openssl rand -hex 32" or "millrace config" prints`
 	switch {
-	case slices.Contains([]Secret{"app-secret", "change-me"}, s):
+	case slices.Contains([]config.Secret{"app-secret", "change-me"}, s):
 		return "is in the documentation, so everybody knows it" + fix
 	case len(s) < minSecret:
 		return fmt.Sprintf("has fewer than %d bytes, so it can be guessed%s", minSecret, fix)
@@ -22,7 +24,7 @@ func WeakSecret(s Secret) string {
 }
 
 // secrets are the rules of what signs requests and subscriptions, and of what lets readers of views in.
-func (r *rules) secrets(c *Config) {
+func (r *rules) secrets(c *config.Config) {
 	if c.IsDevelopment() {
 		return
 	}
@@ -39,29 +41,9 @@ func (r *rules) secrets(c *Config) {
 	}
 }
 
-// PathSecret is a secret of an app, and where in the app it stands.
-type PathSecret struct {
-	Path   string
-	Secret Secret
-}
-
-// Secrets lists those texts of v that let in, or mint tokens for, any client that guesses one.
-// Publishable keys are none: pages show them.
-func (v *AppViews) Secrets() []PathSecret {
-	var list []PathSecret
-	for i, labelled := range v.StaticTokens {
-		_, token := labelled.Labelled()
-		list = append(list, PathSecret{fmt.Sprintf("views.static_tokens[%d]", i), token})
-	}
-	for i, key := range v.SecretKeys {
-		list = append(list, PathSecret{fmt.Sprintf("views.secret_keys[%d]", i), key})
-	}
-	return list
-}
-
-// secret leaves one that is missing to others.
-func (r *rules) secret(path string, s Secret) {
+// secret checks one secret. A missing one is left to other rules.
+func (r *rules) secret(path string, s config.Secret) {
 	if weak := WeakSecret(s); s != "" && weak != "" {
-		r.report(path, hidden, weak)
+		r.report(path, config.Hidden, weak)
 	}
 }

@@ -1,17 +1,19 @@
-package config
+package rules
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
 const maxBatchSize = 1000 // events of one request
 
-func (r *rules) webhooks(w *Webhooks) {
+func (r *rules) webhooks(w *config.Webhooks) {
 	for _, d := range []struct {
 		key string
-		Duration
+		config.Duration
 	}{
 		{"grace", w.Grace},
 		{"user_grace", w.UserGrace},
@@ -42,12 +44,12 @@ func (r *rules) batchSize(path string, n int) {
 }
 
 // appWebhooks are the rules of what package webhook does not see; it judges the rest.
-func (r *rules) appWebhooks(at string, list []Webhook) {
+func (r *rules) appWebhooks(at string, list []config.Webhook) {
 	for i, w := range list {
 		at := fmt.Sprintf("%swebhooks[%d].", at, i)
 		for j, header := range w.Headers {
 			if name, _, ok := strings.Cut(header.Reveal(), ":"); !ok || name == "" {
-				r.report(fmt.Sprintf("%sheaders[%d]", at, j), hidden, `must be "name: value"`)
+				r.report(fmt.Sprintf("%sheaders[%d]", at, j), config.Hidden, `must be "name: value"`)
 			}
 		}
 		r.oneOf(at+"batching", w.Batching, "inherit", "on", "off")

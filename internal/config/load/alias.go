@@ -1,4 +1,4 @@
-package config
+package load
 
 import (
 	"errors"
@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/bind"
 )
 
 // Prefixes of the variables by which other servers of the protocol of live views are set
@@ -25,7 +28,7 @@ type alias struct {
 // aliases binds the variables of other servers. Where both set a key the newer one counts,
 // and a variable of our own over all of them. Names that are not in the list are theirs alone
 // and mean nothing here.
-func (b *binder) aliases(v *Views, environ []string) {
+func aliases(b *bind.Binder, v *config.Views, environ []string) {
 	known := aliasesOf(v)
 	for _, prefix := range []string{olderPrefix, newerPrefix} {
 		for _, entry := range environ {
@@ -36,30 +39,30 @@ func (b *binder) aliases(v *Views, environ []string) {
 				continue
 			}
 			if err := known[i].set(text); err != nil {
-				b.report(name, quote(text), err.Error())
+				b.Report(name, config.Quote(text), err.Error())
 			}
 		}
 	}
 }
 
-func aliasesOf(v *Views) []alias {
+func aliasesOf(v *config.Views) []alias {
 	list := []alias{
 		{"WS_MAX_CONNECTIONS_PER_IP", whole(&v.MaxConnectionsPerIP, 1)},
 		{"WS_MAX_CONNECTIONS_PER_METERING_KEY", whole(&v.MaxConnectionsPerMeteringKey, 1)},
 		{"WS_MAX_CONNECTIONS_PER_ORIGIN", whole(&v.MaxConnectionsPerOrigin, 1)},
-		{"WS_CLIENT_TIMEOUT_SECS", whole(&v.ClientTimeout, Duration(time.Second))},
+		{"WS_CLIENT_TIMEOUT_SECS", whole(&v.ClientTimeout, config.Duration(time.Second))},
 		{"WS_MESSAGE_QUEUE_SIZE", whole(&v.MaxQueueMessages, 1)},
-		{"WS_RATE_LIMIT_WINDOW_SECS", whole(&v.BudgetWindow, Duration(time.Second))},
+		{"WS_RATE_LIMIT_WINDOW_SECS", whole(&v.BudgetWindow, config.Duration(time.Second))},
 		{"WS_DEFAULT_MAX_CONNECTIONS", whole(&v.DefaultMaxConnections, 1)},
 		{"WS_DEFAULT_MAX_SUBSCRIPTIONS", whole(&v.DefaultMaxSubscriptions, 1)},
 		{"WS_DEFAULT_MAX_SNAPSHOT_ROWS", whole(&v.DefaultMaxSnapshotRows, 1)},
 		{"WS_DEFAULT_MAX_MESSAGES_PER_MINUTE", whole(&v.DefaultMaxMessagesPerMinute, 1)},
-		{"WS_DEFAULT_MAX_BYTES_PER_MINUTE", whole(&v.DefaultMaxBytesPerMinute, Size(1))},
+		{"WS_DEFAULT_MAX_BYTES_PER_MINUTE", whole(&v.DefaultMaxBytesPerMinute, config.Size(1))},
 		{"RATE_LIMITING_ENABLED", flag(&v.RateLimitingEnabled)},
 	}
 	for _, r := range []struct {
 		name string
-		rate *Rate
+		rate *config.Rate
 	}{
 		{"HANDSHAKE_PER_IP", &v.Rates.HandshakesPerIP},
 		{"CONNECTIONS_PER_SUBJECT", &v.Rates.ConnectionsPerSubject},
@@ -68,7 +71,7 @@ func aliasesOf(v *Views) []alias {
 		{"MESSAGES_PER_CONNECTION", &v.Rates.MessagesPerConnection},
 		{"SNAPSHOTS_PER_CONNECTION", &v.Rates.SnapshotsPerConnection},
 	} {
-		most, window := whole(&r.rate.Max, 1), whole(&r.rate.Window, Duration(time.Second))
+		most, window := whole(&r.rate.Max, 1), whole(&r.rate.Window, config.Duration(time.Second))
 		list = append(list,
 			alias{"RATE_LIMIT_" + r.name + "_MAX", func(text string) error {
 				r.rate.Burst = 0 // there, a maximum that is set is all that is admitted (views 2)

@@ -1,4 +1,4 @@
-package config
+package load
 
 import (
 	"fmt"
@@ -7,39 +7,40 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/bind"
 )
 
-// prefix begins every environment variable that sets a key: MILLRACE_HTTP_LISTEN sets
-// http.listen, MILLRACE_APPS_0_SECRET sets apps[0].secret.
-const prefix = "MILLRACE_"
+const prefix = config.VariablePrefix
 
 // environment binds the variables of environ (each NAME=value). A variable with the prefix
 // that sets nothing is a problem: a typing error would otherwise pass unseen.
-func (b *binder) environment(c *Config, environ []string) {
+func environment(b *bind.Binder, c *config.Config, environ []string) {
 	ours := map[string]string{} // of a repeated variable the last counts
 	for _, entry := range environ {
 		if name, text, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix) {
 			ours[name] = text
 		}
 	}
-	b.growApps(c, ours)
-	b.aliases(&c.Views, environ)
+	growApps(c, ours)
+	aliases(b, &c.Views, environ)
 	known := variables("", prefix, reflect.ValueOf(c).Elem())
 	for _, name := range slices.Sorted(maps.Keys(ours)) {
 		text := ours[name]
 		i := slices.IndexFunc(known, func(v variable) bool { return v.name == name })
 		if i < 0 {
-			b.report(name, "", unknownVariable(name, len(c.Apps), namesOf(known)))
+			b.Report(name, "", unknownVariable(name, len(c.Apps), namesOf(known)))
 			continue
 		}
-		b.give(known[i].path)
-		b.text(name, known[i].value, text)
+		b.Give(known[i].path)
+		b.Text(name, known[i].value, text)
 	}
 }
 
 // growApps adds the apps that exist in the environment only. Their numbers follow the apps of the
 // file without a gap.
-func (b *binder) growApps(c *Config, ours map[string]string) {
+func growApps(c *config.Config, ours map[string]string) {
 	numbers := map[int]bool{}
 	for name := range ours {
 		if n, ok := appOf(name); ok {
@@ -47,11 +48,11 @@ func (b *binder) growApps(c *Config, ours map[string]string) {
 		}
 	}
 	for numbers[len(c.Apps)] {
-		c.Apps = append(c.Apps, DefaultApp())
+		c.Apps = append(c.Apps, config.DefaultApp())
 	}
 }
 
-// appOf is the number of the app that a variable sets something of.
+// appOf returns the number of the app that a variable sets something of.
 func appOf(name string) (n int, ok bool) {
 	rest, isApps := strings.CutPrefix(name, prefix+"APPS_")
 	digits, _, hasKey := strings.Cut(rest, "_")
@@ -64,7 +65,7 @@ func unknownVariable(name string, apps int, known []string) string {
 	if n, ok := appOf(name); ok && n > apps {
 		return fmt.Sprintf("there is no app %d; apps are numbered without a gap, and the next one begins with %sAPPS_%d_", n, prefix, apps)
 	}
-	return "unknown environment variable" + didYouMean(name, known)
+	return "unknown environment variable" + bind.DidYouMean(name, known)
 }
 
 // variable is an environment variable and the field that it sets.
@@ -90,12 +91,12 @@ func variables(path, name string, v reflect.Value) []variable {
 		return []variable{{name, path, v}}
 	}
 	var list []variable
-	for _, f := range fieldsOf(v.Type()) {
-		below := name + "_" + strings.ToUpper(f.key)
+	for _, f := range config.FieldsOf(v.Type()) {
+		below := name + "_" + strings.ToUpper(f.Key)
 		if name == prefix {
-			below = prefix + strings.ToUpper(f.key)
+			below = prefix + strings.ToUpper(f.Key)
 		}
-		list = append(list, variables(join(path, f.key), below, v.FieldByIndex(f.index))...)
+		list = append(list, variables(config.Join(path, f.Key), below, v.FieldByIndex(f.Index))...)
 	}
 	return list
 }

@@ -1,13 +1,15 @@
-package config
+package foreign
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/config/appdoc"
 )
 
 // source is one object, its members under their names in snake_case. A member that was asked
@@ -25,7 +27,7 @@ func (im *importer) source(at string, table map[string]any) *source {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		name := snake(key)
 		if other, taken := s.written[name]; taken {
-			im.warn(join(at, key), "is ignored beside "+other)
+			im.warn(config.Join(at, key), "is ignored beside "+other)
 			continue
 		}
 		s.values[name], s.written[name] = table[key], key
@@ -39,7 +41,7 @@ func (s *source) path(name string) string {
 	if written, ok := s.written[name]; ok {
 		name = written
 	}
-	return join(s.at, name)
+	return config.Join(s.at, name)
 }
 
 // take is a member, nil if there is none.
@@ -123,21 +125,21 @@ func (s *source) number(name string, p *int) {
 	give(s.im, p, int(n))
 }
 
-func (s *source) kilobytes(name string, p *Size) {
+func (s *source) kilobytes(name string, p *config.Size) {
 	n, ok := s.fraction(name)
 	if !ok {
 		return
 	}
-	if n*float64(KB) > maxSize {
+	if n*float64(config.KB) > config.MaxSize {
 		s.im.refuse(s.path(name), s.values[name], "too large; the greatest size is below 2GB")
 		return
 	}
-	give(s.im, p, Size(n*float64(KB)))
+	give(s.im, p, config.Size(n*float64(config.KB)))
 }
 
-func (s *source) seconds(name string, unit time.Duration, p *Duration) {
+func (s *source) seconds(name string, unit time.Duration, p *config.Duration) {
 	if n, ok := s.fraction(name); ok {
-		give(s.im, p, Duration(n*float64(unit)))
+		give(s.im, p, config.Duration(n*float64(unit)))
 	}
 }
 
@@ -176,13 +178,12 @@ func (s *source) nested(name string) any {
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	reader := jsonReader{decoder: json.NewDecoder(strings.NewReader(text)), keepNull: true}
-	v, err := reader.read()
+	v, problems, err := appdoc.ReadJSON([]byte(text), true)
 	if err != nil {
-		s.im.problems = append(s.im.problems, Problem{Path: s.path(name), Message: "not JSON: " + err.Error()})
+		s.im.problems = append(s.im.problems, config.Problem{Path: s.path(name), Message: "not JSON: " + err.Error()})
 		return nil
 	}
-	s.im.problems = append(s.im.problems, reader.problems...)
+	s.im.problems = append(s.im.problems, problems...)
 	return v
 }
 
