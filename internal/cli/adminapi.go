@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
-	"github.com/millrace/millrace/internal/server"
+	"github.com/millrace/millrace/internal/provision"
 )
 
 // AdminFlags say where the admin API of a server is, and who asks.
@@ -50,7 +50,7 @@ func (f *AdminFlags) client(env *Env) (*adminClient, error) {
 	}
 	if f.Config != "" {
 		// As for development, so that a server that runs with --dev can be asked, too.
-		cfg, err := load.Source{Path: f.Config, Environ: env.Environ, Dev: true}.Load(server.Check)
+		cfg, err := load.Source{Path: f.Config, Environ: env.Environ, Dev: true}.Load(provision.Check)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/config/rules"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -18,7 +19,7 @@ type CheckCmd struct {
 // Run lists every problem, as serve would, and so it must see the same environment. It also prints
 // advice about settings that are seldom meant; advice does not make the command fail.
 func (c *CheckCmd) Run(_ context.Context, env *Env) error {
-	cfg, err := load.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(server.Check, server.CheckFiles)
+	cfg, err := load.Source{Path: c.File, Environ: env.Environ, Dev: c.Dev}.Load(provision.Check, server.CheckFiles)
 	if err != nil {
 		return err
 	}

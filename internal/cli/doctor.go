@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/config/rules"
 	"github.com/millrace/millrace/internal/doctor"
-	"github.com/millrace/millrace/internal/server"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/postgres"
@@ -50,7 +50,7 @@ func (c *DoctorCmd) Run(ctx context.Context, env *Env) error {
 
 func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 	const check = "configuration"
-	cfg, err := load.Source{Path: c.Config, Environ: env.Environ, Dev: c.Dev}.Load(server.Check)
+	cfg, err := load.Source{Path: c.Config, Environ: env.Environ, Dev: c.Dev}.Load(provision.Check)
 	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		findings := make([]doctor.Finding, len(wrong.Problems))
 		for i, p := range wrong.Problems {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
 	"github.com/millrace/millrace/internal/socket"
 )
@@ -74,7 +75,7 @@ func (c *ServeCmd) load(env *Env) (*config.Config, error) {
 	if c.inherited != nil {
 		source.Listener = c.inherited.Addr()
 	}
-	return source.Load(server.Check, server.CheckFiles)
+	return source.Load(provision.Check, server.CheckFiles)
 }
 
 // serving is a server that answers, and the service manager that is told about it.

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/admin"
 	"github.com/millrace/millrace/internal/audit"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/postgres"
 )
@@ -29,7 +30,7 @@ func (s *Server) adminHandlers(prom prometheus.Registerer, bodies *limit.Budget)
 		Apps:     s.directory,
 		Key:      c.Key,
 		Secret:   c.Secret.Reveal(),
-		Import:   importApps,
+		Import:   provision.Import,
 		Rotated:  s.audit.KeyRotation,
 		Replayed: s.replayed,
 		ClientIP: s.proxies.ClientIP, PathPrefix: s.cfg.HTTP.PathPrefix,

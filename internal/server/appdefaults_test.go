@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -44,7 +45,7 @@ max_event_payload = "10KB"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := load.Source{Path: file, Dev: true}.Load(server.Check, server.CheckFiles)
+	c, err := load.Source{Path: file, Dev: true}.Load(provision.Check, server.CheckFiles)
 	if err != nil {
 		t.Fatal(err)
 	}

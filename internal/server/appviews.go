@@ -5,34 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/projection"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
 	"github.com/millrace/millrace/internal/view"
 )
-
-// appViews is what live views need of one app: its authenticator, minter, rules and
-// definitions. It is made whenever the app is, so that whatever is wrong stands against the app
-// before anything has changed. Immutable; nothing in it has to be closed.
-type appViews struct {
-	auth        token.Authenticator // nil: admits no client
-	minter      *token.Minter       // nil: mints nothing
-	rules       *projection.Rules   // nil: nothing is projected
-	entities    []string            // empty: any
-	definitions []*query.Definition // besides the definitions of the API
-	base        *access.Rules       // who may read base views
-
-	admission config.AppViews // what auth was made of
-}
 
 // viewTable is the views of all apps that are served. It is replaced as a whole.
 type viewTable struct {
@@ -42,61 +27,8 @@ type viewTable struct {
 
 // servedViews is a value, so that an app that is not there has one: it admits no client.
 type servedViews struct {
-	*appViews
-	auth token.Authenticator // appViews.auth, or an earlier one like it, with the keys it has fetched
-}
-
-// viewTools is what the views of apps are made with. Views that are only checked need none.
-type viewTools struct {
-	revocations *token.Revocations
-	metrics     *token.Metrics
-	remote      token.RemoteOptions
-	allowMint   func(key string, now time.Time, perMinute int) (wait time.Duration, ok bool)
-}
-
-func (s *Server) viewTools() *viewTools {
-	return &viewTools{
-		revocations: s.revocations, metrics: s.tokens, allowMint: s.allowMint,
-		remote: token.RemoteOptions{Log: s.log, Metrics: s.tokens},
-	}
-}
-
-// views makes what live views need of an app.
-func (t *viewTools) views(c *config.App) (*appViews, error) {
-	v := &appViews{entities: c.Views.Entities, admission: admission(&c.Views), base: baseRules(&c.Views)}
-	var err error
-	if v.auth, v.minter, err = t.appAuth(c); err != nil {
-		return nil, err
-	}
-	if v.definitions, err = parseDefinitions(c); err != nil {
-		return nil, err
-	}
-	v.rules, err = projection.Compile(projectionRules(c))
-	return v, err
-}
-
-// baseRules are who may read base views. With session tokens, which are given to the app's own users,
-// it is the server alone unless said otherwise.
-func baseRules(c *config.AppViews) *access.Rules {
-	fallback := access.Token
-	if c.Auth == "session" {
-		fallback = access.Server
-	}
-	list := make([]access.Rule, len(c.Access))
-	for i, rule := range c.Access {
-		level, _ := access.Parse(rule.Access) // the rules of package config know no other words
-		list[i] = access.Rule{Views: rule.Views, Level: level}
-	}
-	return access.NewRules(list, fallback)
-}
-
-// admission is what of c decides who is admitted.
-func admission(c *config.AppViews) config.AppViews {
-	a, plain := *c, config.DefaultApp().Views
-	a.Entities, a.Definitions = nil, nil
-	a.SecretKeys, a.PublishableKeys, a.MintOrigins, a.MintPerMinute = nil, nil, nil, plain.MintPerMinute
-	a.TokenTTL, a.TokenMaxConnections, a.TokenMaxSubscriptions = plain.TokenTTL, plain.TokenMaxConnections, plain.TokenMaxSubscriptions
-	return a
+	*provision.Views
+	auth token.Authenticator // Views.Auth, or an earlier one like it, with the keys it has fetched
 }
 
 // authenticator is nil for an app that admits no client.
@@ -110,15 +42,15 @@ func (s *Server) readers() *reader.Rules {
 }
 
 func (s *Server) baseRulesOf(appID string) *access.Rules {
-	if v := s.viewTable.Load().apps[appID]; v.appViews != nil {
-		return v.base
+	if v := s.viewTable.Load().apps[appID]; v.Views != nil {
+		return v.Base
 	}
 	return nil
 }
 
 func (s *Server) rulesOf(appID string) *projection.Rules {
-	if v := s.viewTable.Load().apps[appID]; v.appViews != nil {
-		return v.rules
+	if v := s.viewTable.Load().apps[appID]; v.Views != nil {
+		return v.Rules
 	}
 	return nil
 }
@@ -128,13 +60,13 @@ func (s *Server) minters() []*token.Minter { return s.viewTable.Load().minters }
 // hasEntity reports whether an app has an entity type: any, unless it names them.
 func (s *Server) hasEntity(appID, name string) bool {
 	v := s.viewTable.Load().apps[appID]
-	return v.appViews != nil && (len(v.entities) == 0 || slices.Contains(v.entities, name))
+	return v.Views != nil && (len(v.Entities) == 0 || slices.Contains(v.Entities, name))
 }
 
 // admitViews says why the definitions of an app could not replace those it has: views that were
 // made with the API may derive from them. The caller has the turn of the directory.
 func (s *Server) admitViews(p directory.Parsed) []directory.Problem {
-	next, ok := p.Rest.(*appViews)
+	next, ok := p.Rest.(*provision.Views)
 	if !ok {
 		return nil
 	}
@@ -158,15 +90,15 @@ func (s *Server) admitViews(p directory.Parsed) []directory.Problem {
 }
 
 // definitionsOf returns the definitions that v declares, and the definition of the page.
-func (s *Server) definitionsOf(appID string, v *appViews) []*query.Definition {
+func (s *Server) definitionsOf(appID string, v *provision.Views) []*query.Definition {
 	if !s.cfg.Development.Page || len(s.cfg.Apps) == 0 || appID != s.cfg.Apps[0].ID {
-		return v.definitions
+		return v.Definitions
 	}
 	d, err := query.Parse([]byte(page.TableDefinition))
-	if err != nil || slices.ContainsFunc(v.definitions, func(other *query.Definition) bool { return other.ID == d.ID }) {
-		return v.definitions
+	if err != nil || slices.ContainsFunc(v.Definitions, func(other *query.Definition) bool { return other.ID == d.ID }) {
+		return v.Definitions
 	}
-	return append(slices.Clip(v.definitions), d)
+	return append(slices.Clip(v.Definitions), d)
 }
 
 // defineTimeout is how long to wait for others who change definitions, and for their store.
@@ -182,29 +114,29 @@ func (s *Server) applyViews(ctx context.Context, is []directory.Parsed) error {
 	var errs []error
 	isReadmitting := false
 	for _, p := range is {
-		made, ok := p.Rest.(*appViews)
+		made, ok := p.Rest.(*provision.Views)
 		if !ok {
 			continue
 		}
 		id := p.App.ID
-		v, was := servedViews{made, made.auth}, before.apps[id]
+		v, was := servedViews{made, made.Auth}, before.apps[id]
 		switch {
-		case was.appViews == nil: // no client can be connected
-		case reflect.DeepEqual(made.admission, was.admission):
+		case was.Views == nil: // no client can be connected
+		case made.AdmitsLike(was.Views):
 			v.auth = was.auth
 		default:
 			isReadmitting = true
 		}
-		if was.appViews != made {
+		if was.Views != made {
 			errs = append(errs, s.declare(ctx, id, made))
 		}
 		next.apps[id] = v
-		if made.minter != nil {
-			next.minters = append(next.minters, made.minter)
+		if made.Minter != nil {
+			next.minters = append(next.minters, made.Minter)
 		}
 	}
 	for id := range before.apps {
-		if next.apps[id].appViews == nil {
+		if next.apps[id].Views == nil {
 			s.views.Close(id)
 			errs = append(errs, s.define(ctx, id, nil))
 		}
@@ -217,13 +149,13 @@ func (s *Server) applyViews(ctx context.Context, is []directory.Parsed) error {
 }
 
 // declare makes the entity types and derived views of an app those that v declares.
-func (s *Server) declare(ctx context.Context, appID string, v *appViews) error {
-	if len(v.entities) == 0 {
+func (s *Server) declare(ctx context.Context, appID string, v *provision.Views) error {
+	if len(v.Entities) == 0 {
 		s.views.Open(appID)
 	} else {
 		s.views.Close(appID)
 	}
-	for _, name := range v.entities {
+	for _, name := range v.Entities {
 		s.entities.Declare(appID, name)
 	}
 	return s.define(ctx, appID, s.definitionsOf(appID, v))

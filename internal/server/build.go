@@ -22,10 +22,12 @@ import (
 	"github.com/millrace/millrace/internal/http1"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/listen"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/socket"
@@ -40,7 +42,7 @@ const (
 // New wires a node and loads what it has stored. It opens no listener; Run does. A caller that does
 // not call Run calls Close. ctx bounds the loading only.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, err error) {
-	if problems := Check(cfg); len(problems) > 0 {
+	if problems := provision.Check(cfg); len(problems) > 0 {
 		return nil, &config.Error{Source: "configuration", Problems: problems}
 	}
 	s := &Server{cfg: cfg, log: log, ready: make(chan struct{}), gate: gate.New()}
@@ -58,9 +60,9 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		},
 		Metrics: hub.NewMetrics(prom),
 	})
-	s.reserve = thisReserve()
+	s.reserve = listen.ProcessReserve()
 	if s.sockets, err = socket.New(socket.Options{
-		FirstSpare: s.reserve.first, MostSpare: s.reserve.mostSpare, Log: log, Metrics: socket.NewMetrics(prom),
+		FirstSpare: s.reserve.First, MostSpare: s.reserve.MostSpare, Log: log, Metrics: socket.NewMetrics(prom),
 	}); err != nil {
 		return nil, fmt.Errorf("connection engine: %w", err)
 	}

@@ -55,7 +55,7 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	s.log.Info("draining", "connections", n, "grace_period", grace.String())
 	s.public.Retire()
 	if s.inherited != nil {
-		s.listener.release()
+		s.listener.Release()
 	}
 	s.endPublishing(ctx, grace/2)
 	told := time.Now()

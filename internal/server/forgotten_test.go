@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -26,7 +27,7 @@ func TestAFileThatIsCutOffBeforeItsAppsIsNotTakenOver(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := load.File(file, nil, server.Check, server.CheckFiles)
+		c, err := load.File(file, nil, provision.Check, server.CheckFiles)
 		if err != nil {
 			t.Fatal(err)
 		}

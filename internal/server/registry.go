@@ -3,30 +3,31 @@ package server
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/appdoc"
-	"github.com/millrace/millrace/internal/config/foreign"
 	"github.com/millrace/millrace/internal/config/rules"
 	"github.com/millrace/millrace/internal/directory"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/store/postgres"
+	"github.com/millrace/millrace/internal/token"
 )
 
 // wireDirectory loads the apps that are served: the apps of the file, and the apps of the store that
 // [registry] names. Without that store the node does not start: it would refuse connections
 // that it should take.
 func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (err error) {
-	file, err := s.fileApps(s.cfg)
+	file, err := s.maker().File(s.cfg)
 	if err != nil {
 		return err
 	}
 	advise(s.cfg, s.log)
 	o := directory.Options{
-		Parse: s.parser(s.cfg), Upgrade: appdoc.Upgrade, Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
+		Parse: s.maker().Parser(s.cfg), Upgrade: appdoc.Upgrade, Admit: s.admitViews, NewSecret: s.weakSecret, Changed: s.appsChanged,
 		Log: s.log, Metrics: directory.NewMetrics(prom),
 	}
 	if s.cfg.Admin.Key != "" {
@@ -55,97 +56,30 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	return nil
 }
 
+// maker makes the apps of this node.
+func (s *Server) maker() *provision.Maker {
+	if s.views == nil {
+		return new(provision.Maker)
+	}
+	return &provision.Maker{Views: &provision.ViewTools{
+		Revocations: s.revocations, Metrics: s.tokens, AllowMint: s.allowMint,
+		Remote: token.RemoteOptions{Log: s.log, Metrics: s.tokens},
+	}}
+}
+
+// advise tells the operator about settings that are allowed in cfg and probably not meant.
+func advise(cfg *config.Config, log *slog.Logger) {
+	for _, p := range rules.Advise(cfg) {
+		log.Warn("configuration is allowed, but probably not meant", "key", p.Path, "advice", p.Message)
+	}
+}
+
 // weakSecret describes the problem of a secret of a stored app, by the rule for secrets of the file.
 func (s *Server) weakSecret(secret string) string {
 	if s.cfg.IsDevelopment() {
 		return ""
 	}
 	return rules.WeakSecret(config.Secret(secret))
-}
-
-// fileApps are the apps that c configures.
-func (s *Server) fileApps(c *config.Config) ([]directory.Parsed, error) {
-	if problems := Check(c); len(problems) > 0 {
-		return nil, &config.Error{Source: "configuration", Problems: problems}
-	}
-	list := make([]directory.Parsed, len(c.Apps))
-	for i := range c.Apps {
-		var err error
-		if list[i], err = s.parsed(&c.Apps[i]); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-func (s *Server) parsed(c *config.App) (directory.Parsed, error) {
-	origins, err := app.ParseOrigins(c.AllowedOrigins)
-	if err != nil {
-		return directory.Parsed{}, err
-	}
-	p := directory.Parsed{
-		App: convert(c, origins), Document: appdoc.Write(c, true), Shown: appdoc.Write(c, false),
-	}
-	for _, secret := range c.Views.Secrets() {
-		p.Secrets = append(p.Secrets, directory.Secret{Path: secret.Path, Value: secret.Secret.Reveal()})
-	}
-	if s.views != nil {
-		p.Rest, err = s.viewTools().views(c)
-	}
-	return p, err
-}
-
-// parser reads documents of stored apps by the rules for the apps of the file that cfg is, and
-// with its limits where they have none.
-func (s *Server) parser(cfg *config.Config) directory.Parse {
-	return func(document []byte) (directory.Parsed, []directory.Problem) { return s.parseApp(cfg, document) }
-}
-
-// isReadAlike reports whether documents mean the same under a and b.
-func isReadAlike(a, b *config.Config) bool {
-	return a.AppDefaults == b.AppDefaults && a.HTTP.MaxBody == b.HTTP.MaxBody
-}
-
-func (s *Server) parseApp(cfg *config.Config, document []byte) (directory.Parsed, []directory.Problem) {
-	c, problems := appdoc.Parse(document, &cfg.AppDefaults)
-	if len(problems) == 0 {
-		problems = checkApp("", c)
-		if c.MaxEventPayload > cfg.HTTP.MaxBody {
-			problems = append(problems, config.Problem{
-				Path: "max_event_payload", Value: strconv.Quote(c.MaxEventPayload.String()),
-				Message: fmt.Sprintf("exceeds http.max_body = %q of the configuration", cfg.HTTP.MaxBody),
-			})
-		}
-	}
-	if len(problems) > 0 {
-		return directory.Parsed{}, directoryProblems(problems)
-	}
-	p, err := s.parsed(c)
-	if err != nil { // checkApp has looked
-		return directory.Parsed{}, []directory.Problem{{Path: "document", Message: err.Error()}}
-	}
-	return p, nil
-}
-
-func directoryProblems(problems []config.Problem) []directory.Problem {
-	list := make([]directory.Problem, len(problems))
-	for i, p := range problems {
-		list[i] = directory.Problem{Path: p.Path, Value: p.Value, Message: p.Message}
-	}
-	return list
-}
-
-// importApps reads the apps of other servers as documents.
-func importApps(document []byte) ([][]byte, []directory.Problem) {
-	list, problems := foreign.Apps(document)
-	if list == nil {
-		return nil, directoryProblems(problems)
-	}
-	documents := make([][]byte, len(list))
-	for i := range list {
-		documents[i] = appdoc.Write(&list[i], true)
-	}
-	return documents, directoryProblems(problems)
 }
 
 // appsChanged applies a change of apps to open connections. It ends connections of apps that are

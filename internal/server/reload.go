@@ -8,6 +8,8 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
+	"github.com/millrace/millrace/internal/listen"
+	"github.com/millrace/millrace/internal/provision"
 )
 
 // Reload applies the settings of cfg that can change while connections are open, for connections and
@@ -24,7 +26,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if was == nil {
 		was = s.cfg
 	}
-	file, err := s.fileApps(cfg)
+	file, err := s.maker().File(cfg)
 	if err != nil {
 		return err
 	}
@@ -36,14 +38,14 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("reload: %w", err)
 	}
 	var parse directory.Parse // nil: documents mean what they did
-	if !isReadAlike(was, cfg) {
-		parse = s.parser(cfg)
+	if !provision.IsReadAlike(was, cfg) {
+		parse = s.maker().Parser(cfg)
 	}
 	if err := s.directory.SetFile(ctx, file, parse); err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	for c, p := range pairs {
-		c.use(p)
+		c.Use(p)
 	}
 	s.applied = cfg
 	advise(cfg, s.log)
@@ -58,10 +60,10 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 }
 
 // loadPairs reads the key pairs that cfg names, for the listeners that have one.
-func (s *Server) loadPairs(cfg *config.Config) (map[*certificate]*keyPair, error) {
-	pairs := map[*certificate]*keyPair{}
+func (s *Server) loadPairs(cfg *config.Config) (map[*listen.Certificate]*listen.KeyPair, error) {
+	pairs := map[*listen.Certificate]*listen.KeyPair{}
 	for _, l := range []struct {
-		certificate       *certificate
+		certificate       *listen.Certificate
 		certFile, keyFile string
 	}{
 		{s.publicCert, cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile},
@@ -70,7 +72,7 @@ func (s *Server) loadPairs(cfg *config.Config) (map[*certificate]*keyPair, error
 		if l.certificate == nil || l.certFile == "" {
 			continue // turning TLS on or off needs a restart
 		}
-		p, err := loadKeyPair(l.certFile, l.keyFile)
+		p, err := listen.LoadKeyPair(l.certFile, l.keyFile)
 		if err != nil {
 			return nil, err
 		}

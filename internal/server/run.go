@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/http1"
+	"github.com/millrace/millrace/internal/listen"
+	"github.com/millrace/millrace/internal/memory"
 )
 
 // Run serves until ctx ends, then drains (drain.go) and returns when every goroutine has
@@ -25,8 +27,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if operatorListener != nil {
 		serving.Go(func() { failed <- serve(s.operator, operatorListener) }) // ends with operator.Close
 	}
-	memory, stopMemory := context.WithCancel(context.WithoutCancel(ctx))
-	serving.Go(func() { reclaim(memory, s.log) }) // ends with memory
+	reclaiming, stopMemory := context.WithCancel(context.WithoutCancel(ctx))
+	serving.Go(func() { memory.Reclaim(reclaiming, s.log) }) // ends with reclaiming
 	close(s.ready)
 
 	select {
@@ -43,19 +45,20 @@ func (s *Server) Run(ctx context.Context) error {
 // listen opens the listeners; nil for an operator's listener that is turned off.
 func (s *Server) listen(ctx context.Context) (public, operator net.Listener, err error) {
 	if public = s.inherited; public == nil {
-		if public, err = listen(ctx, s.cfg.HTTP.Listen, s.cfg.HTTP.SocketMode); err != nil {
-			return nil, nil, choosingAnother("http.listen", err)
+		if public, err = listen.Open(ctx, s.cfg.HTTP.Listen, s.cfg.HTTP.SocketMode); err != nil {
+			return nil, nil, listen.Explain("http.listen", err)
 		}
 	}
 	s.addr = public.Addr()
-	s.listener = newGuardedListener(public, s.log, s.acceptFailed)
-	s.listener.probes = s.inherited != nil
-	s.listener.reserve, s.listener.free, s.listener.isPlain = s.reserve, s.public.Shed, s.publicCert == nil
+	s.listener = listen.Guard(public, listen.Options{
+		Log: s.log, Failed: s.acceptFailed, Reserve: s.reserve, Shed: s.public.Shed,
+		IsPlain: s.publicCert == nil, IsInherited: s.inherited != nil,
+	})
 	if s.operator == nil {
 		return s.listener, nil, nil
 	}
-	if operator, err = listenTCP(ctx, s.cfg.Metrics.Listen); err != nil {
-		return nil, nil, errors.Join(choosingAnother("metrics.listen", err), public.Close())
+	if operator, err = listen.OpenTCP(ctx, s.cfg.Metrics.Listen); err != nil {
+		return nil, nil, errors.Join(listen.Explain("metrics.listen", err), public.Close())
 	}
 	s.metricsAddr = operator.Addr()
 	return s.listener, operator, nil

@@ -1,8 +1,9 @@
 // Package server puts a node together and runs it: the only place that knows every part.
 //
-// It owns the listeners, the wiring (build.go, by hand), the order in which parts start and
-// end (run.go, drain.go), what a new configuration changes while it runs (reload.go), and the return of memory after bursts (memory.go). It must never
-// hold a rule of the protocol: those live in the packages that it wires.
+// It owns the wiring (build.go, by hand), the order in which parts start and end (run.go, drain.go), what
+// a new configuration changes while it runs (reload.go), and the installing of apps as they come, change
+// and go (registry.go, appviews.go). It must never hold a rule of the protocol: those live in the packages
+// that it wires.
 //
 // Goroutines: one per listener, one per part that runs, one for memory; Run joins them all.
 package server
@@ -29,6 +30,7 @@ import (
 	"github.com/millrace/millrace/internal/httpapi/channels"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/listen"
 	"github.com/millrace/millrace/internal/meter"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/session"
@@ -82,10 +84,10 @@ type Server struct {
 	public       *http1.Server // clients and the HTTP API
 	operator     *http.Server  // metrics and profiles; nil when turned off
 	acceptFailed prometheus.Counter
-	reserve      reserve
+	reserve      listen.Reserve
 
 	// Followed; nil without TLS.
-	publicCert, operatorCert *certificate
+	publicCert, operatorCert *listen.Certificate
 
 	gate     *gate.Gate    // of all that publishers are answered for
 	unready  atomic.Bool   // balancers are to turn away
@@ -97,7 +99,7 @@ type Server struct {
 
 	program   string           // as it was called; empty: by its name
 	inherited net.Listener     // instead of http.listen; nil: there is none
-	listener  *guardedListener // of clients; written before ready is closed
+	listener  *listen.Listener // of clients; written before ready is closed
 
 	addr, metricsAddr net.Addr // written before ready is closed
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
 	"github.com/millrace/millrace/internal/testkit"
 )
@@ -32,7 +33,7 @@ func TestS13OriginsThatMeanNothingAreRefusedWhenTheConfigurationIsLoaded(t *test
 	c := config.Development()
 	c.Apps[0].AllowedOrigins = []string{"https://shop.example", "**", "a*b*c"}
 	var got []string
-	for _, p := range server.Check(c) {
+	for _, p := range provision.Check(c) {
 		got = append(got, p.String())
 	}
 	want := []string{

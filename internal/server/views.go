@@ -2,11 +2,8 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,18 +58,6 @@ func (s *Server) loadViews(ctx context.Context) error {
 		return err
 	}
 	return s.revocations.Load(ctx)
-}
-
-func parseDefinitions(a *config.App) ([]*query.Definition, error) {
-	list := make([]*query.Definition, 0, len(a.Views.Definitions))
-	for _, table := range a.Views.Definitions {
-		d, err := query.ParseMap(table)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, d)
-	}
-	return list, nil
 }
 
 // newViewSessions makes the sessions of views.
@@ -184,147 +169,9 @@ func (s *Server) minted(e token.MintEvent) {
 	s.audit.TokenMinted(source, e.KeyID, e.KeyClass, int(e.TTL.Seconds()))
 }
 
-func (t *viewTools) appAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
-	c := &a.Views
-	switch c.Auth {
-	case "open":
-		return token.NewOpen(), nil, nil
-	case "static":
-		tokens := make([]token.StaticToken, len(c.StaticTokens))
-		for i, text := range c.StaticTokens {
-			label, secret := text.Labelled()
-			tokens[i] = token.StaticToken{Token: secret.Reveal(), Label: label}
-		}
-		return token.NewStatic(tokens, c.TokenQuery), nil, nil
-	case "session":
-		return t.sessionAuth(a)
-	}
-	return nil, nil, nil
-}
-
-// sessionAuth is for session tokens; without any key no token is valid.
-func (t *viewTools) sessionAuth(a *config.App) (token.Authenticator, *token.Minter, error) {
-	c := &a.Views
-	audience := c.Audience
-	if audience == "" {
-		audience = a.ID
-	}
-	keys, signing, err := t.sessionKeys(c)
-	if err != nil || keys == nil {
-		return nil, nil, err
-	}
-	auth, err := token.NewSigned(token.SignedOptions{
-		App: a.ID, Issuer: c.Issuer, Audience: audience, Keys: keys, QueryName: c.TokenQuery,
-		OriginRequired: c.OriginRequired, Revocations: t.revocations,
-	})
-	if err != nil || signing.IsZero() {
-		return auth, nil, err
-	}
-	limits := token.DefaultLimits()
-	limits.MaxConnections, limits.MaxSubscriptions = int64(c.TokenMaxConnections), int64(c.TokenMaxSubscriptions)
-	minter, err := token.NewMinter(token.MinterOptions{
-		App: a.ID, Issuer: c.Issuer, Audience: audience, IsAudienceFixed: true, Key: signing, TTL: c.TokenTTL.D(), Limits: &limits,
-		SecretKeys: reveal(c.SecretKeys), PublishableKeys: reveal(c.PublishableKeys), Origins: c.MintOrigins,
-		PerMinute: c.MintPerMinute, Allow: t.allowMint, Metrics: t.metrics,
-	})
-	return auth, minter, err
-}
-
-// sessionKeys are the keys that tokens are verified with, nil if there are none, and the one
-// they are minted with.
-func (t *viewTools) sessionKeys(c *config.AppViews) (keys token.Keys, signing token.SigningKey, err error) {
-	if c.SigningKey != "" {
-		if signing, err = token.ParseSigningKey(c.SigningKey.Reveal()); err != nil {
-			return nil, signing, err
-		}
-	}
-	if c.JWKSURL != "" {
-		o := t.remote
-		o.URL = c.JWKSURL
-		keys, err = token.NewRemote(o)
-		return keys, signing, err
-	}
-	var list []token.Key
-	for _, text := range c.PublicKeys {
-		public, err := token.ParsePublicKey(text)
-		if err != nil {
-			return nil, signing, err
-		}
-		list = append(list, token.Key{Public: public, Primary: len(list) == 0})
-	}
-	if !signing.IsZero() && !slices.ContainsFunc(list, func(k token.Key) bool { return k.Public.Equal(signing.Public()) }) {
-		list = append(list, token.Key{Public: signing.Public(), Primary: len(list) == 0})
-	}
-	if len(list) == 0 {
-		return nil, signing, nil
-	}
-	ring, err := token.NewRing(nil, list...)
-	return ring, signing, err
-}
-
 // allowMint counts requests for tokens.
 func (s *Server) allowMint(key string, now time.Time, perMinute int) (wait time.Duration, ok bool) {
 	return s.mints.Allow(key, now, limit.Rate{Max: perMinute, Per: time.Minute})
-}
-
-func reveal(secrets []config.Secret) []string {
-	texts := make([]string, len(secrets))
-	for i, secret := range secrets {
-		texts[i] = secret.Reveal()
-	}
-	return texts
-}
-
-// checkViews reports the problems of the views of an app.
-func checkViews(at string, a *config.App) []config.Problem {
-	var problems []config.Problem
-	report := func(path, message string) {
-		problems = append(problems, config.Problem{Path: at + path, Message: message})
-	}
-	var list []*query.Definition
-	where := map[string]string{} // by id
-	for i, table := range a.Views.Definitions {
-		path := fmt.Sprintf("views.definitions[%d]", i)
-		d, err := query.ParseMap(table)
-		if wrong, ok := errors.AsType[*query.Error](err); ok {
-			for _, p := range wrong.Problems {
-				report(path, p)
-			}
-			continue
-		}
-		if err != nil {
-			report(path, err.Error())
-			continue
-		}
-		if first, taken := where[d.ID]; taken {
-			report(path, fmt.Sprintf("the same id as %s; ids are unique", first))
-			continue
-		}
-		where[d.ID] = path
-		list = append(list, d)
-		name, _, isPath := strings.Cut(d.Source, "/")
-		if isPath && len(a.Views.Entities) > 0 && strings.HasSuffix(d.Source, "/list") && !slices.Contains(a.Views.Entities, name) {
-			report(path, fmt.Sprintf("source %q: views.entities does not name %q", d.Source, name))
-		}
-	}
-	for i, name := range a.Views.Entities {
-		if wrong := entity.CheckType(name); wrong != "" {
-			report(fmt.Sprintf("views.entities[%d]", i), wrong)
-		}
-	}
-	if len(problems) > 0 { // one of those that are wrong may be the source of others
-		return problems
-	}
-	wrong := view.CheckDefinitions(list)
-	for _, d := range list {
-		for _, p := range wrong[d.ID] {
-			report(where[d.ID], p)
-		}
-	}
-	if _, _, err := (&viewTools{}).appAuth(a); err != nil {
-		report("views", err.Error())
-	}
-	return problems
 }
 
 func rate(r config.Rate) limit.Rate { return limit.Rate{Max: r.Max, Burst: r.Burst, Per: r.Window.D()} }

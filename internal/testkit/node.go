@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -95,7 +96,7 @@ func Start(t testing.TB, settings ...string) *Node {
 		name, value, _ := strings.Cut(s, "=")
 		environ[i] = "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_")) + "=" + value
 	}
-	cfg, err := load.File(file, environ, server.Check)
+	cfg, err := load.File(file, environ, provision.Check)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package server
+package provision
 
 import (
 	"fmt"
@@ -162,7 +162,7 @@ func TestProblemsNameKeys(t *testing.T) {
 
 func TestAppsAreRegistered(t *testing.T) {
 	t.Parallel()
-	file, err := new(Server).fileApps(configured(func(a *config.App) { a.AllowedOrigins = []string{"shop.example"} }))
+	file, err := new(Maker).File(configured(func(a *config.App) { a.AllowedOrigins = []string{"shop.example"} }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestAppsAreRegistered(t *testing.T) {
 	if a.AllowedOrigins.Allows("https://other.example") || !a.AllowedOrigins.Allows("https://shop.example") {
 		t.Error("the origins of the file do not rule")
 	}
-	_, err = new(Server).fileApps(configured(func(a *config.App) { a.AllowedOrigins = []string{"**"} }))
+	_, err = new(Maker).File(configured(func(a *config.App) { a.AllowedOrigins = []string{"**"} }))
 	if err == nil || !strings.Contains(err.Error(), "allowed_origins[0]") {
 		t.Errorf("bad origins are registered: %v", err)
 	}

@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"bytes"
@@ -32,17 +32,16 @@ func count(t *testing.T, c prometheus.Counter) float64 {
 func TestAcceptFailuresAreCountedAndSaidOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	l := &guardedListener{
-		Listener: exhausted{err: errors.New("too many open files")},
-		log:      slog.New(slog.NewTextHandler(&log, nil)),
-		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
-	}
+	l := Guard(exhausted{err: errors.New("too many open files")}, Options{
+		Log:    slog.New(slog.NewTextHandler(&log, nil)),
+		Failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
+	})
 	for range 5 {
 		if _, err := l.Accept(); err == nil {
 			t.Fatal("no error")
 		}
 	}
-	if got := count(t, l.failed); got != 5 {
+	if got := count(t, l.o.Failed); got != 5 {
 		t.Errorf("counted %v, want 5", got)
 	}
 	if got := strings.Count(log.String(), "too many open files"); got != 1 {
@@ -52,15 +51,14 @@ func TestAcceptFailuresAreCountedAndSaidOnce(t *testing.T) {
 
 func TestTheEndOfAListenerIsNoFailure(t *testing.T) {
 	t.Parallel()
-	l := &guardedListener{
-		Listener: exhausted{err: net.ErrClosed},
-		log:      slog.New(slog.DiscardHandler),
-		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
-	}
+	l := Guard(exhausted{err: net.ErrClosed}, Options{
+		Log:    slog.New(slog.DiscardHandler),
+		Failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
+	})
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if got := count(t, l.failed); got != 0 {
+	if got := count(t, l.o.Failed); got != 0 {
 		t.Errorf("counted %v, want 0", got)
 	}
 }

@@ -1,4 +1,7 @@
-package server
+// Package memory returns memory to the system after bursts, and says how much the machine has.
+//
+// It must never know what uses the memory. Reclaim runs on the goroutine of its caller.
+package memory
 
 import (
 	"context"
@@ -43,10 +46,10 @@ func (m memoryState) worthReclaiming(before memoryState) bool {
 		m.reclaimable() >= max(minReclaim, m.live/8)
 }
 
-// reclaim returns memory to the system after bursts, until ctx ends. The runtime alone
+// Reclaim returns memory to the system after bursts, until ctx ends. The runtime alone
 // would keep what the handshakes of many connections have left until the heap has doubled,
 // or for two minutes and then only in part, because the connections stay and are idle.
-func reclaim(ctx context.Context, log *slog.Logger) {
+func Reclaim(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(reclaimCheck)
 	defer tick.Stop()
 	samples := []metrics.Sample{

@@ -1,6 +1,6 @@
 //go:build unix
 
-package server
+package listen
 
 import (
 	"errors"
@@ -31,9 +31,10 @@ func TestConnectionsOfASocketThatWasHandedOverAreNotProbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newGuardedListener(second, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
+	l := Guard(second, Options{
+		Log: slog.New(slog.DiscardHandler), Failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}), IsInherited: true,
+	})
 	defer func() { _ = l.Close() }()
-	l.probes = true
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestConnectionsOfASocketThatWasHandedOverAreNotProbed(t *testing.T) {
 	}
 
 	// Who connects after the release waits for whoever has the socket then.
-	l.release()
+	l.Release()
 	late, err := net.Dial("tcp", first.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +77,10 @@ func TestAReleasedListenerWaitsForItsClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		inner := exhaustedUntilClosed{exhausted{err: net.ErrClosed}}
-		l := newGuardedListener(inner, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}))
-		l.release()
+		l := Guard(inner, Options{
+			Log: slog.New(slog.DiscardHandler), Failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failed"}),
+		})
+		l.Release()
 		ended := make(chan error, 1)
 		go func() { // ends with Close
 			_, err := l.Accept()

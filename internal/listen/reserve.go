@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"io"
@@ -18,31 +18,31 @@ const (
 	turnAwayTimeout = 100 * time.Millisecond
 )
 
-// reserve says how the last descriptors are used. No open WebSocket connection has one of them.
+// Reserve says how the last descriptors are used. No open WebSocket connection has one of them.
 // Connections that are being refused may have half of them. In the other half the listener closes
 // connections that send nothing, or only a part of a request. In the last eighth it turns clients
 // away as soon as they are accepted, if there is no such connection to close.
-type reserve struct {
-	first      int // that no WebSocket connection has; zero: the limit is not known
-	mostSpare  int // WebSocket connections that are told so at a time
+type Reserve struct {
+	First      int // that no WebSocket connection has; zero: the limit is not known
+	MostSpare  int // WebSocket connections that are told so at a time
 	shedding   int // from here on connections that say nothing are closed
 	turningOff int // from here on clients are turned away, unless others are closed for them
 }
 
-// reserveOf is the reserve of a process that may have so many descriptors.
-func reserveOf(limit int) reserve {
+// reserveOf returns the reserve of a process that may have so many descriptors.
+func reserveOf(limit int) Reserve {
 	size := min(max(limit/8, leastReserve), mostReserve, limit/2)
-	return reserve{
-		first: limit - size, mostSpare: size / 2, shedding: limit - size/2, turningOff: limit - size/8,
+	return Reserve{
+		First: limit - size, MostSpare: size / 2, shedding: limit - size/2, turningOff: limit - size/8,
 	}
 }
 
-// thisReserve is the reserve of this process; zero when its limit is not known.
-func thisReserve() reserve {
+// ProcessReserve returns the reserve of this process; zero when its limit is not known.
+func ProcessReserve() Reserve {
 	if limit, ok := socket.DescriptorLimit(); ok {
 		return reserveOf(limit)
 	}
-	return reserve{}
+	return Reserve{}
 }
 
 const (
@@ -55,8 +55,8 @@ const (
 // admits reports whether nc, just accepted, may stay. The number of its descriptor tells how
 // many are taken, because the system gives the lowest that is free. free ends up to n
 // connections that have waited for a whole request for so long.
-func (r reserve) admits(nc net.Conn, free func(n int, silence time.Duration) (ended int)) bool {
-	if r.first == 0 {
+func (r Reserve) admits(nc net.Conn, free func(n int, silence time.Duration) (ended int)) bool {
+	if r.First == 0 {
 		return true
 	}
 	fd := socket.Descriptor(nc)

@@ -1,61 +1,15 @@
-package server
+package provision
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
-	"github.com/millrace/millrace/internal/config/rules"
 )
 
-// Check is the load.Check of what package config cannot judge: origins, and whatever else
-// package app demands of an app.
-func Check(c *config.Config) []config.Problem {
-	problems := checkOrigins("http.cors_origins", c.HTTP.CORSOrigins)
-	for i := range c.Apps {
-		at := fmt.Sprintf("apps[%d].", i)
-		problems = append(problems, checkApp(at, &c.Apps[i])...)
-	}
-	return problems
-}
-
-// advise tells the operator about settings that are allowed in cfg and probably not meant.
-func advise(cfg *config.Config, log *slog.Logger) {
-	for _, p := range rules.Advise(cfg) {
-		log.Warn("configuration is allowed, but probably not meant", "key", p.Path, "advice", p.Message)
-	}
-}
-
-// checkApp is Check of one app, wherever it is kept.
-func checkApp(at string, c *config.App) []config.Problem {
-	problems := checkOrigins(at+"allowed_origins", c.AllowedOrigins)
-	problems = append(problems, checkWebhooks(at, c)...)
-	for _, p := range app.Validate(convert(c, app.Origins{})) {
-		problems = append(problems, config.Problem{Path: at + configKey(p.Field), Message: p.Message})
-	}
-	problems = append(problems, checkViews(at, c)...)
-	return append(problems, checkProjections(at, c)...)
-}
-
-func checkOrigins(at string, entries []string) []config.Problem {
-	var problems []config.Problem
-	for i, entry := range entries {
-		if _, err := app.ParseOrigins([]string{entry}); err != nil {
-			problems = append(problems, config.Problem{
-				Path:    fmt.Sprintf("%s[%d]", at, i),
-				Value:   strconv.Quote(entry),
-				Message: withoutEntry(err.Error(), entry),
-			})
-		}
-	}
-	return problems
-}
-
-// convert gives every key of an app its place. A test holds that none is forgotten.
+// convert gives every key of an app its place in the record. A test holds that none is forgotten.
 func convert(c *config.App, origins app.Origins) *app.App {
 	return &app.App{
 		ID:      c.ID,
@@ -101,7 +55,7 @@ func convert(c *config.App, origins app.Origins) *app.App {
 	}
 }
 
-// configKey is the key that sets a field of app.App: MaxEventPayload is max_event_payload.
+// configKey returns the key that sets a field of app.App: MaxEventPayload is max_event_payload.
 func configKey(field string) string {
 	if slices.Contains([]string{"ID", "URL", "Key", "Secret"}, field) {
 		return strings.ToLower(field)
@@ -117,7 +71,16 @@ func configKey(field string) string {
 	return strings.ToLower(b.String())
 }
 
-// withoutEntry is what an error says about one origin; the problem shows the entry itself.
+// withoutEntry returns what an error says about one origin; the problem shows the entry itself.
 func withoutEntry(message, entry string) string {
 	return strings.TrimPrefix(message, fmt.Sprintf("origin %q: ", entry))
+}
+
+// credentials converts the further keys of an app.
+func credentials(keys []config.AppKey) []app.Credential {
+	var all []app.Credential
+	for _, k := range keys {
+		all = append(all, app.Credential{Key: k.Key, Secret: k.Secret.Reveal(), Rights: app.Rights(k.Rights)})
+	}
+	return slices.Clip(all)
 }

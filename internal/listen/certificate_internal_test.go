@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"bytes"
@@ -58,7 +58,7 @@ func TestACertificateFollowsItsFiles(t *testing.T) {
 	writePair(t, certFile, keyFile, 1)
 	var log bytes.Buffer
 	now := time.Unix(1_800_000_000, 0)
-	c, err := newCertificate(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	c, err := NewCertificate(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
-package server
+package provision
 
 import (
-	"context"
-	"log/slog"
 	"reflect"
 	"slices"
 	"testing"
@@ -11,8 +9,6 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/config"
-	"github.com/millrace/millrace/internal/httpapi/operators"
-	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/webhook"
 )
 
@@ -89,7 +85,7 @@ func TestEveryKeyOfWebhooksHasItsPlace(t *testing.T) {
 	t.Parallel()
 	places(t, reflect.TypeFor[config.Webhooks](), func(v reflect.Value) reflect.Value {
 		c := v.Interface().(config.Webhooks)
-		return reflect.ValueOf(webhookOptions(&c))
+		return reflect.ValueOf(WebhookOptions(&c))
 	}, "Apps", "Store", "Transport", "MaxIntake", "Now", "Log", "Metrics")
 }
 
@@ -151,34 +147,5 @@ func TestProblemsOfWebhooksNameKeys(t *testing.T) {
 		if !keys[webhookKey(p.Field)] {
 			t.Errorf("%s becomes %s, which is no key", p.Field, webhookKey(p.Field))
 		}
-	}
-}
-
-// While webhooks cannot be stored the node says that it is degraded, and serves.
-func TestANodeThatCannotStoreWebhooksIsDegraded(t *testing.T) {
-	t.Parallel()
-	c := config.Development()
-	c.HTTP.Listen, c.Metrics.Listen, c.Store.Path = "127.0.0.1:0", "", t.TempDir()
-	h := config.DefaultWebhook()
-	h.URL, h.EventTypes = "http://127.0.0.1:1/", []string{"channel_occupied"}
-	c.Apps[0].Webhooks = []config.Webhook{h}
-	s, err := New(t.Context(), c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := s.health(t.Context()); got != operators.HealthOK {
-		t.Errorf("at the start: %d", got)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.webhooks.Tell(&room.Event{Kind: room.ChannelOccupied, App: c.Apps[0].ID, Channel: "prices"})
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.webhooks.Run(ended); err == nil {
-		t.Error("it was stored where there is no store")
-	}
-	if got := s.health(t.Context()); got != operators.HealthDegraded {
-		t.Errorf("without a store: %d", got)
 	}
 }
