@@ -3,13 +3,11 @@ package session
 import (
 	"io"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/limit"
-	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/socket"
 )
 
@@ -99,19 +97,6 @@ func (f *Group) Forced(p Peer, code, why string) {
 		f.o.Log.Info("connection closed by the server", "protocol", string(f.name), "code", code, "why", why,
 			"app", p.AppID(), "socket_id", p.SocketID().String(), "ip", p.IP().String(), "more_since_last", skipped)
 	}
-}
-
-// closeBroken is the close code after a panic. It says no more than that the server failed
-// (RFC 6455 7.4.1), and clients retry after it.
-const closeBroken = 1011
-
-// Panicked ends a connection whose session panicked: that costs this connection, not the
-// server. The function that recovers at the edge of a connection calls it.
-func (f *Group) Panicked(c *socket.Conn, appID string, id protocol.SocketID, what any) {
-	f.o.Metrics.panics.Inc()
-	f.o.Log.Error("panic on a connection", "protocol", string(f.name), "app", appID, "socket_id", id.String(),
-		"panic", what, "stack", string(debug.Stack()))
-	c.Close(socket.Disconnect{Code: closeBroken, Reason: "internal error"})
 }
 
 // AnswerPlain answers a request that is no upgrade with the result of websocket.CheckUpgrade.

@@ -122,19 +122,16 @@ func (ss *Sessions) shutdown() *protocol.Error {
 // welcome makes conn a session. The greeting is queued before the connection reads its
 // first byte, so it precedes every reply, and leaves with the 101 in one write.
 func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key string) {
-	s := &Session{scope: ss.scopeOf(a, key), conn: conn}
+	s := &Session{scope: ss.scopeOf(a, key), Place: session.Place{Conn: conn}}
 	if a.AuthorizeWithin() > 0 {
 		s.unauthorized = ss.group.Clock()
 	}
 	s.channels.Init(a, s)
-	id := protocol.NewSocketID()
-	for !ss.o.Hub.Attach(&s.channels.Subscriber, conn, id, ss.o.Codec.Variant()) {
-		id = protocol.NewSocketID()
-	}
+	id := ss.group.Begin(ss.o.Hub, &s.channels.Subscriber, conn, ss.o.Codec.Variant())
 	if ss.o.ClientIP != nil {
 		ss.proxied.note(s, r, ss.o.ClientIP(r))
 	}
-	ss.group.Add(&s.link, s)
+	ss.group.Add(&s.Link, s)
 	if s.checkAdmission() {
 		s.Reply(&protocol.Message{Kind: protocol.MessageEstablished, SocketID: id, ActivityTimeout: ss.o.ActivityTimeout})
 		conn.SetTimer(s.firstDeadline())
@@ -155,7 +152,7 @@ func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
 func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, a *app.App, e *protocol.Error) {
 	ss.refused(r, a, strconv.Itoa(e.Code), e.Message)
 	conn.Close(ss.disconnect(e))
-	conn.Start(refused{})
+	conn.Start(session.Dismissed{})
 }
 
 func (ss *Sessions) refuseHTTP(w http.ResponseWriter, r *http.Request, status int, text string) {
@@ -240,11 +237,3 @@ func isDecimal(s string) bool {
 	}
 	return s != ""
 }
-
-// refused is the handler of a connection that only says goodbye.
-type refused struct{}
-
-func (refused) Message(*socket.Conn, socket.Opcode, []byte) {}
-func (refused) Timeout(*socket.Conn)                        {}
-func (refused) Drained(*socket.Conn)                        {}
-func (refused) Closed(*socket.Conn, socket.CloseReason)     {}

@@ -10,7 +10,7 @@ import (
 func (s *Session) dispatch(cmd *protocol.Command) {
 	switch cmd.Kind {
 	case protocol.CommandPing:
-		s.conn.Send(s.pong)
+		s.Conn.Send(s.pong)
 	case protocol.CommandSubscribe:
 		s.subscribe(cmd)
 	case protocol.CommandUnsubscribe:

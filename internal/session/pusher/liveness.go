@@ -50,7 +50,7 @@ func (s *Session) checkDeadlines(c *socket.Conn) {
 	if waiting {
 		next = min(next, left)
 	}
-	if wait, isPaced := s.paceLeft(); isPaced {
+	if wait := s.paceLeft(); wait > 0 {
 		next = min(next, wait)
 	}
 	c.SetTimer(next)
@@ -73,7 +73,7 @@ func (s *Session) liveness() (step, time.Duration) {
 	if isPinged {
 		sincePing = s.group.Since(s.pinged)
 	}
-	return liveness(s.conn.IdleFor(), isPinged, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
+	return liveness(s.Conn.IdleFor(), isPinged, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
 }
 
 // step is what liveness asks for.

@@ -12,14 +12,10 @@ import (
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/session"
-	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/view"
 )
 
 var _ session.Peer = (*Session)(nil)
-
-// Connection is what carries s.
-func (s *Session) Connection() *socket.Conn { return s.conn }
 
 // Protocol is session.ProtocolChannels.
 func (s *Session) Protocol() session.Protocol { return session.ProtocolChannels }
@@ -38,7 +34,7 @@ func (s *Session) IP() netip.Addr {
 	if a, ok := s.proxied.of(s); ok {
 		return a
 	}
-	return s.conn.PeerIP()
+	return s.Conn.PeerIP()
 }
 
 // Joined tells what the hub knows: the user whose events s gets, and the channels.

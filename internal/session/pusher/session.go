@@ -17,9 +17,8 @@ import (
 // owns nothing but itself: what all share is behind its scope, what few need behind rates
 // and views, and its deadlines share the connection's one timer.
 type Session struct {
-	*scope              // immutable
-	conn   *socket.Conn // immutable
-	link   session.Link
+	*scope // immutable
+	session.Place
 
 	// Owned by the running call of the socket, which makes one call at a time.
 	channels     channel.Connection
@@ -51,7 +50,7 @@ var (
 
 // Message takes one inbound message, whatever it holds.
 func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	s.group.Received()
 	if !s.allowMessage() {
 		return
@@ -70,44 +69,33 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 
 // Timeout serves the deadlines of liveness and of authorization, and the pace of snapshots.
 func (s *Session) Timeout(c *socket.Conn) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	s.paceViews()
 	s.checkDeadlines(c)
 }
 
 // Drained goes on with what waited for the connection.
 func (s *Session) Drained(*socket.Conn) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	s.resumeViews()
 }
 
 // Closed frees the quota and the place in the hub at once, so that nothing is written to the
 // dead. The rest waits for its turn (pusher 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	defer s.group.CleanUp(s)
 	s.group.Ended(s.app, reason)
 	s.channels.Detach()
-	s.noteForced(s.conn, reason)
+	s.noteForced(reason)
 	s.unsignAll()
 	s.proxied.forget(s)
 }
 
 // CleanUp ends every subscription as an unsubscribe does.
 func (s *Session) CleanUp() error {
-	defer s.group.Remove(&s.link)
-	return errors.Join(s.guarded(s.leaveViews), s.guarded(s.leaveChannels))
-}
-
-// guarded runs a part of the leave. If it panics, the other parts happen all the same.
-func (s *Session) guarded(leave func() error) (err error) {
-	defer func() {
-		if e := recover(); e != nil {
-			s.group.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
-			err = session.ErrPanicked
-		}
-	}()
-	return leave()
+	defer s.group.Remove(&s.Link)
+	return errors.Join(s.group.Guard(s, s.leaveViews), s.group.Guard(s, s.leaveChannels))
 }
 
 func (s *Session) leaveChannels() error {
@@ -122,16 +110,16 @@ func (s *Session) leaveChannels() error {
 func (s *Session) Restart() {
 	switch {
 	case s.channels.IsLagging():
-		s.conn.Close(s.endpoint.SlowConsumer)
+		s.Conn.Close(s.endpoint.SlowConsumer)
 	case s.o.HandsOver != nil && s.o.HandsOver():
-		s.conn.Close(s.restart)
+		s.Conn.Close(s.restart)
 	default:
-		s.conn.Close(s.leave)
+		s.Conn.Close(s.leave)
 	}
 }
 
 // readmit makes the client come back and ask for everything again.
-func (s *Session) readmit() { s.conn.Close(s.restart) }
+func (s *Session) readmit() { s.Conn.Close(s.restart) }
 
 // Reply sends m to this connection alone.
 func (s *Session) Reply(m *protocol.Message) {
@@ -140,7 +128,7 @@ func (s *Session) Reply(m *protocol.Message) {
 	if m.Kind == protocol.MessageViewSnapshot {
 		s.spendSnapshot(len(m.View.Rows), len(b.B))
 	}
-	s.conn.Send(b.B)
+	s.Conn.Send(b.B)
 	b.Release()
 }
 
@@ -148,7 +136,7 @@ func (s *Session) Reply(m *protocol.Message) {
 func (s *Session) ReplyPublication(p *protocol.Publication) {
 	b := bufpool.Get(p.Size())
 	if b.B = s.o.Codec.AppendPublication(b.B, p); len(b.B) > 0 {
-		s.conn.Send(b.B)
+		s.Conn.Send(b.B)
 	}
 	b.Release()
 }
@@ -161,26 +149,18 @@ func (s *Session) replyError(channel string, e *protocol.Error) {
 
 // close ends the connection for e.
 func (s *Session) close(e *protocol.Error) {
-	if s.conn.Close(s.disconnect(e)) {
+	if s.Conn.Close(s.disconnect(e)) {
 		s.group.Forced(s, strconv.Itoa(e.Code), e.Message)
 	}
 }
 
 // noteForced accounts for a close by the server that was not told of where it was decided: by
 // the socket, or with locks held.
-func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
-	switch code := c.CloseCode(); {
-	case reason == socket.ReasonProtocol && code != 0:
-		s.group.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
-	case code == s.endpoint.SlowConsumer.Code:
-		s.group.Forced(s, strconv.Itoa(code), s.endpoint.SlowConsumer.Reason)
+func (s *Session) noteForced(reason socket.CloseReason) {
+	if s.group.NoteBroken(s, reason) {
+		return
 	}
-}
-
-// rescue is deferred at the edge of a connection: a panic costs this connection, not the
-// server.
-func (s *Session) rescue() {
-	if e := recover(); e != nil {
-		s.group.Panicked(s.conn, s.app.ID, s.channels.ID(), e)
+	if code := s.Conn.CloseCode(); code == s.endpoint.SlowConsumer.Code {
+		s.group.Forced(s, strconv.Itoa(code), s.endpoint.SlowConsumer.Reason)
 	}
 }

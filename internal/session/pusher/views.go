@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/view"
 )
 
@@ -19,9 +19,9 @@ func isView(channel string) bool { return strings.HasPrefix(channel, viewPrefix)
 
 // views is a session's part in live views.
 type views struct {
-	view.Connection
+	session.Watching
+
 	watched map[string]watched // by channel
-	pace    limit.Pace         // of snapshots
 }
 
 // watched is what a channel was subscribed to.
@@ -152,25 +152,23 @@ func (s *Session) unsubscribeView(channel string) {
 
 // paceViews goes on with snapshots that waited for their pace, once that is over.
 func (s *Session) paceViews() {
-	if v := s.watching(); v != nil && v.IsWaiting() && v.pace.Wait(s.group.Now()) == 0 {
-		s.o.Views.Resume(&v.Connection)
+	if v := s.watching(); v != nil {
+		v.Resume(s.o.Views, s.group.Now())
 	}
 }
 
-// paceLeft is how long snapshots of s wait for their pace; false where none waits.
-func (s *Session) paceLeft() (time.Duration, bool) {
-	v := s.watching()
-	if v == nil || !v.IsWaiting() {
-		return 0, false
+// paceLeft returns how long snapshots of s wait for their pace; zero where none waits.
+func (s *Session) paceLeft() time.Duration {
+	if v := s.watching(); v != nil {
+		return v.Left(s.group.Now())
 	}
-	wait := v.pace.Wait(s.group.Now())
-	return wait, wait > 0
+	return 0
 }
 
 // spendSnapshot counts a frame of a snapshot.
 func (s *Session) spendSnapshot(rows, bytes int) {
 	if v := s.watching(); v != nil {
-		v.pace.Spend(s.group.Now(), s.o.Snapshots.Takes(rows, bytes))
+		v.Spend(s.group.Now(), s.o.Snapshots.Takes(rows, bytes))
 	}
 }
 
@@ -191,19 +189,19 @@ func (s *Session) leaveViews() error {
 // IsCongested reports whether no more of a snapshot should be sent now: so much waits, or so
 // much was sent of snapshots that the next must wait for the timer.
 func (s *Session) IsCongested() bool {
-	if s.conn.IsCongested(0) {
+	if s.Conn.IsCongested(0) {
 		return true
 	}
 	v := s.watching()
 	if v == nil {
 		return false
 	}
-	wait := v.pace.Wait(s.group.Now())
+	wait := v.Pause(s.group.Now())
 	if wait > 0 {
-		s.conn.SetTimer(min(wait, s.nextDeadline()))
+		s.Conn.SetTimer(min(wait, s.nextDeadline()))
 	}
 	return wait > 0
 }
 
 // CloseSlow ends a connection that reads too slowly to be brought up to date.
-func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }
+func (s *Session) CloseSlow() { s.Conn.Close(s.endpoint.SlowConsumer) }

@@ -55,19 +55,11 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ss.refused(r, a, protocol.IssueNodeFull.Code, session.NoDescriptors)
 		h.dismiss()
 		conn.Close(socket.Disconnect{Code: closeTryAgain, Reason: "the server has no descriptor for the connection"})
-		conn.Start(dismissed{})
+		conn.Start(session.Dismissed{})
 		return
 	}
 	h.welcome(conn) //nolint:contextcheck // the connection outlives its request
 }
-
-// dismissed is the handler of a connection that only says goodbye.
-type dismissed struct{}
-
-func (dismissed) Message(*socket.Conn, socket.Opcode, []byte) {}
-func (dismissed) Timeout(*socket.Conn)                        {}
-func (dismissed) Drained(*socket.Conn)                        {}
-func (dismissed) Closed(*socket.Conn, socket.CloseReason)     {}
 
 // refused accounts for a refusal. a is nil when the app is not known.
 func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {

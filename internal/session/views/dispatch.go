@@ -18,7 +18,7 @@ func (s *Session) dispatch(cmd *protocol.Command, now time.Time) {
 	case protocol.CommandSubscribe:
 		s.subscribe(cmd.View, now)
 	case protocol.CommandUnsubscribe:
-		if s.o.Views.Unsubscribe(&s.views, cmd.View.View, cmd.View.Key) {
+		if s.o.Views.Unsubscribe(&s.views.Connection, cmd.View.View, cmd.View.Key) {
 			s.out.unsubscribed(cmd.View.View)
 		}
 	case protocol.CommandRefreshAuth:
@@ -60,9 +60,9 @@ func (s *Session) subscribe(r *protocol.ViewRequest, now time.Time) {
 		s.issue(i)
 		return
 	}
-	had := s.out.subscribing(&s.views, r)
-	i := s.o.Views.Subscribe(&s.views, r, view.Limits{MaxRows: g.maxSnapshotRows, Clearance: reader.Clearance(p, r.View)})
-	s.out.subscribed(&s.views, r, had)
+	had := s.out.subscribing(&s.views.Connection, r)
+	i := s.o.Views.Subscribe(&s.views.Connection, r, view.Limits{MaxRows: g.maxSnapshotRows, Clearance: reader.Clearance(p, r.View)})
+	s.out.subscribed(&s.views.Connection, r, had)
 	if view.IsUnknownView(i) {
 		i = reader.Unknown(p, r.View, r.Key, i)
 	}
@@ -120,7 +120,7 @@ func (s *Session) endForbidden(p *token.Principal) {
 		if s.o.Readers.May(s.app.ID, p, name, s.o.Views.Level(s.app.ID, name)) {
 			continue
 		}
-		if s.o.Views.Unsubscribe(&s.views, name, key) {
+		if s.o.Views.Unsubscribe(&s.views.Connection, name, key) {
 			s.out.unsubscribed(name)
 		}
 		s.issue(reader.Forbidden(p, name, key))

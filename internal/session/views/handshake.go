@@ -142,14 +142,13 @@ func (h *handshake) dismiss() {
 
 // welcome makes conn a session.
 func (h *handshake) welcome(conn *socket.Conn) {
-	s := &Session{Sessions: h.Sessions, app: h.app, auth: h.auth, conn: conn, places: h.places}
+	s := &Session{Sessions: h.Sessions, app: h.app, auth: h.auth, Place: session.Place{Conn: conn}, places: h.places}
 	s.origin, s.clientIP = h.request.Origin, h.request.ClientIP
 	s.out.init(h.Sessions, conn, h.grant)
-	for !h.o.Hub.Attach(&s.subscriber, &s.out, protocol.NewSocketID(), protocol.VariantViews) {
-	}
+	h.group.Begin(h.o.Hub, &s.subscriber, &s.out, protocol.VariantViews)
 	s.views.Init(h.app.ID, &s.subscriber, s)
-	h.group.Add(&s.link, s)
-	s.out.established(&s.views, h.r.RemoteAddr)
+	h.group.Add(&s.Link, s)
+	s.out.established(&s.views.Connection, h.r.RemoteAddr)
 	s.checkAdmission()
 	s.checkRevoked() // now that Revoked would find it
 	s.setTimer(h.group.Now())

@@ -10,14 +10,10 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/session"
-	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/view"
 )
 
 var _ session.Peer = (*Session)(nil)
-
-// Connection is what carries s.
-func (s *Session) Connection() *socket.Conn { return s.conn }
 
 // Protocol is session.ProtocolViews.
 func (s *Session) Protocol() session.Protocol { return session.ProtocolViews }

@@ -1,7 +1,6 @@
 package views
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
@@ -22,8 +21,7 @@ type Session struct {
 	*Sessions                     // immutable
 	app       *app.App            // immutable
 	auth      token.Authenticator // immutable
-	conn      *socket.Conn        // immutable
-	link      session.Link
+	session.Place
 
 	origin, clientIP string // of the handshake; immutable
 
@@ -32,10 +30,9 @@ type Session struct {
 
 	// Owned by the running call of the socket, which makes one call at a time.
 	places               limit.Reservation[string]
-	views                view.Connection
+	views                session.Watching
 	budget               limit.Window // of messages
 	messages, subscribes limit.Sliding
-	pace                 limit.Pace // of snapshots
 }
 
 var (
@@ -50,7 +47,7 @@ func (s *Session) grant() *grant { return s.out.grant.Load() }
 // Message takes one inbound message, whatever it holds. A binary one only shows that the client is
 // alive (views 3).
 func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	if op != socket.OpText {
 		return
 	}
@@ -72,7 +69,7 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 
 // Timeout serves the deadlines of silence, of the token and of metering.
 func (s *Session) Timeout(c *socket.Conn) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	now := s.group.Now()
 	switch {
 	case s.grant().hasExpired(now):
@@ -80,53 +77,47 @@ func (s *Session) Timeout(c *socket.Conn) {
 	case c.IdleFor() >= s.o.IdleTimeout:
 		s.end(s.idle, views.CodeOf(s.idle.Reason))
 	default:
-		if s.views.IsWaiting() && s.pace.Wait(now) == 0 {
-			s.o.Views.Resume(&s.views)
-		}
-		s.out.flush(&s.views)
+		s.views.Resume(s.o.Views, now)
+		s.out.flush(&s.views.Connection)
 		s.setTimer(now)
 	}
 }
 
 // Drained goes on with what waited for the connection.
 func (s *Session) Drained(*socket.Conn) {
-	defer s.rescue()
-	s.o.Views.Resume(&s.views)
+	defer s.group.Rescue(s)
+	s.o.Views.Resume(&s.views.Connection)
 }
 
 // Closed frees every place at once, that in the hub too, so that nothing is written to the
 // dead. The rest waits for its turn (pusher 7.8).
 func (s *Session) Closed(_ *socket.Conn, reason socket.CloseReason) {
-	defer s.rescue()
+	defer s.group.Rescue(s)
 	defer s.group.CleanUp(s)
 	s.places.Release()
 	s.group.Ended(s.app, reason)
 	s.subscriber.Detach()
-	s.noteForced(s.conn, reason)
+	s.noteForced(reason)
 }
 
 // CleanUp ends every subscription as an unsubscribe does, and tells the meter.
-func (s *Session) CleanUp() (err error) {
-	defer s.group.Remove(&s.link)
-	defer func() {
-		if e := recover(); e != nil {
-			s.group.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
-			err = session.ErrPanicked
-		}
-	}()
-	active := s.out.ending(&s.views)
-	s.o.Views.Leave(&s.views)
-	s.out.ended(&s.views, active)
-	return nil
+func (s *Session) CleanUp() error {
+	defer s.group.Remove(&s.Link)
+	return s.group.Guard(s, func() error {
+		active := s.out.ending(&s.views.Connection)
+		s.o.Views.Leave(&s.views.Connection)
+		s.out.ended(&s.views.Connection, active)
+		return nil
+	})
 }
 
 // Restart tells the client that the server is going down.
-func (s *Session) Restart() { s.conn.Close(s.restart) }
+func (s *Session) Restart() { s.Conn.Close(s.restart) }
 
 // setTimer arms the timer for whatever comes first if nothing happens.
 func (s *Session) setTimer(now time.Time) {
 	next := s.deadline(now)
-	if wait := s.pace.Wait(now); wait > 0 && s.views.IsWaiting() {
+	if wait := s.views.Left(now); wait > 0 {
 		next = min(next, wait)
 	}
 	s.out.setTimer(next)
@@ -134,7 +125,7 @@ func (s *Session) setTimer(now time.Time) {
 
 // deadline is how long the session may go on if nothing happens.
 func (s *Session) deadline(now time.Time) time.Duration {
-	next := max(s.o.IdleTimeout-s.conn.IdleFor(), 1)
+	next := max(s.o.IdleTimeout-s.Conn.IdleFor(), 1)
 	if e := s.grant().principal.Expires; !e.IsZero() {
 		next = max(min(next, e.Sub(now)), 1)
 	}
@@ -161,10 +152,10 @@ func (s *Session) Reply(m *protocol.Message) {
 	b.B = s.o.Codec.AppendMessage(b.B, m)
 	switch {
 	case !s.o.Codec.IsBinary(m.Kind):
-		s.conn.Send(b.B) // control is free
+		s.Conn.Send(b.B) // control is free
 	case s.out.send(b.B):
 		if m.Kind == protocol.MessageViewSnapshot {
-			s.pace.Spend(s.group.Now(), s.o.Limits.Snapshots.Takes(len(m.View.Rows), len(b.B)))
+			s.views.Spend(s.group.Now(), s.o.Limits.Snapshots.Takes(len(m.View.Rows), len(b.B)))
 		}
 		s.out.replied(m, len(b.B))
 	}
@@ -184,11 +175,11 @@ func (s *Session) ReplyPublication(p *protocol.Publication) {
 // IsCongested reports whether no more of a snapshot should be sent now: so much waits, or so
 // much was sent of snapshots that the next must wait for the timer.
 func (s *Session) IsCongested() bool {
-	if s.conn.IsCongested(0) {
+	if s.Conn.IsCongested(0) {
 		return true
 	}
 	now := s.group.Now()
-	wait := s.pace.Wait(now)
+	wait := s.views.Pause(now)
 	if wait > 0 {
 		s.out.setTimer(min(wait, s.deadline(now)))
 	}
@@ -196,7 +187,7 @@ func (s *Session) IsCongested() bool {
 }
 
 // CloseSlow ends a connection that reads too slowly to be brought up to date.
-func (s *Session) CloseSlow() { s.conn.Close(s.endpoint.SlowConsumer) }
+func (s *Session) CloseSlow() { s.Conn.Close(s.endpoint.SlowConsumer) }
 
 // issue reports i and leaves the connection open.
 func (s *Session) issue(i *protocol.Issue) {
@@ -206,29 +197,21 @@ func (s *Session) issue(i *protocol.Issue) {
 
 // end closes the connection, and says so to operators under a code of a bounded set.
 func (s *Session) end(f socket.Disconnect, code string) {
-	if s.conn.Close(f) {
+	if s.Conn.Close(f) {
 		s.group.Forced(s, code, f.Reason)
 	}
 }
 
 // noteForced accounts for a close by the server that was not told of where it was decided: by
 // the socket, or with locks held.
-func (s *Session) noteForced(c *socket.Conn, reason socket.CloseReason) {
-	code := c.CloseCode()
-	switch {
-	case reason == socket.ReasonProtocol && code != 0:
-		s.group.Forced(s, strconv.Itoa(code), "The client broke the protocol or sent too much")
+func (s *Session) noteForced(reason socket.CloseReason) {
+	if s.group.NoteBroken(s, reason) {
+		return
+	}
+	switch code := s.Conn.CloseCode(); {
 	case code == closeTryAgain && s.out.hasSpent():
 		s.group.Forced(s, protocol.IssueEgressLimit.Code, views.CloseThrottled)
 	case code == closeTryAgain:
 		s.group.Forced(s, views.CodeOf(views.CloseSlowConsumer), views.CloseSlowConsumer)
-	}
-}
-
-// rescue is deferred at the edge of a connection: a panic costs this connection, not the
-// server.
-func (s *Session) rescue() {
-	if e := recover(); e != nil {
-		s.group.Panicked(s.conn, s.app.ID, s.subscriber.ID(), e)
 	}
 }
