@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/scripts",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"millrace": millrace, "serve": serve, "stop": stop,
+			"millrace": millrace, "code": code, "serve": serve, "stop": stop,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = &running{}
@@ -46,11 +47,14 @@ func TestScripts(t *testing.T) {
 func environment(ts *testscript.TestScript) (environ []string) {
 	for _, name := range []string{
 		"APPS_0_ID", "APPS_0_KEY", "APPS_0_SECRET", "APPS_0_VIEWS_SIGNING_KEY", "HTTP_LISTEN", "STORE_DRIVER",
-		"STORE_PATH", "REGISTRY_DRIVER", "ADMIN_KEY", "ADMIN_SECRET",
+		"STORE_PATH", "REGISTRY_DRIVER", "ADMIN_KEY", "ADMIN_SECRET", "URL", "APP", "KEY", "SECRET", "TOKEN", "CONTEXT",
 	} {
 		if v := ts.Getenv("MILLRACE_" + name); v != "" {
 			environ = append(environ, "MILLRACE_"+name+"="+v)
 		}
+	}
+	if folder := ts.Getenv("XDG_CONFIG_HOME"); folder != "" {
+		environ = append(environ, "XDG_CONFIG_HOME="+folder)
 	}
 	// Also when it is empty: the default port may be that of another server.
 	return append(environ, "MILLRACE_METRICS_LISTEN="+ts.Getenv("MILLRACE_METRICS_LISTEN"))
@@ -82,8 +86,16 @@ func run(ctx context.Context, ts *testscript.TestScript, out, errs io.Writer, ar
 
 func millrace(ts *testscript.TestScript, neg bool, args []string) {
 	code := run(context.Background(), ts, ts.Stdout(), ts.Stderr(), args)
+	ts.Setenv("CODE", strconv.Itoa(code))
 	if (code != 0) != neg {
 		ts.Fatalf("millrace %s: exit code %d", strings.Join(args, " "), code)
+	}
+}
+
+// code expects the exit code of the command before.
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	if got := ts.Getenv("CODE"); got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
 }
 

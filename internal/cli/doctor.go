@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/config/rules"
@@ -24,10 +25,10 @@ import (
 
 // DoctorCmd finds problems.
 type DoctorCmd struct {
+	command.JSONFlag
 	Config string `help:"Configuration file of the server. Without it, the settings of the development app." placeholder:"FILE" type:"path"`
-	URL    string `help:"URL where clients connect, through the proxies before the server. Without it, the server's own listener." placeholder:"URL"`
-	Dev    bool   `help:"The server runs with --dev."`
-	JSON   bool   `name:"json" help:"Print findings as a JSON array."`
+	URL    string `help:"URL of the server. Where clients connect, through the proxies before it; without it, the server's own listener." placeholder:"URL"`
+	Dev    bool   `help:"Development mode, whatever would end it. For a server that runs with --dev."`
 }
 
 // Run prints every finding, and fails if one of them is a problem.
@@ -43,14 +44,14 @@ func (c *DoctorCmd) Run(ctx context.Context, env *Env) error {
 		err = printFindings(env.Stdout, findings)
 	}
 	if err == nil && doctor.HasProblem(findings) {
-		err = errReported
+		err = command.ErrReported
 	}
 	return err
 }
 
 func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 	const check = "configuration"
-	cfg, err := load.Source{Path: c.Config, Environ: env.Environ, Dev: c.Dev}.Load(provision.Check)
+	cfg, err := load.Source{Path: c.Config, Environ: env.ServerEnviron(), Dev: c.Dev}.Load(provision.Check)
 	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		findings := make([]doctor.Finding, len(wrong.Problems))
 		for i, p := range wrong.Problems {
@@ -70,7 +71,7 @@ func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 	return append(findings, doctor.Run(ctx, c.options(cfg))...)
 }
 
-// options is what the doctor must know of cfg.
+// options returns what the doctor must know of cfg.
 func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 	h, m := &cfg.HTTP, &cfg.Metrics
 	o := doctor.Options{
@@ -118,7 +119,7 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 	return o
 }
 
-// calledEndpoints are the servers that one with this configuration calls.
+// calledEndpoints lists the servers that a server with this configuration calls.
 func calledEndpoints(cfg *config.Config) []doctor.Endpoint {
 	var list []doctor.Endpoint
 	add := func(name, url string, isKeySet bool) {
@@ -137,7 +138,7 @@ func calledEndpoints(cfg *config.Config) []doctor.Endpoint {
 	return list
 }
 
-// ownURL is where the listener itself is reached from here; empty for a unix socket.
+// ownURL returns where the listener itself is reached from here; empty for a unix socket.
 func ownURL(h *config.HTTP) string {
 	host, port, err := net.SplitHostPort(h.Listen)
 	if err != nil || strings.HasPrefix(h.Listen, "unix:") {

@@ -41,8 +41,8 @@ const firstInherited = 3
 // inheritedListener is the socket that the service manager has opened for clients; nil if
 // there is none.
 func inheritedListener(env *Env) (net.Listener, error) {
-	count := env.variable("LISTEN_FDS")
-	if count == "" || env.variable("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+	count := env.Variable("LISTEN_FDS")
+	if count == "" || env.Variable("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, nil
 	}
 	if count != "1" {

@@ -31,7 +31,7 @@ func TestOperatorScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/operator",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"millrace": millrace, "api": api,
+			"millrace": millrace, "code": code, "api": api,
 		},
 	})
 }

@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/config"
@@ -19,16 +19,16 @@ import (
 
 // ServeCmd runs the server until it is told to end.
 type ServeCmd struct {
-	Config string `help:"TOML file; \"millrace config\" prints one. Without it a development app runs, unless the environment has an app." placeholder:"FILE" type:"path"`
+	Config string `help:"Configuration file of the server. It is in TOML; \"millrace config\" prints one. Without it the server runs a development app, unless the environment has an app." placeholder:"FILE" type:"path"`
 	Listen string `help:"Address for clients and the HTTP API, instead of the configured one." placeholder:"ADDR"`
-	Dev    bool   `help:"Keep development mode where other machines reach the server, for containers and phones: its page signs for every visitor."`
+	Dev    bool   `help:"Development mode, whatever would end it. For containers and phones: the page of the server signs for every visitor."`
 
 	inherited net.Listener // of the service manager; nil: there is none
 }
 
 // Run serves until ctx ends. A hangup reads the configuration again.
 func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
-	asked, stop := env.hangups() // from here on a hangup does not end the process
+	asked, stop := hangupsOf(env) // from here on a hangup does not end the process
 	defer stop()
 	var err error
 	if c.inherited, err = inheritedListener(env); err != nil {
@@ -46,11 +46,11 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	s.CalledAs(env.program())
+	s.CalledAs(program(env))
 	if c.inherited != nil {
 		s.Inherit(c.inherited)
 	}
-	p := &serving{cmd: c, env: env, server: s, log: log, level: level, asked: asked, notify: notifier{env.variable("NOTIFY_SOCKET"), log}}
+	p := &serving{cmd: c, env: env, server: s, log: log, level: level, asked: asked, notify: notifier{env.Variable("NOTIFY_SOCKET"), log}}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }() // ends with ctx, or with a listener
 	select {
@@ -65,11 +65,22 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	return p.wait(ctx, done)
 }
 
+// program returns how the user calls this program.
+func program(env *Env) string { return cmp.Or(env.Program, "millrace") }
+
+// hangupsOf returns the requests to reload, which never come on a system without the signal.
+func hangupsOf(env *Env) (asked <-chan os.Signal, stop func()) {
+	if env.Hangups == nil {
+		return nil, func() {}
+	}
+	return env.Hangups()
+}
+
 // load reads the configuration.
 func (c *ServeCmd) load(env *Env) (*config.Config, error) {
-	environ := env.Environ
+	environ := env.ServerEnviron()
 	if c.Listen != "" {
-		environ = append(slices.Clone(environ), "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
+		environ = append(environ, "MILLRACE_HTTP_LISTEN="+c.Listen) // the last one counts
 	}
 	source := load.Source{Path: c.Config, Environ: environ, Dev: c.Dev}
 	if c.inherited != nil {
@@ -175,10 +186,10 @@ Millrace runs a development app: id %s, key %s, secret %s
 
   Ctrl-C ends it.
 
-`, a.ID, a.Key, secret, url, env.program(), flags, app)
+`, a.ID, a.Key, secret, url, program(env), flags, app)
 }
 
-// dialable is how a program on this machine reaches a listener.
+// dialable returns how a program on this machine reaches a listener.
 func dialable(at net.Addr) string {
 	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
@@ -186,7 +197,7 @@ func dialable(at net.Addr) string {
 	return at.String()
 }
 
-// configuredLogger is env.Log as the configuration wants it, and how to change its level.
+// configuredLogger returns env.Log as the configuration wants it, and how to change its level.
 func configuredLogger(env *Env, c config.Log) (*slog.Logger, *slog.LevelVar, error) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {

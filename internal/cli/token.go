@@ -1,15 +1,16 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/token"
 )
 
@@ -21,9 +22,7 @@ type TokenCmd struct {
 }
 
 // TokenKeyCmd makes a key pair.
-type TokenKeyCmd struct {
-	JSON bool `name:"json" help:"One JSON object."`
-}
+type TokenKeyCmd struct{ command.JSONFlag }
 
 // Run prints the pair as it goes into a configuration file.
 func (c *TokenKeyCmd) Run(_ context.Context, env *Env) error {
@@ -33,7 +32,7 @@ func (c *TokenKeyCmd) Run(_ context.Context, env *Env) error {
 	}
 	public := token.EncodePublicKey(key.Public())
 	if c.JSON {
-		return encodeLine(env.Stdout, map[string]string{"signing_key": key.Encode(), "public_key": public, "kid": key.ID()})
+		return command.EncodeLine(env.Stdout, map[string]string{"signing_key": key.Encode(), "public_key": public, "kid": key.ID()})
 	}
 	_, err = fmt.Fprintf(env.Stdout, `# [apps.views], key %s
 signing_key = %q # secret: it mints tokens
@@ -50,24 +49,23 @@ type tokenIssuer struct {
 
 // TokenMintCmd makes a token.
 type TokenMintCmd struct {
+	command.JSONFlag
 	tokenIssuer
-	SigningKey string        `help:"Signing key, or a file with it; by default MILLRACE_APPS_0_VIEWS_SIGNING_KEY." placeholder:"KEY"`
+	SigningKey string        `help:"Signing key, or a file with it. By default MILLRACE_APPS_0_VIEWS_SIGNING_KEY." placeholder:"KEY"`
 	Sub        string        `help:"Subject of the token: the user or service that it is for." required:""`
 	TTL        time.Duration `name:"ttl" help:"Lifetime. Clients refuse a token in its last minute." default:"5m"`
-	Scope      string        `help:"Scope." default:"read"`
-	Metering   string        `name:"metering-key" help:"Name that usage is counted under; by default the subject." placeholder:"KEY"`
-	Class      string        `name:"key-class" help:"secret or publishable." default:"secret" enum:"secret,publishable"`
-	Origin     string        `help:"Web origin that the token is bound to." placeholder:"ORIGIN"`
-	ClientIP   string        `name:"client-ip" help:"Address that the token is bound to." placeholder:"ADDR"`
+	Scope      string        `help:"Scope of the token." default:"read"`
+	Metering   string        `name:"metering-key" help:"Name that usage is counted under. By default the subject." placeholder:"KEY"`
+	Class      string        `name:"key-class" help:"Class of the key: secret or publishable." default:"secret" enum:"secret,publishable"`
+	Origin     string        `help:"Web origin. The token is bound to it." placeholder:"ORIGIN"`
+	ClientIP   string        `name:"client-ip" help:"Address of a client. The token is bound to it." placeholder:"ADDR"`
 	Views      []string      `help:"Views that the token may read besides the public ones: ids, in which * stands for any text. By default, every view that tokens may read." placeholder:"VIEW"`
 
-	MaxConnections   int64 `help:"Connections of the subject; below zero: the server's default." default:"10"`
+	MaxConnections   int64 `help:"Connections of the subject. Below zero is the server's default, here and below." default:"10"`
 	MaxSubscriptions int64 `help:"Subscriptions of a connection." default:"1000"`
 	MaxSnapshotRows  int64 `help:"Rows of a snapshot." default:"1000"`
 	MaxMessages      int64 `help:"Messages per minute." default:"10000"`
 	MaxBytes         int64 `help:"Bytes per minute." default:"104857600"`
-
-	JSON bool `name:"json" help:"One JSON object with the token, its id and its end."`
 }
 
 // Run prints the token.
@@ -92,7 +90,7 @@ func (c *TokenMintCmd) Run(_ context.Context, env *Env) error {
 		return err
 	}
 	if c.JSON {
-		return encodeLine(env.Stdout, map[string]any{"token": minted.Token, "jti": minted.ID, "expires_at": minted.Expires.Unix()})
+		return command.EncodeLine(env.Stdout, map[string]any{"token": minted.Token, "jti": minted.ID, "expires_at": minted.Expires.Unix()})
 	}
 	_, err = fmt.Fprintln(env.Stdout, minted.Token)
 	return err
@@ -103,14 +101,9 @@ func (c *TokenMintCmd) Run(_ context.Context, env *Env) error {
 const signingKeyVariable = "MILLRACE_APPS_0_VIEWS_SIGNING_KEY"
 
 func (c *TokenMintCmd) key(env *Env) (token.SigningKey, error) {
-	text := c.SigningKey
-	for _, entry := range env.Environ {
-		if name, value, _ := strings.Cut(entry, "="); c.SigningKey == "" && name == signingKeyVariable {
-			text = value
-		}
-	}
+	text := cmp.Or(c.SigningKey, env.Variable(signingKeyVariable))
 	if text == "" {
-		return token.SigningKey{}, errors.New("the signing key is missing: give --signing-key, or set " + signingKeyVariable)
+		return token.SigningKey{}, command.Usagef("the signing key is missing: give --signing-key, or set %s", signingKeyVariable)
 	}
 	key, err := token.ParseSigningKey(text)
 	if err == nil {
@@ -125,11 +118,12 @@ func (c *TokenMintCmd) key(env *Env) (token.SigningKey, error) {
 
 // TokenVerifyCmd checks a token as a server would.
 type TokenVerifyCmd struct {
+	command.JSONFlag
 	tokenIssuer
 	PublicKey []string `help:"Public key to check the signature with, as in apps.views.public_keys." required:"" placeholder:"KEY"`
-	Origin    string   `help:"Web origin of the request to check for." placeholder:"ORIGIN"`
-	ClientIP  string   `name:"client-ip" help:"Address of the client." placeholder:"ADDR"`
-	Token     string   `arg:"" help:"Session token; - reads it from standard input."`
+	Origin    string   `help:"Web origin. The token is checked for a request from it." placeholder:"ORIGIN"`
+	ClientIP  string   `name:"client-ip" help:"Address of a client. The token is checked for a request from it." placeholder:"ADDR"`
+	Token     string   `arg:"" help:"Session token. - reads it from standard input."`
 }
 
 // Run prints what the token says, or fails with the code that a client would be sent.
@@ -138,7 +132,7 @@ func (c *TokenVerifyCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	text, err := textArgument(c.Token)
+	text, err := command.Text(c.Token)
 	if err != nil {
 		return err
 	}
@@ -149,7 +143,9 @@ func (c *TokenVerifyCmd) Run(ctx context.Context, env *Env) error {
 		return issue
 	}
 	e := json.NewEncoder(env.Stdout)
-	e.SetIndent("", "  ")
+	if !c.JSON {
+		e.SetIndent("", "  ") // for people
+	}
 	e.SetEscapeHTML(false)
 	return e.Encode(struct {
 		Subject     string           `json:"sub"`

@@ -7,12 +7,20 @@ import (
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/millrace/millrace/internal/cli/command"
 )
 
 // VersionCmd prints the version.
-type VersionCmd struct{}
+type VersionCmd struct{ command.JSONFlag }
 
-func (VersionCmd) Run(_ context.Context, env *Env) error {
+// Run prints which version was built with what, for which system.
+func (c *VersionCmd) Run(_ context.Context, env *Env) error {
+	if c.JSON {
+		return command.EncodeLine(env.Stdout, map[string]string{
+			"version": buildVersion(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
+		})
+	}
 	_, err := fmt.Fprintf(env.Stdout, "millrace %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
@@ -22,14 +30,14 @@ type versionFlag bool
 
 // BeforeReset prints the version and ends the program, before the parser misses a command.
 func (versionFlag) BeforeReset(ctx context.Context, parser *kong.Kong, env *Env) error {
-	if err := (VersionCmd{}).Run(ctx, env); err != nil {
+	if err := new(VersionCmd).Run(ctx, env); err != nil {
 		return err
 	}
 	parser.Exit(0)
 	return nil
 }
 
-// buildVersion is what the Go tool stamped into the binary: the module's version if it was
+// buildVersion returns what the Go tool stamped into the binary: the module's version if it was
 // installed as one, else the revision it was built from.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()

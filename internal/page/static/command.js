@@ -10,7 +10,6 @@ export function command(verb, flags) {
   const own = {
     app: `--app ${quote(app)}`,
     key: `--key ${quote(key)}`,
-    'app-key': `--app-key ${quote(key)}`,
     secret: '--secret "$MILLRACE_APPS_0_SECRET"',
   };
   return [`${program} ${verb} --url ${server}`, ...(app ? flags.map((name) => own[name]) : [])].join(' ');

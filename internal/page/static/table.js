@@ -132,7 +132,7 @@ $('trade').addEventListener('click', () => {
   $('trade').setAttribute('aria-pressed', String(trading));
 });
 
-$('cmd-put').textContent = `${command('view patch', ['app', 'app-key', 'secret'])} Quote GOLD '{"name":"Gold","price":99.5,"change":42,"volume":1,"halted":false}'`;
-$('cmd-watch').textContent = `${command('view watch', ['app', 'app-key', 'secret'])} ${view}`;
+$('cmd-put').textContent = `${command('view patch', ['app', 'key', 'secret'])} Quote GOLD '{"name":"Gold","price":99.5,"change":42,"volume":1,"halted":false}'`;
+$('cmd-watch').textContent = `${command('view watch', ['app', 'key', 'secret'])} ${view}`;
 connect();
 trade();

@@ -315,10 +315,12 @@ guide('docs/ops.md', development, [
 
 guide('docs/http.md', development);
 
+guide('docs/cli.md', development);
+
 suite('the guides', () => {
   test('are all here', () => {
     const docs = readdirSync(fileURLToPath(new URL('../../../docs', import.meta.url))).filter((name) => name.endsWith('.md'));
-    const have = ['views.md', 'webhooks.md', 'api.md', 'apps.md', 'ops.md', 'http.md'];
+    const have = ['views.md', 'webhooks.md', 'api.md', 'apps.md', 'ops.md', 'http.md', 'cli.md'];
     const missing = docs.filter((name) => !have.includes(name) && blocks(`docs/${name}`).length > 0);
     assert.deepEqual(missing, []);
   });

@@ -50,7 +50,7 @@ export function fill(text, replacements) {
 const wrapper = (url, folder, flags) => `#!/bin/sh
 case "$1 $2" in
   serve*) exit 0 ;;
-  config*|check*|token*) exec '${binary}' "$@" ;;
+  config*|check*|token*|context*) exec '${binary}' "$@" ;;
 esac
 for arg in "$@"; do case "$arg" in --url|--config) given=1 ;; esac; done
 [ -n "$given" ] || set -- "$@" --url '${url}' ${flags}
@@ -73,7 +73,7 @@ export class Terminal {
   // run is what a shell makes of a block; any command that fails fails it.
   run(code) {
     const text = code.replaceAll('http://127.0.0.1:6001', this.server.url);
-    const env = { ...environment, PATH: `${join(this.folder, 'bin')}:${environment.PATH}`, MILLRACE_METRICS_LISTEN: `127.0.0.1:${this.server.metricsPort}` };
+    const env = { ...environment, XDG_CONFIG_HOME: this.folder, PATH: `${join(this.folder, 'bin')}:${environment.PATH}`, MILLRACE_METRICS_LISTEN: `127.0.0.1:${this.server.metricsPort}` };
     return new Promise((resolve, reject) => {
       execFile('bash', ['-ec', text], { cwd: this.folder, env, timeout: patience }, (error, stdout, stderr) => {
         if (error) reject(new Error(`${code}\n${stdout}${stderr}${error.message}`));
@@ -113,7 +113,7 @@ export class Terminal {
   }
 }
 
-const known = new Set(['millrace', 'bin/millrace', 'curl', 'make']);
+const known = new Set(['millrace', 'bin/millrace', 'curl', 'make', 'echo']);
 
 // isCommands says whether a block is something to type.
 export function isCommands(block) {

@@ -1,4 +1,4 @@
-package cli
+package remote
 
 import (
 	"context"
@@ -6,28 +6,29 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/client"
 )
 
 // SubscribeCmd prints the events of channels until it is interrupted.
 type SubscribeCmd struct {
-	URL      string `help:"Server." default:"http://127.0.0.1:6001"`
-	Key      string `help:"App key." default:"app-key"`
-	Secret   string `help:"App secret, for private and presence channels." default:"app-secret"`
-	User     string `help:"User id on presence channels." placeholder:"ID"`
-	UserInfo string `name:"user-info" help:"User info on presence channels." placeholder:"JSON"`
-	JSON     bool   `name:"json" help:"One JSON object per line."`
-	Count    int    `help:"End after this many events." placeholder:"N"`
+	appFlags
+	User     string `help:"Id of a user. On presence channels, the member to be." placeholder:"ID"`
+	UserInfo string `name:"user-info" help:"What a presence channel is told about the user." placeholder:"JSON"`
+	Count    int    `help:"Number of events after which the command ends." placeholder:"N"`
 
-	Channels []string `arg:"" help:"Channels."`
+	Channels []string `arg:"" help:"Channels. Names that begin with private- or presence- are signed with the secret."`
 }
 
 // errEnough ends a subscription that has printed what it was asked for.
 var errEnough = errors.New("enough events")
 
 // Run prints until ctx ends, which is how it usually does.
-func (c *SubscribeCmd) Run(ctx context.Context, env *Env) error {
-	s, err := client.New(client.Options{URL: c.URL, Key: c.Key, Secret: c.Secret, Log: env.Log})
+func (c *SubscribeCmd) Run(ctx context.Context, env *command.Env) error {
+	if c.UserInfo != "" && c.User == "" {
+		return command.Usagef("--user-info needs --user: it is about the user")
+	}
+	s, err := c.client(env)
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (c *SubscribeCmd) Run(ctx context.Context, env *Env) error {
 		member = &client.Member{UserID: c.User}
 		if c.UserInfo != "" {
 			if !json.Valid([]byte(c.UserInfo)) {
-				return fmt.Errorf("--user-info %s: not JSON", c.UserInfo)
+				return command.Usagef("--user-info %s is not JSON; write an object, such as {\"name\":\"Ann\"}", c.UserInfo)
 			}
 			member.Info = json.RawMessage(c.UserInfo)
 		}
@@ -64,7 +65,7 @@ func (c *SubscribeCmd) Run(ctx context.Context, env *Env) error {
 	return err
 }
 
-func (c *SubscribeCmd) print(env *Env, m client.Message) error {
+func (c *SubscribeCmd) print(env *command.Env, m client.Message) error {
 	if c.JSON {
 		return json.NewEncoder(env.Stdout).Encode(m)
 	}

@@ -1,16 +1,18 @@
-package cli
+package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
+
+	"github.com/millrace/millrace/internal/cli/command"
+	"github.com/millrace/millrace/internal/client"
 )
 
 // AppsCmd changes the apps of a running server by its admin API.
@@ -22,15 +24,15 @@ type AppsCmd struct {
 	Enable    AppsEnableCmd    `cmd:"" help:"Enable an app."`
 	Disable   AppsDisableCmd   `cmd:"" help:"Disable an app; the server closes its connections."`
 	Delete    AppsDeleteCmd    `cmd:"" help:"Delete an app; the server closes its connections."`
-	AddKey    AppsAddKeyCmd    `cmd:"" help:"Give an app a further key, and print it with its secret."`
+	AddKey    AppsAddKeyCmd    `cmd:"" help:"Give an app a further key, and print the key with its secret."`
 	RevokeKey AppsRevokeKeyCmd `cmd:"" help:"Revoke a key of an app; the server closes connections that use it."`
-	Rotate    AppsRotateCmd    `cmd:"" help:"Give an app a new key of its own, and print it with its secret. The old one stays valid until it is revoked."`
+	Rotate    AppsRotateCmd    `cmd:"" help:"Give an app a new key of its own, and print the key with its secret. The old key stays valid until it is revoked."`
 	Import    AppsImportCmd    `cmd:"" help:"Import the apps of Sockudo, Soketi or Pusher from a JSON file."`
 }
 
 // AppsListCmd lists apps.
 type AppsListCmd struct {
-	AdminFlags `embed:""`
+	adminFlags
 }
 
 // listedApp is an app as the server shows it.
@@ -43,7 +45,7 @@ type listedApp struct {
 		Enabled *bool
 		Keys    []struct{ Key string }
 	}
-	Problems []adminProblem
+	Problems []client.Problem
 }
 
 func (a *listedApp) state() string {
@@ -60,7 +62,7 @@ func (a *listedApp) state() string {
 }
 
 // Run prints a line for each app.
-func (c *AppsListCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsListCmd) Run(ctx context.Context, env *command.Env) error {
 	text, err := c.ask(ctx, env, http.MethodGet, "/apps", nil)
 	if err != nil || c.JSON {
 		return c.printed(env, text, err)
@@ -69,23 +71,22 @@ func (c *AppsListCmd) Run(ctx context.Context, env *Env) error {
 	if err := json.Unmarshal(text, &list); err != nil {
 		return fmt.Errorf("the answer: %w", err)
 	}
-	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tSOURCE\tKEYS")
+	t := command.NewTable(env.Stdout, "ID", "STATE", "SOURCE", "KEYS")
 	for _, a := range list.Apps {
 		keys := []string{a.App.Key}
 		for _, k := range a.App.Keys {
 			keys = append(keys, k.Key)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.ID, a.state(), a.Source, strings.Join(keys, " "))
+		t.Row(a.ID, a.state(), a.Source, strings.Join(keys, " "))
 		for _, p := range a.Problems {
-			fmt.Fprintf(w, "  %s\n", p)
+			t.Line("  " + p.String())
 		}
 	}
-	return w.Flush()
+	return t.Flush()
 }
 
 // ask sends a request and gives back the answer.
-func (f *AdminFlags) ask(ctx context.Context, env *Env, method, path string, body any) ([]byte, error) {
+func (f *adminFlags) ask(ctx context.Context, env *command.Env, method, path string, body any) ([]byte, error) {
 	c, err := f.client(env)
 	if err != nil {
 		return nil, err
@@ -96,11 +97,11 @@ func (f *AdminFlags) ask(ctx context.Context, env *Env, method, path string, bod
 			return nil, err
 		}
 	}
-	return c.do(ctx, method, path, url.Values{}, text)
+	return c.Do(ctx, method, path, url.Values{}, text)
 }
 
 // printed prints an answer as it is, or fails with err.
-func (f *AdminFlags) printed(env *Env, text []byte, err error) error {
+func (f *adminFlags) printed(env *command.Env, text []byte, err error) error {
 	if err != nil {
 		return err
 	}
@@ -110,9 +111,9 @@ func (f *AdminFlags) printed(env *Env, text []byte, err error) error {
 
 // oneApp is the argument of commands about one app.
 type oneApp struct {
-	AdminFlags `embed:""`
+	adminFlags
 
-	ID string `arg:"" help:"App id."`
+	ID string `arg:"" help:"Id of the app."`
 }
 
 func (a *oneApp) path(more ...string) string {
@@ -124,7 +125,7 @@ func (a *oneApp) path(more ...string) string {
 }
 
 // change sends a request and says in one line what it has done.
-func (a *oneApp) change(ctx context.Context, env *Env, method, path string, body any, done string) error {
+func (a *oneApp) change(ctx context.Context, env *command.Env, method, path string, body any, done string) error {
 	text, err := a.ask(ctx, env, method, path, body)
 	if err != nil || a.JSON {
 		return a.printed(env, text, err)
@@ -147,11 +148,11 @@ func (a *oneApp) change(ctx context.Context, env *Env, method, path string, body
 
 // AppsShowCmd shows one app.
 type AppsShowCmd struct {
-	oneApp `embed:""`
+	oneApp
 }
 
 // Run prints the app, its secrets hidden.
-func (c *AppsShowCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsShowCmd) Run(ctx context.Context, env *command.Env) error {
 	text, err := c.ask(ctx, env, http.MethodGet, c.path(), nil)
 	if err != nil || c.JSON {
 		return c.printed(env, text, err)
@@ -166,15 +167,14 @@ func (c *AppsShowCmd) Run(ctx context.Context, env *Env) error {
 
 // AppsCreateCmd creates an app.
 type AppsCreateCmd struct {
-	oneApp `embed:""`
+	oneApp
+	newKey
 
-	Key      string   `help:"Key; one is made without it." placeholder:"KEY"`
-	Secret   string   `help:"Secret; one is made without it." placeholder:"SECRET"`
 	Settings []string `arg:"" optional:"" help:"Settings, as key=value: client_events=true."`
 }
 
 // Run creates the app and prints its credentials.
-func (c *AppsCreateCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsCreateCmd) Run(ctx context.Context, env *command.Env) error {
 	document, err := settings(c.Settings)
 	if err != nil {
 		return err
@@ -185,7 +185,8 @@ func (c *AppsCreateCmd) Run(ctx context.Context, env *Env) error {
 		}
 	}
 	document["id"] = c.ID
-	for key, value := range map[string]string{"key": c.Key, "secret": c.Secret} {
+	c.read(env)
+	for key, value := range map[string]string{"key": c.NewKey, "secret": c.NewSecret} {
 		if value != "" {
 			document[key] = value
 		}
@@ -193,15 +194,35 @@ func (c *AppsCreateCmd) Run(ctx context.Context, env *Env) error {
 	return c.change(ctx, env, http.MethodPost, "/apps", document, "created")
 }
 
+// newKey is a key that the server is to accept. --key and --secret are the earlier names of its flags.
+type newKey struct {
+	NewKey    string `help:"Key to be made. Without it the server makes one up." placeholder:"KEY"`
+	NewSecret string `help:"Secret of the key to be made. Without it the server makes one up." placeholder:"SECRET"`
+	Key       string `hidden:"" help:"Earlier name of --new-key."`
+	Secret    string `hidden:"" help:"Earlier name of --new-secret."`
+}
+
+// read takes the earlier names for the new ones.
+func (k *newKey) read(env *command.Env) {
+	if k.Key != "" {
+		env.Replaced("--key", "write --new-key instead")
+		k.NewKey = cmp.Or(k.NewKey, k.Key)
+	}
+	if k.Secret != "" {
+		env.Replaced("--secret", "write --new-secret instead")
+		k.NewSecret = cmp.Or(k.NewSecret, k.Secret)
+	}
+}
+
 // AppsSetCmd changes settings.
 type AppsSetCmd struct {
-	oneApp `embed:""`
+	oneApp
 
-	Settings []string `arg:"" help:"Settings, as key=value; without a value the default."`
+	Settings []string `arg:"" help:"Settings, as key=value. Without a value, the default."`
 }
 
 // Run changes the settings that are given.
-func (c *AppsSetCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsSetCmd) Run(ctx context.Context, env *command.Env) error {
 	patch, err := settings(c.Settings)
 	if err != nil {
 		return err
@@ -215,7 +236,7 @@ func settings(list []string) (map[string]any, error) {
 	for _, entry := range list {
 		key, text, ok := strings.Cut(entry, "=")
 		if !ok || key == "" {
-			return nil, fmt.Errorf("%q: write key=value", entry)
+			return nil, command.Usagef("%q is no setting; write key=value, such as client_events=true", entry)
 		}
 		var value any
 		if text != "" && json.Unmarshal([]byte(text), &value) == nil {
@@ -231,87 +252,88 @@ func settings(list []string) (map[string]any, error) {
 
 // AppsEnableCmd turns an app on.
 type AppsEnableCmd struct {
-	oneApp `embed:""`
+	oneApp
 }
 
 // Run turns it on.
-func (c *AppsEnableCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsEnableCmd) Run(ctx context.Context, env *command.Env) error {
 	return c.change(ctx, env, http.MethodPatch, c.path(), map[string]bool{"enabled": true}, "enabled")
 }
 
 // AppsDisableCmd turns an app off.
 type AppsDisableCmd struct {
-	oneApp `embed:""`
+	oneApp
 }
 
 // Run turns it off.
-func (c *AppsDisableCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsDisableCmd) Run(ctx context.Context, env *command.Env) error {
 	return c.change(ctx, env, http.MethodPatch, c.path(), map[string]bool{"enabled": false}, "disabled")
 }
 
 // AppsDeleteCmd deletes an app.
 type AppsDeleteCmd struct {
-	oneApp `embed:""`
+	oneApp
 }
 
 // Run deletes it.
-func (c *AppsDeleteCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsDeleteCmd) Run(ctx context.Context, env *command.Env) error {
 	return c.change(ctx, env, http.MethodDelete, c.path(), nil, "deleted")
 }
 
 // AppsAddKeyCmd adds a key.
 type AppsAddKeyCmd struct {
-	oneApp `embed:""`
+	oneApp
+
+	newKey
 
 	Rights string `help:"Rights of the key: all, publish or read." enum:"all,publish,read" default:"all"`
-	Key    string `help:"Key; one is made without it." placeholder:"KEY"`
-	Secret string `help:"Secret; one is made without it." placeholder:"SECRET"`
 }
 
 // Run adds the key and prints it.
-func (c *AppsAddKeyCmd) Run(ctx context.Context, env *Env) error {
-	body := map[string]string{"rights": c.Rights, "key": c.Key, "secret": c.Secret}
+func (c *AppsAddKeyCmd) Run(ctx context.Context, env *command.Env) error {
+	c.read(env)
+	body := map[string]string{"rights": c.Rights, "key": c.NewKey, "secret": c.NewSecret}
 	return c.change(ctx, env, http.MethodPost, c.path("keys"), body, "added a key to")
 }
 
 // AppsRevokeKeyCmd revokes a key.
 type AppsRevokeKeyCmd struct {
-	oneApp `embed:""`
+	oneApp
 
-	Key string `arg:"" help:"Key."`
+	RevokedKey string `arg:"" help:"Key to be revoked."`
 }
 
 // Run revokes the key.
-func (c *AppsRevokeKeyCmd) Run(ctx context.Context, env *Env) error {
-	return c.change(ctx, env, http.MethodDelete, c.path("keys", c.Key), nil, "revoked a key of")
+func (c *AppsRevokeKeyCmd) Run(ctx context.Context, env *command.Env) error {
+	return c.change(ctx, env, http.MethodDelete, c.path("keys", c.RevokedKey), nil, "revoked a key of")
 }
 
 // AppsRotateCmd gives an app a new key.
 type AppsRotateCmd struct {
-	oneApp `embed:""`
+	oneApp
 }
 
 // Run makes the key and prints it.
-func (c *AppsRotateCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsRotateCmd) Run(ctx context.Context, env *command.Env) error {
 	return c.change(ctx, env, http.MethodPost, c.path("rotate"), nil, "rotated the key of")
 }
 
 // AppsImportCmd imports apps of other servers.
 type AppsImportCmd struct {
-	AdminFlags `embed:""`
+	adminFlags
 
 	DryRun bool   `help:"Print the changes and make none."`
-	File   string `arg:"" help:"JSON file; - reads standard input."`
+	File   string `arg:"" help:"JSON file. - reads it from standard input."`
 }
 
 // importOutcome is what became of one app.
 type importOutcome struct {
 	ID, Result string
-	Problems   []adminProblem
+	Problems   []client.Problem
 }
 
 // Run imports and prints a line for each app, and for each thing that could not be taken over.
-func (c *AppsImportCmd) Run(ctx context.Context, env *Env) error {
+func (c *AppsImportCmd) Run(ctx context.Context, env *command.Env) error {
 	text, err := c.read()
 	if err != nil {
 		return err
@@ -324,13 +346,13 @@ func (c *AppsImportCmd) Run(ctx context.Context, env *Env) error {
 	if c.DryRun {
 		query.Set("dry_run", "true")
 	}
-	answer, err := admin.do(ctx, http.MethodPost, "/import", query, text)
+	answer, err := admin.Do(ctx, http.MethodPost, "/import", query, text)
 	if err != nil || c.JSON {
 		return c.printed(env, answer, err)
 	}
 	var result struct {
 		Apps     []importOutcome
-		Warnings []adminProblem
+		Warnings []client.Problem
 	}
 	if err := json.Unmarshal(answer, &result); err != nil {
 		return fmt.Errorf("the answer: %w", err)
@@ -348,11 +370,7 @@ func (c *AppsImportCmd) Run(ctx context.Context, env *Env) error {
 
 func (c *AppsImportCmd) read() ([]byte, error) {
 	if c.File == "-" {
-		text, err := io.ReadAll(os.Stdin)
-		if err != nil {
-			return nil, fmt.Errorf("standard input: %w", err)
-		}
-		return text, nil
+		return command.Text(c.File)
 	}
 	return os.ReadFile(c.File)
 }

@@ -1,4 +1,4 @@
-package cli
+package remote
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/client"
 )
 
@@ -20,17 +21,17 @@ type ConnectionsCmd struct {
 
 // ConnectionsListCmd lists connections.
 type ConnectionsListCmd struct {
-	operatorServer
+	appFlags
 	Protocol string `help:"List connections of this protocol only: channels or views." placeholder:"PROTOCOL" enum:"channels,views," default:""`
 	IP       string `name:"ip" help:"List connections from this address only." placeholder:"ADDR"`
-	User     string `help:"List connections of this user only." placeholder:"ID"`
+	User     string `help:"Id of a user. Only connections of the user are listed." placeholder:"ID"`
 	Channel  string `help:"List connections with a subscription to this channel or view only." placeholder:"NAME"`
-	After    string `help:"List connections with greater socket ids only, compared as texts." placeholder:"ID"`
-	Limit    int    `help:"At most so many." default:"100"`
+	After    string `help:"Place to go on after. A socket id; ids are compared as texts." placeholder:"PLACE"`
+	Limit    int    `help:"Most results." placeholder:"N" default:"100"`
 }
 
 // Run prints a table, and how to see the rest.
-func (c *ConnectionsListCmd) Run(ctx context.Context, env *Env) error {
+func (c *ConnectionsListCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -42,14 +43,14 @@ func (c *ConnectionsListCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.JSON {
-		err = encodeLines(env.Stdout, list.Connections)
+		err = command.EncodeLines(env.Stdout, list.Connections)
 	} else {
-		t := newTable(env.Stdout, "SOCKET", "PROTOCOL", "IP", "USER", "SINCE", "CHANNELS", "WAITING", "TRACED")
+		t := command.NewTable(env.Stdout, "SOCKET", "PROTOCOL", "IP", "USER", "SINCE", "CHANNELS", "WAITING", "TRACED")
 		for _, one := range list.Connections {
-			t.row(one.SocketID, one.Protocol, one.IP, one.UserID, moment(one.SinceMS), strconv.Itoa(one.Total),
-				strconv.Itoa(one.Waiting), yes(one.IsTraced))
+			t.Row(one.SocketID, one.Protocol, one.IP, one.UserID, command.Moment(one.SinceMS), strconv.Itoa(one.Total),
+				strconv.Itoa(one.Waiting), command.Yes(one.IsTraced))
 		}
-		err = t.w.Flush()
+		err = t.Flush()
 	}
 	if err == nil && list.Next != "" {
 		_, err = fmt.Fprintf(env.Stderr, "there are more: --after %s\n", list.Next)
@@ -57,23 +58,16 @@ func (c *ConnectionsListCmd) Run(ctx context.Context, env *Env) error {
 	return err
 }
 
-func yes(is bool) string {
-	if is {
-		return "yes"
-	}
-	return ""
-}
-
 // oneConnection is the connection that a command is about.
 type oneConnection struct {
-	operatorServer
+	appFlags
 	SocketID string `arg:"" help:"Socket id, as the server gave it to the connection."`
 }
 
 // say prints what was done.
-func (c *oneConnection) say(env *Env, text string) error {
+func (c *oneConnection) say(env *command.Env, text string) error {
 	if c.JSON {
-		return encodeLine(env.Stdout, map[string]bool{"ok": true})
+		return command.EncodeLine(env.Stdout, map[string]bool{"ok": true})
 	}
 	_, err := fmt.Fprintf(env.Stdout, "%s %s\n", text, c.SocketID)
 	return err
@@ -83,7 +77,7 @@ func (c *oneConnection) say(env *Env, text string) error {
 type ConnectionsShowCmd struct{ oneConnection }
 
 // Run prints what there is to know.
-func (c *ConnectionsShowCmd) Run(ctx context.Context, env *Env) error {
+func (c *ConnectionsShowCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -93,25 +87,25 @@ func (c *ConnectionsShowCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.JSON {
-		return encodeLine(env.Stdout, found)
+		return command.EncodeLine(env.Stdout, found)
 	}
-	t := newTable(env.Stdout, "socket", found.SocketID)
-	t.row("protocol", found.Protocol)
-	t.row("ip", found.IP)
-	t.row("user", found.UserID)
-	t.row("key", found.Key)
-	t.row("since", moment(found.SinceMS))
-	t.row("channels", strings.TrimRight(fmt.Sprintf("%d %s", found.Total, strings.Join(found.Channels, " ")), " "))
-	t.row("waiting", fmt.Sprintf("%d bytes", found.Waiting))
-	t.row("traced", yes(found.IsTraced))
-	return t.w.Flush()
+	t := command.NewTable(env.Stdout, "socket", found.SocketID)
+	t.Row("protocol", found.Protocol)
+	t.Row("ip", found.IP)
+	t.Row("user", found.UserID)
+	t.Row("key", found.Key)
+	t.Row("since", command.Moment(found.SinceMS))
+	t.Row("channels", strings.TrimRight(fmt.Sprintf("%d %s", found.Total, strings.Join(found.Channels, " ")), " "))
+	t.Row("waiting", fmt.Sprintf("%d bytes", found.Waiting))
+	t.Row("traced", command.Yes(found.IsTraced))
+	return t.Flush()
 }
 
 // ConnectionsCloseCmd closes a connection.
 type ConnectionsCloseCmd struct{ oneConnection }
 
 // Run closes.
-func (c *ConnectionsCloseCmd) Run(ctx context.Context, env *Env) error {
+func (c *ConnectionsCloseCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -129,9 +123,9 @@ type ConnectionsTraceCmd struct {
 }
 
 // Run traces.
-func (c *ConnectionsTraceCmd) Run(ctx context.Context, env *Env) error {
+func (c *ConnectionsTraceCmd) Run(ctx context.Context, env *command.Env) error {
 	if c.For%time.Second != 0 {
-		return fmt.Errorf("--for %s: not whole seconds", c.For)
+		return command.Usagef("--for %s: not whole seconds; write 1s or more, or 0s to end the trace", c.For)
 	}
 	s, err := c.client(env)
 	if err != nil {

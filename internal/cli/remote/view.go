@@ -1,15 +1,16 @@
-package cli
+package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/client"
 )
 
@@ -25,22 +26,31 @@ type ViewCmd struct {
 	List   ViewListCmd   `cmd:"" help:"List the views of an app."`
 }
 
-// viewServer is the app whose views are meant. Its key is --app-key, because --key is the
-// key of an entity.
-type viewServer struct {
-	URL    string `help:"Server." default:"http://127.0.0.1:6001"`
-	App    string `help:"App id." default:"app-id"`
-	AppKey string `help:"App key." default:"app-key"`
-	Secret string `help:"App secret." default:"app-secret"`
+// viewFlags are on every command about views. --app-key is the earlier name of --key.
+type viewFlags struct {
+	appFlags
+	AppKey string `name:"app-key" hidden:"" help:"Earlier name of --key."`
 }
 
-func (s *viewServer) client(env *Env) (*client.Client, error) {
-	return client.New(client.Options{URL: s.URL, App: s.App, Key: s.AppKey, Secret: s.Secret, Log: env.Log})
+func (f *viewFlags) client(env *command.Env) (*client.Client, error) {
+	if f.AppKey != "" {
+		env.Replaced("--app-key", "write --key instead")
+		f.Key = cmp.Or(f.Key, f.AppKey)
+	}
+	return f.appFlags.client(env)
+}
+
+// oneEntity is the argument of commands about one entity.
+type oneEntity struct {
+	viewFlags
+	Entity    string `arg:"" help:"Entity type, such as Auction."`
+	EntityKey string `arg:"" help:"Key of the entity."`
 }
 
 // mutate applies one mutation and says so.
-func (s *viewServer) mutate(ctx context.Context, env *Env, m client.Mutation) error {
-	c, err := s.client(env)
+func (e *oneEntity) mutate(ctx context.Context, env *command.Env, m client.Mutation) error {
+	m.Entity, m.Key = e.Entity, e.EntityKey
+	c, err := e.client(env)
 	if err != nil {
 		return err
 	}
@@ -48,114 +58,110 @@ func (s *viewServer) mutate(ctx context.Context, env *Env, m client.Mutation) er
 	if err != nil {
 		return err
 	}
+	if e.JSON {
+		return command.EncodeLine(env.Stdout, map[string]string{"op": m.Op, "entity": m.Entity, "key": m.Key, "seq": seq})
+	}
 	_, err = fmt.Fprintf(env.Stdout, "%s %s %s at %s\n", m.Op, m.Entity, m.Key, seq)
 	return err
 }
 
 // ViewPutCmd makes or replaces an entity.
 type ViewPutCmd struct {
-	viewServer
-	Entity string `arg:"" help:"Entity type, such as Auction."`
-	Key    string `arg:"" help:"Key of the entity."`
-	Data   string `arg:"" help:"The entity, a JSON object; - reads it from standard input."`
+	oneEntity
+	Data string `arg:"" help:"The entity, a JSON object. - reads it from standard input."`
 }
 
 // Run puts.
-func (c *ViewPutCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewPutCmd) Run(ctx context.Context, env *command.Env) error {
 	data, err := objectArgument(c.Data)
 	if err != nil {
 		return err
 	}
-	return c.mutate(ctx, env, client.Mutation{Op: "upsert", Entity: c.Entity, Key: c.Key, Data: data})
+	return c.mutate(ctx, env, client.Mutation{Op: "upsert", Data: data})
 }
 
 // ViewPatchCmd merges into an entity.
 type ViewPatchCmd struct {
-	viewServer
+	oneEntity
 	Append []string `help:"Dotted path of an array to append to instead of replacing it." placeholder:"PATH"`
-	Entity string   `arg:"" help:"Entity type, such as Auction."`
-	Key    string   `arg:"" help:"Key of the entity."`
-	Data   string   `arg:"" help:"What to merge, a JSON object; - reads it from standard input."`
+	Data   string   `arg:"" help:"What to merge, a JSON object. - reads it from standard input."`
 }
 
 // Run patches.
-func (c *ViewPatchCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewPatchCmd) Run(ctx context.Context, env *command.Env) error {
 	data, err := objectArgument(c.Data)
 	if err != nil {
 		return err
 	}
-	return c.mutate(ctx, env, client.Mutation{Op: "patch", Entity: c.Entity, Key: c.Key, Data: data, Append: c.Append})
+	return c.mutate(ctx, env, client.Mutation{Op: "patch", Data: data, Append: c.Append})
 }
 
 // ViewDeleteCmd deletes an entity.
-type ViewDeleteCmd struct {
-	viewServer
-	Entity string `arg:"" help:"Entity type, such as Auction."`
-	Key    string `arg:"" help:"Key of the entity."`
-}
+type ViewDeleteCmd struct{ oneEntity }
 
 // Run deletes.
-func (c *ViewDeleteCmd) Run(ctx context.Context, env *Env) error {
-	return c.mutate(ctx, env, client.Mutation{Op: "delete", Entity: c.Entity, Key: c.Key})
+func (c *ViewDeleteCmd) Run(ctx context.Context, env *command.Env) error {
+	return c.mutate(ctx, env, client.Mutation{Op: "delete"})
 }
 
 // objectArgument is a JSON object given as an argument.
 func objectArgument(text string) (json.RawMessage, error) {
-	data, err := textArgument(text)
+	data, err := command.Text(text)
 	if err != nil {
 		return nil, err
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil || object == nil {
-		return nil, fmt.Errorf("%s: not a JSON object", data)
-	}
-	return data, nil
-}
-
-func textArgument(text string) ([]byte, error) {
-	if text != "-" {
-		return []byte(text), nil
-	}
-	data, err := io.ReadAll(os.Stdin)
-	if err != nil {
-		return nil, fmt.Errorf("standard input: %w", err)
+		return nil, command.Usagef("%s: not a JSON object; write one in single quotes, such as '{\"title\":\"Lamp\"}'", data)
 	}
 	return data, nil
 }
 
 // viewRows say which rows of a view are wanted.
 type viewRows struct {
-	Key   *string `help:"Only the entity with this key." placeholder:"KEY"`
+	viewFlags
 	Take  *int    `help:"Rows of a sorted view." placeholder:"N"`
 	Skip  *int    `help:"Rows of a sorted view to leave out before." placeholder:"N"`
-	After *string `help:"Print the changes after this cursor only." placeholder:"SEQ"`
-	Limit *int    `help:"Rows of a view that is not sorted." placeholder:"N"`
+	After *string `help:"Place to go on after. The cursor of the last change that is known." placeholder:"PLACE"`
+	Limit *int    `help:"Most results. Of a view that is not sorted, rows." placeholder:"N"`
+
+	View      string  `arg:"" help:"View, such as Auction/list."`
+	EntityKey *string `arg:"" optional:"" help:"Key of the only entity that is wanted."`
 }
 
-func (r *viewRows) options() client.ViewOptions {
-	return client.ViewOptions{Key: r.Key, Take: r.Take, Skip: r.Skip, After: r.After, Limit: r.Limit}
+// options reads the arguments, also as an earlier release took them: the key of the entity as --key
+// beside the key of the app as --app-key.
+func (r *viewRows) options(env *command.Env) client.ViewOptions {
+	switch {
+	case r.EntityKey != nil || r.Key == "":
+	case r.AppKey != "":
+		env.Replaced("--key as the key of an entity", "write it as an argument behind the view")
+		entityKey := r.Key
+		r.Key, r.EntityKey = "", &entityKey
+	default:
+		env.Hint("--key is the key of the app; the key of an entity is an argument behind the view.")
+	}
+	return client.ViewOptions{Key: r.EntityKey, Take: r.Take, Skip: r.Skip, After: r.After, Limit: r.Limit}
 }
 
 // ViewGetCmd prints a view.
 type ViewGetCmd struct {
-	viewServer
 	viewRows
-	JSON bool   `name:"json" help:"One JSON object with everything."`
-	View string `arg:"" help:"View, such as Auction/list."`
 }
 
 // Run prints the rows, the keys that are gone and where to go on.
-func (c *ViewGetCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewGetCmd) Run(ctx context.Context, env *command.Env) error {
+	options := c.options(env)
 	s, err := c.client(env)
 	if err != nil {
 		return err
 	}
-	v, err := s.ReadView(ctx, c.View, c.options())
+	v, err := s.ReadView(ctx, c.View, options)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return encodeLine(env.Stdout, v)
+		return command.EncodeLine(env.Stdout, v)
 	}
 	for _, row := range v.Rows {
 		if _, err := fmt.Fprintf(env.Stdout, "%s  %s\n", row.Key, row.Data); err != nil {
@@ -173,19 +179,17 @@ func (c *ViewGetCmd) Run(ctx context.Context, env *Env) error {
 
 // ViewWatchCmd prints a view and its changes until it is interrupted.
 type ViewWatchCmd struct {
-	viewServer
 	viewRows
-	Token string `help:"Session token or static token, if the app requires one." placeholder:"TOKEN"`
-	JSON  bool   `name:"json" help:"One JSON object per line."`
-	Count int    `help:"End after this many rows and changes." placeholder:"N"`
-	View  string `arg:"" help:"View, such as Auction/list."`
+	Token string `help:"Session token or static token, if the app requires one. By default MILLRACE_TOKEN." placeholder:"TOKEN"`
+	Count int    `help:"Number of events after which the command ends. Rows and changes are events." placeholder:"N"`
 }
 
 // errEnoughChanges ends a watch that has printed what it was asked for.
 var errEnoughChanges = errors.New("enough changes")
 
 // Run prints until ctx ends, which is how it usually does.
-func (c *ViewWatchCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewWatchCmd) Run(ctx context.Context, env *command.Env) error {
+	options := client.WatchOptions{ViewOptions: c.options(env), Token: cmp.Or(c.Token, env.Variable(command.TokenVariable))}
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -193,7 +197,7 @@ func (c *ViewWatchCmd) Run(ctx context.Context, env *Env) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	printed := 0
-	err = s.Watch(running, c.View, client.WatchOptions{ViewOptions: c.options(), Token: c.Token}, func(change client.Change) {
+	err = s.Watch(running, c.View, options, func(change client.Change) {
 		if c.Count > 0 && printed == c.Count {
 			return
 		}
@@ -213,9 +217,9 @@ func (c *ViewWatchCmd) Run(ctx context.Context, env *Env) error {
 	return err
 }
 
-func (c *ViewWatchCmd) print(env *Env, change *client.Change) error {
+func (c *ViewWatchCmd) print(env *command.Env, change *client.Change) error {
 	if c.JSON {
-		return encodeLine(env.Stdout, change)
+		return command.EncodeLine(env.Stdout, change)
 	}
 	_, err := fmt.Fprintln(env.Stdout, strings.TrimRight(fmt.Sprintf("%-8s  %s  %s", change.Op, change.Key, change.Data), " "))
 	return err
@@ -223,17 +227,17 @@ func (c *ViewWatchCmd) print(env *Env, change *client.Change) error {
 
 // ViewDefineCmd defines a derived view.
 type ViewDefineCmd struct {
-	viewServer
-	Definition string `arg:"" help:"JSON, or a file with it; - reads standard input."`
+	viewFlags
+	Definition string `arg:"" help:"JSON, or a file with it. - reads it from standard input."`
 }
 
 // Run defines the view and prints the definition as the server keeps it.
-func (c *ViewDefineCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewDefineCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
 	}
-	definition, err := textArgument(c.Definition)
+	definition, err := command.Text(c.Definition)
 	if err != nil {
 		return err
 	}
@@ -252,12 +256,12 @@ func (c *ViewDefineCmd) Run(ctx context.Context, env *Env) error {
 
 // ViewRemoveCmd removes a derived view.
 type ViewRemoveCmd struct {
-	viewServer
+	viewFlags
 	View string `arg:"" help:"View, such as Auction/top."`
 }
 
 // Run removes the view and says so.
-func (c *ViewRemoveCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewRemoveCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -265,18 +269,18 @@ func (c *ViewRemoveCmd) Run(ctx context.Context, env *Env) error {
 	if err := s.RemoveView(ctx, c.View); err != nil {
 		return err
 	}
+	if c.JSON {
+		return command.EncodeLine(env.Stdout, map[string]string{"removed": c.View})
+	}
 	_, err = fmt.Fprintf(env.Stdout, "removed %s\n", c.View)
 	return err
 }
 
 // ViewListCmd lists views.
-type ViewListCmd struct {
-	viewServer
-	JSON bool `name:"json" help:"One JSON object per line."`
-}
+type ViewListCmd struct{ viewFlags }
 
 // Run prints a table.
-func (c *ViewListCmd) Run(ctx context.Context, env *Env) error {
+func (c *ViewListCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -286,24 +290,11 @@ func (c *ViewListCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.JSON {
-		for _, v := range views {
-			if err := encodeLine(env.Stdout, v); err != nil {
-				return err
-			}
-		}
-		return nil
+		return command.EncodeLines(env.Stdout, views)
 	}
-	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VIEW\tMODE\tACCESS\tSOURCE\tROWS\tSUBSCRIPTIONS")
+	t := command.NewTable(env.Stdout, "VIEW", "MODE", "ACCESS", "SOURCE", "ROWS", "SUBSCRIPTIONS")
 	for _, v := range views {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\n", v.ID, v.Mode, v.Access, v.Source, v.Rows, v.Subscriptions)
+		t.Row(v.ID, v.Mode, v.Access, v.Source, strconv.Itoa(v.Rows), strconv.Itoa(v.Subscriptions))
 	}
-	return w.Flush()
-}
-
-// encodeLine writes one line of JSON, in which < is still itself.
-func encodeLine(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	return t.Flush()
 }

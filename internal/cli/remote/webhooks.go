@@ -1,4 +1,4 @@
-package cli
+package remote
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/client"
 )
 
@@ -18,10 +19,10 @@ type WebhooksCmd struct {
 }
 
 // WebhooksStatusCmd shows the endpoints.
-type WebhooksStatusCmd struct{ operatorServer }
+type WebhooksStatusCmd struct{ appFlags }
 
 // Run prints a table.
-func (c *WebhooksStatusCmd) Run(ctx context.Context, env *Env) error {
+func (c *WebhooksStatusCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -31,9 +32,9 @@ func (c *WebhooksStatusCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.JSON {
-		return encodeLines(env.Stdout, list)
+		return command.EncodeLines(env.Stdout, list)
 	}
-	t := newTable(env.Stdout, "WEBHOOK", "STATE", "EVENTS", "BYTES", "OLDEST", "FAILURES", "RETRY", "LAST ERROR")
+	t := command.NewTable(env.Stdout, "WEBHOOK", "STATE", "EVENTS", "BYTES", "OLDEST", "FAILURES", "RETRY", "LAST ERROR")
 	for _, w := range list {
 		state := "ok"
 		switch {
@@ -42,39 +43,43 @@ func (c *WebhooksStatusCmd) Run(ctx context.Context, env *Env) error {
 		case w.Failures > 0:
 			state = "failing"
 		}
-		t.row(w.ID, state, strconv.Itoa(w.Events), strconv.Itoa(w.Bytes), moment(w.OldestMS),
-			strconv.Itoa(w.Failures), moment(w.RetryAtMS), w.LastError)
+		t.Row(w.ID, state, strconv.Itoa(w.Events), strconv.Itoa(w.Bytes), command.Moment(w.OldestMS),
+			strconv.Itoa(w.Failures), command.Moment(w.RetryAtMS), w.LastError)
 	}
-	return t.w.Flush()
+	return t.Flush()
 }
 
 // WebhooksDeadCmd lists dead letters.
 type WebhooksDeadCmd struct {
-	operatorServer
-	After  uint64 `help:"List dead letters with greater numbers only." placeholder:"NUMBER"`
-	Limit  int    `help:"At most so many." default:"100"`
-	Events bool   `help:"With --json: print the events as well."`
+	appFlags
+	After  string `help:"Place to go on after. The number of a dead letter." placeholder:"PLACE"`
+	Limit  int    `help:"Most results." placeholder:"N" default:"100"`
+	Events bool   `help:"With --json, print the events as well."`
 }
 
 // Run prints a table, and how to see the rest.
-func (c *WebhooksDeadCmd) Run(ctx context.Context, env *Env) error {
+func (c *WebhooksDeadCmd) Run(ctx context.Context, env *command.Env) error {
+	after, err := number(c.After)
+	if err != nil {
+		return err
+	}
 	s, err := c.client(env)
 	if err != nil {
 		return err
 	}
-	page, err := s.DeadLetters(ctx, c.After, c.Limit, c.Events && c.JSON)
+	page, err := s.DeadLetters(ctx, after, c.Limit, c.Events && c.JSON)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		err = encodeLines(env.Stdout, page.Letters)
+		err = command.EncodeLines(env.Stdout, page.Letters)
 	} else {
-		t := newTable(env.Stdout, "NUMBER", "WEBHOOK", "DIED", "EVENTS", "BYTES", "REASON", "ATTEMPTS", "DETAIL")
+		t := command.NewTable(env.Stdout, "NUMBER", "WEBHOOK", "DIED", "EVENTS", "BYTES", "REASON", "ATTEMPTS", "DETAIL")
 		for _, l := range page.Letters {
-			t.row(strconv.FormatUint(l.Number, 10), l.Webhook, moment(l.DiedMS), strconv.Itoa(l.Count), strconv.Itoa(l.Size),
+			t.Row(strconv.FormatUint(l.Number, 10), l.Webhook, command.Moment(l.DiedMS), strconv.Itoa(l.Count), strconv.Itoa(l.Size),
 				l.Reason, strconv.Itoa(l.Attempts), l.Detail)
 		}
-		err = t.w.Flush()
+		err = t.Flush()
 	}
 	if err == nil && page.Next != 0 {
 		_, err = fmt.Fprintf(env.Stderr, "there are more: --after %d\n", page.Next)
@@ -82,18 +87,30 @@ func (c *WebhooksDeadCmd) Run(ctx context.Context, env *Env) error {
 	return err
 }
 
+// number reads the number of a dead letter, 0 from an empty text.
+func number(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, command.Usagef("--after %s is no number of a dead letter; \"millrace webhooks dead\" lists them", text)
+	}
+	return n, nil
+}
+
 // letterSelection says which dead letters a command is about.
 type letterSelection struct {
-	operatorServer
+	appFlags
 	Webhook string   `help:"Take dead letters of this webhook only." placeholder:"ID"`
 	All     bool     `help:"Take all dead letters, if no other flag selects some."`
 	Numbers []uint64 `arg:"" optional:"" help:"Numbers of letters, as \"webhooks dead\" lists them."`
 }
 
-// treat does it and says how many, also if not all.
-func (c *letterSelection) treat(ctx context.Context, env *Env, done string, how func(*client.Client, context.Context, client.Selection) (int, error)) error {
+// treat carries out a command and says for how many letters, also if not for all.
+func (c *letterSelection) treat(ctx context.Context, env *command.Env, done string, how func(*client.Client, context.Context, client.Selection) (int, error)) error {
 	if len(c.Numbers) == 0 && c.Webhook == "" && !c.All {
-		return errors.New("which letters? Give numbers, --webhook, or --all")
+		return command.Usagef("which letters? Give numbers, --webhook, or --all")
 	}
 	s, err := c.client(env)
 	if err != nil {
@@ -104,7 +121,7 @@ func (c *letterSelection) treat(ctx context.Context, env *Env, done string, how 
 		return failed
 	}
 	if c.JSON {
-		err = encodeLine(env.Stdout, map[string]int{done: n})
+		err = command.EncodeLine(env.Stdout, map[string]int{done: n})
 	} else {
 		_, err = fmt.Fprintf(env.Stdout, "%s %d\n", done, n)
 	}
@@ -115,7 +132,7 @@ func (c *letterSelection) treat(ctx context.Context, env *Env, done string, how 
 type WebhooksReplayCmd struct{ letterSelection }
 
 // Run replays.
-func (c *WebhooksReplayCmd) Run(ctx context.Context, env *Env) error {
+func (c *WebhooksReplayCmd) Run(ctx context.Context, env *command.Env) error {
 	return c.treat(ctx, env, "replayed", (*client.Client).Replay)
 }
 
@@ -123,7 +140,7 @@ func (c *WebhooksReplayCmd) Run(ctx context.Context, env *Env) error {
 type WebhooksDiscardCmd struct{ letterSelection }
 
 // Run discards.
-func (c *WebhooksDiscardCmd) Run(ctx context.Context, env *Env) error {
+func (c *WebhooksDiscardCmd) Run(ctx context.Context, env *command.Env) error {
 	return c.treat(ctx, env, "discarded", (*client.Client).Discard)
 }
 
@@ -133,10 +150,10 @@ type UsersCmd struct {
 }
 
 // UsersOnlineCmd lists who is online.
-type UsersOnlineCmd struct{ operatorServer }
+type UsersOnlineCmd struct{ appFlags }
 
 // Run prints one user per line.
-func (c *UsersOnlineCmd) Run(ctx context.Context, env *Env) error {
+func (c *UsersOnlineCmd) Run(ctx context.Context, env *command.Env) error {
 	s, err := c.client(env)
 	if err != nil {
 		return err
@@ -146,10 +163,10 @@ func (c *UsersOnlineCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.JSON {
-		return encodeLine(env.Stdout, online)
+		return command.EncodeLine(env.Stdout, online)
 	}
 	for _, id := range online.Users {
-		if _, err := fmt.Fprintln(env.Stdout, cell(id)); err != nil {
+		if _, err := fmt.Fprintln(env.Stdout, command.Cell(id)); err != nil {
 			return err
 		}
 	}

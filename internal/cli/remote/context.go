@@ -1,0 +1,143 @@
+package remote
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/internal/cli/command"
+	"github.com/millrace/millrace/internal/contexts"
+)
+
+// ContextCmd keeps servers and credentials, so that commands need not be told them.
+type ContextCmd struct {
+	List   ContextListCmd   `cmd:"" help:"List the contexts."`
+	Set    ContextSetCmd    `cmd:"" help:"Make a context, or change what flags name of one. The first one becomes the current one."`
+	Use    ContextUseCmd    `cmd:"" help:"Make a context the current one, which commands use if they are told no other."`
+	Remove ContextRemoveCmd `cmd:"" help:"Remove a context."`
+}
+
+// ContextListCmd lists contexts.
+type ContextListCmd struct{ command.JSONFlag }
+
+// listedContext is a context without its secrets.
+type listedContext struct {
+	Name      string `json:"name"`
+	IsCurrent bool   `json:"is_current"`
+	URL       string `json:"url"`
+	App       string `json:"app"`
+	Key       string `json:"key"`
+	AdminKey  string `json:"admin_key"`
+}
+
+// Run prints a table. No secret is printed.
+func (c *ContextListCmd) Run(_ context.Context, env *command.Env) error {
+	file, err := contexts.Read(contexts.Path(env.Variable))
+	if err != nil {
+		return err
+	}
+	var list []listedContext
+	for _, name := range file.Names() {
+		one := file.Contexts[name]
+		list = append(list, listedContext{name, name == file.Current, one.URL, one.App, one.Key, one.AdminKey})
+	}
+	if c.JSON {
+		return command.EncodeLines(env.Stdout, list)
+	}
+	t := command.NewTable(env.Stdout, "CONTEXT", "CURRENT", "URL", "APP", "KEY", "ADMIN KEY")
+	for _, one := range list {
+		t.Row(one.Name, command.Yes(one.IsCurrent), one.URL, one.App, one.Key, one.AdminKey)
+	}
+	return t.Flush()
+}
+
+// ContextSetCmd makes or changes a context.
+type ContextSetCmd struct {
+	URL         string `help:"URL of the server." placeholder:"URL"`
+	App         string `help:"Id of the app." placeholder:"ID"`
+	Key         string `help:"Key of the app." placeholder:"KEY"`
+	Secret      string `help:"Secret of the key. - reads it from standard input." placeholder:"SECRET"`
+	AdminKey    string `help:"Key of the operator." placeholder:"KEY"`
+	AdminSecret string `help:"Secret of the operator. - reads it from standard input." placeholder:"SECRET"`
+	Name        string `arg:"" help:"Name of the context."`
+}
+
+// Run writes the context.
+func (c *ContextSetCmd) Run(_ context.Context, env *command.Env) error {
+	if c.Secret == "-" && c.AdminSecret == "-" {
+		return command.Usagef("--secret and --admin-secret cannot both be read from standard input")
+	}
+	for _, secret := range []*string{&c.Secret, &c.AdminSecret} {
+		if *secret == "" {
+			continue
+		}
+		text, err := command.Text(*secret)
+		if err != nil {
+			return err
+		}
+		*secret = strings.TrimSpace(string(text))
+	}
+	return changeContexts(env, func(file *contexts.File) error {
+		old := file.Contexts[c.Name]
+		file.Contexts[c.Name] = contexts.Context{
+			URL: cmp.Or(c.URL, old.URL), App: cmp.Or(c.App, old.App),
+			Key: cmp.Or(c.Key, old.Key), Secret: cmp.Or(c.Secret, old.Secret),
+			AdminKey: cmp.Or(c.AdminKey, old.AdminKey), AdminSecret: cmp.Or(c.AdminSecret, old.AdminSecret),
+		}
+		file.Current = cmp.Or(file.Current, c.Name)
+		return nil
+	}, "set "+c.Name)
+}
+
+// ContextUseCmd makes a context the current one.
+type ContextUseCmd struct {
+	Name string `arg:"" help:"Name of the context."`
+}
+
+// Run makes it the current one.
+func (c *ContextUseCmd) Run(_ context.Context, env *command.Env) error {
+	return changeContexts(env, func(file *contexts.File) error {
+		if _, ok := file.Contexts[c.Name]; !ok {
+			return command.Usagef("there is no context %q; \"millrace context list\" shows those there are", c.Name)
+		}
+		file.Current = c.Name
+		return nil
+	}, "using "+c.Name)
+}
+
+// ContextRemoveCmd removes a context.
+type ContextRemoveCmd struct {
+	Name string `arg:"" help:"Name of the context."`
+}
+
+// Run removes it. After the current one there is none.
+func (c *ContextRemoveCmd) Run(_ context.Context, env *command.Env) error {
+	return changeContexts(env, func(file *contexts.File) error {
+		if _, ok := file.Contexts[c.Name]; !ok {
+			return command.Usagef("there is no context %q; \"millrace context list\" shows those there are", c.Name)
+		}
+		delete(file.Contexts, c.Name)
+		if file.Current == c.Name {
+			file.Current = ""
+		}
+		return nil
+	}, "removed "+c.Name)
+}
+
+// changeContexts applies a change to the file and says so.
+func changeContexts(env *command.Env, change func(*contexts.File) error, done string) error {
+	path := contexts.Path(env.Variable)
+	file, err := contexts.Read(path)
+	if err != nil {
+		return err
+	}
+	if err := change(&file); err != nil {
+		return err
+	}
+	if err := file.Write(path); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s in %s\n", done, path)
+	return err
+}
