@@ -61,7 +61,7 @@ func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 		return findings
 	}
 	if err != nil {
-		return []doctor.Finding{{Check: check, Status: doctor.Problem, Text: err.Error(), Fix: "give --config with a file that this user may read"}}
+		return []doctor.Finding{{Check: check, Status: doctor.Problem, Text: err.Error(), Fix: "name a file that this user may read, with --config"}}
 	}
 	findings := []doctor.Finding{{Check: check, Status: doctor.Good, Text: fmt.Sprintf("no problem; apps: %d", len(cfg.Apps))}}
 	for _, p := range rules.Advise(cfg) {

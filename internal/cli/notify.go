@@ -30,7 +30,7 @@ func (n notifier) send(state string) {
 	}
 	if err != nil {
 		first, _, _ := strings.Cut(state, "\n")
-		n.log.Warn("service manager not told", "state", first, "err", err)
+		n.log.Warn("the service manager could not be told of a state", "state", first, "err", err)
 	}
 }
 
@@ -46,7 +46,7 @@ func inheritedListener(env *Env) (net.Listener, error) {
 		return nil, nil
 	}
 	if count != "1" {
-		return nil, fmt.Errorf("socket activation: got %s sockets, want one, for clients", count)
+		return nil, fmt.Errorf("socket activation: the service manager passed %s sockets; configure one, for clients", count)
 	}
 	f := os.NewFile(firstInherited, "LISTEN_FD_3")
 	l, err := net.FileListener(f)

@@ -88,7 +88,7 @@ func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 			if err := child.Process.Signal(tt.first); err != nil {
 				t.Fatal(err)
 			}
-			said(t, &log, `"msg":"not ready any more"`, 1)
+			said(t, &log, `"msg":"readiness is off, so that balancers turn away"`, 1)
 			if err := child.Process.Signal(tt.second); err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestTheServiceManagerIsToldOfReadinessReloadAndEnd(t *testing.T) {
 	}
 
 	s.reload(t, strings.ReplaceAll(quick, `key = "app-key"`, "max_batch_size = -1\nlimit = 3"))
-	for _, problem := range []string{"apps[0].key", "apps[0].max_batch_size", "apps[0].limit", "the running one stays"} {
+	for _, problem := range []string{"apps[0].key", "apps[0].max_batch_size", "apps[0].limit", "the server keeps the running one"} {
 		said(t, &s.log, problem, 1)
 	}
 	s.stop()

@@ -112,9 +112,9 @@ func (p *serving) announce(cfg *config.Config) {
 	p.log.Info("serving", attrs...)
 	switch why := cfg.WhyNotDevelopment(); {
 	case why != "":
-		p.log.Info("no development mode", "because", why)
+		p.log.Info("development mode is off", "because", why)
 	case cfg.IsDevelopment() && !cfg.IsLocal():
-		p.log.Warn("development mode where other machines reach it (--dev): every visitor can publish and sign; never in production")
+		p.log.Warn("development mode on an address that other machines reach (--dev): every visitor can publish and sign; never use it in production")
 	}
 	p.notify.send("READY=1")
 }
@@ -153,13 +153,13 @@ func (p *serving) reload(ctx context.Context) {
 	}
 	wrong, ok := errors.AsType[*config.Error](err)
 	if !ok {
-		p.log.Error("configuration not reloaded; the running one stays", "err", err)
+		p.log.Error("configuration not reloaded; the server keeps the running one", "err", err)
 		return
 	}
 	for _, problem := range wrong.Problems {
 		p.log.Error("problem in the new configuration", "problem", problem.String())
 	}
-	p.log.Error("configuration not reloaded; the running one stays", "problems", len(wrong.Problems))
+	p.log.Error("configuration not reloaded; the server keeps the running one", "problems", len(wrong.Problems))
 }
 
 // greet tells a developer what to do next. A secret that is not public is not

@@ -190,10 +190,10 @@ func TestServeSignsForTheDeveloperAlone(t *testing.T) {
 				t.Errorf("GET /page/page.js: %d, want %d", status, tt.here)
 			}
 			p.stops(t) // by then it has said all
-			if got := strings.Contains(p.log.String(), `"level":"WARN","msg":"development mode where other machines reach it`); got != tt.isExposed {
+			if got := strings.Contains(p.log.String(), `"level":"WARN","msg":"development mode on an address that other machines reach`); got != tt.isExposed {
 				t.Errorf("the log warns: %t, want %t:\n%s", got, tt.isExposed, &p.log)
 			}
-			if isTold := strings.Contains(p.log.String(), "no development mode"); isTold != (tt.here == 404) {
+			if isTold := strings.Contains(p.log.String(), "development mode is off"); isTold != (tt.here == 404) {
 				t.Errorf("the end of development mode is told: %t:\n%s", isTold, &p.log)
 			}
 			if strings.Contains(p.log.String()+p.out.String(), ownSecret) {

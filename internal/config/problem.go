@@ -8,9 +8,9 @@ import (
 
 // Problem is one thing wrong with a configuration.
 type Problem struct {
-	Path    string // of the key, such as apps[1].secret, or the name of a variable
-	Value   string // as written, quoted if it is a text; empty if there is none to show
-	Message string // the problem and its fix
+	Path    string `json:"path"`            // of the key, such as apps[1].secret, or the name of a variable
+	Value   string `json:"value,omitempty"` // as written, quoted if it is a text; empty if there is none to show
+	Message string `json:"message"`         // the problem and its fix
 }
 
 func (p Problem) String() string {

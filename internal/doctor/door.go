@@ -42,7 +42,7 @@ func (e *examination) frontDoor(ctx context.Context) {
 	case answer.StatusCode != http.StatusOK:
 		e.warn("the server is reached but not ready: "+health, "wait for the restart to end if it drains; otherwise see its log")
 	case health == "DEGRADED":
-		e.warn(e.o.URL+" leads to a Millrace that is degraded: it serves everybody, but something cannot be stored",
+		e.warn(e.o.URL+" leads to a Millrace that is degraded: it serves all clients, and cannot store something",
 			"its log says which store and why; make room on the disk of store.path, or see that the database of registry.url answers")
 	default:
 		e.good(e.o.URL + " leads to a Millrace that is ready")
@@ -95,7 +95,7 @@ func (e *examination) tls(ctx context.Context) {
 		e.skip("the front door is on this machine, without TLS")
 		return
 	case u.Scheme != "https":
-		e.warn("clients connect without TLS: everybody on the way can read and change events",
+		e.warn("clients connect without TLS: any machine on the way can read and change events",
 			"terminate TLS in a proxy, or set http.tls_cert_file and http.tls_key_file")
 		return
 	}
@@ -253,7 +253,7 @@ func (e *examination) upgrade(ctx context.Context) {
 func (e *examination) forwarded(context.Context) {
 	for _, proxy := range e.o.TrustedProxies {
 		if strings.HasSuffix(proxy, "/0") {
-			e.warn("http.trusted_proxies trusts everybody ("+proxy+"): clients can claim any address", "name the addresses of the proxies only")
+			e.warn("http.trusted_proxies trusts every address ("+proxy+"): clients can claim any address", "name the addresses of the proxies only")
 			return
 		}
 	}

@@ -106,7 +106,7 @@ func (c *Certificate) look() {
 	c.mu.Unlock()
 	switch {
 	case failed:
-		c.log.Error("new certificate not used; the old one stays", "err", err)
+		c.log.Error("new certificate cannot be used; the server keeps the old one", "err", err)
 	case p != nil:
 		c.log.Info("certificate renewed", "file", p.certFile, "expires", p.expires())
 	}

@@ -73,14 +73,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		case err != nil:
 			if l.count() {
-				l.o.Log.Warn("accept failed; trying again", "err", err)
+				l.o.Log.Warn("a client could not be accepted; the server tries again", "err", err)
 			}
 			return nil, err
 		case l.o.Reserve.admits(conn, l.o.Shed):
 			return conn, nil
 		}
 		if l.count() {
-			l.o.Log.Warn("client turned away: hardly any descriptor is left; raise the limit of open files")
+			l.o.Log.Warn("client turned away: the process has hardly any descriptor left; raise its limit of open files")
 		}
 		turnAway(conn, l.o.IsPlain)
 	}

@@ -48,7 +48,7 @@ func ProcessReserve() Reserve {
 const (
 	// shed are connections that are closed for each one that comes when few descriptors are left.
 	shed = 4
-	// shedAfter is how long they must have said nothing: who has just come is about to.
+	// shedAfter is how long they must have said nothing: a client that has just connected is about to.
 	shedAfter = 200 * time.Millisecond
 )
 

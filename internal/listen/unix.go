@@ -16,7 +16,7 @@ import (
 // at once, or says that its queue is full.
 const probeTimeout = time.Second
 
-var errSocketTaken = errors.New("another server is listening there")
+var errSocketTaken = errors.New("another server is listening there; stop it, or choose another path")
 
 // listenUnix opens a socket at path, to which only users that mode admits can connect. It removes the
 // socket of a server that was killed, and never the socket of a server that runs.
@@ -52,7 +52,7 @@ func removeStale(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	case info.Mode()&fs.ModeSocket == 0:
-		return errors.New("there is a file that is no socket")
+		return errors.New("there is a file that is no socket; remove it, or choose another path")
 	case isAlive(ctx, path):
 		return errSocketTaken
 	}

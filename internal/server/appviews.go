@@ -31,12 +31,12 @@ type servedViews struct {
 	auth token.Authenticator // Views.Auth, or an earlier one like it, with the keys it has fetched
 }
 
-// authenticator is nil for an app that admits no client.
+// authenticator returns nil for an app that admits no client.
 func (s *Server) authenticator(appID string) token.Authenticator {
 	return s.viewTable.Load().apps[appID].auth
 }
 
-// readers is who may read views without a signature.
+// readers returns the rules for readers of views without a signature.
 func (s *Server) readers() *reader.Rules {
 	return &reader.Rules{Authenticator: s.authenticator, Base: s.baseRulesOf, HasPublic: s.views.HasPublic}
 }
@@ -101,7 +101,7 @@ func (s *Server) definitionsOf(appID string, v *provision.Views) []*query.Defini
 	return append(slices.Clip(v.Definitions), d)
 }
 
-// defineTimeout is how long to wait for others who change definitions, and for their store.
+// defineTimeout is how long to wait for other callers that change definitions, and for the store.
 const defineTimeout = 10 * time.Second
 
 // applyViews replaces the views of was by the views of is: first the definitions, then the rules of

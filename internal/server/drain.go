@@ -13,8 +13,8 @@ import (
 const closeHandshakeTimeout = 1750 * time.Millisecond
 
 // tellWithin is how long it may take to tell all connections to come back. It is less than the
-// second after which the first of them do: who comes back while the port is about to close waits
-// much longer for the next attempt.
+// second after which the first of them do: a client that comes back while the port is about to close
+// waits much longer before its next attempt.
 const tellWithin = 500 * time.Millisecond
 
 // exportTimeout is how long the last traces and metrics may take.
@@ -28,7 +28,7 @@ func (s *Server) turnAway(failed <-chan error) error {
 	if delay <= 0 {
 		return nil
 	}
-	s.log.Info("not ready any more", "readiness_delay", delay.String())
+	s.log.Info("readiness is off, so that balancers turn away", "readiness_delay", delay.String())
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -74,17 +74,17 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	p.webhooks.Wait()
 	p.stopHub()
 	p.hub.Wait()
-	s.report("stop bus", s.bus.Shutdown(ctx))
+	s.report("bus not stopped", s.bus.Shutdown(ctx))
 	p.stopReports() // after whatever they report about
 	p.reports.Wait()
 	if s.operator != nil {
-		s.report("close metrics listener", s.operator.Close())
+		s.report("listener of metrics not closed", s.operator.Close())
 	}
 	p.stopDirectory()
 	p.directory.Wait()
-	s.report("close registry", s.closeDirectory())
+	s.report("database of apps not closed", s.closeDirectory())
 	if s.store != nil {
-		s.report("close store", s.store.Close())
+		s.report("store not closed", s.store.Close())
 	}
 	s.log.Info("stopped")
 }
@@ -123,8 +123,8 @@ func (s *Server) endRequests(ctx context.Context, reserve time.Duration) {
 		defer cancel()
 	}
 	if err := s.public.Shutdown(ctx); err != nil {
-		s.log.Warn("requests were cut", "err", err)
-		s.report("close listener", s.public.Close())
+		s.log.Warn("requests were cut: they had not ended in time; raise shutdown.grace_period", "err", err)
+		s.report("listener of clients not closed", s.public.Close())
 	}
 }
 

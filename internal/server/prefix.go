@@ -33,7 +33,7 @@ func belowPrefix(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// toFolder sends who opens the development page at prefix itself to the folder of that name: the
+// toFolder redirects a browser that opens the development page at prefix itself to the folder of that name: the
 // page finds its files and the server by paths relative to its own.
 func toFolder(prefix string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

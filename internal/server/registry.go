@@ -42,7 +42,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 			Log: s.log, Metrics: postgres.NewMetrics(prom),
 		})
 		if err != nil {
-			return fmt.Errorf("registry.driver: %w (see registry.url)", err)
+			return fmt.Errorf("open the database of apps that registry.url names: %w", err)
 		}
 		o.Store, o.Timeout = s.postgres, c.Timeout.D()
 	}
@@ -51,7 +51,7 @@ func (s *Server) wireDirectory(ctx context.Context, prom *prometheus.Registry) (
 	}
 	s.apps = s.directory.Apps()
 	if err := s.directory.Load(ctx); err != nil {
-		return fmt.Errorf("load apps: %w (see registry.driver)", err)
+		return fmt.Errorf("load apps from the store that registry.driver names: %w", err)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func (s *Server) maker() *provision.Maker {
 // advise tells the operator about settings that are allowed in cfg and probably not meant.
 func advise(cfg *config.Config, log *slog.Logger) {
 	for _, p := range rules.Advise(cfg) {
-		log.Warn("configuration is allowed, but probably not meant", "key", p.Path, "advice", p.Message)
+		log.Warn("a setting is allowed, and probably not meant", "key", p.Path, "advice", p.Message)
 	}
 }
 
@@ -118,7 +118,7 @@ func (s *Server) appsChanged(was, is []directory.Parsed) {
 	ctx, cancel := context.WithTimeout(context.Background(), defineTimeout)
 	defer cancel()
 	if err := s.applyViews(ctx, is); err != nil {
-		s.log.Error("declared views not changed", "err", err)
+		s.log.Error("views that apps declare were not changed", "err", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func appsOf(list []directory.Parsed) []*app.App {
 	return apps
 }
 
-// revoked are the keys that a has, and b, the same app later, has not; and those with which b
+// revoked returns the keys that a has, and b, the same app later, has not; and the keys with which b
 // does not verify any more what they have signed for a.
 func revoked(a, b *app.App) (gone, changed []string) {
 	own := app.Credential{Key: a.Key, Secret: a.Secret, Rights: app.RightsAll}

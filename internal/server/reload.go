@@ -18,7 +18,7 @@ import (
 // are gone or disabled, and connections to views whose app has other rules of admission now. One
 // line of the log names every other setting that differs. After an error nothing has changed.
 //
-// log.level is taken to be the caller's, who made the logger.
+// The caller applies log.level itself, because it made the logger.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()

@@ -94,13 +94,13 @@ func (s *Server) startParts(failed chan<- error) *parts {
 		ctx, *stop = context.WithCancel(context.Background())
 		wg.Go(func() { s.report(message, run(ctx)) }) // ends with stop
 	}
-	start(&p.reports, &p.stopReports, "reports failed", s.runReports)
-	start(&p.hub, &p.stopHub, "fan-out failed", s.hub.Run)
-	start(&p.directory, &p.stopDirectory, "apps are not followed", s.directory.Run)
+	start(&p.reports, &p.stopReports, "usage events, audit log or telemetry failed", s.runReports)
+	start(&p.hub, &p.stopHub, "hub failed", s.hub.Run)
+	start(&p.directory, &p.stopDirectory, "changes of stored apps are not followed any more", s.directory.Run)
 	start(&p.webhooks, &p.stopWebhooks, "webhooks not all delivered or stored", needed(failed, s.webhooks.Run))
-	start(&p.cleanup, &p.stopCleanup, "cleanup failed", s.sessions.Run)
+	start(&p.cleanup, &p.stopCleanup, "cleanup of ended connections failed", s.sessions.Run)
 	start(&p.sockets, &p.stopSockets, "connection engine failed", s.sockets.Run)
-	start(&p.entities, &p.stopEntities, "entities failed", needed(failed, func(ctx context.Context) error {
+	start(&p.entities, &p.stopEntities, "entity engine failed", needed(failed, func(ctx context.Context) error {
 		if s.entities == nil {
 			return nil
 		}

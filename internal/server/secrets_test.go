@@ -53,7 +53,7 @@ func TestStoredAppsGetNoSecretThatCanBeGuessed(t *testing.T) {
 		if err != nil || status != tt.status {
 			t.Errorf("%s: %d, want %d: %s (%v)", tt.name, status, tt.status, text, err)
 		}
-		if says := strings.Contains(string(text), "guessed") || strings.Contains(string(text), "everybody knows"); says != (tt.status == 422) {
+		if says := strings.Contains(string(text), "guessed") || strings.Contains(string(text), "it is no secret"); says != (tt.status == 422) {
 			t.Errorf("%s: the answer is %s", tt.name, text)
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Server) applyWebhooks(was, is []*app.App) {
 // before.
 func (s *Server) setWebhooks(appID string, list []app.Webhook) {
 	if err := s.webhooks.SetEndpoints(appID, list); err != nil {
-		s.log.Error("webhooks of an app not changed", "app", appID, "err", err)
+		s.log.Error("webhooks of an app were not changed", "app", appID, "err", err)
 		return
 	}
 	if len(list) > 0 {

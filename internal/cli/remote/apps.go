@@ -69,7 +69,7 @@ func (c *AppsListCmd) Run(ctx context.Context, env *command.Env) error {
 	}
 	var list struct{ Apps []listedApp }
 	if err := json.Unmarshal(text, &list); err != nil {
-		return fmt.Errorf("the answer: %w", err)
+		return fmt.Errorf("the server answers with something else than this command knows: %w", err)
 	}
 	t := command.NewTable(env.Stdout, "ID", "STATE", "SOURCE", "KEYS")
 	for _, a := range list.Apps {
@@ -136,7 +136,7 @@ func (a *oneApp) change(ctx context.Context, env *command.Env, method, path stri
 	var made struct{ Key, Secret, Rights string }
 	if len(text) > 0 {
 		if err := json.Unmarshal(text, &made); err != nil {
-			return fmt.Errorf("the answer: %w", err)
+			return fmt.Errorf("the server answers with something else than this command knows: %w", err)
 		}
 	}
 	if made.Secret == "" {
@@ -159,7 +159,7 @@ func (c *AppsShowCmd) Run(ctx context.Context, env *command.Env) error {
 	}
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, text, "", "  "); err != nil {
-		return fmt.Errorf("the answer: %w", err)
+		return fmt.Errorf("the server answers with something else than this command knows: %w", err)
 	}
 	_, err = pretty.WriteTo(env.Stdout)
 	return err
@@ -355,7 +355,7 @@ func (c *AppsImportCmd) Run(ctx context.Context, env *command.Env) error {
 		Warnings []client.Problem
 	}
 	if err := json.Unmarshal(answer, &result); err != nil {
-		return fmt.Errorf("the answer: %w", err)
+		return fmt.Errorf("the server answers with something else than this command knows: %w", err)
 	}
 	for _, w := range result.Warnings {
 		fmt.Fprintf(env.Stderr, "warning: %s\n", w)

@@ -149,7 +149,7 @@ type UsersCmd struct {
 	Online UsersOnlineCmd `cmd:"" help:"List the users that are online, as webhooks have reported them."`
 }
 
-// UsersOnlineCmd lists who is online.
+// UsersOnlineCmd lists the users that are online.
 type UsersOnlineCmd struct{ appFlags }
 
 // Run prints one user per line.

@@ -15,7 +15,7 @@ func WeakSecret(s config.Secret) string {
 	const fix = `; write a random one, such as "openssl rand -hex 32" or "millrace config" prints`
 	switch {
 	case slices.Contains([]config.Secret{"app-secret", "change-me"}, s):
-		return "is in the documentation, so everybody knows it" + fix
+		return "is in the documentation, so it is no secret" + fix
 	case len(s) < minSecret:
 		return fmt.Sprintf("has fewer than %d bytes, so it can be guessed%s", minSecret, fix)
 	default:

@@ -116,7 +116,7 @@ func (r *rules) appViews(at string, v *config.AppViews) {
 		list []config.Secret
 	}{{"secret_keys", v.SecretKeys}, {"publishable_keys", v.PublishableKeys}} {
 		if slices.Contains(keys.list, "") {
-			r.report(at+keys.name, "", "holds an empty key, which everybody has")
+			r.report(at+keys.name, "", "holds an empty key, which every client has; remove it")
 		}
 	}
 	if v.SigningKey == "" && len(v.SecretKeys)+len(v.PublishableKeys) > 0 {
