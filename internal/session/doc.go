@@ -1,6 +1,6 @@
-// Package session has what the sessions of both protocols share: the table of a node's open
-// connections, the bounds on their number, the drain that ends them, and their metrics. Its
-// children are the protocols: session/pusher serves channels, session/views live views.
+// Package session has what the sessions of both protocols share: the parts that a session embeds, the
+// table of a node's open connections, the bounds on their number, the drain that ends them, and their
+// metrics. Its children are the protocols: session/pusher serves channels, session/views live views.
 //
 // It must never know a protocol, how frames are written or an app's rules beyond its
 // connection quota. Its goroutines are the workers that carry out the effects of ended connections,
