@@ -98,8 +98,8 @@ type ContextUseCmd struct {
 // Run makes it the current one.
 func (c *ContextUseCmd) Run(_ context.Context, env *command.Env) error {
 	return changeContexts(env, func(file *contexts.File) error {
-		if _, ok := file.Contexts[c.Name]; !ok {
-			return command.Usagef("there is no context %q; \"millrace context list\" shows those there are", c.Name)
+		if err := existing(file, c.Name); err != nil {
+			return err
 		}
 		file.Current = c.Name
 		return nil
@@ -114,8 +114,8 @@ type ContextRemoveCmd struct {
 // Run removes it. After the current one there is none.
 func (c *ContextRemoveCmd) Run(_ context.Context, env *command.Env) error {
 	return changeContexts(env, func(file *contexts.File) error {
-		if _, ok := file.Contexts[c.Name]; !ok {
-			return command.Usagef("there is no context %q; \"millrace context list\" shows those there are", c.Name)
+		if err := existing(file, c.Name); err != nil {
+			return err
 		}
 		delete(file.Contexts, c.Name)
 		if file.Current == c.Name {
@@ -123,6 +123,14 @@ func (c *ContextRemoveCmd) Run(_ context.Context, env *command.Env) error {
 		}
 		return nil
 	}, "removed "+c.Name)
+}
+
+// existing refuses a name that no context has.
+func existing(file *contexts.File, name string) error {
+	if _, ok := file.Contexts[name]; !ok {
+		return command.Usagef("there is no context %q; \"millrace context list\" shows those there are", name)
+	}
+	return nil
 }
 
 // changeContexts applies a change to the file and says so.

@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/internal/cli/command"
@@ -19,9 +18,6 @@ type SubscribeCmd struct {
 
 	Channels []string `arg:"" help:"Channels. Names that begin with private- or presence- are signed with the secret."`
 }
-
-// errEnough ends a subscription that has printed what it was asked for.
-var errEnough = errors.New("enough events")
 
 // Run prints until ctx ends, which is how it usually does.
 func (c *SubscribeCmd) Run(ctx context.Context, env *command.Env) error {
@@ -42,27 +38,11 @@ func (c *SubscribeCmd) Run(ctx context.Context, env *command.Env) error {
 			member.Info = json.RawMessage(c.UserInfo)
 		}
 	}
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	printed := 0
-	err = s.Subscribe(running, c.Channels, member, func(m client.Message) {
-		if c.Count > 0 && printed == c.Count {
-			return
-		}
-		if err := c.print(env, m); err != nil {
-			stop(err)
-		}
-		if printed++; printed == c.Count {
-			stop(errEnough)
-		}
+	return stream(ctx, c.Count, func(ctx context.Context, p *printer) error {
+		return s.Subscribe(ctx, c.Channels, member, func(m client.Message) {
+			p.print(func() error { return c.print(env, m) })
+		})
 	})
-	switch cause := context.Cause(running); {
-	case ctx.Err() != nil, errors.Is(cause, errEnough):
-		return nil
-	case cause != nil:
-		return cause
-	}
-	return err
 }
 
 func (c *SubscribeCmd) print(env *command.Env, m client.Message) error {

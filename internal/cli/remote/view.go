@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -184,9 +183,6 @@ type ViewWatchCmd struct {
 	Count int    `help:"Number of events after which the command ends. Rows and changes are events." placeholder:"N"`
 }
 
-// errEnoughChanges ends a watch that has printed what it was asked for.
-var errEnoughChanges = errors.New("enough changes")
-
 // Run prints until ctx ends, which is how it usually does.
 func (c *ViewWatchCmd) Run(ctx context.Context, env *command.Env) error {
 	options := client.WatchOptions{ViewOptions: c.options(env), Token: cmp.Or(c.Token, env.Variable(command.TokenVariable))}
@@ -194,27 +190,11 @@ func (c *ViewWatchCmd) Run(ctx context.Context, env *command.Env) error {
 	if err != nil {
 		return err
 	}
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	printed := 0
-	err = s.Watch(running, c.View, options, func(change client.Change) {
-		if c.Count > 0 && printed == c.Count {
-			return
-		}
-		if err := c.print(env, &change); err != nil {
-			stop(err)
-		}
-		if printed++; printed == c.Count {
-			stop(errEnoughChanges)
-		}
+	return stream(ctx, c.Count, func(ctx context.Context, p *printer) error {
+		return s.Watch(ctx, c.View, options, func(change client.Change) {
+			p.print(func() error { return c.print(env, &change) })
+		})
 	})
-	switch cause := context.Cause(running); {
-	case ctx.Err() != nil, errors.Is(cause, errEnoughChanges):
-		return nil
-	case cause != nil:
-		return cause
-	}
-	return err
 }
 
 func (c *ViewWatchCmd) print(env *command.Env, change *client.Change) error {
