@@ -53,7 +53,7 @@ type TokenMintCmd struct {
 	tokenIssuer
 	SigningKey string        `help:"Signing key, or a file with it. By default MILLRACE_APPS_0_VIEWS_SIGNING_KEY." placeholder:"KEY"`
 	Sub        string        `help:"Subject of the token: the user or service that it is for." required:""`
-	TTL        time.Duration `name:"ttl" help:"Lifetime. Clients refuse a token in its last minute." default:"5m"`
+	TTL        time.Duration `name:"ttl" help:"Lifetime of the token. Clients refuse a token in its last minute." default:"5m"`
 	Scope      string        `help:"Scope of the token." default:"read"`
 	Metering   string        `name:"metering-key" help:"Name that usage is counted under. By default the subject." placeholder:"KEY"`
 	Class      string        `name:"key-class" help:"Class of the key: secret or publishable." default:"secret" enum:"secret,publishable"`

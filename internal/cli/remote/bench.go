@@ -33,7 +33,7 @@ func (*benchMoved) Run() error {
 type benchLoad struct {
 	appFlags
 
-	Connections   int           `help:"Connections." short:"n" default:"1000"`
+	Connections   int           `help:"Connections that are opened." short:"n" default:"1000"`
 	Channels      int           `help:"Channels. Connection i subscribes from channel i mod CHANNELS on." short:"m" default:"1"`
 	Subscriptions int           `help:"Subscriptions of each connection." default:"1"`
 	Prefix        string        `help:"Beginning of channel names. Channels that begin with private- are signed." default:"bench-"`
@@ -43,8 +43,8 @@ type benchLoad struct {
 	Window        int           `help:"Publishes that are outstanding at a time, each until its last subscriber has it." short:"w" xor:"load"`
 	Payload       int           `help:"Bytes of event data." default:"128"`
 	Publishers    int           `help:"HTTP connections that publish." default:"4"`
-	Warmup        time.Duration `help:"Time before the measurement." default:"2s"`
-	Duration      time.Duration `help:"Time of the measurement." short:"d" default:"10s"`
+	Warmup        time.Duration `help:"Duration of the load before the measurement." default:"2s"`
+	Duration      time.Duration `help:"Duration of the measurement." short:"d" default:"10s"`
 	Settle        time.Duration `help:"Time before memory is measured, and after a round of churn."`
 
 	Idle  bool `help:"Publish nothing, and measure what idle connections cost." xor:"scenario"`

@@ -29,7 +29,7 @@ const (
 type serverFlags struct {
 	command.JSONFlag
 	URL     string `help:"URL of the server. By default MILLRACE_URL, then the context, then http://127.0.0.1:6001." placeholder:"URL"`
-	Context string `help:"Context to take the server and the credentials from that no flag and no variable names. By default MILLRACE_CONTEXT, then the current one." placeholder:"NAME"`
+	Context string `help:"Context of the server and the credentials. It counts where no flag and no variable does. By default MILLRACE_CONTEXT, then the current context." placeholder:"NAME"`
 }
 
 // appFlags are on every command that talks to a server about one app.

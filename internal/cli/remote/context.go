@@ -13,8 +13,8 @@ import (
 // ContextCmd keeps servers and credentials, so that commands need not be told them.
 type ContextCmd struct {
 	List   ContextListCmd   `cmd:"" help:"List the contexts."`
-	Set    ContextSetCmd    `cmd:"" help:"Make a context, or change what flags name of one. The first one becomes the current one."`
-	Use    ContextUseCmd    `cmd:"" help:"Make a context the current one, which commands use if they are told no other."`
+	Set    ContextSetCmd    `cmd:"" help:"Make a context, or change the parts of a context that flags name. The first context becomes the current one."`
+	Use    ContextUseCmd    `cmd:"" help:"Make a context the current one. Commands use it if they are told no other."`
 	Remove ContextRemoveCmd `cmd:"" help:"Remove a context."`
 }
 

@@ -125,7 +125,7 @@ type viewRows struct {
 	Limit *int    `help:"Most results. Of a view that is not sorted, rows." placeholder:"N"`
 
 	View      string  `arg:"" help:"View, such as Auction/list."`
-	EntityKey *string `arg:"" optional:"" help:"Key of the only entity that is wanted."`
+	EntityKey *string `arg:"" optional:"" help:"Key of an entity. Without it, all rows of the view."`
 }
 
 // options reads the arguments, also as an earlier release took them: the key of the entity as --key

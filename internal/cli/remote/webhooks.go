@@ -12,7 +12,7 @@ import (
 
 // WebhooksCmd looks after the webhooks of an app.
 type WebhooksCmd struct {
-	Status  WebhooksStatusCmd  `cmd:"" help:"Show the endpoints, the number of events that wait for each, and why."`
+	Status  WebhooksStatusCmd  `cmd:"" help:"Show the endpoints, and for each the events that wait and why they wait."`
 	Dead    WebhooksDeadCmd    `cmd:"" help:"List the dead letters: requests that were given up."`
 	Replay  WebhooksReplayCmd  `cmd:"" help:"Send dead letters again."`
 	Discard WebhooksDiscardCmd `cmd:"" help:"Remove dead letters."`
@@ -104,7 +104,7 @@ type letterSelection struct {
 	appFlags
 	Webhook string   `help:"Take dead letters of this webhook only." placeholder:"ID"`
 	All     bool     `help:"Take all dead letters, if no other flag selects some."`
-	Numbers []uint64 `arg:"" optional:"" help:"Numbers of letters, as \"webhooks dead\" lists them."`
+	Numbers []uint64 `arg:"" optional:"" help:"Numbers of dead letters, as \"webhooks dead\" lists them."`
 }
 
 // treat carries out a command and says for how many letters, also if not for all.
