@@ -84,11 +84,11 @@ type HTTP struct {
 	ForwardedHeader string `toml:"forwarded_header"`
 	// Web origins whose pages may call the HTTP API, such as "https://shop.example" or "*.example.com". "*" or "any" is all of them; an empty list is none.
 	CORSOrigins []string `toml:"cors_origins"`
-	// HTTP methods that those pages may use. Empty means those that there are.
+	// HTTP methods that these pages may use. Empty means all that the API has.
 	CORSMethods []string `toml:"cors_methods"`
-	// Request headers that those pages may send. Empty means those that are needed.
+	// Request headers that these pages may send. Empty means the headers that the API needs.
 	CORSHeaders []string `toml:"cors_headers"`
-	// Lets those pages send cookies and the like. Never with "*" or "any".
+	// Lets these pages send cookies and the like. Never with "*" or "any".
 	CORSCredentials bool `toml:"cors_credentials"`
 	// Serves /stats and /usage on this listener, too. Requests to them are not signed, so every client can read them.
 	Stats bool `toml:"stats"`

@@ -57,7 +57,7 @@ type Views struct {
 	MaxQueueMessages int `toml:"max_queue_messages"`
 	// Bytes that wait for a slow reader from which on nothing more is read from it, and it gets no single changes but, once it has caught up, their outcome.
 	CongestedQueue Size `toml:"congested_queue"`
-	// Refuses a subscribe to a view that does not exist, where auth is open and the client has no token. Otherwise such a subscribe gets no answer. Clients with a token always get one.
+	// Refuses a subscribe to a view that does not exist, where auth is open and the client has no token. When false, such a subscribe gets no answer. Clients with a token always get one.
 	ReportUnknownViews bool `toml:"report_unknown_views"`
 
 	// Most connections from one address.
@@ -107,7 +107,7 @@ type Rate struct {
 	Burst  int      `toml:"burst"`
 }
 
-// AppViews is who may see the live views of an app, and which there are.
+// AppViews is the live views of an app, and the clients that may read them.
 type AppViews struct {
 	// Who may connect: session asks for a signed session token, static for one of static_tokens, open lets every client in, off no client. None of them concerns Pusher clients and signed requests.
 	Auth string `toml:"auth"`
@@ -136,7 +136,7 @@ type AppViews struct {
 	MintOrigins []string `toml:"mint_origins"`
 	// Most tokens minted per minute for one key, address and origin. 0 means unlimited.
 	MintPerMinute int `toml:"mint_per_minute"`
-	// Lifetime of a minted token that was not asked for another one. Above a minute: clients refuse a token in its last one.
+	// Lifetime of a minted token, where the request for it names none. Above a minute: clients refuse a token in its last minute.
 	TokenTTL Duration `toml:"token_ttl"`
 	// Most connections that a minted token grants its subject. All tokens that one API key mints have one subject.
 	TokenMaxConnections int `toml:"token_max_connections"`
@@ -155,7 +155,7 @@ type AppViews struct {
 type ViewAccess struct {
 	// Base views: an id in which each * stands for any text, such as "Auction/*" or "*/list". Required.
 	Views string `toml:"views"`
-	// public is for every client, token for those that connect with a token, server for none. Required.
+	// public is for every client, token for clients that connect with a token, server for no client. Required.
 	Access string `toml:"access"`
 }
 

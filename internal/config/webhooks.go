@@ -1,12 +1,12 @@
 package config
 
-// Webhooks is how the servers of apps are told what happens in their channels: what counts where a webhook does not say otherwise.
+// Webhooks is how the server tells the backends of apps what happens in their channels. Each setting counts where a webhook has no value of its own.
 type Webhooks struct {
-	// How long a channel stays vacated, and a member away, before that is told; who comes back within it was never gone.
+	// How long a channel stays vacated, and a member away, before the server tells of it. A channel or member that comes back within this time was never gone.
 	Grace Duration `toml:"grace"`
-	// The same of users, for user_offline.
+	// The same for users, before user_offline.
 	UserGrace Duration `toml:"user_grace"`
-	// After a restart, how long channels, members and users that were there before may take to come back before they are told to be gone.
+	// After a restart: how long channels, members and users that were there before may take to come back, before the server tells that they are gone.
 	StartGrace Duration `toml:"start_grace"`
 	// Before the server ends, it sends webhooks that all channels are vacated and all members and users are gone, without the graces. When false, and with a store, the next process sends them after start_grace for the users and channels that have not come back, so that a restart is not noticed.
 	VacateAtShutdown bool `toml:"vacate_at_shutdown"`
@@ -34,7 +34,7 @@ type Webhooks struct {
 	MaxPending Size `toml:"max_pending"`
 	// Most bytes of events that wait for all webhooks of this node.
 	MaxPendingTotal Size `toml:"max_pending_total"`
-	// Most occupied channels, present members and signed-in users that are told of; further ones are not.
+	// Most occupied channels, present members and signed-in users that webhooks follow; the server tells of no further ones.
 	MaxSubjects int `toml:"max_subjects"`
 	// Most dead letters of one app; the oldest go first.
 	MaxDead int `toml:"max_dead"`
@@ -44,7 +44,7 @@ type Webhooks struct {
 	DeadTTL Duration `toml:"dead_ttl"`
 }
 
-// Webhook is a URL that is told what happens in the channels of an app. Where it says nothing, [webhooks] counts.
+// Webhook is a URL that the server tells what happens in the channels of an app. Where it says nothing, [webhooks] counts.
 type Webhook struct {
 	// Names the webhook within its app: what waits for it, and its dead letters, go by this name. Empty means its number in the list, from 1.
 	ID string `toml:"id"`
@@ -52,15 +52,15 @@ type Webhook struct {
 	URL string `toml:"url"`
 	// Which events: channel_occupied, channel_vacated, member_added, member_removed, client_event, cache_miss, subscription_count, user_online, user_offline. Required.
 	EventTypes []string `toml:"event_types"`
-	// Of channels whose names begin so. With several conditions a channel must meet them all.
+	// Tells only of channels whose names begin so. With several conditions a channel must meet them all.
 	ChannelPrefix string `toml:"channel_prefix"`
-	// Of channels whose names end so.
+	// Tells only of channels whose names end so.
 	ChannelSuffix string `toml:"channel_suffix"`
-	// Of channels in whose names this regular expression is found.
+	// Tells only of channels in whose names this regular expression is found.
 	ChannelPattern string `toml:"channel_pattern"`
-	// Of channels of these namespaces: what stands before the first colon, after the prefix of the kind.
+	// Tells only of channels of these namespaces. A namespace is what stands before the first colon of a name, after the prefix of the kind.
 	ChannelNamespaces []string `toml:"channel_namespaces"`
-	// Not of channels whose names begin with one of these. ["private-encrypted-"] is for receivers whose library cannot read events of encrypted channels.
+	// Never tells of channels whose names begin with one of these. ["private-encrypted-"] is for receivers whose library cannot read events of encrypted channels.
 	ChannelExclude []string `toml:"channel_exclude"`
 	// Headers that are added to each request: "name: value".
 	Headers []Secret `toml:"headers"`
