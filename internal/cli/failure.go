@@ -25,7 +25,7 @@ func fail(env *Env, node *kong.Node, err error) int {
 	if errors.Is(err, command.ErrReported) {
 		return exitFailed
 	}
-	fmt.Fprintf(env.Stderr, "millrace: %v\n", err)
+	fmt.Fprintf(env.Stderr, "millrace: %s\n", strings.TrimPrefix(err.Error(), "client: ")) // of a package, which users do not know
 	_, isParse := errors.AsType[*kong.ParseError](err)
 	_, isUsage := errors.AsType[*command.UsageError](err)
 	if isParse || isUsage {

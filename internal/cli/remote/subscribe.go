@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/client"
@@ -23,6 +24,11 @@ type SubscribeCmd struct {
 func (c *SubscribeCmd) Run(ctx context.Context, env *command.Env) error {
 	if c.UserInfo != "" && c.User == "" {
 		return command.Usagef("--user-info needs --user: it is about the user")
+	}
+	for _, name := range c.Channels {
+		if strings.HasPrefix(name, "presence-") && c.User == "" {
+			return command.Usagef("%s has members: give the id of the member to be, with --user", name)
+		}
 	}
 	s, err := c.client(env)
 	if err != nil {
