@@ -75,6 +75,19 @@ func (m *machine) remove(t *rapid.T, key int) {
 	}
 }
 
+// take removes an item, and wants the one that was inserted last with its key.
+func (m *machine) take(t *rapid.T, key int) {
+	rank, isThere := m.tree.Rank(item{key: key})
+	var want item
+	if isThere {
+		want = m.tree.At(rank)
+	}
+	got, ok := m.tree.Take(item{key: key})
+	if _, wantOK := m.model.remove(item{key: key}); ok != wantOK || ok && got != want {
+		t.Fatalf("Take(%d) is %v, %v, want %v, %v", key, got, ok, want, wantOK)
+	}
+}
+
 func (m *machine) check(t *rapid.T) {
 	if got := m.tree.Len(); got != len(m.model) {
 		t.Fatalf("Len is %d, want %d", got, len(m.model))
@@ -149,6 +162,7 @@ func TestRandomOperations(t *testing.T) {
 				}
 			},
 			"delete one": func(t *rapid.T) { m.remove(t, keys.Draw(t, "key")) },
+			"take one":   func(t *rapid.T) { m.take(t, keys.Draw(t, "key")) },
 			"delete scattered": func(t *rapid.T) {
 				rank, n := keys.Draw(t, "rank"), runs.Draw(t, "n")
 				for i := range min(n, len(m.model)) {
