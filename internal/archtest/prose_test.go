@@ -20,8 +20,7 @@ const maxVague = 3
 // vagueBudget is the present number per thousand lines of comments in packages above maxVague. A
 // number here only falls; a package that reaches maxVague loses its row.
 var vagueBudget = map[string]int{
-	"internal/entity": 68,
-	"internal/hub":    33,
+	"internal/hub": 33,
 }
 
 // generated documents have texts of the packages in vagueBudget.

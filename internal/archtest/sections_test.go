@@ -21,7 +21,7 @@ var earlier = map[string]string{"pusher-protocol": "pusher", "live-views": "view
 // renaming are the packages whose comments may still use the earlier names, and numbers without a
 // document.
 var renaming = []string{
-	"internal/bench", "internal/bus", "internal/channel", "internal/entity", "internal/http1",
+	"internal/bench", "internal/bus", "internal/channel", "internal/http1",
 	"internal/hub", "internal/presence",
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
-// KeyText is the key that a JSON value means (live-views 6, step 2): a string as it is, an
+// KeyText is the key that a JSON value means (views 6, step 2): a string as it is, an
 // array of unsigned integers as the hex of their bytes, everything else its JSON text without
 // space. It is false where there is no value.
 func KeyText(v jsontext.Value) (key string, ok bool) {

@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// Seq is the position that entities carry as _seq (live-views 5.7): "<slot>:<index>", slot in
+// Seq is the position that entities carry as _seq (views 5.7): "<slot>:<index>", slot in
 // Unix milliseconds, index of 12 digits: six of the tag of the run that gave it out, six of a
 // number within the slot. The zero Seq is before everything.
 type Seq struct{ Slot, Index uint64 }
@@ -26,7 +25,7 @@ func (s Seq) Tag() uint64 { return s.Index / maxNumbers }
 // number is which batch of its slot made s; none has 0.
 func (s Seq) number() uint64 { return s.Index % maxNumbers }
 
-// ParseSeq reads a cursor as leniently as live-views 5.7 wants: what is missing or no number
+// ParseSeq reads a cursor as leniently as views 5.7 wants: what is missing or no number
 // counts as 0.
 func ParseSeq(text string) Seq {
 	slot, index, _ := strings.Cut(text, ":")
@@ -69,28 +68,16 @@ func digits(n uint64) int {
 	return count
 }
 
-// clock gives out the positions of a run. It is owned by the applier.
-type clock struct {
-	tag  uint64
-	last Seq
-}
-
-// next is greater than all before, even if the time was set back. The number begins with 1,
-// so that a cursor that is only a slot is before all of the slot. A slot that has no number
-// left is followed by the next, whatever the time.
-func (c *clock) next(now time.Time) Seq {
-	if slot := uint64(max(now.UnixMilli(), 0)); slot > c.last.Slot {
-		c.last = firstOf(slot, c.tag)
-	} else if c.last.number() == maxNumbers-1 {
-		c.last = firstOf(c.last.Slot+1, c.tag)
+// Next is what a run with a tag gives out after s, which is its own, at a time in Unix milliseconds: it
+// is greater than s, even if the time was set back. The number begins with 1, so that a cursor that is
+// only a slot is before all of the slot. A slot that has no number left is followed by the next,
+// whatever the time.
+func (s Seq) Next(tag, slot uint64) Seq {
+	if slot > s.Slot {
+		s = firstOf(slot, tag)
+	} else if s.number() == maxNumbers-1 {
+		s = firstOf(s.Slot+1, tag)
 	}
-	c.last.Index++
-	return c.last
-}
-
-// reach makes sure that what follows is greater than s.
-func (c *clock) reach(s Seq) {
-	if s.Compare(c.last) > 0 {
-		c.last = s
-	}
+	s.Index++
+	return s
 }

@@ -1,14 +1,20 @@
 package entity_test
 
 import (
-	"context"
 	"math"
 	"testing"
-	"testing/synctest"
-	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/entity"
 )
+
+func same[T any](tb testing.TB, what string, got, want T) {
+	tb.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		tb.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
 
 func TestSeqText(t *testing.T) {
 	t.Parallel()
@@ -58,33 +64,5 @@ func FuzzParseSeq(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		seq := entity.ParseSeq(text)
 		same(t, text, entity.ParseSeq(seq.String()), seq)
-	})
-}
-
-func TestSeqRises(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		now := time.UnixMilli(1_893_450_000_000)
-		e := entity.New(entity.Options{Now: func() time.Time { return now }, Tag: func() uint64 { return 42 }})
-		stop := run(t, e, idle{})
-		step := func(text string) {
-			t.Helper()
-			seq, err := e.Apply(context.Background(), batch(upsert("a", `{}`), upsert("b", `{}`)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			same(t, "seq", seq.String(), text)
-			same(t, "M27 both mutations of a batch", []entity.Seq{get(e, "a").Seq, get(e, "b").Seq}, []entity.Seq{seq, seq})
-		}
-		step("1893450000000:000042000001")
-		step("1893450000000:000042000002")
-		now = now.Add(time.Millisecond)
-		step("1893450000001:000042000001")
-		now = now.Add(-time.Hour) // somebody sets the clock
-		step("1893450000001:000042000002")
-		now = now.Add(2 * time.Hour)
-		step("1893453600001:000042000001")
-		same(t, "number", get(e, "b").Number, 10)
-		stop()
 	})
 }

@@ -9,30 +9,24 @@ import (
 )
 
 // Type is all entities of one type of one app. Its lock orders everything that happens to
-// the type, views included: the applier holds it exclusively while it installs a group of
-// changes and tells the receiver; whoever joins a topic of the type holds it too, so that
-// nothing is published between reading the state and subscribing.
+// the type, views included: Install holds it exclusively while it installs decisions and tells the
+// receiver; a caller that joins a topic of the type holds it too, so that nothing is published
+// between reading the state and subscribing.
 // Methods with the suffix Locked need at least RLock.
 type Type struct {
 	App, Name string // immutable
 
-	// The registry's.
-	isKnown  bool         // it was declared or has had an entity; guarded by registry.mu
-	isStaged bool         // the applier needs it; guarded by registry.mu
-	holders  atomic.Int32 // raised under registry.mu, which may be held for reading
-
-	// The applier's.
-	stage    stage
-	isListed bool // it has told the registry that there are entities
+	isKnown bool         // it was declared or has had an entity; guarded by State.mu
+	holders atomic.Int32 // raised under State.mu, which may be held for reading
 
 	sync.RWMutex
 
-	// All guarded by the lock. The applier alone changes them, so it reads them without.
-	entities map[string]*Version     // nil before the first
-	numbers  *ordered.Tree[numbered] // the same versions by number
-	graves   graveyard
-	last     Seq
-	number   uint64 // last is its Seq
+	// All guarded by the lock. Install alone changes them.
+	entities   map[string]*Version     // nil before the first
+	numbers    *ordered.Tree[numbered] // the same versions by number
+	tombstones tombstones
+	last       Seq
+	number     uint64 // last is its Seq
 }
 
 // numbered spares most comparisons a look at the version.
@@ -41,24 +35,16 @@ type numbered struct {
 	version *Version
 }
 
-// Vacant is a type without entities that is in no engine: what a reader sees of one that there is
+// Vacant is a type without entities that is in no state: what a reader sees of one that there is
 // not.
 func Vacant(app, name string) *Type { return newType(app, name) }
 
 func newType(app, name string) *Type {
 	return &Type{
 		App: app, Name: name,
-		numbers: ordered.New(func(a, b numbered) int { return cmp.Compare(a.number, b.number) }),
-		graves:  newGraveyard(),
+		numbers:    ordered.New(func(a, b numbered) int { return cmp.Compare(a.number, b.number) }),
+		tombstones: newTombstones(),
 	}
-}
-
-func (t *Type) addLocked(v *Version) {
-	if t.entities == nil {
-		t.entities = make(map[string]*Version)
-	}
-	t.entities[v.Key] = v
-	t.numbers.Insert(numbered{v.Number, v})
 }
 
 // LenLocked is the number of entities.
@@ -111,7 +97,7 @@ func (t *Type) NumberAtLocked(seq Seq) uint64 {
 	if after > 0 {
 		live = t.numbers.At(after - 1).number
 	}
-	return max(live, t.graves.numberAt(seq))
+	return max(live, t.tombstones.numberAt(seq))
 }
 
 // DeletedAfterLocked appends tombstones with a greater number, ascending, up to n.
@@ -120,8 +106,8 @@ func (t *Type) DeletedAfterLocked(dst []Tombstone, number uint64, n int) []Tombs
 		return dst
 	}
 	end := len(dst) + n
-	t.graves.byNumber.Ascend(t.graves.after(number), func(grave Tombstone) bool {
-		dst = append(dst, grave)
+	t.tombstones.byNumber.Ascend(t.tombstones.after(number), func(tomb Tombstone) bool {
+		dst = append(dst, tomb)
 		return len(dst) < end
 	})
 	return dst
@@ -129,17 +115,23 @@ func (t *Type) DeletedAfterLocked(dst []Tombstone, number uint64, n int) []Tombs
 
 // DeletedLocked is the tombstone of a key, if there is one.
 func (t *Type) DeletedLocked(key string) (Tombstone, bool) {
-	number, ok := t.graves.byKey[key]
+	number, ok := t.tombstones.byKey[key]
 	if !ok {
 		return Tombstone{}, false
 	}
-	rank, _ := t.graves.byNumber.Rank(Tombstone{Number: number})
-	return t.graves.byNumber.At(rank), true
+	rank, _ := t.tombstones.byNumber.Rank(Tombstone{Number: number})
+	return t.tombstones.byNumber.At(rank), true
 }
 
-// ForgottenLocked is the number up to which tombstones may have been forgotten: whoever has
+// LenDeletedLocked is the number of tombstones.
+func (t *Type) LenDeletedLocked() int { return len(t.tombstones.byKey) }
+
+// EachDeletedLocked calls fn with each tombstone, in ascending order of number, until it returns false.
+func (t *Type) EachDeletedLocked(fn func(Tombstone) bool) { t.tombstones.byNumber.Ascend(0, fn) }
+
+// ForgottenLocked is the number up to which tombstones may have been forgotten: a client that has
 // seen less cannot be told of every deletion. Zero: none was ever forgotten.
-func (t *Type) ForgottenLocked() uint64 { return t.graves.forgotten.Number }
+func (t *Type) ForgottenLocked() uint64 { return t.tombstones.forgotten.Number }
 
 // after is the rank of the first live version with a greater number.
 func (t *Type) after(number uint64) int {

@@ -2,10 +2,10 @@ package entity
 
 import "github.com/millrace/millrace/internal/jsontext"
 
-// isBig reports whether a JSON number is an integer beyond 2^53-1 on either side, where
-// JavaScript is not sure of it any more (live-views 4.5). It is not read as a number: it may
+// IsBig reports whether a JSON number is an integer beyond 2^53-1 on either side, where
+// JavaScript is not sure of it any more (views 4.5). It is not read as a number: it may
 // be of any length.
-func isBig(number []byte) bool {
+func IsBig(number []byte) bool {
 	const limit = "9007199254740991"
 	if number[0] == '-' {
 		number = number[1:]
@@ -23,33 +23,29 @@ func isBig(number []byte) bool {
 
 func isNumber(token []byte) bool { return token[0] == '-' || token[0]-'0' <= 9 }
 
-// nextBig is the next number that isBig; nil if no more comes.
+// nextBig is the next number that IsBig; nil if no more comes.
 func nextBig(s *jsontext.Scanner) []byte {
 	for token := s.Token(); token != nil; token = s.Token() {
-		if isNumber(token) && isBig(token) {
+		if isNumber(token) && IsBig(token) {
 			return token
 		}
 	}
 	return nil
 }
 
-// isWire reports whether no number in data isBig.
-func isWire(data []byte) bool {
+// IsWire reports whether no number in data IsBig.
+func IsWire(data []byte) bool {
 	s := jsontext.Value(data).Scan()
 	return nextBig(&s) == nil
 }
 
-// appendWire appends data with the numbers that isBig as strings.
-func appendWire(dst, data []byte) []byte {
+// AppendWire appends data with the numbers that IsBig as strings.
+func AppendWire(dst, data []byte) []byte {
 	from, s := 0, jsontext.Value(data).Scan()
 	for number := nextBig(&s); number != nil; number = nextBig(&s) {
 		dst = append(dst, data[from:s.Offset()-len(number)]...)
-		dst = appendQuoted(dst, number)
+		dst = append(append(append(dst, '"'), number...), '"')
 		from = s.Offset()
 	}
 	return append(dst, data[from:]...)
-}
-
-func appendQuoted(dst, number []byte) []byte {
-	return append(append(append(dst, '"'), number...), '"')
 }

@@ -21,10 +21,11 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/limit"
 )
 
-// Entities applies mutations; see [entity.Engine].
+// Entities applies mutations; see [owner.Engine].
 type Entities interface {
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
@@ -35,7 +36,7 @@ type Publisher interface {
 }
 
 var (
-	_ Entities  = (*entity.Engine)(nil)
+	_ Entities  = (*owner.Engine)(nil)
 	_ Publisher = (*channel.Engine)(nil)
 	_ Publisher = (*Projector)(nil)
 )

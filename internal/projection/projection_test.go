@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/projection"
 )
 
@@ -44,7 +45,8 @@ func (r recorded) Publish(_ context.Context, _ *app.App, events []channel.Event)
 // bench is a projector over a real entity engine.
 type bench struct {
 	t         *testing.T
-	entities  *entity.Engine
+	entities  *entity.State
+	owner     *owner.Engine
 	rules     atomic.Pointer[projection.Rules]
 	publisher projection.Publisher
 	published []string
@@ -55,10 +57,11 @@ type bench struct {
 func newBench(t *testing.T, o projection.Options, rules ...projection.Rule) *bench {
 	t.Helper()
 	b := &bench{t: t, metrics: prometheus.NewRegistry()}
-	b.entities = entity.New(entity.Options{MaxSize: 200})
+	b.entities = entity.NewState(nil)
+	b.owner = owner.New(b.entities, owner.Options{MaxSize: 200})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = b.entities.Run(ctx, nobody{}) })
+	wg.Go(func() { _ = b.owner.Run(ctx, nobody{}) })
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()
@@ -75,7 +78,7 @@ func newBench(t *testing.T, o projection.Options, rules ...projection.Rule) *ben
 		}
 		return b.rules.Load()
 	}
-	b.publisher = projection.New(recorded{&b.published}, of, b.entities, o)
+	b.publisher = projection.New(recorded{&b.published}, of, b.owner, o)
 	return b
 }
 

@@ -65,7 +65,7 @@ func (s *Server) entityStore() apiviews.Entities {
 	if s.hasNoRoom {
 		return noEntities{}
 	}
-	return s.entities
+	return s.owner
 }
 
 // noEntities refuses every mutation.

@@ -101,10 +101,10 @@ func (s *Server) startParts(failed chan<- error) *parts {
 	start(&p.cleanup, &p.stopCleanup, "cleanup of ended connections failed", s.sessions.Run)
 	start(&p.sockets, &p.stopSockets, "connection engine failed", s.sockets.Run)
 	start(&p.entities, &p.stopEntities, "entity engine failed", needed(failed, func(ctx context.Context) error {
-		if s.entities == nil {
+		if s.owner == nil {
 			return nil
 		}
-		return s.entities.Run(ctx, s.views)
+		return s.owner.Run(ctx, s.views)
 	}))
 	return p
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/forwarded"
 	"github.com/millrace/millrace/internal/gate"
 	"github.com/millrace/millrace/internal/http1"
@@ -65,7 +66,8 @@ type Server struct {
 	publisher       channels.Publisher      // channels, with projections before them
 
 	// Of views; nil when they are turned off.
-	entities    *entity.Engine
+	entities    *entity.State
+	owner       *owner.Engine // of entities
 	views       *view.Engine
 	revocations *token.Revocations
 	viewTable   atomic.Pointer[viewTable]

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	apiviews "github.com/millrace/millrace/internal/httpapi/views"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol/views"
@@ -26,20 +27,21 @@ import (
 // makeViews makes the parts that views are made of.
 func (s *Server) makeViews(prom prometheus.Registerer) {
 	c := &s.cfg.Views
-	entities := entity.Options{
+	deciding := owner.Options{
 		MaxArray: c.ArrayLimit, MaxDepth: c.EntityMaxDepth, MaxSize: int(c.EntityMaxSize), MaxKey: c.EntityMaxKey,
 		MaxBatch: c.MaxBatch, MaxWaiting: int(c.MaxWaiting), MaxTombstones: c.MaxTombstones,
-		ReceiptTTL: c.IdempotencyTTL.D(), Log: s.log, Metrics: entity.NewMetrics(prom),
+		ReceiptTTL: c.IdempotencyTTL.D(), Log: s.log, Metrics: owner.NewMetrics(prom),
 	}
 	definitions := view.Options{
-		DefaultWindow: c.DefaultWindow, FirstBatch: c.SnapshotBatchFirst, NextBatch: c.SnapshotBatchNext,
+		MaxKey: c.EntityMaxKey, DefaultWindow: c.DefaultWindow, FirstBatch: c.SnapshotBatchFirst, NextBatch: c.SnapshotBatchNext,
 		MaxBatchBytes: int(c.SnapshotBatchBytes), Restrict: s.restrict, Log: s.log, Metrics: view.NewMetrics(prom),
 	}
 	revocations := token.RevocationOptions{Metrics: s.tokens}
 	if s.store != nil { // or the interfaces would hold a nil pointer
-		entities.Store, definitions.Store, revocations.Store = s.store, s.store, s.store
+		deciding.Store, definitions.Store, revocations.Store = s.store, s.store, s.store
 	}
-	s.entities = entity.New(entities)
+	s.entities = entity.NewState(entity.NewMetrics(prom))
+	s.owner = owner.New(s.entities, deciding)
 	s.views = view.New(s.entities, s.hub, local.NewOrder(s.hub), definitions)
 	s.revocations = token.NewRevocations(revocations)
 	s.viewTable.Store(&viewTable{})
@@ -48,7 +50,7 @@ func (s *Server) makeViews(prom prometheus.Registerer) {
 
 // loadViews loads the stored entities and definitions, and makes the views of the present apps.
 func (s *Server) loadViews(ctx context.Context) error {
-	if err := s.entities.Load(ctx); err != nil {
+	if err := s.owner.Load(ctx); err != nil {
 		return fmt.Errorf("load entities: %w", err)
 	}
 	if err := s.applyViews(ctx, s.directory.Served()); err != nil {

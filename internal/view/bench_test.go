@@ -35,7 +35,7 @@ type table struct {
 func newTable(t testing.TB, entities int, definitions ...string) *table {
 	t.Helper()
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantViews: views.Codec{}}})
-	all, b := entity.New(entity.Options{}), &counter{Bus: local.NewOrder(h)}
+	all, b := entity.NewState(nil), &counter{Bus: local.NewOrder(h)}
 	tab := &table{
 		Engine: view.New(all, h, b, view.Options{}), hub: h, bus: b,
 		t: all.Declare(app, "T"), versions: make([]*entity.Version, entities), r: rand.New(rand.NewPCG(1, 2)),
@@ -67,7 +67,8 @@ func (t *table) next(i int) entity.Change {
 	} else {
 		v.Key = fmt.Sprintf("lot-%06d", i)
 	}
-	ch := entity.Change{Op: entity.OpPatch, Key: v.Key, Old: t.versions[i], New: v, Patch: v.Data, Seq: v.Seq, Number: v.Number}
+	d := &entity.Decision{Op: entity.OpPatch, Key: v.Key, Data: v.Data, Patch: v.Data, Seq: v.Seq, Number: v.Number}
+	ch := entity.Change{Decision: d, Old: t.versions[i], New: v}
 	t.versions[i] = v
 	return ch
 }

@@ -274,7 +274,7 @@ func TestAppsThatAreNotOpen(t *testing.T) {
 		if _, issue := n.Read("other", request("T/list"), 0); !view.IsUnknownView(issue) {
 			t.Errorf("read of a type that nobody has declared: %v", issue)
 		}
-		n.entities.Declare("other", "T")
+		n.state.Declare("other", "T")
 		if _, issue := n.Read("other", request("T/list"), 0); issue != nil {
 			t.Errorf("read of a declared type: %v", issue)
 		}

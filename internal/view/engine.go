@@ -47,6 +47,7 @@ func unknownView(view string) *protocol.Issue { return ErrUnknownView.Of(view, n
 // Options of an Engine. Zero fields mean the default.
 type Options struct {
 	Store         Store // of definitions made at run time; default none: they are gone at the end
+	MaxKey        int   // bytes of the longest key that an entity may have; default entity.DefaultMaxKey
 	DefaultWindow int   // take of a sorted view when the client says nothing; default 100
 	FirstBatch    int   // entities in the first snapshot frame; default 50
 	NextBatch     int   // in the following ones; default 100
@@ -65,6 +66,7 @@ func (o Options) withDefaults() Options {
 		field *int
 		value int
 	}{
+		{&o.MaxKey, entity.DefaultMaxKey},
 		{&o.DefaultWindow, 100},
 		{&o.FirstBatch, 50},
 		{&o.NextBatch, 100},
@@ -92,7 +94,7 @@ var _ entity.Receiver = (*Engine)(nil)
 // Engine decides everything about views on this node. It is safe for concurrent use; calls for one
 // [Connection] must come one at a time.
 type Engine struct {
-	entities *entity.Engine
+	entities *entity.State
 	hub      *hub.Hub
 	bus      Bus
 	options  Options // immutable
@@ -116,8 +118,8 @@ type catalog struct {
 }
 
 // New makes an Engine over entities that publishes through b, of which h must be the receiver.
-// It must be the receiver given to entities.Run.
-func New(entities *entity.Engine, h *hub.Hub, b Bus, o Options) *Engine {
+// It must be the receiver of all that is installed in entities.
+func New(entities *entity.State, h *hub.Hub, b Bus, o Options) *Engine {
 	o = o.withDefaults()
 	return &Engine{
 		entities: entities, hub: h, bus: b, options: o, metrics: o.Metrics, log: o.Log,

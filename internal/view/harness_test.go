@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/views"
@@ -39,14 +40,15 @@ type node struct {
 	*view.Engine
 	t        testing.TB
 	hub      *hub.Hub
-	entities *entity.Engine
+	entities *owner.Engine
+	state    *entity.State
 	stop     func()
 }
 
 // setup is how a node is made.
 type setup struct {
 	hub      hub.Options
-	entities entity.Options
+	entities owner.Options
 	views    view.Options
 	isIdle   bool // the hub does not deliver: everything stays on its way
 }
@@ -75,8 +77,9 @@ func newNode(t testing.TB, s setup) *node {
 	if s.entities.MaxArray == 0 {
 		s.entities.MaxArray = 1 << 20
 	}
-	entities := entity.New(s.entities)
-	n := &node{Engine: view.New(entities, h, b, s.views), t: t, hub: h, entities: entities}
+	state := entity.NewState(nil)
+	entities := owner.New(state, s.entities)
+	n := &node{Engine: view.New(state, h, b, s.views), t: t, hub: h, entities: entities, state: state}
 	if err := entities.Load(context.Background()); err != nil {
 		t.Fatalf("load: %v", err)
 	}

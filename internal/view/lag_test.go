@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/view"
@@ -143,7 +143,7 @@ func TestWhatIsForgottenClosesTheConnection(t *testing.T) {
 			t.Parallel()
 			s := setup{
 				hub:      hub.Options{MaxLagBytes: 200},
-				entities: entity.Options{MaxTombstones: 2},
+				entities: owner.Options{MaxTombstones: 2},
 				views:    view.Options{MaxMissed: 2},
 			}
 			inNodeWith(t, s, func(t *testing.T, n *node) {
@@ -171,7 +171,7 @@ func TestWhatIsForgottenClosesTheConnection(t *testing.T) {
 
 func TestCursorsOlderThanWhatIsKnown(t *testing.T) {
 	t.Parallel()
-	inNodeWith(t, setup{entities: entity.Options{MaxTombstones: 1}}, func(t *testing.T, n *node) {
+	inNodeWith(t, setup{entities: owner.Options{MaxTombstones: 1}}, func(t *testing.T, n *node) {
 		cursor := n.apply(`T a patch {"n":1}`, `T b patch {"n":1}`, `T c patch {"n":1}`).String()
 		n.apply(`T d patch {"n":1}`)
 		n.apply(`T a delete`)
@@ -200,7 +200,7 @@ func TestCursorsOlderThanWhatIsKnown(t *testing.T) {
 // where deletions are forgotten faster than it can be sent: nothing of that is missing in it.
 func TestAWholeViewWhileDeletionsAreForgotten(t *testing.T) {
 	t.Parallel()
-	s := setup{entities: entity.Options{MaxTombstones: 1}, views: view.Options{FirstBatch: 1, NextBatch: 1}}
+	s := setup{entities: owner.Options{MaxTombstones: 1}, views: view.Options{FirstBatch: 1, NextBatch: 1}}
 	inNodeWith(t, s, func(t *testing.T, n *node) {
 		for _, key := range []string{"x", "y", "z", "a", "b", "c"} {
 			n.apply(`T ` + key + ` upsert {}`)
@@ -255,7 +255,7 @@ func TestReplacingWhatCannotBeToldAnyMore(t *testing.T) {
 	t.Parallel()
 	s := setup{
 		hub:      hub.Options{MaxLagBytes: 50},
-		entities: entity.Options{MaxTombstones: 2},
+		entities: owner.Options{MaxTombstones: 2},
 		views:    view.Options{MaxMissed: 2},
 	}
 	for _, sub := range []string{"T/list", "T/sorted"} {
@@ -324,7 +324,7 @@ func TestHoldOverflows(t *testing.T) {
 // A snapshot that waits for its turn holds nothing: it begins with what there is then.
 func TestWhatWaitsBeginsWithThePresent(t *testing.T) {
 	t.Parallel()
-	s := setup{entities: entity.Options{MaxTombstones: 1}, views: view.Options{MaxMissed: 2}}
+	s := setup{entities: owner.Options{MaxTombstones: 1}, views: view.Options{MaxMissed: 2}}
 	inNodeWith(t, s, func(t *testing.T, n *node) {
 		n.define(`{"id":"T/sorted","source":"T/list","sort":[{"field":"n"}]}`)
 		n.apply(`T a patch {"n":1}`, `T b patch {"n":2}`, `T c patch {"n":3}`, `T d patch {"n":4}`)

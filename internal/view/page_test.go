@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/view"
 )
 
@@ -91,7 +91,7 @@ func TestRandomPages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) {
-			o := entity.Options{MaxTombstones: rapid.SampledFrom([]int{2, 1000}).Draw(rt, "tombstones")}
+			o := owner.Options{MaxTombstones: rapid.SampledFrom([]int{2, 1000}).Draw(rt, "tombstones")}
 			p := &pager{node: newNode(t, setup{entities: o}), rows: map[string]string{}, cursor: "0"}
 			defer p.stop()
 			p.apply(`T z upsert {}`)

@@ -291,7 +291,7 @@ func (w *world) reconnect(c *client) {
 // isKnown reports whether every deletion since a cursor is remembered. If not, a client that
 // keeps its rows keeps some for ever (views 5.7).
 func (w *world) isKnown(cursor string) bool {
-	t := w.entities.Declare(app, "T")
+	t := w.state.Declare(app, "T")
 	t.RLock()
 	defer t.RUnlock()
 	return t.NumberAtLocked(entity.ParseSeq(cursor)) >= t.ForgottenLocked()
@@ -392,7 +392,7 @@ func (w *world) entries(id string) []entry {
 		}
 		return all
 	}
-	t := w.entities.Declare(app, strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(id, "/list"), "/append"), "/state"))
+	t := w.state.Declare(app, strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(id, "/list"), "/append"), "/state"))
 	t.RLock()
 	defer t.RUnlock()
 	var all []entry

@@ -82,5 +82,5 @@ func TestRead(t *testing.T) {
 // resumes reports whether a request to a base view names a position of this server.
 func resumes(n *node, text string) bool {
 	r := request(text)
-	return r.After != nil && !strings.HasSuffix(r.View, "/state") && n.entities.Knows(entity.ParseSeq(*r.After))
+	return r.After != nil && !strings.HasSuffix(r.View, "/state") && n.state.Knows(entity.ParseSeq(*r.After))
 }

@@ -17,17 +17,18 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/view"
 )
 
 // disk is a store in memory, which can be copied as a backup is.
 type disk struct {
 	mu      sync.Mutex
-	records map[[3]string]entity.Record // guarded by mu
-	runs    []entity.Run                // guarded by mu
+	records map[[3]string]owner.Record // guarded by mu
+	runs    []entity.Run               // guarded by mu
 }
 
-func (d *disk) LoadEntities(_ context.Context, _ time.Time, record func(entity.Record) error, _ func(entity.Receipt) error) error {
+func (d *disk) LoadEntities(_ context.Context, _ time.Time, record func(owner.Record) error, _ func(owner.Receipt) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, r := range d.records {
@@ -39,7 +40,7 @@ func (d *disk) LoadEntities(_ context.Context, _ time.Time, record func(entity.R
 	return nil
 }
 
-func (d *disk) CommitEntities(_ context.Context, c *entity.Commit) error {
+func (d *disk) CommitEntities(_ context.Context, c *owner.Commit) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, r := range c.Records {
@@ -174,7 +175,7 @@ func TestRandomResumption(t *testing.T) {
 }
 
 func (c *crowd) run(rt *rapid.T) {
-	c.begin(&disk{records: map[[3]string]entity.Record{}}, nil)
+	c.begin(&disk{records: map[[3]string]owner.Record{}}, nil)
 	c.begin(nil, nil)
 	defer func() {
 		for _, f := range c.followers {
@@ -199,7 +200,7 @@ func (c *crowd) run(rt *rapid.T) {
 }
 
 func (c *crowd) begin(d *disk, past []changed) *replica {
-	o := entity.Options{MaxTombstones: c.tombstones}
+	o := owner.Options{MaxTombstones: c.tombstones}
 	if d != nil {
 		o.Store = d
 	} else {
@@ -331,7 +332,7 @@ func (r *replica) resumes(position string, isIncluded bool) bool {
 	if !slices.ContainsFunc(r.past, func(ch changed) bool { return ch.seq == position }) {
 		return false
 	}
-	t := r.entities.Declare(app, "T")
+	t := r.state.Declare(app, "T")
 	t.RLock()
 	defer t.RUnlock()
 	seq := entity.ParseSeq(position)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/view"
 )
@@ -251,7 +252,7 @@ func TestSubscribeRefusals(t *testing.T) {
 				t.Errorf("C14 C15 subscribe to %s: %q, want unknown view", view, got)
 			}
 		}
-		tooLong := strings.Repeat("k", n.entities.MaxKey()+1)
+		tooLong := strings.Repeat("k", entity.DefaultMaxKey+1)
 		for _, id := range []string{"Auction/state", "Auction/list", "Auction/top"} {
 			issue := n.Subscribe(&c.Connection, &protocol.ViewRequest{View: id, Key: &tooLong}, view.Limits{Clearance: access.Server})
 			if !view.IsKeyTooLong(issue) || issue.View != id {

@@ -86,7 +86,7 @@ func (s *subscription) entityKey() (key string, isOne bool) {
 func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *protocol.Issue {
 	s := newSubscription(r)
 	m := e.resolve(c.app, r, s, l.Clearance)
-	switch limit := e.entities.MaxKey(); {
+	switch limit := e.options.MaxKey; {
 	case m == nil:
 		return unknownView(r.View)
 	case len(s.key) > limit:

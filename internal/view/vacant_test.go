@@ -15,7 +15,7 @@ import (
 
 // types are the names of the entity types that there are.
 func (n *node) types() (names []string) {
-	for _, t := range n.entities.Types(app) {
+	for _, t := range n.state.Types(app) {
 		names = append(names, t.Name)
 	}
 	return names

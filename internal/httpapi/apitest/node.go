@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/httpapi/channels"
 	"github.com/millrace/millrace/internal/httpapi/operators"
@@ -36,7 +37,8 @@ type Node struct {
 	Bus    *local.Bus
 	API    http.Handler
 
-	Entities *entity.Engine
+	Entities *entity.State
+	Owner    *owner.Engine // of Entities
 	Views    *view.Engine
 	Sessions *token.Revocations
 	Webhooks *outbox.Engine
@@ -73,14 +75,15 @@ func New(t testing.TB, change Change) *Node {
 	n.Hub = hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
 	n.Bus = local.New(n.Hub, nil)
 	n.Engine = channel.New(n.Hub, bustest.Wrap(t, n.Bus), channel.Options{})
-	n.Entities = entity.New(entity.Options{})
+	n.Entities = entity.NewState(nil)
+	n.Owner = owner.New(n.Entities, owner.Options{})
 	n.Views = view.New(n.Entities, n.Hub, local.NewOrder(n.Hub), view.Options{})
 	n.Sessions = token.NewRevocations(token.RevocationOptions{})
 	n.Webhooks, n.Open = outbox.New(outbox.Options{Apps: theApp{n.App}, Transport: teapot{}}), &Connections{}
 	o := Options{
 		Options:   httpapi.Options{Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"}},
 		Channels:  channels.Options{Publisher: n.Engine, Reader: n.Engine},
-		Views:     views.Options{Entities: n.Entities, Views: n.Views, Revocations: n.Sessions},
+		Views:     views.Options{Entities: n.Owner, Views: n.Views, Revocations: n.Sessions},
 		Operators: operators.Options{Webhooks: n.Webhooks, Connections: n.Open},
 	}
 	if change != nil {
@@ -117,7 +120,7 @@ func (n *Node) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = n.Hub.Run(ctx) })
-	wg.Go(func() { _ = n.Entities.Run(ctx, n.Views) })
+	wg.Go(func() { _ = n.Owner.Run(ctx, n.Views) })
 	wg.Go(func() { _ = n.Webhooks.Run(ctx) })
 	n.T.Cleanup(func() {
 		if err := n.Bus.Shutdown(context.Background()); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol"
@@ -27,7 +28,7 @@ type Engine interface {
 	Reserve(ctx context.Context, b *entity.Batch) error
 }
 
-// Entities is what the API asks of the entity engine; see [entity.Engine].
+// Entities is what the API asks of the entity engine; see [owner.Engine].
 type Entities interface {
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
@@ -39,7 +40,7 @@ type Revocations interface {
 
 var (
 	_ Engine      = (*view.Engine)(nil)
-	_ Entities    = (*entity.Engine)(nil)
+	_ Entities    = (*owner.Engine)(nil)
 	_ Revocations = (*token.Revocations)(nil)
 )
 

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
@@ -73,7 +74,8 @@ func (c panickyCodec) Decode(payload []byte) (protocol.Command, *protocol.Error)
 type stack struct {
 	addr     string
 	sessions *session.Table
-	entities *entity.Engine
+	entities *entity.State
+	owner    *owner.Engine
 	views    *view.Engine
 	app      *app.App // a test may change it before anybody connects
 	draining atomic.Bool
@@ -106,7 +108,8 @@ func newStackTelling(t *testing.T, l local.Listener, change func(*pushersession.
 		b = wrap(b)
 	}
 	engine := channel.New(h, b, channel.Options{Log: log})
-	s.entities = entity.New(entity.Options{Log: log})
+	s.entities = entity.NewState(nil)
+	s.owner = owner.New(s.entities, owner.Options{Log: log})
 	s.views = view.New(s.entities, h, local.NewOrder(h), view.Options{Log: log})
 	s.views.Open(testkit.AppID)
 	sockets, err := socket.New(socket.Options{Log: log})
@@ -130,7 +133,7 @@ func newStackTelling(t *testing.T, l local.Listener, change func(*pushersession.
 	running.Go(func() { _ = h.Run(ctx) })
 	running.Go(func() { _ = sockets.Run(ctx) })
 	running.Go(func() { _ = s.sessions.Run(ctx) })
-	running.Go(func() { _ = s.entities.Run(ctx, s.views) })
+	running.Go(func() { _ = s.owner.Run(ctx, s.views) })
 	server := httptest.NewServer(pushersession.New(o))
 	s.addr = server.Listener.Addr().String()
 	s.stop = sync.OnceFunc(func() {

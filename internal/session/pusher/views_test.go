@@ -109,7 +109,7 @@ func (w watcher) wantSilence() {
 
 func (s *stack) mutate(t *testing.T, key, patch string, op entity.Op) {
 	t.Helper()
-	_, err := s.entities.Apply(t.Context(), &entity.Batch{App: testkit.AppID, Mutations: []entity.Mutation{
+	_, err := s.owner.Apply(t.Context(), &entity.Batch{App: testkit.AppID, Mutations: []entity.Mutation{
 		{Type: "Auction", Key: key, Op: op, Data: []byte(patch)},
 	}})
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 	codec "github.com/millrace/millrace/internal/protocol/views"
@@ -96,7 +97,8 @@ type stack struct {
 	addr        string
 	registry    *session.Table
 	sessions    *views.Sessions
-	entities    *entity.Engine
+	entities    *entity.State
+	owner       *owner.Engine
 	views       *view.Engine
 	revocations *token.Revocations
 	draining    atomic.Bool
@@ -156,7 +158,8 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 		t.Fatal(err)
 	}
 	h := hub.New(all.hub)
-	s.entities = entity.New(entity.Options{Log: log})
+	s.entities = entity.NewState(nil)
+	s.owner = owner.New(s.entities, owner.Options{Log: log})
 	all.view.Log = log
 	all.view.Restrict = func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) }
 	s.views = view.New(s.entities, h, local.NewOrder(h), all.view)
@@ -173,7 +176,7 @@ func (s *stack) run(t testing.TB, h *hub.Hub, sockets *socket.Engine) {
 	var running sync.WaitGroup
 	running.Go(func() { _ = h.Run(ctx) })
 	running.Go(func() { _ = sockets.Run(ctx) })
-	running.Go(func() { _ = s.entities.Run(ctx, s.views) })
+	running.Go(func() { _ = s.owner.Run(ctx, s.views) })
 	server := httptest.NewServer(s.sessions)
 	s.addr = server.Listener.Addr().String()
 	s.stop = sync.OnceFunc(func() {
@@ -234,7 +237,7 @@ func (s *stack) mutateAll(t testing.TB, keys ...string) {
 
 func (s *stack) apply(t testing.TB, all ...entity.Mutation) {
 	t.Helper()
-	if _, err := s.entities.Apply(t.Context(), &entity.Batch{App: testkit.AppID, Mutations: all}); err != nil {
+	if _, err := s.owner.Apply(t.Context(), &entity.Batch{App: testkit.AppID, Mutations: all}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/storetest"
 )
@@ -74,7 +74,7 @@ func TestAFileFromBeforeAppsKeepsWhatItHas(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s, stop := open(t, folder)
-	if err := s.CommitEntities(t.Context(), &entity.Commit{Records: numbered(1, 10, 20)}); err != nil {
+	if err := s.CommitEntities(t.Context(), &owner.Commit{Records: numbered(1, 10, 20)}); err != nil {
 		t.Fatal(err)
 	}
 	stop()

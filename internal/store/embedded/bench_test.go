@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 // BenchmarkCommit commits 500 records of about 250 bytes at random keys. It lasts long enough
@@ -19,17 +20,17 @@ func BenchmarkCommit(b *testing.B) {
 			s, _ := open(b, b.TempDir())
 			random := rand.New(rand.NewPCG(1, 2))
 			number := uint64(0)
-			batch := make([]entity.Record, perCommit)
+			batch := make([]owner.Record, perCommit)
 			commit := func(key func(i int) int) {
 				for i := range batch {
 					number++
-					batch[i] = entity.Record{
+					batch[i] = owner.Record{
 						App: "app-id", Type: "Auction", Key: fmt.Sprintf("lot-%07d", key(i)),
 						Number: number, Seq: entity.Seq{Slot: 1_900_000_000_000 + number/100, Index: number},
 						Data: fmt.Appendf(nil, `{"number":%d,"fill":"%0*d"}`, number, 200+random.IntN(50), i),
 					}
 				}
-				if err := s.CommitEntities(b.Context(), &entity.Commit{Records: batch, Now: now}); err != nil {
+				if err := s.CommitEntities(b.Context(), &owner.Commit{Records: batch, Now: now}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -55,13 +56,13 @@ func BenchmarkCommit(b *testing.B) {
 func BenchmarkLoad(b *testing.B) {
 	s, _ := open(b, b.TempDir())
 	const n = 50_000
-	if err := s.CommitEntities(b.Context(), &entity.Commit{Records: numbered(1, n, 200), Now: now}); err != nil {
+	if err := s.CommitEntities(b.Context(), &owner.Commit{Records: numbered(1, n, 200), Now: now}); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		got := 0
-		err := s.LoadEntities(b.Context(), now, func(entity.Record) error { got++; return nil }, func(entity.Receipt) error { return nil })
+		err := s.LoadEntities(b.Context(), now, func(owner.Record) error { got++; return nil }, func(owner.Receipt) error { return nil })
 		if err != nil || got != n {
 			b.Fatal(got, err)
 		}

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
-var _ entity.Store = (*Store)(nil)
+var _ owner.Store = (*Store)(nil)
 
 // What a row of entities or of the log says about its key.
 const (
@@ -18,8 +19,8 @@ const (
 	stateForgotten // in the log only: a tombstone is to go
 )
 
-// CommitEntities implements entity.Store.
-func (s *Store) CommitEntities(ctx context.Context, c *entity.Commit) error {
+// CommitEntities implements owner.Store.
+func (s *Store) CommitEntities(ctx context.Context, c *owner.Commit) error {
 	if len(c.Records)+len(c.Receipts)+len(c.Forget) == 0 {
 		return nil
 	}
@@ -48,7 +49,7 @@ func (s *Store) CommitEntities(ctx context.Context, c *entity.Commit) error {
 
 // appendLog writes rows in their order, and reports about how many bytes. state is of those
 // that are not deleted.
-func (s *Store) appendLog(ctx context.Context, tx *sql.Tx, rows []entity.Record, state int64) (size int, err error) {
+func (s *Store) appendLog(ctx context.Context, tx *sql.Tx, rows []owner.Record, state int64) (size int, err error) {
 	const overhead = 48 // of a row: header, numbers, page
 	var app, kind any   // boxed once for a run of equal ones
 	args := s.args[:0]
@@ -92,7 +93,7 @@ func (s *Store) appendLog(ctx context.Context, tx *sql.Tx, rows []entity.Record,
 
 // appendReceipts also removes about as many that have expired, so that no commit has to remove
 // a day's worth.
-func (s *Store) appendReceipts(ctx context.Context, tx *sql.Tx, c *entity.Commit) error {
+func (s *Store) appendReceipts(ctx context.Context, tx *sql.Tx, c *owner.Commit) error {
 	if len(c.Receipts) == 0 {
 		return nil
 	}
@@ -107,9 +108,9 @@ func (s *Store) appendReceipts(ctx context.Context, tx *sql.Tx, c *entity.Commit
 	return err
 }
 
-// LoadEntities implements entity.Store. It folds the log first; what is committed while it reads
+// LoadEntities implements owner.Store. It folds the log first; what is committed while it reads
 // may be left out.
-func (s *Store) LoadEntities(ctx context.Context, now time.Time, record func(entity.Record) error, receipt func(entity.Receipt) error) error {
+func (s *Store) LoadEntities(ctx context.Context, now time.Time, record func(owner.Record) error, receipt func(owner.Receipt) error) error {
 	if err := s.askFold(ctx); err != nil {
 		return s.fail("load entities", err)
 	}
@@ -119,12 +120,12 @@ func (s *Store) LoadEntities(ctx context.Context, now time.Time, record func(ent
 	return s.fail("load receipts", s.loadReceipts(ctx, now, receipt))
 }
 
-func (s *Store) loadRecords(ctx context.Context, fn func(entity.Record) error) error {
-	var last entity.Record
+func (s *Store) loadRecords(ctx context.Context, fn func(owner.Record) error) error {
+	var last owner.Record
 	return s.each(ctx, func(rows *sql.Rows) error {
 		var app, kind sql.RawBytes
 		var state, number, slot, index int64
-		r := entity.Record{}
+		r := owner.Record{}
 		if err := rows.Scan(&app, &kind, &r.Key, &state, &number, &slot, &index, &r.Data); err != nil {
 			return err
 		}
@@ -148,12 +149,12 @@ func same(known string, text []byte) string {
 	return string(text)
 }
 
-func (s *Store) loadReceipts(ctx context.Context, now time.Time, fn func(entity.Receipt) error) error {
+func (s *Store) loadReceipts(ctx context.Context, now time.Time, fn func(owner.Receipt) error) error {
 	// The bare columns come from the row that has the maximum (SQLite, "bare columns in an
 	// aggregate query").
 	return s.each(ctx, func(rows *sql.Rows) error {
 		var slot, index, expires, id int64
-		r := entity.Receipt{}
+		r := owner.Receipt{}
 		if err := rows.Scan(&r.App, &r.Key, &slot, &index, &expires, &id); err != nil {
 			return err
 		}

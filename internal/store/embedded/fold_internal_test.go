@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/sqlite"
 )
 
@@ -28,9 +28,9 @@ func TestLogAndWALAreUsedAgain(t *testing.T) {
 	}()
 	const rounds, keys = 30, 200
 	for round := range rounds {
-		c := &entity.Commit{Now: time.Now()}
+		c := &owner.Commit{Now: time.Now()}
 		for i := range keys {
-			c.Records = append(c.Records, entity.Record{
+			c.Records = append(c.Records, owner.Record{
 				App: "app", Type: "Auction", Key: strconv.Itoa(i), Number: uint64(round*keys + i),
 				Data: fmt.Appendf(nil, `{"fill":"%s"}`, strings.Repeat("x", 5000)),
 			})
@@ -88,14 +88,14 @@ func TestFoldGoesOnBesideCommits(t *testing.T) {
 	want := map[string]uint64{} // number by key; 0: deleted
 	number := uint64(0)
 	for round := range 150 {
-		c := &entity.Commit{Now: time.Now()}
+		c := &owner.Commit{Now: time.Now()}
 		for i := range 10 {
 			number++
-			r := entity.Record{App: "app", Type: "Auction", Key: strconv.Itoa((round*7 + i) % 50), Number: number, Data: []byte(`{}`)}
+			r := owner.Record{App: "app", Type: "Auction", Key: strconv.Itoa((round*7 + i) % 50), Number: number, Data: []byte(`{}`)}
 			want[r.Key] = number
 			if (round+i)%4 == 0 {
 				r.IsDeleted, r.Data = true, nil
-				c.Forget = append(c.Forget, entity.Record{App: r.App, Type: r.Type, Key: r.Key})
+				c.Forget = append(c.Forget, owner.Record{App: r.App, Type: r.Type, Key: r.Key})
 				delete(want, r.Key)
 			}
 			c.Records = append(c.Records, r)
@@ -109,7 +109,7 @@ func TestFoldGoesOnBesideCommits(t *testing.T) {
 		t.Error(err)
 	}
 	got := map[string]uint64{}
-	err = s.LoadEntities(t.Context(), time.Now(), func(r entity.Record) error {
+	err = s.LoadEntities(t.Context(), time.Now(), func(r owner.Record) error {
 		got[r.Key] = r.Number
 		return nil
 	}, nil)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 func TestHealthIsWhetherTheFileCanBeWritten(t *testing.T) {
@@ -64,7 +64,7 @@ func TestWritesEndWithTheirContextsWhileTheFileIsLocked(t *testing.T) {
 	}
 	patient, give := context.WithCancel(t.Context())
 	commit := make(chan error, 1)
-	go func() { commit <- s.CommitEntities(patient, &entity.Commit{Records: numbered(1, 10, 20)}) }() // ends with give
+	go func() { commit <- s.CommitEntities(patient, &owner.Commit{Records: numbered(1, 10, 20)}) }() // ends with give
 	defer give()
 	for name, write := range map[string]func(context.Context) error{
 		"a definition": func(ctx context.Context) error { return s.SaveDefinition(ctx, "app", "view", []byte("{}")) },

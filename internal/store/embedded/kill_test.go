@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/testkit/killtest"
 )
@@ -22,10 +23,10 @@ const (
 var now = time.UnixMilli(1_900_000_000_000)
 
 // numbered makes n records of commit number: the data says which, in about size bytes.
-func numbered(number uint64, n, size int) []entity.Record {
-	all := make([]entity.Record, n)
+func numbered(number uint64, n, size int) []owner.Record {
+	all := make([]owner.Record, n)
 	for i := range all {
-		all[i] = entity.Record{
+		all[i] = owner.Record{
 			App: "app", Type: "Auction", Key: fmt.Sprintf("lot-%06d", i), Number: number, Seq: entity.Seq{Slot: number, Index: uint64(i)},
 			Data: fmt.Appendf(nil, `{"number":%d,"fill":"%0*d"}`, number, size, i),
 		}
@@ -33,12 +34,12 @@ func numbered(number uint64, n, size int) []entity.Record {
 	return all
 }
 
-func loaded(t *testing.T, s *embedded.Store) []entity.Record {
+func loaded(t *testing.T, s *embedded.Store) []owner.Record {
 	t.Helper()
-	var all []entity.Record
+	var all []owner.Record
 	err := s.LoadEntities(t.Context(), now,
-		func(r entity.Record) error { all = append(all, r); return nil },
-		func(entity.Receipt) error { return nil })
+		func(r owner.Record) error { all = append(all, r); return nil },
+		func(owner.Receipt) error { return nil })
 	if err != nil {
 		t.Fatalf("LoadEntities: %v", err)
 	}
@@ -53,7 +54,7 @@ func commits(args []string) error {
 		return err
 	}
 	for number := uint64(1); ; number++ {
-		if err := s.CommitEntities(ctx, &entity.Commit{Records: numbered(number, perCommit, fill)}); err != nil {
+		if err := s.CommitEntities(ctx, &owner.Commit{Records: numbered(number, perCommit, fill)}); err != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stdout, number)

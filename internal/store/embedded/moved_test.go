@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/store/embedded"
 )
 
@@ -51,7 +52,7 @@ func TestAFolderThatIsRemovedOrReplacedIsNoticed(t *testing.T) {
 			folder, aside := filepath.Join(dir, "data"), filepath.Join(dir, "aside")
 			s, _ := open(t, folder)
 			commit := func() error {
-				return s.CommitEntities(t.Context(), &entity.Commit{Records: []entity.Record{{
+				return s.CommitEntities(t.Context(), &owner.Commit{Records: []owner.Record{{
 					App: "a", Type: "T", Key: "k", Number: 1, Seq: entity.Seq{Slot: 1}, Data: []byte(`{"_seq":"0000000000001:000000000000"}`),
 				}}})
 			}

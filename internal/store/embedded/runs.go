@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 )
 
-// LoadRuns implements entity.Store.
+// LoadRuns implements owner.Store.
 func (s *Store) LoadRuns(ctx context.Context) (runs []entity.Run, err error) {
 	err = s.each(ctx, func(rows *sql.Rows) error {
 		var tag, first, slot, index int64
@@ -22,7 +22,7 @@ func (s *Store) LoadRuns(ctx context.Context) (runs []entity.Run, err error) {
 	return runs, s.fail("load runs", err)
 }
 
-// SaveRuns implements entity.Store.
+// SaveRuns implements owner.Store.
 func (s *Store) SaveRuns(ctx context.Context, runs []entity.Run) error {
 	return s.write(ctx, "save runs", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM runs"); err != nil {

@@ -11,12 +11,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/internal/admin"
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/view"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/storetest"
 	"github.com/millrace/millrace/internal/testkit/killtest"
 	"github.com/millrace/millrace/internal/token"
-	"github.com/millrace/millrace/internal/view"
 )
 
 func TestMain(m *testing.M) {
@@ -60,7 +60,7 @@ func suite[S any](as func(*embedded.Store) S) storetest.Open[S] {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	t.Run("entities", func(t *testing.T) {
-		storetest.RunEntities(t, suite(func(s *embedded.Store) entity.Store { return s }))
+		storetest.RunEntities(t, suite(func(s *embedded.Store) owner.Store { return s }))
 	})
 	t.Run("definitions", func(t *testing.T) {
 		storetest.RunDefinitions(t, suite(func(s *embedded.Store) view.Store { return s }))
@@ -165,7 +165,7 @@ func TestDamageInTheMiddleIsNamed(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s, stop := open(t, folder)
-	if err := s.CommitEntities(t.Context(), &entity.Commit{Records: numbered(1, 2000, 200)}); err != nil {
+	if err := s.CommitEntities(t.Context(), &owner.Commit{Records: numbered(1, 2000, 200)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := loaded(t, s); len(got) != 2000 { // folded: the table is where it is to be damaged
@@ -184,7 +184,7 @@ func TestDamageInTheMiddleIsNamed(t *testing.T) {
 	s, err = embedded.Open(t.Context(), embedded.Options{Path: folder})
 	if err == nil {
 		defer func() { _ = s.Close() }()
-		err = s.LoadEntities(t.Context(), now, func(entity.Record) error { return nil }, func(entity.Receipt) error { return nil })
+		err = s.LoadEntities(t.Context(), now, func(owner.Record) error { return nil }, func(owner.Receipt) error { return nil })
 	}
 	if !errors.Is(err, embedded.ErrDamaged) || !strings.Contains(err.Error(), "restore it from a backup") {
 		t.Errorf("got error %v, want ErrDamaged with a hint", err)
@@ -195,7 +195,7 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s, stop := open(t, folder)
-	if err := s.CommitEntities(t.Context(), &entity.Commit{Records: numbered(1, 100, 200)}); err != nil {
+	if err := s.CommitEntities(t.Context(), &owner.Commit{Records: numbered(1, 100, 200)}); err != nil {
 		t.Fatal(err)
 	}
 	stop()

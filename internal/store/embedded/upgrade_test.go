@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/app"
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/webhook"
 )
@@ -85,11 +85,11 @@ func found(t *testing.T, s *embedded.Store) (lines []string) {
 	ctx, now := t.Context(), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	err := errors.Join(
-		s.LoadEntities(ctx, now, func(r entity.Record) error {
+		s.LoadEntities(ctx, now, func(r owner.Record) error {
 			data, _, _ := strings.Cut(string(r.Data), `,"_seq"`)
 			add("entity %s %s %s number=%d deleted=%v %s", r.App, r.Type, r.Key, r.Number, r.IsDeleted, data)
 			return nil
-		}, func(entity.Receipt) error { return nil }),
+		}, func(owner.Receipt) error { return nil }),
 		s.LoadDefinitions(ctx, func(app string, definition []byte) error {
 			add("definition %s %s", app, definition)
 			return nil

@@ -16,12 +16,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
-type entityNode = node[entity.Store]
+type entityNode = node[owner.Store]
 
-// RunEntities checks an entity.Store.
-func RunEntities(t *testing.T, open Open[entity.Store]) {
+// RunEntities checks an owner.Store.
+func RunEntities(t *testing.T, open Open[owner.Store]) {
 	run(t, open, map[string]func(t *testing.T, n *entityNode){
 		"an empty store has nothing":                                 loadsNothing,
 		"a record comes back as it was":                              keepsRecords,
@@ -54,18 +55,18 @@ func sameRecords() gocmp.Option {
 	}
 }
 
-// stored is all that an entity.Store keeps.
+// stored is all that an owner.Store keeps.
 type stored struct {
-	Records  []entity.Record
-	Receipts []entity.Receipt
+	Records  []owner.Record
+	Receipts []owner.Receipt
 }
 
-func load(t *testing.T, s entity.Store, at time.Time) stored {
+func load(t *testing.T, s owner.Store, at time.Time) stored {
 	t.Helper()
 	var got stored
 	err := s.LoadEntities(t.Context(), at,
-		func(r entity.Record) error { got.Records = append(got.Records, r); return nil },
-		func(r entity.Receipt) error { got.Receipts = append(got.Receipts, r); return nil })
+		func(r owner.Record) error { got.Records = append(got.Records, r); return nil },
+		func(r owner.Receipt) error { got.Receipts = append(got.Receipts, r); return nil })
 	if err != nil {
 		t.Fatalf("LoadEntities: %v", err)
 	}
@@ -75,15 +76,15 @@ func load(t *testing.T, s entity.Store, at time.Time) stored {
 
 // sort makes the order the same for every store.
 func (s *stored) sort() {
-	slices.SortFunc(s.Records, func(a, b entity.Record) int {
+	slices.SortFunc(s.Records, func(a, b owner.Record) int {
 		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortFunc(s.Receipts, func(a, b entity.Receipt) int {
+	slices.SortFunc(s.Receipts, func(a, b owner.Receipt) int {
 		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Key, b.Key))
 	})
 }
 
-func commit(t *testing.T, n *entityNode, c entity.Commit) {
+func commit(t *testing.T, n *entityNode, c owner.Commit) {
 	t.Helper()
 	c.Now = cmp.Or(c.Now, now())
 	if err := n.store.CommitEntities(t.Context(), &c); err != nil {
@@ -102,28 +103,28 @@ func expect(t *testing.T, n *entityNode, want stored) {
 }
 
 // record is one of the type Auction of one app; its data names its number.
-func record(key string, number uint64) entity.Record {
-	return entity.Record{
+func record(key string, number uint64) owner.Record {
+	return owner.Record{
 		App: "app", Type: "Auction", Key: key, Number: number,
 		Data: fmt.Appendf(nil, `{"n":%d}`, number), Seq: entity.Seq{Slot: 1_900_000_000_000, Index: number},
 	}
 }
 
-func tombstone(key string, number uint64) entity.Record {
+func tombstone(key string, number uint64) owner.Record {
 	r := record(key, number)
 	r.Data, r.IsDeleted = nil, true
 	return r
 }
 
 // named is a record as Commit.Forget names it.
-func named(key string) entity.Record { return entity.Record{App: "app", Type: "Auction", Key: key} }
+func named(key string) owner.Record { return owner.Record{App: "app", Type: "Auction", Key: key} }
 
-func records(rs ...entity.Record) []entity.Record { return rs }
+func records(rs ...owner.Record) []owner.Record { return rs }
 
 func loadsNothing(t *testing.T, n *entityNode) { expect(t, n, stored{}) }
 
 func keepsRecords(t *testing.T, n *entityNode) {
-	var all []entity.Record
+	var all []owner.Record
 	keys := []string{"", " ", "lot-9", "LOT-9", "a\x00b", "a\x00", "ünï", "'; DROP TABLE entities; --", "%_*?", strings.Repeat("k", 1024)}
 	for i, key := range keys {
 		all = append(all, record(key, uint64(i+1)))
@@ -135,8 +136,8 @@ func keepsRecords(t *testing.T, n *entityNode) {
 	}
 	extreme := record("extreme", math.MaxUint64)
 	extreme.Seq = entity.Seq{Slot: math.MaxUint64, Index: math.MaxUint64}
-	all = append(all, extreme, entity.Record{App: "app", Type: "Auction", Key: "zero", Data: []byte(`{}`)})
-	commit(t, n, entity.Commit{Records: all})
+	all = append(all, extreme, owner.Record{App: "app", Type: "Auction", Key: "zero", Data: []byte(`{}`)})
+	commit(t, n, owner.Commit{Records: all})
 	expect(t, n, stored{Records: all})
 }
 
@@ -144,79 +145,79 @@ func replacesRecords(t *testing.T, n *entityNode) {
 	first, second := record("lot-9", 1), record("lot-9", 2)
 	otherApp, otherType := first, first
 	otherApp.App, otherType.Type = "other", "Bid"
-	commit(t, n, entity.Commit{Records: records(first, otherApp, otherType)})
+	commit(t, n, owner.Commit{Records: records(first, otherApp, otherType)})
 	expect(t, n, stored{Records: records(first, otherApp, otherType)})
-	commit(t, n, entity.Commit{Records: records(second)})
+	commit(t, n, owner.Commit{Records: records(second)})
 	expect(t, n, stored{Records: records(second, otherApp, otherType)})
 }
 
 func keepsTheLastOfACommit(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(
+	commit(t, n, owner.Commit{Records: records(
 		record("a", 1), record("b", 2), record("a", 3), tombstone("b", 4), tombstone("c", 5), record("c", 6),
 	)})
 	expect(t, n, stored{Records: records(record("a", 3), tombstone("b", 4), record("c", 6))})
 }
 
 func keepsTombstones(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(record("a", 1), record("b", 2))})
-	commit(t, n, entity.Commit{Records: records(tombstone("a", 3))})
+	commit(t, n, owner.Commit{Records: records(record("a", 1), record("b", 2))})
+	commit(t, n, owner.Commit{Records: records(tombstone("a", 3))})
 	expect(t, n, stored{Records: records(tombstone("a", 3), record("b", 2))})
 }
 
 func revives(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(tombstone("a", 1))})
+	commit(t, n, owner.Commit{Records: records(tombstone("a", 1))})
 	expect(t, n, stored{Records: records(tombstone("a", 1))})
-	commit(t, n, entity.Commit{Records: records(record("a", 2))})
+	commit(t, n, owner.Commit{Records: records(record("a", 2))})
 	expect(t, n, stored{Records: records(record("a", 2))})
 }
 
 func forgets(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(record("a", 1), record("b", 2))})
+	commit(t, n, owner.Commit{Records: records(record("a", 1), record("b", 2))})
 	n.store = n.reopen(t)
-	commit(t, n, entity.Commit{Records: records(tombstone("a", 3), tombstone("b", 4))})
-	commit(t, n, entity.Commit{Forget: records(named("a"), named("unknown"))})
+	commit(t, n, owner.Commit{Records: records(tombstone("a", 3), tombstone("b", 4))})
+	commit(t, n, owner.Commit{Forget: records(named("a"), named("unknown"))})
 	expect(t, n, stored{Records: records(tombstone("b", 4))})
-	commit(t, n, entity.Commit{Forget: records(named("b"))})
+	commit(t, n, owner.Commit{Forget: records(named("b"))})
 	expect(t, n, stored{})
-	commit(t, n, entity.Commit{Records: records(record("a", 5))})
+	commit(t, n, owner.Commit{Records: records(record("a", 5))})
 	expect(t, n, stored{Records: records(record("a", 5))})
 }
 
 func forgetsOnlyTombstones(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(record("a", 1))})
-	commit(t, n, entity.Commit{Records: records(tombstone("b", 2))})
-	commit(t, n, entity.Commit{Records: records(record("b", 3)), Forget: records(named("a"), named("b"))})
+	commit(t, n, owner.Commit{Records: records(record("a", 1))})
+	commit(t, n, owner.Commit{Records: records(tombstone("b", 2))})
+	commit(t, n, owner.Commit{Records: records(record("b", 3)), Forget: records(named("a"), named("b"))})
 	expect(t, n, stored{Records: records(record("a", 1), record("b", 3))})
-	commit(t, n, entity.Commit{Forget: records(named("a"), named("b"))})
+	commit(t, n, owner.Commit{Forget: records(named("a"), named("b"))})
 	expect(t, n, stored{Records: records(record("a", 1), record("b", 3))})
 }
 
 func forgetsAtOnce(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(record("a", 1))})
+	commit(t, n, owner.Commit{Records: records(record("a", 1))})
 	n.store = n.reopen(t)
-	commit(t, n, entity.Commit{Records: records(tombstone("a", 2)), Forget: records(named("a"))})
+	commit(t, n, owner.Commit{Records: records(tombstone("a", 2)), Forget: records(named("a"))})
 	expect(t, n, stored{})
 }
 
-func receipt(key string, index uint64, ttl time.Duration) entity.Receipt {
-	return entity.Receipt{App: "app", Key: key, Seq: entity.Seq{Slot: 7, Index: index}, Expires: now().Add(ttl)}
+func receipt(key string, index uint64, ttl time.Duration) owner.Receipt {
+	return owner.Receipt{App: "app", Key: key, Seq: entity.Seq{Slot: 7, Index: index}, Expires: now().Add(ttl)}
 }
 
 func keepsReceipts(t *testing.T, n *entityNode) {
 	soon, late := receipt("soon", 1, time.Minute), receipt("late", 2, time.Hour)
-	commit(t, n, entity.Commit{Receipts: []entity.Receipt{soon, late}})
-	expect(t, n, stored{Receipts: []entity.Receipt{soon, late}})
+	commit(t, n, owner.Commit{Receipts: []owner.Receipt{soon, late}})
+	expect(t, n, stored{Receipts: []owner.Receipt{soon, late}})
 	n.each(t, func(when string) {
 		got := load(t, n.store, soon.Expires)
-		if diff := gocmp.Diff([]entity.Receipt{late}, got.Receipts); diff != "" {
+		if diff := gocmp.Diff([]owner.Receipt{late}, got.Receipts); diff != "" {
 			t.Errorf("%s, when the first expires (-want +got):\n%s", when, diff)
 		}
 	})
 	later := receipt("later", 3, 3*time.Hour)
-	commit(t, n, entity.Commit{Receipts: []entity.Receipt{later}, Now: late.Expires})
+	commit(t, n, owner.Commit{Receipts: []owner.Receipt{later}, Now: late.Expires})
 	n.each(t, func(when string) {
 		got := load(t, n.store, late.Expires)
-		if diff := gocmp.Diff([]entity.Receipt{later}, got.Receipts); diff != "" {
+		if diff := gocmp.Diff([]owner.Receipt{later}, got.Receipts); diff != "" {
 			t.Errorf("%s, after a commit when the second expires (-want +got):\n%s", when, diff)
 		}
 	})
@@ -225,10 +226,10 @@ func keepsReceipts(t *testing.T, n *entityNode) {
 func replacesReceipts(t *testing.T, n *entityNode) {
 	other := receipt("k", 9, time.Hour)
 	other.App = "other"
-	commit(t, n, entity.Commit{Receipts: []entity.Receipt{receipt("k", 1, time.Hour), other, receipt("k", 2, time.Hour)}})
-	expect(t, n, stored{Receipts: []entity.Receipt{receipt("k", 2, time.Hour), other}})
-	commit(t, n, entity.Commit{Receipts: []entity.Receipt{receipt("k", 3, 2*time.Hour)}})
-	expect(t, n, stored{Receipts: []entity.Receipt{receipt("k", 3, 2*time.Hour), other}})
+	commit(t, n, owner.Commit{Receipts: []owner.Receipt{receipt("k", 1, time.Hour), other, receipt("k", 2, time.Hour)}})
+	expect(t, n, stored{Receipts: []owner.Receipt{receipt("k", 2, time.Hour), other}})
+	commit(t, n, owner.Commit{Receipts: []owner.Receipt{receipt("k", 3, 2*time.Hour)}})
+	expect(t, n, stored{Receipts: []owner.Receipt{receipt("k", 3, 2*time.Hour), other}})
 }
 
 func keepsRuns(t *testing.T, n *entityNode) {
@@ -261,48 +262,48 @@ func keepsRuns(t *testing.T, n *entityNode) {
 }
 
 func commitsNothing(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{})
+	commit(t, n, owner.Commit{})
 	expect(t, n, stored{})
 }
 
 func commitsMany(t *testing.T, n *entityNode) {
-	var all []entity.Record
+	var all []owner.Record
 	for i := range 1001 {
 		r := record(fmt.Sprintf("lot-%d", i), uint64(i))
 		r.Data = fmt.Appendf(nil, `{"v":"%s"}`, strings.Repeat("x", i*7%5000))
 		all = append(all, r)
 	}
-	commit(t, n, entity.Commit{Records: all})
+	commit(t, n, owner.Commit{Records: all})
 	expect(t, n, stored{Records: all})
 }
 
 func obeysContext(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{Records: records(record("a", 1))})
+	commit(t, n, owner.Commit{Records: records(record("a", 1))})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := n.store.CommitEntities(ctx, &entity.Commit{Records: records(record("a", 2), record("b", 3)), Now: now()})
+	err := n.store.CommitEntities(ctx, &owner.Commit{Records: records(record("a", 2), record("b", 3)), Now: now()})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want context.Canceled", err)
 	}
 	expect(t, n, stored{Records: records(record("a", 1))})
-	commit(t, n, entity.Commit{Records: records(record("a", 4))})
+	commit(t, n, owner.Commit{Records: records(record("a", 4))})
 	expect(t, n, stored{Records: records(record("a", 4))})
 }
 
 func stopsLoading(t *testing.T, n *entityNode) {
-	commit(t, n, entity.Commit{
+	commit(t, n, owner.Commit{
 		Records:  records(record("a", 1), record("b", 2)),
-		Receipts: []entity.Receipt{receipt("k", 1, time.Hour), receipt("l", 1, time.Hour)},
+		Receipts: []owner.Receipt{receipt("k", 1, time.Hour), receipt("l", 1, time.Hour)},
 	})
 	enough := errors.New("enough")
 	calls := 0
 	stop := func() error { calls++; return enough }
-	pass := func(entity.Record) error { return nil }
-	if err := n.store.LoadEntities(t.Context(), now(), func(entity.Record) error { return stop() }, nil); !errors.Is(err, enough) || calls != 1 {
+	pass := func(owner.Record) error { return nil }
+	if err := n.store.LoadEntities(t.Context(), now(), func(owner.Record) error { return stop() }, nil); !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("records: got error %v after %d calls, want that of the first call", err, calls)
 	}
 	calls = 0
-	if err := n.store.LoadEntities(t.Context(), now(), pass, func(entity.Receipt) error { return stop() }); !errors.Is(err, enough) || calls != 1 {
+	if err := n.store.LoadEntities(t.Context(), now(), pass, func(owner.Receipt) error { return stop() }); !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("receipts: got error %v after %d calls, want that of the first call", err, calls)
 	}
 	expect(t, n, load(t, n.store, now())) // and it still works

@@ -9,13 +9,13 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 // model is the specification: a map in memory.
-type model map[string]entity.Record
+type model map[string]owner.Record
 
-func (m model) apply(c *entity.Commit) {
+func (m model) apply(c *owner.Commit) {
 	for _, r := range c.Records {
 		m[r.Key] = r
 	}
@@ -36,7 +36,7 @@ func agreesWithModel(t *testing.T, n *entityNode) {
 		m, number := model{}, uint64(0)
 		keys := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
 		for range rapid.IntRange(1, 8).Draw(rt, "commits") {
-			c := entity.Commit{Now: now()}
+			c := owner.Commit{Now: now()}
 			for _, key := range rapid.SliceOfN(keys, 0, 5).Draw(rt, "keys") {
 				number++
 				r := record(key, number)
@@ -46,7 +46,7 @@ func agreesWithModel(t *testing.T, n *entityNode) {
 				c.Records = append(c.Records, r)
 			}
 			for _, key := range rapid.SliceOfN(keys, 0, 2).Draw(rt, "forget") {
-				c.Forget = append(c.Forget, entity.Record{App: app, Type: "Auction", Key: key})
+				c.Forget = append(c.Forget, owner.Record{App: app, Type: "Auction", Key: key})
 			}
 			if err := n.store.CommitEntities(t.Context(), &c); err != nil {
 				rt.Fatalf("CommitEntities: %v", err)
@@ -67,7 +67,7 @@ func (m model) compare(rt *rapid.T, t *testing.T, n *entityNode, app string) {
 	want := stored{Records: slices.Collect(maps.Values(m))}
 	want.sort()
 	got := load(t, n.store, now())
-	got.Records = slices.DeleteFunc(got.Records, func(r entity.Record) bool { return r.App != app })
+	got.Records = slices.DeleteFunc(got.Records, func(r owner.Record) bool { return r.App != app })
 	if diff := gocmp.Diff(want, got, sameRecords()); diff != "" {
 		rt.Fatalf("(-want +got):\n%s", diff)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/probe"
 	"github.com/millrace/millrace/internal/protocol"
@@ -26,7 +27,7 @@ import (
 type Options struct {
 	Entities int // at least 1
 	Views    int // sorted views over them, up to two
-	Store    entity.Store
+	Store    owner.Store
 }
 
 // What an order may be.
@@ -75,7 +76,8 @@ func definitions() [2]string {
 // which no client watches, in a process of its own.
 type run struct {
 	o        Options
-	entities *entity.Engine
+	entities *entity.State
+	owner    *owner.Engine
 	views    *view.Engine
 	defined  int
 	empty    int64 // heap before the first entity
@@ -88,15 +90,16 @@ type run struct {
 func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantViews: views.Codec{}}})
 	b := local.NewOrder(h)
-	r := &run{o: o, entities: entity.New(entity.Options{Store: o.Store}), process: probe.Self()}
+	r := &run{o: o, entities: entity.NewState(nil), process: probe.Self()}
+	r.owner = owner.New(r.entities, owner.Options{Store: o.Store})
 	r.views = view.New(r.entities, h, b, view.Options{})
-	if err := r.entities.Load(ctx); err != nil {
+	if err := r.owner.Load(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { _ = h.Run(ctx) })                   // ends with ctx
-	running.Go(func() { _ = r.entities.Run(ctx, r.views) }) // likewise
+	running.Go(func() { _ = h.Run(ctx) })                // ends with ctx
+	running.Go(func() { _ = r.owner.Run(ctx, r.views) }) // likewise
 	defer func() { cancel(); running.Wait() }()
 	if err := r.fill(ctx); err != nil {
 		return err
@@ -151,7 +154,7 @@ func (r *run) fill(ctx context.Context) error {
 		if len(b.Mutations) < size && i < r.o.Entities-1 {
 			continue
 		}
-		if _, err := r.entities.Apply(ctx, b); err != nil {
+		if _, err := r.owner.Apply(ctx, b); err != nil {
 			return err
 		}
 		b.Mutations = b.Mutations[:0]
@@ -191,7 +194,7 @@ func (r *run) apply(ctx context.Context, o Order) (a Answer, err error) {
 		callers.Go(func() { // ends with the duration
 			p := newPatches(uint64(i), o.Batch, r.o.Entities)
 			for time.Since(begun) < o.Duration {
-				if _, err := r.entities.Apply(ctx, p.next()); err != nil {
+				if _, err := r.owner.Apply(ctx, p.next()); err != nil {
 					failures <- err
 					return
 				}
@@ -214,7 +217,7 @@ func (r *run) apply(ctx context.Context, o Order) (a Answer, err error) {
 func (r *run) stir(ctx context.Context) error {
 	p := newPatches(99, 100, r.o.Entities)
 	for range max(1, r.o.Entities/100) {
-		if _, err := r.entities.Apply(ctx, p.next()); err != nil {
+		if _, err := r.owner.Apply(ctx, p.next()); err != nil {
 			return err
 		}
 	}

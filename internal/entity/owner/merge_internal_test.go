@@ -1,14 +1,16 @@
-package entity
+package owner
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/entity"
 )
 
 func TestMergeAllocs(t *testing.T) {
 	o := Options{}.withDefaults()
 	p := preparer{o: &o}
-	err := p.prepare(&Batch{Mutations: []Mutation{{
+	err := p.prepare(&entity.Batch{Mutations: []entity.Mutation{{
 		Type: "T", Data: []byte(`{"bid":{"amount":7,"new":1},"history":[{"by":"u2"}],"more":true}`), Append: []string{"history"},
 	}}})
 	if err != nil {
@@ -38,7 +40,7 @@ func clearMerged(fields []field) {
 func BenchmarkMerge(b *testing.B) {
 	o := Options{}.withDefaults()
 	p := preparer{o: &o}
-	if err := p.prepare(&Batch{Mutations: []Mutation{{Type: "T", Data: []byte(`{"bid":{"amount":7},"views":3}`)}}}); err != nil {
+	if err := p.prepare(&entity.Batch{Mutations: []entity.Mutation{{Type: "T", Data: []byte(`{"bid":{"amount":7},"views":3}`)}}}); err != nil {
 		b.Fatal(err)
 	}
 	body := []byte(`{"title":"A lamp of brass, number 0000007","status":"open","seller":"user-00005","bid":{"amount":1,"by":"user-17"},"tags":["lamp","brass"],"ends":1893450000,"views":17`)
@@ -54,7 +56,7 @@ func BenchmarkMerge(b *testing.B) {
 func BenchmarkPrepare(b *testing.B) {
 	o := Options{}.withDefaults()
 	p := preparer{o: &o}
-	batch := &Batch{Mutations: []Mutation{{Type: "T", Key: "lot-0000007", Data: []byte(`{"bid":{"amount":7},"views":3}`)}}}
+	batch := &entity.Batch{Mutations: []entity.Mutation{{Type: "T", Key: "lot-0000007", Data: []byte(`{"bid":{"amount":7},"views":3}`)}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := p.prepare(batch); err != nil {

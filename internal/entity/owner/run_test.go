@@ -1,6 +1,7 @@
-package entity_test
+package owner_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,10 +14,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 // knows fails unless e knows exactly those of all that are in want.
-func knows(t *testing.T, what string, e *entity.Engine, all []entity.Seq, want ...entity.Seq) {
+func knows(t *testing.T, what string, e *node, all []entity.Seq, want ...entity.Seq) {
 	t.Helper()
 	for _, s := range all {
 		if got := e.Knows(s); got != slices.Contains(want, s) {
@@ -28,31 +30,31 @@ func knows(t *testing.T, what string, e *entity.Engine, all []entity.Seq, want .
 func TestPositionsOfAnotherStateAreNotKnown(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	one := start(t, entity.Options{Store: s}, idle{})
+	one := start(t, owner.Options{Store: s}, idle{})
 	a := apply(t, one, upsert("a", `{}`))
 	backup := s.copied()
 	b := apply(t, one, upsert("b", `{}`))
 	future := entity.Seq{Slot: b.Slot + 1, Index: b.Index}
 	all := []entity.Seq{a, b, future, {}, {Slot: a.Slot}, {Slot: a.Slot, Index: 1}, entity.ParseSeq("9999999999999:000000000001")}
 	knows(t, "the server that gave them out", one, all, a, b)
-	knows(t, "after a restart", start(t, entity.Options{Store: s}, idle{}), all, a, b)
-	knows(t, "after two", start(t, entity.Options{Store: s}, idle{}), all, a, b)
+	knows(t, "after a restart", start(t, owner.Options{Store: s}, idle{}), all, a, b)
+	knows(t, "after two", start(t, owner.Options{Store: s}, idle{}), all, a, b)
 
-	restored := start(t, entity.Options{Store: backup.copied()}, idle{})
+	restored := start(t, owner.Options{Store: backup.copied()}, idle{})
 	knows(t, "a backup of in between", restored, all, a)
 	c := apply(t, restored, upsert("c", `{}`))
-	other := start(t, entity.Options{Store: backup.copied()}, idle{})
+	other := start(t, owner.Options{Store: backup.copied()}, idle{})
 	d := apply(t, other, upsert("d", `{}`))
 	all = append(all, c, d)
 	knows(t, "it goes on", restored, all, a, c)
 	knows(t, "another copy of it", other, all, a, d)
 
-	knows(t, "another server", start(t, entity.Options{Store: newShelf()}, idle{}), all)
-	memory := start(t, entity.Options{}, idle{})
+	knows(t, "another server", start(t, owner.Options{Store: newShelf()}, idle{}), all)
+	memory := start(t, owner.Options{}, idle{})
 	e := apply(t, memory, upsert("e", `{}`))
 	all = append(all, e)
 	knows(t, "a server without a store", memory, all, e)
-	knows(t, "it starts again", start(t, entity.Options{}, idle{}), all)
+	knows(t, "it starts again", start(t, owner.Options{}, idle{}), all)
 }
 
 func TestPositionsFromBeforeThereWereTags(t *testing.T) {
@@ -60,7 +62,7 @@ func TestPositionsFromBeforeThereWereTags(t *testing.T) {
 	s := newShelf()
 	last := entity.Seq{Slot: 9_000_000_000_000, Index: 17} // the clock was ahead
 	for i, seq := range []entity.Seq{{Slot: 1_893_450_000_000, Index: 1}, last} {
-		s.records[[3]string{key(i)}] = entity.Record{
+		s.records[[3]string{key(i)}] = owner.Record{
 			App: "app", Type: "Auction", Key: key(i), Seq: seq, Number: uint64(i + 1),
 			Data: fmt.Appendf(nil, `{"_seq":"%s"}`, seq),
 		}
@@ -69,7 +71,7 @@ func TestPositionsFromBeforeThereWereTags(t *testing.T) {
 	above := entity.Seq{Slot: last.Slot, Index: 18}
 	all := []entity.Seq{first, last, above, {Slot: last.Slot + 1, Index: 1}, {Slot: first.Slot}, {}}
 	for _, when := range []string{"migrated", "started again"} {
-		e := start(t, entity.Options{Store: s}, idle{})
+		e := start(t, owner.Options{Store: s}, idle{})
 		knows(t, when, e, all, first, last)
 		next := apply(t, e, upsert("z", `{}`))
 		if next.String() <= last.String() || len(next.String()) != len(last.String()) {
@@ -82,6 +84,34 @@ func TestPositionsFromBeforeThereWereTags(t *testing.T) {
 	}
 }
 
+func TestSeqRises(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.UnixMilli(1_893_450_000_000)
+		e := newNode(owner.Options{Now: func() time.Time { return now }, Tag: func() uint64 { return 42 }})
+		stop := run(t, e, idle{})
+		step := func(text string) {
+			t.Helper()
+			seq, err := e.Apply(context.Background(), batch(upsert("a", `{}`), upsert("b", `{}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, "seq", seq.String(), text)
+			same(t, "M27 both mutations of a batch", []entity.Seq{get(e, "a").Seq, get(e, "b").Seq}, []entity.Seq{seq, seq})
+		}
+		step("1893450000000:000042000001")
+		step("1893450000000:000042000002")
+		now = now.Add(time.Millisecond)
+		step("1893450000001:000042000001")
+		now = now.Add(-time.Hour) // the clock is set
+		step("1893450000001:000042000002")
+		now = now.Add(2 * time.Hour)
+		step("1893453600001:000042000001")
+		same(t, "number", get(e, "b").Number, 10)
+		stop()
+	})
+}
+
 // Clients sort positions as text. So whatever the tags, and however soon the next start comes,
 // no position may be below one from before.
 func TestPositionsRiseOverRestarts(t *testing.T) {
@@ -91,7 +121,7 @@ func TestPositionsRiseOverRestarts(t *testing.T) {
 		before := ""
 		for _, tag := range []uint64{500_000, 1, 999_999, 2, 2, 7} {
 			now := time.UnixMilli(1_893_450_000_000) // it stands still
-			e := entity.New(entity.Options{Store: s, Now: func() time.Time { return now }, Tag: func() uint64 { return tag }})
+			e := newNode(owner.Options{Store: s, Now: func() time.Time { return now }, Tag: func() uint64 { return tag }})
 			if err := e.Load(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +146,7 @@ func TestATagIsNotGivenTwice(t *testing.T) {
 	s := newShelf()
 	tags := map[uint64]bool{}
 	for range 1100 {
-		e := entity.New(entity.Options{Store: s, Tag: func() uint64 { return 999_999 }})
+		e := newNode(owner.Options{Store: s, Tag: func() uint64 { return 999_999 }})
 		if err := e.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +160,7 @@ func TestATagIsNotGivenTwice(t *testing.T) {
 	}
 	same(t, "runs stored", len(s.runs), 1000)
 	for range 20 {
-		if err := entity.New(entity.Options{Store: s}).Load(t.Context()); err != nil {
+		if err := newNode(owner.Options{Store: s}).Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,17 +177,17 @@ func TestATagIsNotGivenTwice(t *testing.T) {
 func TestAStartThatCannotBeStored(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	e := start(t, entity.Options{Store: s}, idle{})
+	e := start(t, owner.Options{Store: s}, idle{})
 	a := apply(t, e, upsert("a", `{}`))
 	s.fail(errDisk)
-	e = start(t, entity.Options{Store: s}, idle{})
+	e = start(t, owner.Options{Store: s}, idle{})
 	if _, err := e.Apply(t.Context(), batch(upsert("b", `{}`))); !errors.Is(err, errDisk) {
 		t.Errorf("Apply: %v, want %v", err, errDisk)
 	}
 	s.fail(nil)
 	b := apply(t, e, upsert("b", `{}`))
 	knows(t, "as long as it runs", e, []entity.Seq{a, b}, a, b)
-	e = start(t, entity.Options{Store: s}, idle{})
+	e = start(t, owner.Options{Store: s}, idle{})
 	if e.Knows(b) {
 		t.Errorf("%v is known, though its run was not stored", b)
 	}
@@ -172,7 +202,7 @@ func TestRandomRuns(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		now := time.UnixMilli(1_893_450_000_000)
 		tags := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0)).Perm(999_999)
-		o := entity.Options{Now: func() time.Time { return now }, MaxTombstones: 2, Tag: func() uint64 {
+		o := owner.Options{Now: func() time.Time { return now }, MaxTombstones: 2, Tag: func() uint64 {
 			tag := tags[0]
 			tags = tags[1:]
 			return uint64(tag + 1)
@@ -180,7 +210,7 @@ func TestRandomRuns(t *testing.T) {
 		type server struct {
 			shelf *shelf // nil: none
 			past  map[entity.Seq]bool
-			e     *entity.Engine
+			e     *node
 			stop  func()
 		}
 		begin := func(s *shelf, past map[entity.Seq]bool) *server {
@@ -246,8 +276,8 @@ func TestRandomRuns(t *testing.T) {
 	})
 }
 
-func openIdle(rt *rapid.T, t *testing.T, o entity.Options) (*entity.Engine, func()) {
-	e := entity.New(o)
+func openIdle(rt *rapid.T, t *testing.T, o owner.Options) (*node, func()) {
+	e := newNode(o)
 	if err := e.Load(t.Context()); err != nil {
 		rt.Fatal(err)
 	}

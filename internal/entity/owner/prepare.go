@@ -1,4 +1,4 @@
-package entity
+package owner
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/commit"
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/jsontext"
 )
 
@@ -29,20 +30,20 @@ type field struct {
 // spelled one way and once, no _seq, arrays cut.
 type prepared struct {
 	kind, key string
-	op        Op
+	op        entity.Op
 	append    []string
 	data      span
 	live      span  // OpPatch: uncut and in wire form, otherwise the same as data
 	first     int32 // OpPatch: the fields of data; 0: none
 	count     int32
-	isWire    bool // data has no number that isBig
+	isWire    bool // data has no number that IsBig
 }
 
 // mutationCost is what a mutation counts in Options.MaxWaiting beside its data and key.
 const mutationCost = 256
 
 // tailRoom is left free behind each live form, whose bracket gives way to its cursor.
-const tailRoom = len(`,` + seqOpen + `18446744073709551615:18446744073709551615` + seqClose)
+const tailRoom = len(`,`) + entity.MaxTail
 
 // pending is a batch on its way through the applier. The caller of Apply makes it and, until
 // its ticket is answered, reads nothing of it.
@@ -50,11 +51,11 @@ type pending struct {
 	app, idempotencyKey string
 	mutations           []prepared
 	text                []byte  // lives on in changes
-	fields              []field // the first is nobody's: 0 means none
+	fields              []field // the first stands for none
 	size                int     // as it counts in Options.MaxWaiting
 
 	ticket    *commit.Ticket
-	seq       Seq
+	seq       entity.Seq
 	isRefused bool   // there is a problem with the batch itself
 	isRepeat  bool   // an earlier batch was the same; seq is the earlier batch's
 	group     uint64 // isRepeat: in which that one was applied
@@ -73,16 +74,16 @@ type preparer struct {
 	notArray string   // one of appends whose value is none
 
 	keys     []span  // of the objects that are open
-	elements []int32 // where those of the arrays that are open begin
+	elements []int32 // where the elements of the arrays that are open begin
 
 	isLive                  bool // the copy is for subscribers
-	hasBig, hasLong, hasTwo bool // a number that isBig, an array that is cut, equal keys
+	hasBig, hasLong, hasTwo bool // a number that IsBig, an array that is cut, equal keys
 }
 
 // prepare checks everything of b that can be judged without the state.
 //
 //millrace:hot BenchmarkApply TestApplyAllocs
-func (p *preparer) prepare(b *Batch) error {
+func (p *preparer) prepare(b *entity.Batch) error {
 	if err := p.o.checkBatch(b); err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (p *preparer) prepare(b *Batch) error {
 			p.mutation(&p.mutations[i], &b.Mutations[i])
 		}
 		if p.problem != "" {
-			return &Error{Index: i, Message: p.problem}
+			return &entity.Error{Index: i, Message: p.problem}
 		}
 		p.size += len(b.Mutations[i].Key) + mutationCost
 	}
@@ -121,9 +122,9 @@ func (p *preparer) reset() {
 }
 
 // mutation prepares one, or leaves problem saying what is wrong with it.
-func (p *preparer) mutation(to *prepared, m *Mutation) {
+func (p *preparer) mutation(to *prepared, m *entity.Mutation) {
 	*to = prepared{kind: m.Type, key: m.Key, op: m.Op}
-	if m.Op == OpDelete {
+	if m.Op == entity.OpDelete {
 		return
 	}
 	v, ok := jsontext.Parse(m.Data)
@@ -139,7 +140,7 @@ func (p *preparer) mutation(to *prepared, m *Mutation) {
 		return
 	}
 	p.appends = nil
-	if m.Op == OpPatch && len(m.Append) > 0 {
+	if m.Op == entity.OpPatch && len(m.Append) > 0 {
 		p.appends, to.append = m.Append, m.Append
 	}
 	p.documents(to, v)
@@ -164,7 +165,7 @@ func (p *preparer) documents(to *prepared, v jsontext.Value) {
 	}
 	to.data = span{int32(start), int32(len(p.text))}
 	to.live, to.isWire = to.data, !p.hasBig
-	if to.op == OpPatch && (p.hasBig || p.hasLong) {
+	if to.op == entity.OpPatch && (p.hasBig || p.hasLong) {
 		p.isLive = true
 		p.document(v)
 		p.isLive = false
@@ -269,16 +270,16 @@ func (p *preparer) value(f *field, token jsontext.Value, depth int, isMerged boo
 }
 
 func (p *preparer) number(token []byte) {
-	isBig := isBig(token)
+	isBig := entity.IsBig(token)
 	if p.hasBig = p.hasBig || isBig; isBig && p.isLive {
-		p.text = appendQuoted(p.text, token)
+		p.text = append(append(append(p.text, '"'), token...), '"')
 		return
 	}
 	p.text = append(p.text, token...)
 }
 
 // array copies the array that was entered and, unless it is for subscribers, keeps the newest
-// elements only (live-views 5.6).
+// elements only (views 5.6).
 func (p *preparer) array(depth int) (count int32) {
 	p.text = append(p.text, '[')
 	if depth > p.o.MaxDepth {

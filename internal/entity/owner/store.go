@@ -1,8 +1,10 @@
-package entity
+package owner
 
 import (
 	"context"
 	"time"
+
+	"github.com/millrace/millrace/internal/entity"
 )
 
 // Record is one entity, or the tombstone of one, as it is stored. A store takes App, Type,
@@ -11,14 +13,14 @@ type Record struct {
 	App, Type, Key string
 	Data           []byte // immutable
 	IsDeleted      bool
-	Seq            Seq
+	Seq            entity.Seq
 	Number         uint64
 }
 
 // Receipt remembers a batch by its idempotency key.
 type Receipt struct {
 	App, Key string
-	Seq      Seq
+	Seq      entity.Seq
 	Expires  time.Time
 }
 
@@ -39,8 +41,8 @@ type Store interface {
 	// not keep the slices of c.
 	CommitEntities(ctx context.Context, c *Commit) error
 	// LoadRuns returns what SaveRuns was given last, in any order.
-	LoadRuns(ctx context.Context) ([]Run, error)
+	LoadRuns(ctx context.Context) ([]entity.Run, error)
 	// SaveRuns replaces all runs that are stored, at once or not at all. It returns when they
 	// are durable.
-	SaveRuns(ctx context.Context, runs []Run) error
+	SaveRuns(ctx context.Context, runs []entity.Run) error
 }

@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"context"
@@ -7,14 +7,29 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// node is an engine and the state of its node.
+type node struct {
+	*owner.Engine
+	*entity.State
+}
+
+func newNode(o owner.Options) *node {
+	s := entity.NewState(nil)
+	return &node{owner.New(s, o), s}
+}
+
+// kept is how many types are kept, by the state and by the decider.
+func (n *node) kept() int { return max(len(n.All()), n.Drafts()) }
+
 // start runs an engine until the test ends.
-func start(tb testing.TB, o entity.Options, r entity.Receiver) *entity.Engine {
+func start(tb testing.TB, o owner.Options, r entity.Receiver) *node {
 	tb.Helper()
-	e := entity.New(o)
+	e := newNode(o)
 	if err := e.Load(tb.Context()); err != nil {
 		tb.Fatalf("Load: %v", err)
 	}
@@ -23,7 +38,7 @@ func start(tb testing.TB, o entity.Options, r entity.Receiver) *entity.Engine {
 }
 
 // run returns what stops the engine before the test ends.
-func run(tb testing.TB, e *entity.Engine, r entity.Receiver) (stop func()) {
+func run(tb testing.TB, e *node, r entity.Receiver) (stop func()) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

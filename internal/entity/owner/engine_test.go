@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"bytes"
@@ -13,22 +13,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	heard := &listener{}
-	e := start(t, entity.Options{}, heard)
+	e := start(t, owner.Options{}, heard)
 	first := apply(t, e, upsert("a", `{"x":1}`), upsert("b", `{}`))
 	heard.take()
-	seq := apply(t, e, remove("a"), remove("nobody"))
+	seq := apply(t, e, remove("a"), remove("unknown"))
 	c := heard.last(t)
 	if c.Op != entity.OpDelete || c.Key != "a" || c.New != nil || c.Old == nil || c.Seq != seq || c.Number != 3 || c.Patch != nil {
 		t.Errorf("change: %+v", c)
 	}
 	typ := e.Find("app", "Auction")
 	same(t, "tombstones", typ.DeletedAfterLocked(nil, 0, 9), []entity.Tombstone{{Key: "a", Seq: seq, Number: 3}})
-	same(t, "seq of a batch that changes nothing", apply(t, e, remove("nobody")), seq)
+	same(t, "seq of a batch that changes nothing", apply(t, e, remove("unknown")), seq)
 	same(t, "changes", len(heard.take()), 0)
 
 	again := apply(t, e, patch("a", `{"y":2}`))
@@ -49,7 +50,7 @@ func TestDelete(t *testing.T) {
 func TestManyChangesOfAKeyInABatch(t *testing.T) {
 	t.Parallel()
 	heard := &listener{}
-	e := start(t, entity.Options{}, heard)
+	e := start(t, owner.Options{}, heard)
 	apply(t, e, upsert("a", `{"l":[1]}`))
 	heard.take()
 	apply(t, e,
@@ -81,7 +82,7 @@ func TestManyChangesOfAKeyInABatch(t *testing.T) {
 
 func TestReads(t *testing.T) {
 	t.Parallel()
-	e := start(t, entity.Options{}, idle{})
+	e := start(t, owner.Options{}, idle{})
 	var seqs []entity.Seq
 	for i := range 6 {
 		seqs = append(seqs, apply(t, e, upsert(key(2*i), `{}`), upsert(key(2*i+1), `{}`)))
@@ -116,7 +117,7 @@ func TestReads(t *testing.T) {
 
 func TestTypes(t *testing.T) {
 	t.Parallel()
-	e := start(t, entity.Options{}, idle{})
+	e := start(t, owner.Options{}, idle{})
 	declared := e.Declare("app", "Zebra")
 	if e.Declare("app", "Zebra") != declared || e.Find("app", "Zebra") != declared || e.Find("other", "Zebra") != nil {
 		t.Error("a declared type is not one")
@@ -138,8 +139,8 @@ func TestRepeatedBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		heard, s := &listener{}, newShelf()
-		o := entity.Options{Store: s, ReceiptTTL: time.Hour, MaxReceipts: 3}
-		e := entity.New(o)
+		o := owner.Options{Store: s, ReceiptTTL: time.Hour, MaxReceipts: 3}
+		e := newNode(o)
 		stop := run(t, e, heard)
 		add := func(key, app string) entity.Seq {
 			seq, err := e.Apply(context.Background(), &entity.Batch{App: app, IdempotencyKey: key, Mutations: []entity.Mutation{patch("a", `{"l":[1]}`, "l")}})
@@ -160,7 +161,7 @@ func TestRepeatedBatches(t *testing.T) {
 		same(t, "changes", len(heard.take()), 3)
 
 		stop()
-		e = entity.New(o)
+		e = newNode(o)
 		if err := e.Load(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +195,7 @@ func TestRepeatedInOneGroup(t *testing.T) {
 		for _, broken := range []error{nil, errDisk} {
 			s := newShelf()
 			s.gate = make(chan struct{})
-			e := entity.New(entity.Options{Store: s})
+			e := newNode(owner.Options{Store: s})
 			stop := run(t, e, idle{})
 			answers := make(chan answer, 9)
 			send := func(b *entity.Batch) {
@@ -250,7 +251,7 @@ type answer struct {
 func TestAFailedCommitChangesNothing(t *testing.T) {
 	t.Parallel()
 	heard, s := &listener{}, newShelf()
-	e := start(t, entity.Options{Store: s, MaxTombstones: 1}, heard)
+	e := start(t, owner.Options{Store: s, MaxTombstones: 1}, heard)
 	apply(t, e, upsert("a", `{"x":1}`), upsert("b", `{}`), upsert("gone", `{}`), remove("gone"))
 	typ := e.Find("app", "Auction")
 	before := get(e, "a")
@@ -267,7 +268,7 @@ func TestAFailedCommitChangesNothing(t *testing.T) {
 	}
 	same(t, "tombstones", len(typ.DeletedAfterLocked(nil, 0, 9)), 1)
 	s.fail(nil)
-	same(t, "seq of a batch that changes nothing", apply(t, e, remove("nobody")), seq)
+	same(t, "seq of a batch that changes nothing", apply(t, e, remove("unknown")), seq)
 	apply(t, e, patch("a", `{"y":2}`))
 	same(t, "afterwards", stored(t, e, "a"), `{"x":1,"y":2}`)
 	if c := heard.last(t); c.Number != 10 || c.Old != before { // 5 to 9 are gone for good
@@ -281,7 +282,7 @@ func TestRefusedMutationsAreLoggedBySample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		s := newShelf()
-		e := entity.New(entity.Options{Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		e := newNode(owner.Options{Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		stop := run(t, e, idle{})
 		s.fail(errDisk)
 		for second := range 3 {
@@ -308,7 +309,8 @@ func TestBackpressureAndWithdrawal(t *testing.T) {
 		s := newShelf()
 		s.gate = make(chan struct{})
 		registry := prometheus.NewRegistry()
-		e := entity.New(entity.Options{Store: s, MaxWaiting: 2000, Metrics: entity.NewMetrics(registry)})
+		state := entity.NewState(entity.NewMetrics(registry))
+		e := &node{owner.New(state, owner.Options{Store: s, MaxWaiting: 2000, Metrics: owner.NewMetrics(registry)}), state}
 		stop := run(t, e, idle{})
 		answers := make(chan answer, 9)
 		send := func(ctx context.Context, key string) {
@@ -385,7 +387,7 @@ func TestABadBatchLeavesItsGroupAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		heard, s := &listener{}, newShelf()
 		s.gate = make(chan struct{})
-		e := entity.New(entity.Options{Store: s, MaxSize: 300})
+		e := newNode(owner.Options{Store: s, MaxSize: 300})
 		stop := run(t, e, heard)
 		answers := make(chan answer, 9)
 		send := func(mutations ...entity.Mutation) {
@@ -429,7 +431,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.gate = make(chan struct{})
-		e := entity.New(entity.Options{Store: s})
+		e := newNode(owner.Options{Store: s})
 		stop := run(t, e, idle{})
 		answers := make(chan answer, 99)
 		for i := range 12 {
@@ -459,7 +461,7 @@ func TestShutdownAppliesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.gate = make(chan struct{})
-		e := entity.New(entity.Options{Store: s})
+		e := newNode(owner.Options{Store: s})
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		go func() { done <- e.Run(ctx, idle{}) }()

@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 func TestRestart(t *testing.T) {
@@ -16,12 +17,12 @@ func TestRestart(t *testing.T) {
 	s := newShelf()
 	now := time.UnixMilli(1_893_450_000_000)
 	tags := []uint64{7, 3}
-	o := entity.Options{Store: s, Now: func() time.Time { return now }, Tag: func() uint64 {
+	o := owner.Options{Store: s, Now: func() time.Time { return now }, Tag: func() uint64 {
 		tag := tags[0]
 		tags = tags[1:]
 		return tag
 	}}
-	e := entity.New(o)
+	e := newNode(o)
 	if err := e.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +51,14 @@ func TestRestart(t *testing.T) {
 func TestForgottenTombstonesOverRestarts(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	e := entity.New(entity.Options{Store: s, MaxTombstones: 3})
+	e := newNode(owner.Options{Store: s, MaxTombstones: 3})
 	stop := run(t, e, idle{})
 	var seqs []entity.Seq
 	for i := range 6 {
 		apply(t, e, upsert(key(i), `{}`))
 		seqs = append(seqs, apply(t, e, remove(key(i))))
 	}
-	check := func(e *entity.Engine, forgotten uint64, keys ...string) {
+	check := func(e *node, forgotten uint64, keys ...string) {
 		t.Helper()
 		typ := e.Find("app", "Auction")
 		same(t, "forgotten", typ.ForgottenLocked(), forgotten)
@@ -79,19 +80,19 @@ func TestForgottenTombstonesOverRestarts(t *testing.T) {
 	check(e, 6, key(3), key(4), key(5))
 	stop()
 
-	e = entity.New(entity.Options{Store: s, MaxTombstones: 9})
+	e = newNode(owner.Options{Store: s, MaxTombstones: 9})
 	if err := e.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	check(e, 6, key(3), key(4), key(5))
 
-	e = entity.New(entity.Options{Store: s, MaxTombstones: 2}) // it was lowered
+	e = newNode(owner.Options{Store: s, MaxTombstones: 2}) // it was lowered
 	if err := e.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	check(e, 8, key(4), key(5))
 
-	e = entity.New(entity.Options{Store: s, MaxTombstones: 1})
+	e = newNode(owner.Options{Store: s, MaxTombstones: 1})
 	s.fail(errDisk)
 	if err := e.Load(t.Context()); !errors.Is(err, errDisk) {
 		t.Errorf("Load: %v, want %v", err, errDisk)
@@ -101,7 +102,7 @@ func TestForgottenTombstonesOverRestarts(t *testing.T) {
 func TestOneGroupForgetsItsOwnTombstones(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	e := start(t, entity.Options{Store: s, MaxTombstones: 2}, idle{})
+	e := start(t, owner.Options{Store: s, MaxTombstones: 2}, idle{})
 	apply(t, e, upsert("a", `{}`), upsert("b", `{}`), remove("a"), remove("b"))
 	apply(t, e, upsert("a", `{}`), upsert("c", `{}`), upsert("d", `{}`), upsert("e", `{}`), remove("c"), remove("d"), remove("e"), upsert("d", `{}`), remove("d"))
 	live, deleted := s.keys()
@@ -122,21 +123,21 @@ func TestDamagedStore(t *testing.T) {
 		"nothing":        ``,
 	} {
 		s := newShelf()
-		s.records[[3]string{}] = entity.Record{App: "app", Type: "Auction", Key: "a", Data: []byte(data), Seq: seq, Number: 1}
-		err := entity.New(entity.Options{Store: s}).Load(t.Context())
+		s.records[[3]string{}] = owner.Record{App: "app", Type: "Auction", Key: "a", Data: []byte(data), Seq: seq, Number: 1}
+		err := newNode(owner.Options{Store: s}).Load(t.Context())
 		if err == nil || !strings.Contains(err.Error(), `app "app", type "Auction", key "a": data is damaged`) {
 			t.Errorf("%s: Load: %v", name, err)
 		}
 	}
 	s := newShelf()
-	s.records[[3]string{}] = entity.Record{App: "app", Type: "Auction", Data: []byte(`{"_seq":"7:000000000042"}`), Seq: seq, Number: 1}
-	e := start(t, entity.Options{Store: s}, idle{})
+	s.records[[3]string{}] = owner.Record{App: "app", Type: "Auction", Data: []byte(`{"_seq":"7:000000000042"}`), Seq: seq, Number: 1}
+	e := start(t, owner.Options{Store: s}, idle{})
 	apply(t, e, patch("", `{"a":1}`))
 	same(t, "stored", stored(t, e, ""), `{"a":1}`)
 }
 
 func TestApplyAllocs(t *testing.T) {
-	e := start(t, entity.Options{}, idle{})
+	e := start(t, owner.Options{}, idle{})
 	fill(t, e, 1000)
 	b := &entity.Batch{App: "app"}
 	for i := range 100 {

@@ -1,11 +1,15 @@
-package entity
+package owner
 
-import "time"
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/entity"
+)
 
 type receiptID struct{ app, key string }
 
 // receipts remembers batches by their idempotency keys for as long as they may be repeated,
-// and no more of them than max. It is the applier's.
+// and no more of them than max. The applier owns it.
 type receipts struct {
 	max   int
 	byID  map[receiptID]noted
@@ -14,7 +18,7 @@ type receipts struct {
 }
 
 type noted struct {
-	seq     Seq
+	seq     entity.Seq
 	expires time.Time
 	group   uint64 // in which it was put
 }
@@ -29,6 +33,9 @@ func (r *receipts) put(x Receipt, group uint64) {
 	r.byID[receiptID{x.App, x.Key}] = noted{x.Seq, x.Expires, group}
 	r.queue = append(r.queue, x)
 }
+
+// latest are the last n.
+func (r *receipts) latest(n int) []Receipt { return r.queue[len(r.queue)-n:] }
 
 // takeBack removes the last n, and what they have replaced, which had expired.
 func (r *receipts) takeBack(n int) {

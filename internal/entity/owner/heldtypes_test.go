@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"errors"
@@ -7,41 +7,25 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
-func TestHeldTypes(t *testing.T) {
+// A type that is held is the one that changes are applied to.
+func TestChangesOfAHeldType(t *testing.T) {
 	t.Parallel()
-	e := start(t, entity.Options{}, idle{})
+	e := start(t, owner.Options{}, idle{})
 	held := e.Hold("app", "Auction")
-	if e.Hold("app", "Auction") != held || e.Find("app", "Auction") != held || len(e.Types("app")) != 1 {
-		t.Error("a held type is not one")
-	}
-	e.Release(held)
-	if e.Find("app", "Auction") != held {
-		t.Error("a type is gone that is still held")
-	}
-	e.Release(held)
-	if e.Find("app", "Auction") != nil || e.Kept() != 0 {
-		t.Error("a type is left that is not held any more")
-	}
-
-	held = e.Hold("app", "Auction")
 	apply(t, e, upsert("a", `{}`))
 	e.Release(held)
 	if e.Find("app", "Auction") != held {
 		t.Error("a held type is not the one that changes are applied to, or it did not stay")
-	}
-	declared := e.Declare("app", "Zebra")
-	e.Release(e.Hold("app", "Zebra"))
-	if e.Find("app", "Zebra") != declared {
-		t.Error("a declared type did not stay")
 	}
 }
 
 // A batch that changes nothing makes no type, whatever types it names.
 func TestRefusedBatchesKeepNoTypes(t *testing.T) {
 	t.Parallel()
-	e := start(t, entity.Options{MaxSize: 200}, idle{})
+	e := start(t, owner.Options{MaxSize: 200}, idle{})
 	apply(t, e, upsert("full", `{"a":"`+strings.Repeat("x", 100)+`"}`))
 	tooLarge := patch("full", `{"b":"`+strings.Repeat("x", 100)+`"}`) // by the merge only, so the applier finds out
 	for i := range 10 {
@@ -51,7 +35,7 @@ func TestRefusedBatchesKeepNoTypes(t *testing.T) {
 		unknown.Op, unknown.Data = entity.OpUpsert, []byte(`{}`)
 		_ = refused(t, e, unknown, tooLarge)
 	}
-	if got := e.Kept(); got != 1 {
+	if got := e.kept(); got != 1 {
 		t.Errorf("%d types are kept, want the one that has an entity", got)
 	}
 	held := e.Hold("app", "Unknown1")
@@ -60,7 +44,7 @@ func TestRefusedBatchesKeepNoTypes(t *testing.T) {
 		t.Error("a type is gone that is held, because a batch was refused")
 	}
 	e.Release(held)
-	if got := e.Kept(); got != 1 {
+	if got := e.kept(); got != 1 {
 		t.Errorf("%d types are kept, want the one that has an entity", got)
 	}
 }
@@ -69,7 +53,7 @@ func TestRefusedBatchesKeepNoTypes(t *testing.T) {
 func TestATypeThatWasNotStoredKeepsItsNumbers(t *testing.T) {
 	t.Parallel()
 	s, heard := newShelf(), &listener{}
-	e := start(t, entity.Options{Store: s}, heard)
+	e := start(t, owner.Options{Store: s}, heard)
 	s.fail(errDisk)
 	if _, err := e.Apply(t.Context(), batch(upsert("a", `{}`))); !errors.Is(err, entity.ErrNotStored) {
 		t.Fatalf("Apply: %v", err)

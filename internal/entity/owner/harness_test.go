@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 // shelf is a store that keeps records in memory. It outlives the engines that use it.
@@ -23,8 +23,8 @@ type shelf struct {
 	gate chan struct{} // if not nil, each commit takes one first
 
 	mu       sync.Mutex
-	records  map[[3]string]entity.Record // all guarded by mu
-	receipts map[[2]string]entity.Receipt
+	records  map[[3]string]owner.Record // all guarded by mu
+	receipts map[[2]string]owner.Receipt
 	runs     []entity.Run
 	err      error // of commits to come
 	commits  int
@@ -34,10 +34,10 @@ type shelf struct {
 var errDisk = errors.New("the disk is full")
 
 func newShelf() *shelf {
-	return &shelf{records: map[[3]string]entity.Record{}, receipts: map[[2]string]entity.Receipt{}}
+	return &shelf{records: map[[3]string]owner.Record{}, receipts: map[[2]string]owner.Receipt{}}
 }
 
-func (s *shelf) LoadEntities(_ context.Context, now time.Time, record func(entity.Record) error, receipt func(entity.Receipt) error) error {
+func (s *shelf) LoadEntities(_ context.Context, now time.Time, record func(owner.Record) error, receipt func(owner.Receipt) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range maps.Values(s.records) {
@@ -57,7 +57,7 @@ func (s *shelf) LoadEntities(_ context.Context, now time.Time, record func(entit
 	return nil
 }
 
-func (s *shelf) CommitEntities(_ context.Context, c *entity.Commit) error {
+func (s *shelf) CommitEntities(_ context.Context, c *owner.Commit) error {
 	if s.gate != nil {
 		<-s.gate
 	}
@@ -141,7 +141,10 @@ type listener struct {
 func (l *listener) Changed(_ *entity.Type, changes []entity.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.changes = append(l.changes, changes...)
+	for _, c := range changes {
+		c.Decision = new(*c.Decision) // the owner uses it again
+		l.changes = append(l.changes, c)
+	}
 }
 
 func (l *listener) take() []entity.Change {
@@ -178,7 +181,7 @@ func batch(mutations ...entity.Mutation) *entity.Batch {
 	return &entity.Batch{App: "app", Mutations: mutations}
 }
 
-func apply(tb testing.TB, e *entity.Engine, mutations ...entity.Mutation) entity.Seq {
+func apply(tb testing.TB, e *node, mutations ...entity.Mutation) entity.Seq {
 	tb.Helper()
 	seq, err := e.Apply(tb.Context(), batch(mutations...))
 	if err != nil {
@@ -188,7 +191,7 @@ func apply(tb testing.TB, e *entity.Engine, mutations ...entity.Mutation) entity
 }
 
 // refused applies a batch that must be refused and returns why.
-func refused(t *testing.T, e *entity.Engine, mutations ...entity.Mutation) *entity.Error {
+func refused(t *testing.T, e *node, mutations ...entity.Mutation) *entity.Error {
 	t.Helper()
 	_, err := e.Apply(t.Context(), batch(mutations...))
 	refusal, ok := errors.AsType[*entity.Error](err)
@@ -198,7 +201,7 @@ func refused(t *testing.T, e *entity.Engine, mutations ...entity.Mutation) *enti
 	return refusal
 }
 
-func get(e *entity.Engine, key string) *entity.Version {
+func get(e *node, key string) *entity.Version {
 	t := e.Find("app", "Auction")
 	if t == nil {
 		return nil
@@ -219,7 +222,7 @@ func without(tb testing.TB, data []byte, seq entity.Seq) string {
 }
 
 // stored is the data of an entity without its cursor.
-func stored(tb testing.TB, e *entity.Engine, key string) string {
+func stored(tb testing.TB, e *node, key string) string {
 	tb.Helper()
 	v := get(e, key)
 	if v == nil {
@@ -241,7 +244,7 @@ func decode(tb testing.TB, text []byte) any {
 
 func same[T any](tb testing.TB, what string, got, want T) {
 	tb.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(entity.Version{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		tb.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

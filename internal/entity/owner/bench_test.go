@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 // idle hears of changes and does nothing.
@@ -23,7 +24,7 @@ func body(i int) []byte {
 func key(i int) string { return fmt.Sprintf("lot-%07d", i) }
 
 // fill makes n entities of one type.
-func fill(tb testing.TB, e *entity.Engine, n int) {
+func fill(tb testing.TB, e *node, n int) {
 	tb.Helper()
 	b := &entity.Batch{App: "app"}
 	for i := range n {
@@ -42,7 +43,7 @@ func fill(tb testing.TB, e *entity.Engine, n int) {
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("entities=%d", n), func(b *testing.B) {
-			e := start(b, entity.Options{}, idle{})
+			e := start(b, owner.Options{}, idle{})
 			fill(b, e, n)
 			r := rand.New(rand.NewPCG(1, 2))
 			batches := make([]*entity.Batch, 256)
@@ -80,7 +81,7 @@ func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
 	for b.Loop() {
 		before := heap()
-		e := start(b, entity.Options{}, idle{})
+		e := start(b, owner.Options{}, idle{})
 		fill(b, e, n)
 		t := e.Find("app", "Auction")
 		b.ReportMetric(overhead(t, heap()-before), "B/entity")

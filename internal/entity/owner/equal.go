@@ -1,4 +1,4 @@
-package entity
+package owner
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ func (p *preparer) hasEqual(keys []span) bool {
 
 // lastOfEqual is a copy of v in which each object has the last of its members with equal keys
 // only. It recurses as deep as v is nested, which the caller has bounded, and reads each value
-// once per level: nobody sends equal keys who means well.
+// once per level: equal keys are a mistake of the publisher, and rare.
 func lastOfEqual(v jsontext.Value) jsontext.Value {
 	return appendLast(make([]byte, 0, len(v)), v)
 }

@@ -1,8 +1,8 @@
-package entity
+package owner
 
 import "github.com/millrace/millrace/internal/jsontext"
 
-// merger merges patches into stored entities (live-views 5.6) without decoding either: what
+// merger merges patches into stored entities (views 5.6) without decoding either: what
 // a patch does not name is copied in long runs. It is owned by the applier and recurses no
 // deeper than the patch is nested.
 type merger struct {
@@ -13,7 +13,7 @@ type merger struct {
 	from     int // of stored, up to which it is in out
 	text     []byte
 	fields   []field
-	elements []int // where those of a stored array begin
+	elements []int // where the elements of a stored array begin
 }
 
 // merge returns the body of an entity into whose body the data of a patch has been merged. It
@@ -113,7 +113,7 @@ func (m *merger) replace(s *jsontext.Scanner, f *field) {
 	m.from = s.Offset()
 }
 
-// concat appends the elements of f to those of the stored array that s has entered. f has no
+// concat appends the elements of f to the stored array that s has entered. f has no
 // more than maxArray itself.
 func (m *merger) concat(s *jsontext.Scanner, f *field) {
 	m.elements = m.elements[:0]

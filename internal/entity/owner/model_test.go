@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"bytes"
@@ -18,9 +18,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
-// The model decodes everything into maps and follows the table of live-views 5.6 word by word.
+// The model decodes everything into maps and follows the table of views 5.6 word by word.
 
 func merged(stored, patch any, path string, paths []string, limit int) any {
 	s, isObject := stored.(map[string]any)
@@ -114,7 +115,7 @@ func FuzzMerge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stored, patch []byte, appends string) {
 		paths := strings.Split(appends, "\n")
 		const limit = 3
-		data, live, err := entity.Merged(entity.Options{MaxArray: limit}, stored, patch, paths)
+		data, live, err := owner.Merged(owner.Options{MaxArray: limit}, stored, patch, paths)
 		if err != nil {
 			if _, ok := errors.AsType[*entity.Error](err); !ok {
 				t.Fatal(err)
@@ -379,7 +380,7 @@ func TestRandomMutations(t *testing.T) {
 		const limit = 3
 		maxTombs := rapid.IntRange(1, 5).Draw(rt, "tombstones")
 		s := newShelf()
-		o := entity.Options{Store: s, MaxArray: limit, MaxTombstones: maxTombs}
+		o := owner.Options{Store: s, MaxArray: limit, MaxTombstones: maxTombs}
 		f := &follower{tb: t, maxArray: limit, maxTombs: maxTombs, states: map[*entity.Type]*state{}}
 		e, stop := open(t, o, f)
 		defer func() { stop() }()
@@ -418,8 +419,8 @@ func TestRandomMutations(t *testing.T) {
 	})
 }
 
-func open(t *testing.T, o entity.Options, f *follower) (*entity.Engine, func()) {
-	e := entity.New(o)
+func open(t *testing.T, o owner.Options, f *follower) (*node, func()) {
+	e := newNode(o)
 	if err := e.Load(context.Background()); err != nil {
 		t.Fatalf("Load: %v", err)
 	}
@@ -428,7 +429,7 @@ func open(t *testing.T, o entity.Options, f *follower) (*entity.Engine, func()) 
 
 // reopen lets the models follow the types of an engine that has loaded what the one before
 // has stored.
-func reopen(t *testing.T, o entity.Options, f *follower) (*entity.Engine, func()) {
+func reopen(t *testing.T, o owner.Options, f *follower) (*node, func()) {
 	e, stop := open(t, o, f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -443,7 +444,7 @@ func reopen(t *testing.T, o entity.Options, f *follower) (*entity.Engine, func()
 	return e, stop
 }
 
-func compare(rt *rapid.T, e *entity.Engine, f *follower, live map[string]map[string]any) {
+func compare(rt *rapid.T, e *node, f *follower, live map[string]map[string]any) {
 	got := map[string]map[string]any{}
 	for _, typ := range e.Types("app") {
 		f.check(typ)
@@ -464,7 +465,7 @@ func TestManyCallers(t *testing.T) {
 	const callers, each, limit = 8, 60, 3
 	s := newShelf()
 	f := &follower{tb: t, maxArray: limit, maxTombs: 4, states: map[*entity.Type]*state{}}
-	o := entity.Options{Store: s, MaxArray: limit, MaxTombstones: 4}
+	o := owner.Options{Store: s, MaxArray: limit, MaxTombstones: 4}
 	e, stop := open(t, o, f)
 	var wg sync.WaitGroup
 	for c := range callers {

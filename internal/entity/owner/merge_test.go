@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"strconv"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 func TestMerge(t *testing.T) {
@@ -59,7 +60,7 @@ func TestMerge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			heard := &listener{}
-			e := start(t, entity.Options{MaxArray: test.maxArray}, heard)
+			e := start(t, owner.Options{MaxArray: test.maxArray}, heard)
 			if test.stored != "" {
 				apply(t, e, upsert("a", test.stored))
 			}
@@ -98,7 +99,7 @@ func reversedFrom(high, low, v int) string {
 func TestUpsertReplaces(t *testing.T) {
 	t.Parallel()
 	heard := &listener{}
-	e := start(t, entity.Options{MaxArray: 2}, heard)
+	e := start(t, owner.Options{MaxArray: 2}, heard)
 	apply(t, e, upsert("a", `{"x":1,"_seq":"7:1","l":[1,2,3]}`))
 	same(t, "first", stored(t, e, "a"), `{"x":1,"l":[2,3]}`)
 	apply(t, e, upsert("a", `{"y":[[1,2,3]]}`))
@@ -126,7 +127,7 @@ func TestBigIntegers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			heard := &listener{}
-			e := start(t, entity.Options{MaxArray: 6}, heard)
+			e := start(t, owner.Options{MaxArray: 6}, heard)
 			data := `{"l":` + test.number + `}`
 			wire := data
 			if test.wire != "" {
@@ -155,7 +156,7 @@ func TestBigIntegers(t *testing.T) {
 func TestBigIntegersOfLongArrays(t *testing.T) {
 	t.Parallel()
 	heard := &listener{}
-	e := start(t, entity.Options{MaxArray: 1}, heard)
+	e := start(t, owner.Options{MaxArray: 1}, heard)
 	apply(t, e, patch("a", `{"l":[9007199254740993,2]}`, "l"))
 	c := heard.last(t)
 	same(t, "stored", without(t, c.New.Wire(), c.Seq), `{"l":[2]}`)
@@ -207,7 +208,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			heard := &listener{}
-			e := start(t, entity.Options{MaxDepth: 8, MaxSize: 200, MaxKey: 32}, heard)
+			e := start(t, owner.Options{MaxDepth: 8, MaxSize: 200, MaxKey: 32}, heard)
 			apply(t, e, upsert("a", large(80)), upsert("gone", `{}`), remove("gone"))
 			before := get(e, "a")
 			heard.take()
@@ -228,7 +229,7 @@ func TestRefusals(t *testing.T) {
 
 func TestRefusedBatches(t *testing.T) {
 	t.Parallel()
-	e := start(t, entity.Options{MaxBatch: 2, MaxWaiting: 2000}, idle{})
+	e := start(t, owner.Options{MaxBatch: 2, MaxWaiting: 2000}, idle{})
 	for want, b := range map[string]*entity.Batch{
 		"the batch has no mutations":                   {},
 		"the batch has more than 2 mutations":          batch(remove("a"), remove("a"), remove("a")),
@@ -243,7 +244,7 @@ func TestRefusedBatches(t *testing.T) {
 
 func TestLimitsAreReachable(t *testing.T) {
 	t.Parallel()
-	e := start(t, entity.Options{MaxDepth: 3, MaxKey: 4}, idle{})
+	e := start(t, owner.Options{MaxDepth: 3, MaxKey: 4}, idle{})
 	apply(t, e, upsert("", `{}`), upsert("käx", `{"a":[[1]]}`), patch("b", `{"a":{"b":{}}}`, "none", "a.c"))
 	same(t, "the empty key", stored(t, e, ""), `{}`)
 	same(t, "three deep", stored(t, e, "b"), `{"a":{"b":{}}}`)

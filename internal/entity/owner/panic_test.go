@@ -1,4 +1,4 @@
-package entity_test
+package owner_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/internal/commit"
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/entity/owner"
 )
 
 // broken panics when it hears of a change.
@@ -17,7 +18,7 @@ func (broken) Changed(*entity.Type, []entity.Change) { panic("a bug of the recei
 func TestAPanicEndsTheEngine(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	e := entity.New(entity.Options{Store: s})
+	e := newNode(owner.Options{Store: s})
 	if err := e.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func TestAPanicEndsTheEngine(t *testing.T) {
 	if _, err := e.Apply(t.Context(), batch(upsert("b", `{}`))); !errors.Is(err, entity.ErrClosed) {
 		t.Errorf("a later batch: %v, want %v", err, entity.ErrClosed)
 	}
-	again := start(t, entity.Options{Store: s}, idle{})
+	again := start(t, owner.Options{Store: s}, idle{})
 	if again.Find("app", "Auction") == nil {
 		t.Error("the next start does not have what was stored")
 	}
