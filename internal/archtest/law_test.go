@@ -273,6 +273,10 @@ var pure = map[string]rule{
 		[]string{"context", "time", "os", "net", "log/slog", module + "/internal/commit"},
 		"installing what was decided needs no store, no clock and no queue: every node does it",
 	},
+	"internal/view": {
+		[]string{module + "/internal/bus", module + "/internal/entity/owner"},
+		"views are ordered by installing, under the lock of a type, which no call to another node may be made with",
+	},
 	"internal/hub": {
 		[]string{module + "/internal/app", "net/http"},
 		"the hub knows topics and connections, never an app's rules",

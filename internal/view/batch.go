@@ -90,13 +90,8 @@ func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
 	}
 	b := e.stepLocked(s, true)
 	if b.isAtEnd {
-		var err error
-		if b.position, err = e.joinLocked(c, s); err != nil {
-			b.isAtEnd, b.isLost = false, true // nothing will come: its owner must try again
-			e.metrics.failures.Inc()
-		} else {
-			s.joinedLocked(t)
-		}
+		b.position = e.joinLocked(c, s)
+		s.joinedLocked(t)
 	}
 	t.Unlock()
 	e.send(c, s, b)

@@ -2,7 +2,6 @@ package view_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -113,10 +112,7 @@ type counter struct {
 	published []*protocol.Publication
 }
 
-func (c *counter) Publish(_ context.Context, p *protocol.Publication) (protocol.Position, error) {
-	c.published = append(c.published, p)
-	return protocol.Position{}, nil
-}
+func (c *counter) Publish(p *protocol.Publication) { c.published = append(c.published, p) }
 
 func (t *table) change(i int) { t.changed([]entity.Change{t.next(i)}) }
 

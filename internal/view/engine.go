@@ -117,7 +117,7 @@ type catalog struct {
 	derived map[string]*derivedView // by id; vacant ones too
 }
 
-// New makes an Engine over entities that publishes through b, of which h must be the receiver.
+// New makes an Engine over entities that publishes through b, which delivers to h.
 // It must be the receiver of all that is installed in entities.
 func New(entities *entity.State, h *hub.Hub, b Bus, o Options) *Engine {
 	o = o.withDefaults()

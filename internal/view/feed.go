@@ -1,7 +1,6 @@
 package view
 
 import (
-	"context"
 	"strconv"
 	"strings"
 
@@ -62,16 +61,13 @@ func ViewOfTopic(name string) (id string, ok bool) {
 }
 
 // attachLocked counts one more subscription of f.
-func (e *Engine) attachLocked(f *feed) error {
+func (e *Engine) attachLocked(f *feed) {
 	if f.subs == 0 {
-		if _, err := e.bus.Subscribe(context.Background(), &f.topic); err != nil {
-			return err
-		}
+		e.bus.Subscribe(&f.topic)
 		e.metrics.feeds.Inc()
 	}
 	f.subs++
 	e.metrics.subscriptions.Inc()
-	return nil
 }
 
 // detachLocked undoes attachLocked.
@@ -84,13 +80,8 @@ func (e *Engine) detachLocked(f *feed) {
 	}
 }
 
-// publishLocked sends one change to all who are subscribed to f. It is called with the type
-// locked, where the bus does not wait.
+// publishLocked sends one change to all who are subscribed to f.
 func (e *Engine) publishLocked(f *feed, ch *protocol.Change, data []byte) {
-	p := &protocol.Publication{Topic: f.topic, Kind: protocol.KindChange, Change: ch, Data: data}
-	if _, err := e.bus.Publish(context.Background(), p); err != nil {
-		e.metrics.failures.Inc()
-		return
-	}
+	e.bus.Publish(&protocol.Publication{Topic: f.topic, Kind: protocol.KindChange, Change: ch, Data: data})
 	e.metrics.frames.Inc()
 }

@@ -12,7 +12,6 @@ type Metrics struct {
 	windows       prometheus.Gauge
 	definitions   prometheus.Gauge
 	frames        prometheus.Counter
-	failures      prometheus.Counter
 	rows          prometheus.Counter
 	caughtUp      prometheus.Counter
 	resyncs       prometheus.Counter
@@ -43,10 +42,6 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		frames: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_publications_total",
 			Help: "Changes published to watched parts of views, each counted once however many watch.",
-		}),
-		failures: auto.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_view_bus_failures_total",
-			Help: "Changes and subscriptions that the bus did not take.",
 		}),
 		rows: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_view_snapshot_rows_total",

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"context"
 	"math"
 
 	"github.com/millrace/millrace/internal/access"
@@ -82,7 +81,7 @@ func (s *subscription) entityKey() (key string, isOne bool) {
 // A returned issue was not sent. [ErrUnknownView] and [ErrKeyTooLong]: nothing was sent and nothing
 // has changed.
 // protocol.IssueSnapshotLimit: MessageViewSubscribed was sent, and there is no subscription,
-// also not the one that this should have replaced. protocol.IssueInternal: likewise.
+// also not the one that this should have replaced.
 func (e *Engine) Subscribe(c *Connection, r *protocol.ViewRequest, l Limits) *protocol.Issue {
 	s := newSubscription(r)
 	m := e.resolve(c.app, r, s, l.Clearance)
@@ -239,11 +238,7 @@ func (e *Engine) beginLocked(s, old *subscription, l Limits) (catchUp, *protocol
 		e.metrics.refused.Inc()
 		return nil, tooManyRows(rows, maxRows)
 	}
-	if err := e.attachLocked(s.feed); err != nil {
-		e.forgetLocked(s)
-		e.metrics.failures.Inc()
-		return nil, protocol.IssueInternal
-	}
+	e.attachLocked(s.feed)
 	if s.derived == nil {
 		s.base.subs++
 	}
@@ -310,15 +305,11 @@ func (e *Engine) Leave(c *Connection) {
 
 // joinLocked puts s on its topic, held, and returns the position at which the state is what
 // the lock shows.
-func (e *Engine) joinLocked(c *Connection, s *subscription) (protocol.Position, error) {
+func (e *Engine) joinLocked(c *Connection, s *subscription) protocol.Position {
 	if s.derived != nil {
 		c.subscriber.Follow(&s.Subscription, &s.feed.topic)
 	} else { // what it is of can be read by number
 		c.subscriber.FollowWithoutKeys(&s.Subscription, &s.feed.topic)
 	}
-	p, err := e.bus.Position(context.Background(), s.feed.topic)
-	if err != nil {
-		s.Close()
-	}
-	return p, err
+	return e.bus.Position(s.feed.topic)
 }

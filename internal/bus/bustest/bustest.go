@@ -1,9 +1,9 @@
 // Package bustest is the conformance suite of bus.Bus: what an implementation must do to be one.
 // Its test opens its bus and calls [Run] and [RunTimes]. The suite waits for deliveries, so a bus
 // whose deliveries take a while passes too. [Slow] and [Flaky] are buses that make the lives of
-// callers hard.
+// callers hard. [RunViews] is the suite of view.Bus.
 //
-// It knows the contract only. Its goroutines are publishers and subscribers, joined by their test.
+// It knows the contracts only. Its goroutines are publishers and subscribers, joined by their test.
 package bustest
 
 import (

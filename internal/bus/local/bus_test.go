@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
+	"github.com/millrace/millrace/internal/view"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,6 +45,11 @@ func TestTimesOfBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bustest.RunTimes(t, open, func(d time.Duration) { <-time.After(d) })
 	})
+}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	bustest.RunViews(t, func(_ *testing.T, r bus.Receiver) view.Bus { return local.NewOrder(r) })
 }
 
 // counter is a node that counts.
@@ -203,13 +209,13 @@ func BenchmarkPublish(b *testing.B) {
 			topics, batches := publications(100, "")
 			if bench.isSubscribed {
 				for i := range topics {
-					_, _ = o.Subscribe(b.Context(), &topics[i])
+					o.Subscribe(&topics[i])
 				}
 			}
-			ctx, i := context.Background(), 0
+			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = o.Publish(ctx, batches[i%len(batches)].Items[0].Publication)
+				o.Publish(batches[i%len(batches)].Items[0].Publication)
 				i++
 			}
 		})
