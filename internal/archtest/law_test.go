@@ -63,18 +63,14 @@ var ranks = map[string]int{
 	"internal/log":          3,
 	"internal/channel":      3,
 	"internal/reader":       3,
-	"internal/view":         3,
 	"internal/entity/owner": 3,
+	"internal/definition":   3,
+	"internal/derived":      3,
+	"internal/catchup":      3,
 
-	"internal/httpapi/channels":  4,
-	"internal/httpapi/views":     4,
-	"internal/httpapi/operators": 4,
-	"internal/gate":              4,
+	"internal/gate": 4,
 
-	"internal/session":        4,
-	"internal/session/pusher": 4,
-	"internal/session/views":  4,
-	"internal/httpapi":        4,
+	"internal/view":           4,
 	"internal/admin":          4,
 	"internal/page":           4,
 	"internal/projection":     4,
@@ -89,6 +85,14 @@ var ranks = map[string]int{
 	"internal/webhook/presence": 3,
 	"internal/webhook/delivery": 3,
 	"internal/webhook/outbox":   4,
+
+	"internal/session":           5,
+	"internal/session/pusher":    5,
+	"internal/session/views":     5,
+	"internal/httpapi":           5,
+	"internal/httpapi/channels":  5,
+	"internal/httpapi/views":     5,
+	"internal/httpapi/operators": 5,
 
 	"internal/listen":      3,
 	"internal/provision":   5,
@@ -273,6 +277,14 @@ var pure = map[string]rule{
 		[]string{"context", "time", "os", "net", "log/slog", module + "/internal/commit"},
 		"installing what was decided needs no store, no clock and no queue: every node does it",
 	},
+	"internal/derived": {
+		[]string{"sync", "context", "time", "log/slog", module + "/internal/protocol", module + "/internal/hub"},
+		"the rows of a derived view are computed, and neither published nor watched",
+	},
+	"internal/catchup": {
+		[]string{"sync", "context", "time", "log/slog", module + "/internal/protocol", module + "/internal/hub"},
+		"what a reader lacks is read from the state, however the reader is reached",
+	},
 	"internal/view": {
 		[]string{module + "/internal/bus", module + "/internal/entity/owner"},
 		"views are ordered by installing, under the lock of a type, which no call to another node may be made with",
@@ -307,7 +319,6 @@ const (
 var debts = map[string]int{
 	"internal/hub":    2900,
 	"internal/socket": 3050,
-	"internal/view":   3750,
 }
 
 // debtStep is the step in which the figures of debts are counted.

@@ -149,7 +149,7 @@ func refill(n *apitest.Node) {
 	n.Open.Fill()
 	for _, v := range slices.Backward(n.Views.Views("77")) {
 		if v.Source != "" {
-			_ = n.Views.Remove(context.Background(), "77", v.ID) // another may stand on it: the next time
+			_ = n.Catalog.Remove(context.Background(), "77", v.ID) // another may stand on it: the next time
 		}
 	}
 	n.Tell("gone", "later")

@@ -1,5 +1,7 @@
 package protocol
 
+import "strings"
+
 // Mode says how a view is delivered (views 0).
 type Mode string
 
@@ -9,6 +11,19 @@ const (
 	ModeList   Mode = "list"
 	ModeAppend Mode = "append"
 )
+
+// SplitBaseView takes the id of a base view apart (views 5.1): "X/list" is the entity type X as a list.
+func SplitBaseView(id string) (entity string, m Mode, ok bool) {
+	slash := strings.LastIndexByte(id, '/')
+	if slash <= 0 {
+		return "", "", false
+	}
+	switch m = Mode(id[slash+1:]); m {
+	case ModeList, ModeState, ModeAppend:
+		return id[:slash], m, true
+	}
+	return "", "", false
+}
 
 // ChangeOp is what happened to an entity of a view (views 4.3), as it is spelled on the
 // wire.

@@ -10,11 +10,11 @@ import (
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/projection"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/token"
-	"github.com/millrace/millrace/internal/view"
 )
 
 // Views is what live views need of one app: its authenticator, minter, rules and definitions. It is
@@ -49,7 +49,7 @@ func (t *ViewTools) views(c *config.App) (*Views, error) {
 	if v.Auth, v.Minter, err = t.appAuth(c); err != nil {
 		return nil, err
 	}
-	if v.Definitions, err = parseDefinitions(c); err != nil {
+	if v.Definitions, err = query.ParseMaps(c.Views.Definitions); err != nil {
 		return nil, err
 	}
 	v.Rules, err = projection.Compile(projectionRules(c))
@@ -78,19 +78,6 @@ func admission(c *config.AppViews) config.AppViews {
 	a.SecretKeys, a.PublishableKeys, a.MintOrigins, a.MintPerMinute = nil, nil, nil, plain.MintPerMinute
 	a.TokenTTL, a.TokenMaxConnections, a.TokenMaxSubscriptions = plain.TokenTTL, plain.TokenMaxConnections, plain.TokenMaxSubscriptions
 	return a
-}
-
-// parseDefinitions reads the derived views that an app declares.
-func parseDefinitions(a *config.App) ([]*query.Definition, error) {
-	list := make([]*query.Definition, 0, len(a.Views.Definitions))
-	for _, table := range a.Views.Definitions {
-		d, err := query.ParseMap(table)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, d)
-	}
-	return list, nil
 }
 
 // checkViews reports the problems of the views of an app.
@@ -133,7 +120,7 @@ func checkViews(at string, a *config.App) []config.Problem {
 	if len(problems) > 0 { // one of those that are wrong may be the source of others
 		return problems
 	}
-	wrong := view.CheckDefinitions(list)
+	wrong := definition.CheckAll(list)
 	for _, d := range list {
 		for _, p := range wrong[d.ID] {
 			report(where[d.ID], p)

@@ -61,6 +61,19 @@ func ParseMap(members map[string]any) (*Definition, error) {
 	return Parse(b.Bytes())
 }
 
+// ParseMaps is ParseMap for each of a list, up to the first error.
+func ParseMaps(list []map[string]any) ([]*Definition, error) {
+	definitions := make([]*Definition, 0, len(list))
+	for _, members := range list {
+		d, err := ParseMap(members)
+		if err != nil {
+			return nil, err
+		}
+		definitions = append(definitions, d)
+	}
+	return definitions, nil
+}
+
 func whyNotJSON(text []byte) string {
 	var v any
 	if err := json.Unmarshal(text, &v); err != nil {

@@ -74,7 +74,7 @@ func (s *Server) channelRoutes(prom prometheus.Registerer, m *httpapi.Metrics) c
 func (s *Server) viewRoutes(bodies *limit.Budget) apiviews.Options {
 	c := &s.cfg.Views
 	return apiviews.Options{
-		Views: s.views, Entities: s.mutator(), Revocations: s.revocations,
+		Views: s.views, Definitions: s.definitions, Entities: s.mutator(), Revocations: s.revocations,
 		Readers: s.readers(), ReaderLimits: readerLimits(c), IsSecure: s.proxies.IsSecure, HasEntity: s.hasEntity,
 		MaxBatch: c.MaxBatch, MaxRows: c.ReadMaxRows,
 		Answers: bodies,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/projection"
@@ -16,7 +17,6 @@ import (
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/reader"
 	"github.com/millrace/millrace/internal/token"
-	"github.com/millrace/millrace/internal/view"
 )
 
 // viewTable is the views of all apps that are served. It is replaced as a whole.
@@ -72,8 +72,8 @@ func (s *Server) admitViews(p directory.Parsed) []directory.Problem {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), defineTimeout)
 	defer cancel()
-	err := s.views.Check(ctx, p.App.ID, s.defined[p.App.ID], s.definitionsOf(p.App.ID, next))
-	wrong, isWrong := errors.AsType[view.DefinitionErrors](err)
+	err := s.definitions.Check(ctx, p.App.ID, s.defined[p.App.ID], s.definitionsOf(p.App.ID, next))
+	wrong, isWrong := errors.AsType[definition.Errors](err)
 	if err != nil && !isWrong {
 		return []directory.Problem{{Path: "views.definitions", Message: "others are changing definitions; try again"}}
 	}
@@ -164,7 +164,7 @@ func (s *Server) declare(ctx context.Context, appID string, v *provision.Views) 
 // define replaces the definitions that an app has declared. They stay as they are when views that
 // were made with the API need them; admitViews has told the operator if the change was made here.
 func (s *Server) define(ctx context.Context, appID string, next []*query.Definition) error {
-	if err := s.views.Replace(ctx, appID, s.defined[appID], next); err != nil {
+	if err := s.definitions.Replace(ctx, appID, s.defined[appID], next); err != nil {
 		return fmt.Errorf("app %s: %w", appID, err)
 	}
 	if len(next) == 0 {

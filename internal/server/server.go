@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/directory"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
@@ -69,6 +70,7 @@ type Server struct {
 	entities    *entity.State
 	owner       *owner.Engine // of entities
 	views       *view.Engine
+	definitions *definition.Catalog // of views
 	revocations *token.Revocations
 	viewTable   atomic.Pointer[viewTable]
 	defined     map[string][]*query.Definition // that are declared, by app; guarded by the turn of directory

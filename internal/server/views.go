@@ -12,12 +12,14 @@ import (
 	"github.com/millrace/millrace/internal/audit"
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
 	apiviews "github.com/millrace/millrace/internal/httpapi/views"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/query"
+	"github.com/millrace/millrace/internal/session"
 	viewsession "github.com/millrace/millrace/internal/session/views"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/token"
@@ -32,17 +34,19 @@ func (s *Server) makeViews(prom prometheus.Registerer) {
 		MaxBatch: c.MaxBatch, MaxWaiting: int(c.MaxWaiting), MaxTombstones: c.MaxTombstones,
 		ReceiptTTL: c.IdempotencyTTL.D(), Log: s.log, Metrics: owner.NewMetrics(prom),
 	}
-	definitions := view.Options{
+	showing := view.Options{
 		MaxKey: c.EntityMaxKey, DefaultWindow: c.DefaultWindow, FirstBatch: c.SnapshotBatchFirst, NextBatch: c.SnapshotBatchNext,
-		MaxBatchBytes: int(c.SnapshotBatchBytes), Restrict: s.restrict, Log: s.log, Metrics: view.NewMetrics(prom),
+		MaxBatchBytes: int(c.SnapshotBatchBytes), Restrict: s.restrict, Metrics: view.NewMetrics(prom),
 	}
+	definitions := definition.Options{Log: s.log}
 	revocations := token.RevocationOptions{Metrics: s.tokens}
 	if s.store != nil { // or the interfaces would hold a nil pointer
 		deciding.Store, definitions.Store, revocations.Store = s.store, s.store, s.store
 	}
 	s.entities = entity.NewState(entity.NewMetrics(prom))
 	s.owner = owner.New(s.entities, deciding)
-	s.views = view.New(s.entities, s.hub, local.NewOrder(s.hub), definitions)
+	s.views = view.New(s.entities, s.hub, local.NewOrder(s.hub), showing)
+	s.definitions = definition.NewCatalog(s.views, definitions)
 	s.revocations = token.NewRevocations(revocations)
 	s.viewTable.Store(&viewTable{})
 	s.defined = map[string][]*query.Definition{}
@@ -56,7 +60,7 @@ func (s *Server) loadViews(ctx context.Context) error {
 	if err := s.applyViews(ctx, s.directory.Served()); err != nil {
 		return err
 	}
-	if err := s.views.Load(ctx); err != nil {
+	if err := s.definitions.Load(ctx); err != nil {
 		return err
 	}
 	return s.revocations.Load(ctx)
@@ -144,11 +148,11 @@ func viewLimits(c *config.Views) viewsession.Limits {
 }
 
 // snapshotRate is the pace of snapshots of every connection, whichever protocol it speaks.
-func snapshotRate(c *config.Views) view.SnapshotRate {
+func snapshotRate(c *config.Views) session.SnapshotRate {
 	if !c.RateLimitingEnabled {
-		return view.SnapshotRate{}
+		return session.SnapshotRate{}
 	}
-	return view.SnapshotRate{Rows: c.SnapshotRowsPerSecond, Bytes: int64(c.SnapshotBytesPerSecond)}
+	return session.SnapshotRate{Rows: c.SnapshotRowsPerSecond, Bytes: int64(c.SnapshotBytesPerSecond)}
 }
 
 // newMintEndpoint is the endpoint that mints tokens, for the apps that have a signing key.

@@ -1,30 +1,18 @@
 package view
 
 import (
+	"github.com/millrace/millrace/internal/catchup"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
 )
 
-// catchUp is what a subscription has still to be sent before it can join its topic. It is read
-// in steps, each from the state as it is then.
+// catchUp is what a subscription has still to be sent before it can join its topic: a *catchup.List or
+// *catchup.Key of a base view, or a *windowCatchUp.
 type catchUp interface {
-	// stepLocked puts what comes next into b. Only with the exclusive lock may it join.
-	stepLocked(e *Engine, s *subscription, b *batch, isExclusive bool)
+	// CanShare reports whether the next step only reads: it may be taken beside others.
+	CanShare() bool
 }
-
-// rowUpdate is what a subscriber that is brought up to date is sent of one entity.
-type rowUpdate struct {
-	key string
-	seq entity.Seq      // of its deletion; zero: not known
-	v   *entity.Version // nil: it is gone
-}
-
-func (b *batch) delete(key string, seq entity.Seq) {
-	b.changes = append(b.changes, rowUpdate{key: key, seq: seq})
-}
-
-func (b *batch) upsert(v *entity.Version) { b.changes = append(b.changes, rowUpdate{key: v.Key, v: v}) }
 
 // catchUpOf returns the catch-up of s, nil when s has none or is nil.
 func catchUpOf[T catchUp](s *subscription) (st T) {
@@ -35,30 +23,19 @@ func catchUpOf[T catchUp](s *subscription) (st T) {
 }
 
 // batch is what one step sends, once the type is unlocked: a frame of the snapshot, then
-// changes, then what the hub delivers.
+// updates, then what the hub delivers.
 type batch struct {
-	view  string
-	mode  protocol.Mode
-	shape *query.Plan // nil: everything
-
-	rows       []*entity.Version
-	isFrame    bool     // rows are a frame of the snapshot, even if there are none
-	isFirst    bool     // the first of it
-	isWhole    bool     // it is all of the view, not what has changed since a position
-	isComplete bool     // the last of it
-	gone       []string // keys that are gone since, unless it is whole
-
-	changes []rowUpdate
-
-	isAtEnd  bool // nothing is left: join
-	isLost   bool // what was missed cannot be told any more
+	catchup.Batch
+	view     string
+	mode     protocol.Mode
+	shape    *query.Plan // nil: everything
 	position protocol.Position
 }
 
 // advance sends the batches of the catch-up of s while the connection takes them.
 func (e *Engine) advance(c *Connection, s *subscription) {
 	for s.catchUp != nil && !c.isLost && !c.mustWait(s) && !c.isHeldUp() {
-		if s.canShare() {
+		if s.catchUp.CanShare() {
 			t := s.rlock()
 			b := e.stepLocked(s, false)
 			t.RUnlock()
@@ -66,18 +43,6 @@ func (e *Engine) advance(c *Connection, s *subscription) {
 			continue
 		}
 		e.advanceLocked(c, s, s.lock())
-	}
-}
-
-// canShare reports whether the next step only reads: it may do so beside others.
-func (s *subscription) canShare() bool {
-	switch st := s.catchUp.(type) {
-	case *listCatchUp:
-		return st.isSnapshot
-	case *windowCatchUp:
-		return st.isSnapshot && !st.isWaiting
-	default:
-		return false
 	}
 }
 
@@ -89,7 +54,7 @@ func (e *Engine) advanceLocked(c *Connection, s *subscription, t *entity.Type) {
 		return
 	}
 	b := e.stepLocked(s, true)
-	if b.isAtEnd {
+	if b.IsAtEnd {
 		b.position = e.joinLocked(c, s)
 		s.joinedLocked(t)
 	}
@@ -104,7 +69,7 @@ func (s *subscription) joinedLocked(t *entity.Type) {
 		_, s.since = t.LastLocked()
 		return
 	}
-	s.since = s.window.sent.last
+	s.since = s.window.sent.Last()
 	s.window.releaseSentLocked()
 }
 
@@ -115,25 +80,32 @@ func (e *Engine) stepLocked(s *subscription, isExclusive bool) *batch {
 	} else {
 		b.mode = s.base.mode
 	}
-	s.catchUp.stepLocked(e, s, b, isExclusive)
+	switch st := s.catchUp.(type) {
+	case *catchup.List:
+		st.Step(e.entities, s.base.root.typ, s.terms.asked().Request, e.options.sizes(), &b.Batch, isExclusive)
+	case *catchup.Key:
+		st.Step(s.base.root.typ, s.key, &b.Batch)
+	case *windowCatchUp:
+		st.stepLocked(e, s, &b.Batch, isExclusive)
+	}
 	return b
 }
 
 // send sends b and, when s has joined, lets the hub deliver.
 func (e *Engine) send(c *Connection, s *subscription, b *batch) {
 	c.count(s)
-	if b.isLost {
+	if b.IsLost {
 		e.lose(c)
 		return
 	}
-	if b.isFrame {
+	if b.IsFrame {
 		e.sendRows(c, b)
 	}
-	for i := range b.changes {
-		c.replier.ReplyPublication(b.publication(s, &b.changes[i]))
+	for i := range b.Updates {
+		c.replier.ReplyPublication(b.publication(s, &b.Updates[i]))
 	}
-	e.metrics.caughtUp.Add(float64(len(b.changes)))
-	if b.isAtEnd {
+	e.metrics.caughtUp.Add(float64(len(b.Updates)))
+	if b.IsAtEnd {
 		// An error says that it lags already, which Lag tells as well.
 		_ = s.Release(b.position)
 		e.catchUp(c, s)
@@ -142,28 +114,28 @@ func (e *Engine) send(c *Connection, s *subscription, b *batch) {
 
 // publication is what s is told of one entity. A deletion has its position where that is
 // known: it counts to what the client has.
-func (b *batch) publication(s *subscription, t *rowUpdate) *protocol.Publication {
-	ch := &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpDelete, Key: t.key}
+func (b *batch) publication(s *subscription, u *catchup.Update) *protocol.Publication {
+	ch := &protocol.Change{View: b.view, Mode: b.mode, Op: protocol.OpDelete, Key: u.Key}
 	p := &protocol.Publication{Topic: s.feed.topic, Kind: protocol.KindChange, Change: ch}
 	switch {
-	case t.v != nil:
-		ch.Op, ch.Seq, p.Data = protocol.OpUpsert, t.v.Seq.String(), project(b.shape, t.v)
-	case t.seq != (entity.Seq{}):
-		ch.Seq = t.seq.String()
+	case u.Version != nil:
+		ch.Op, ch.Seq, p.Data = protocol.OpUpsert, u.Version.Seq.String(), project(b.shape, u.Version)
+	case u.Seq != (entity.Seq{}):
+		ch.Seq = u.Seq.String()
 	}
 	return p
 }
 
 func (e *Engine) sendRows(c *Connection, b *batch) {
-	rows := make([]protocol.Row, len(b.rows))
-	for i, v := range b.rows {
+	rows := make([]protocol.Row, len(b.Rows))
+	for i, v := range b.Rows {
 		rows[i] = protocol.Row{Key: v.Key, Data: project(b.shape, v)}
 	}
 	c.replier.Reply(&protocol.Message{
 		Kind: protocol.MessageViewSnapshot,
 		View: &protocol.ViewMessage{
 			View: b.view, Mode: b.mode, Rows: rows,
-			IsFirst: b.isFirst, IsWhole: b.isWhole, Deleted: b.gone, IsComplete: b.isComplete,
+			IsFirst: b.IsFirst, IsWhole: b.IsWhole, Deleted: b.Gone, IsComplete: b.IsComplete,
 		},
 	})
 	e.metrics.rows.Add(float64(len(rows)))
@@ -176,17 +148,4 @@ func (e *Engine) lose(c *Connection) {
 		e.metrics.lost.Inc()
 		c.replier.CloseSlow()
 	}
-}
-
-// fitting is how many of vs, at most n, make one frame; at least one if there is any.
-func (e *Engine) fitting(vs []*entity.Version, n int) int {
-	n = min(n, len(vs))
-	bytes := 0
-	for i, v := range vs[:n] {
-		bytes += len(v.Key) + len(v.Data)
-		if bytes >= e.options.MaxBatchBytes {
-			return i + 1
-		}
-	}
-	return n
 }

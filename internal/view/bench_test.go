@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/bus/local"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
@@ -23,6 +24,7 @@ import (
 // table is an engine that is told of changes directly, as the applier does.
 type table struct {
 	*view.Engine
+	*definition.Catalog
 	hub      *hub.Hub
 	bus      *counter
 	t        *entity.Type
@@ -39,6 +41,7 @@ func newTable(t testing.TB, entities int, definitions ...string) *table {
 		Engine: view.New(all, h, b, view.Options{}), hub: h, bus: b,
 		t: all.Declare(app, "T"), versions: make([]*entity.Version, entities), r: rand.New(rand.NewPCG(1, 2)),
 	}
+	tab.Catalog = definition.NewCatalog(tab.Engine, definition.Options{})
 	for _, text := range definitions {
 		d, err := query.Parse([]byte(text))
 		if err == nil {
@@ -100,7 +103,7 @@ func (t *table) extremes() (first, last int) {
 // watch subscribes a connection that takes everything.
 func (t *table) watch(tb testing.TB, sub string) {
 	tb.Helper()
-	n := &node{t: tb, hub: t.hub, Engine: t.Engine}
+	n := &node{t: tb, hub: t.hub, Engine: t.Engine, Catalog: t.Catalog}
 	if issue := n.connect().subscribe(sub); issue != "" {
 		tb.Fatal(issue)
 	}

@@ -3,6 +3,7 @@ package view
 import (
 	"math"
 
+	"github.com/millrace/millrace/internal/catchup"
 	"github.com/millrace/millrace/internal/entity"
 )
 
@@ -37,12 +38,12 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (catchUp, 
 	n := s.derived
 	w := n.windowLocked(partOf(s))
 	s.window, s.feed = w, &w.feed
-	rows := n.countLocked(w.low, w.high)
+	rows := n.rows.Count(w.Low, w.High)
 	if rows > maxRows {
 		return nil, rows // not even copied
 	}
 	// Nothing is sent for a window that never shows anything (views 5.4).
-	st := &windowCatchUp{isSnapshot: w.part.take != 0 || n.totals != nil, isWaiting: true, isFirst: true}
+	st := &windowCatchUp{isSnapshot: w.part.Take != 0 || n.rows.IsTotal(), isWaiting: true, isFirst: true}
 	if old != nil {
 		way := catchUpOf[*windowCatchUp](old)
 		if way == nil {
@@ -83,9 +84,9 @@ func (c *Connection) dropHad(st *windowCatchUp) {
 
 // beginLocked takes the window as it is.
 func (st *windowCatchUp) beginLocked(w *window) {
-	st.isWaiting, st.seen = false, w.sent.last
+	st.isWaiting, st.seen = false, w.sent.Last()
 	w.keepSentLocked(st.seen)
-	st.rows = w.derived.rowsLocked(w.low, w.high)
+	st.rows = w.rowsLocked()
 	for _, key := range st.had {
 		if w.findLocked(key) == nil {
 			st.changed = append(st.changed, key)
@@ -127,8 +128,8 @@ func (s *subscription) shownLocked(st *windowCatchUp) (keys []string, ok bool) {
 	case st.isWaiting: // nothing of the window was sent
 		return st.had, !st.isLost
 	default:
-		rows := s.derived.rowsLocked(w.low, w.high)
-		keys = make([]string, 0, len(rows)+len(st.changed)+len(st.pending)+int(w.sent.last-st.seen))
+		rows := w.rowsLocked()
+		keys = make([]string, 0, len(rows)+len(st.changed)+len(st.pending)+int(w.sent.Last()-st.seen))
 		for _, v := range rows {
 			keys = append(keys, v.Key)
 		}
@@ -136,12 +137,15 @@ func (s *subscription) shownLocked(st *windowCatchUp) (keys []string, ok bool) {
 		for key := range st.pending {
 			keys = append(keys, key)
 		}
-		keys, ok = w.sent.appendSince(keys, st.seen)
+		keys, ok = w.sent.AppendSince(keys, st.seen)
 		return keys, ok && !st.isLost
 	}
 }
 
-func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExclusive bool) {
+// CanShare implements catchUp.
+func (st *windowCatchUp) CanShare() bool { return st.isSnapshot && !st.isWaiting }
+
+func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *catchup.Batch, isExclusive bool) {
 	if st.isWaiting {
 		st.beginLocked(s.window)
 	}
@@ -150,11 +154,11 @@ func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExcl
 		if st.isFirst {
 			n = e.options.FirstBatch
 		}
-		n = e.fitting(st.rows, n)
-		b.isFrame, b.rows, st.rows = true, st.rows[:n], st.rows[n:]
-		b.isFirst, b.isWhole = st.isFirst, true
-		b.isComplete = len(st.rows) == 0
-		st.isFirst, st.isSnapshot = false, !b.isComplete
+		n = e.options.sizes().Fit(st.rows, n)
+		b.IsFrame, b.Rows, st.rows = true, st.rows[:n], st.rows[n:]
+		b.IsFirst, b.IsWhole = st.isFirst, true
+		b.IsComplete = len(st.rows) == 0
+		st.isFirst, st.isSnapshot = false, !b.IsComplete
 	}
 	if !st.isSnapshot && isExclusive {
 		st.catchUpLocked(e, s.window, b)
@@ -163,20 +167,20 @@ func (st *windowCatchUp) stepLocked(e *Engine, s *subscription, b *batch, isExcl
 
 // catchUpLocked sends first the rows that are gone, so that no client shows more than the window
 // holds, then the rows that are there.
-func (st *windowCatchUp) catchUpLocked(e *Engine, w *window, b *batch) {
-	keys, ok := w.sent.appendSince(st.changed, st.seen)
+func (st *windowCatchUp) catchUpLocked(e *Engine, w *window, b *catchup.Batch) {
+	keys, ok := w.sent.AppendSince(st.changed, st.seen)
 	if !ok || st.isLost {
-		b.isLost = true
+		b.IsLost = true
 		return
 	}
-	st.seen = w.sent.last
+	st.seen = w.sent.Last()
 	w.advanceSentLocked(st.seen)
 	if st.pending == nil {
 		st.pending = make(map[string]struct{})
 	}
 	for _, key := range keys {
 		if w.findLocked(key) == nil {
-			b.delete(key, entity.Seq{})
+			b.Delete(key, entity.Seq{})
 			delete(st.pending, key)
 		} else {
 			st.pending[key] = struct{}{}
@@ -190,12 +194,12 @@ func (st *windowCatchUp) catchUpLocked(e *Engine, w *window, b *batch) {
 		}
 		delete(st.pending, key)
 		if v := w.findLocked(key); v != nil {
-			b.upsert(v)
+			b.Upsert(v)
 			n++
 			bytes += len(v.Key) + len(v.Data)
 		} else {
-			b.delete(key, entity.Seq{})
+			b.Delete(key, entity.Seq{})
 		}
 	}
-	b.isAtEnd = len(st.pending) == 0
+	b.IsAtEnd = len(st.pending) == 0
 }

@@ -35,7 +35,7 @@ func (r *root) publishBaseLocked(b *baseView, ch *entity.Change) {
 	if keyed == nil && b.all.subs == 0 {
 		return
 	}
-	c := &protocol.Change{View: b.view, Mode: b.mode, Key: ch.Key, Seq: r.textLocked(ch.Seq), Number: ch.Number}
+	c := &protocol.Change{View: b.view, Mode: b.mode, Key: ch.Key, Seq: r.seqTextLocked(ch.Seq), Number: ch.Number}
 	var data []byte
 	switch ch.Op {
 	case entity.OpPatch:
@@ -58,11 +58,11 @@ func (r *root) publishBaseLocked(b *baseView, ch *entity.Change) {
 func (r *root) flushLocked(seq entity.Seq) {
 	for i, n := range r.dirty {
 		n.isDirty = false
-		if n.totals != nil {
+		if n.rows.IsTotal() {
 			n.sumUpLocked(seq)
 		}
 		for _, w := range n.windows {
-			w.flushLocked(r.textLocked(seq))
+			w.flushLocked(r.seqTextLocked(seq))
 		}
 		r.dirty[i] = nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/view"
@@ -47,7 +48,7 @@ func TestDefinitionsThatCannotBeServed(t *testing.T) {
 		if _, ok := errors.AsType[*query.Error](n.Remove(t.Context(), app, "T/slim")); !ok {
 			t.Error("a view from which others derive was removed")
 		}
-		if err := n.Remove(t.Context(), app, "T/nope"); !errors.Is(err, view.ErrNotFound) {
+		if err := n.Remove(t.Context(), app, "T/nope"); !errors.Is(err, definition.ErrNotFound) {
 			t.Errorf("remove what is not there: %v", err)
 		}
 		if diff := cmp.Diff(before, n.Views(app)); diff != "" {
@@ -183,7 +184,7 @@ func (s *memoryStore) DeleteDefinition(_ context.Context, app, id string) error 
 func TestStoredDefinitions(t *testing.T) {
 	t.Parallel()
 	store := &memoryStore{definitions: map[[2]string]string{}}
-	with := setup{views: view.Options{Store: store}}
+	with := setup{catalog: definition.Options{Store: store}}
 	chain := func(i int) *query.Definition {
 		source := fmt.Sprintf("T/v%d", i-1)
 		if i == 0 {

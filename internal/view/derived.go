@@ -1,75 +1,38 @@
 package view
 
 import (
-	"bytes"
-	"math"
-	"strings"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/derived"
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/ordered"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
 )
 
-// absent is the rank of a row that is not there. No window reaches it.
-const absent = math.MaxInt
-
-// rowKey is the key of an aggregate's one row.
-const rowKey = "all"
-
-// derivedView is a derived view. From its removal on it is vacant, without a definition: connections that
-// still watch it see it empty, and see its rows when it is defined again.
-//
-// Invariants: members has exactly the latest versions of those entities that the source
-// shows and the filter lets through, each under the sort key of that version.
+// derivedView is a derived view: its rows, and its place among the views of its entity type. From its
+// removal on it is vacant, without a definition: connections that still watch it see it empty, and
+// see its rows when it is defined again.
 type derivedView struct {
 	engine  *Engine              // immutable
 	app, id string               // immutable
 	root    atomic.Pointer[root] // changes only with both roots' types locked
 
-	// level is an access.Level: who may read the view; a vacant one keeps its last level. It
-	// is set with Engine.defining, and lowered with the type locked besides.
+	// level is an access.Level: who may read the view; a vacant one keeps its last level. It is
+	// set by Install, and lowered with the type locked besides.
 	level atomic.Uint32
 
-	// Guarded by the lock of root's type; what Define sets, also by Engine.defining.
-	plan     *query.Plan // nil: vacant
-	isStored bool
-	shape    *query.Plan  // whose projection the view shows; nil: everything
-	source   *derivedView // nil: X/list
+	// Guarded by the lock of root's type; what Install sets, also by its being called one at a time.
+	rows     *derived.Rows // without a plan: vacant
+	shape    *query.Plan   // whose projection the view shows; nil: everything
+	source   *derivedView  // nil: X/list
 	children []*derivedView
-	members  *ordered.Tree[member]
-	totals   *query.Totals   // aggregates only
-	row      *entity.Version // aggregates only: the row that is shown, under rowKey
-	windows  []*window       // that connections watch
-	isDirty  bool            // in root.dirty
-}
-
-// member is an entity's place in a view.
-type member struct {
-	sort query.SortKey
-	v    *entity.Version
-}
-
-// compareMembers asks most pairs for nothing but a number.
-//
-//millrace:hot BenchmarkChanged TestChangedAllocs
-func compareMembers(a, b member) int {
-	switch {
-	case a.sort.Prefix < b.sort.Prefix:
-		return -1
-	case a.sort.Prefix > b.sort.Prefix:
-		return 1
-	}
-	if c := strings.Compare(a.sort.Rest, b.sort.Rest); c != 0 {
-		return c
-	}
-	return strings.Compare(a.v.Key, b.v.Key)
+	windows  []*window // that connections watch
+	isDirty  bool      // in root.dirty
 }
 
 func newDerivedView(e *Engine, app, id string, r *root) *derivedView {
-	n := &derivedView{engine: e, app: app, id: id, members: ordered.New(compareMembers)}
+	n := &derivedView{engine: e, app: app, id: id, rows: derived.New()}
 	n.root.Store(r)
 	return n
 }
@@ -106,53 +69,18 @@ func (n *derivedView) rlock() *entity.Type {
 	}
 }
 
-func (n *derivedView) isVacantLocked() bool { return n.plan == nil }
+func (n *derivedView) isVacantLocked() bool { return n.rows.Plan() == nil }
 
 func (n *derivedView) modeLocked() protocol.Mode {
-	if n.plan == nil {
+	if n.isVacantLocked() {
 		return protocol.ModeList
 	}
-	return n.plan.Mode()
+	return n.rows.Plan().Mode()
 }
 
-// lenLocked is the number of rows, whatever the limit.
-func (n *derivedView) lenLocked() int {
-	if n.totals != nil {
-		return 1
-	}
-	return n.members.Len()
-}
-
-// limitLocked is how many members those see who derive from n.
-func (n *derivedView) limitLocked() int {
-	if limit, ok := n.plan.Limit(); ok {
-		return limit
-	}
-	return absent
-}
-
-// memberOf is v's place, if it is one.
-func (n *derivedView) memberOf(v *entity.Version) member {
-	return member{n.plan.SortKey(v.Data, v.Number), v}
-}
-
-// findLocked is the present member with a key and its rank, nil if there is none.
-func (n *derivedView) findLocked(key string) (*entity.Version, int) {
-	if n.totals != nil {
-		if key == rowKey {
-			return n.row, 0
-		}
-		return nil, absent
-	}
-	v := n.root.Load().typ.GetLocked(key)
-	if v == nil || n.plan == nil {
-		return nil, absent
-	}
-	rank, ok := n.members.Rank(n.memberOf(v))
-	if !ok {
-		return nil, absent
-	}
-	return v, rank
+// boundsLocked is which ranks a part means.
+func (n *derivedView) boundsLocked(p derived.Range) (low, high int) {
+	return n.rows.Bounds(p, n.engine.options.DefaultWindow)
 }
 
 // project is v as it is shown, on the wire.
@@ -169,24 +97,21 @@ func project(shape *query.Plan, v *entity.Version) []byte {
 //
 //millrace:hot BenchmarkChanged TestChangedAllocs
 func (n *derivedView) applyLocked(ch *entity.Change, before, after *entity.Version) {
-	if before != nil && !n.plan.Matches(before.Key, before.Data) {
-		before = nil
-	}
-	if after != nil && !n.plan.Matches(after.Key, after.Data) {
-		after = nil
-	}
+	before, after = n.rows.Filter(before, after)
 	if before == nil && after == nil {
 		return
 	}
-	if n.totals != nil {
-		n.tallyLocked(before, after)
+	if n.rows.IsTotal() {
+		n.rows.Tally(before, after)
+		n.markDirtyLocked()
 		return
 	}
-	from, to := n.moveLocked(before, after)
+	from, to := n.rows.Move(before, after)
 	if len(n.windows) > 0 {
 		n.markDirtyLocked()
+		pool := &n.root.Load().pool
 		for _, w := range n.windows {
-			w.shiftLocked(ch, before, after, from, to)
+			w.Shift(n.rows, pool, ch, before, after, from, to)
 		}
 	}
 	if len(n.children) > 0 {
@@ -194,34 +119,10 @@ func (n *derivedView) applyLocked(ch *entity.Change, before, after *entity.Versi
 	}
 }
 
-// moveLocked puts after in the place of before and returns the ranks of both, each among the
-// members of its time.
-func (n *derivedView) moveLocked(before, after *entity.Version) (from, to int) {
-	from, to = absent, absent
-	var gone, come member
-	if after != nil {
-		come = n.memberOf(after)
-	}
-	if before != nil {
-		gone = n.memberOf(before)
-		if after != nil && gone.sort == come.sort {
-			to = n.members.Insert(come)
-			return to, to
-		}
-		if rank, ok := n.members.Delete(gone); ok {
-			from = rank
-		}
-	}
-	if after != nil {
-		to = n.members.Insert(come)
-	}
-	return from, to
-}
-
-// cascadeLocked tells those that derive from n: of all members, or of the first ones when n
+// cascadeLocked tells the views that derive from n: of all members, or of the first ones when n
 // is limited. Then one member may cross the limit because another came or went.
 func (n *derivedView) cascadeLocked(ch *entity.Change, before, after *entity.Version, from, to int) {
-	limit := n.limitLocked()
+	limit := n.rows.Limit()
 	if from >= limit && to >= limit {
 		return
 	}
@@ -231,7 +132,7 @@ func (n *derivedView) cascadeLocked(ch *entity.Change, before, after *entity.Ver
 	if to >= limit {
 		after = nil
 	}
-	in, out := n.crossLocked(limit, from, to)
+	in, out := n.rows.Cross(limit, from, to)
 	for _, child := range n.children {
 		if out != nil {
 			child.applyLocked(nil, out, nil)
@@ -243,41 +144,15 @@ func (n *derivedView) cascadeLocked(ch *entity.Change, before, after *entity.Ver
 	}
 }
 
-// crossLocked returns the member that came into, or fell out of, the first x members because
-// another moved from one rank to another. The others keep their order, so it is one at most,
-// and none when the mover was on the same side of x before and after.
-func (n *derivedView) crossLocked(x, from, to int) (in, out *entity.Version) {
-	switch {
-	case from < x && to >= x && x <= n.members.Len():
-		in = n.members.At(x - 1).v
-	case from >= x && to < x && x < n.members.Len():
-		out = n.members.At(x).v
-	}
-	return in, out
-}
-
-// tallyLocked is applyLocked for aggregates.
-func (n *derivedView) tallyLocked(before, after *entity.Version) {
-	if before != nil {
-		n.totals.Remove(before.Data)
-	}
-	if after != nil {
-		n.totals.Add(after.Data)
-	}
-	n.markDirtyLocked()
-}
-
 // sumUpLocked computes the row of an aggregate and notes for its windows if it differs.
 func (n *derivedView) sumUpLocked(seq entity.Seq) {
-	data := n.totals.AppendJSON(nil)
-	if bytes.Equal(data, n.row.Data) {
+	was, is, isChanged := n.rows.SumUp(seq)
+	if !isChanged {
 		return
 	}
-	was := n.row
-	n.row = &entity.Version{Key: rowKey, Data: data, Seq: seq}
 	for _, w := range n.windows {
-		if w.high > w.low {
-			w.note(nil, rowKey, was, n.row)
+		if w.High > w.Low {
+			w.Note(&n.root.Load().pool, nil, derived.TotalKey, was, is)
 		}
 	}
 }

@@ -2,21 +2,17 @@ package view
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/catchup"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
 )
-
-// ErrNotFound is returned by Remove when there is no such derived view.
-var ErrNotFound = errors.New("view: there is no such derived view")
 
 // ErrUnknownView is the issue of a view that does not exist. Methods return a copy whose message
 // names the view: see [IsUnknownView].
@@ -46,19 +42,22 @@ func unknownView(view string) *protocol.Issue { return ErrUnknownView.Of(view, n
 
 // Options of an Engine. Zero fields mean the default.
 type Options struct {
-	Store         Store // of definitions made at run time; default none: they are gone at the end
-	MaxKey        int   // bytes of the longest key that an entity may have; default entity.DefaultMaxKey
-	DefaultWindow int   // take of a sorted view when the client says nothing; default 100
-	FirstBatch    int   // entities in the first snapshot frame; default 50
-	NextBatch     int   // in the following ones; default 100
-	MaxBatchBytes int   // a snapshot frame is closed early when its rows are this large; default 256 KiB
-	MaxMissed     int   // frames that a window remembers at the most; default 1024
+	MaxKey        int // bytes of the longest key that an entity may have; default entity.DefaultMaxKey
+	DefaultWindow int // take of a sorted view when the client says nothing; default 100
+	FirstBatch    int // entities in the first snapshot frame; default 50
+	NextBatch     int // in the following ones; default 100
+	MaxBatchBytes int // a snapshot frame is closed early when its rows are this large; default 256 KiB
+	MaxMissed     int // frames that a window remembers at the most; default 1024
 	// Restrict ends, before it returns, the connections of an app whose clearance for a view is
-	// below a level: they may be watching it, and it is about to change, for others only. It is
-	// called with no lock held and must not define views. Default: no client is connected.
+	// below a level: they may be watching it, and it is about to change, for others only. Install
+	// calls it with no lock held. Default: no client is connected.
 	Restrict func(app, view string, level access.Level)
-	Log      *slog.Logger // default none
-	Metrics  *Metrics     // default unregistered
+	Metrics  *Metrics // default unregistered
+}
+
+// sizes are the sizes of snapshots.
+func (o *Options) sizes() catchup.Sizes {
+	return catchup.Sizes{First: o.FirstBatch, Next: o.NextBatch, Bytes: o.MaxBatchBytes}
 }
 
 func (o Options) withDefaults() Options {
@@ -80,9 +79,6 @@ func (o Options) withDefaults() Options {
 	if o.Restrict == nil {
 		o.Restrict = func(_, _ string, _ access.Level) {}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
@@ -91,20 +87,14 @@ func (o Options) withDefaults() Options {
 
 var _ entity.Receiver = (*Engine)(nil)
 
-// Engine decides everything about views on this node. It is safe for concurrent use; calls for one
-// [Connection] must come one at a time.
+// Engine decides what subscribers of views on this node are sent. It is safe for concurrent use; calls
+// for one [Connection] must come one at a time, and so must Install and Uninstall.
 type Engine struct {
 	entities *entity.State
 	hub      *hub.Hub
 	bus      Bus
 	options  Options // immutable
 	metrics  *Metrics
-	log      *slog.Logger
-
-	// defining has one token, which a caller that changes definitions holds. A channel, so that
-	// a caller that waits for another one, which waits for the store, can give up with its context.
-	defining chan struct{}
-	isLoaded bool // Load has been; guarded by defining
 
 	mu    sync.RWMutex           // a leaf below the lock of any type
 	roots map[*entity.Type]*root // guarded by mu; those that are held
@@ -122,10 +112,9 @@ type catalog struct {
 func New(entities *entity.State, h *hub.Hub, b Bus, o Options) *Engine {
 	o = o.withDefaults()
 	return &Engine{
-		entities: entities, hub: h, bus: b, options: o, metrics: o.Metrics, log: o.Log,
-		defining: make(chan struct{}, 1),
-		roots:    make(map[*entity.Type]*root),
-		apps:     make(map[string]*catalog),
+		entities: entities, hub: h, bus: b, options: o, metrics: o.Metrics,
+		roots: make(map[*entity.Type]*root),
+		apps:  make(map[string]*catalog),
 	}
 }
 
@@ -263,24 +252,18 @@ func baseMode(base int) protocol.Mode {
 
 func baseID(t *entity.Type, base int) string { return t.Name + "/" + string(baseMode(base)) }
 
-// splitBase takes the id of a base view apart. base is an index of root.bases.
-func splitBase(id string) (typ string, base int, ok bool) {
-	slash := strings.LastIndexByte(id, '/')
-	if slash <= 0 {
-		return "", 0, false
+// baseIndex is the index of the base view with a mode, which is one of theirs, in root.bases.
+func baseIndex(m protocol.Mode) (base int) {
+	for baseMode(base) != m {
+		base++
 	}
-	for base := range numBases {
-		if string(baseMode(base)) == id[slash+1:] {
-			return id[:slash], base, true
-		}
-	}
-	return "", 0, false
+	return base
 }
 
 // findBase finds a base view for a moment's look. In an open app every type can be read: one that
 // there is not reads as one without entities, and nothing is kept of it.
 func (e *Engine) findBase(app, id string) (b *baseView, ok bool) {
-	typ, index, ok := splitBase(id)
+	typ, mode, ok := protocol.SplitBaseView(id)
 	if !ok {
 		return nil, false
 	}
@@ -291,7 +274,7 @@ func (e *Engine) findBase(app, id string) (b *baseView, ok bool) {
 		}
 		t = entity.Vacant(app, typ)
 	}
-	return e.look(t).base(index), true
+	return e.look(t).base(baseIndex(mode)), true
 }
 
 func (e *Engine) isOpen(app string) bool {

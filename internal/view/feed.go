@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/internal/derived"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -30,9 +31,9 @@ func keyTopic(app, view, key string) protocol.Topic {
 	return protocol.Topic{App: app, Name: topicPrefix + "k" + strconv.Itoa(len(view)) + ":" + view + key}
 }
 
-func windowTopic(app, view string, p rowRange) protocol.Topic {
-	name := topicPrefix + "w" + strconv.Itoa(p.skip) + "," + strconv.Itoa(p.take)
-	if p.isOther {
+func windowTopic(app, view string, p derived.Range) protocol.Topic {
+	name := topicPrefix + "w" + strconv.Itoa(p.Skip) + "," + strconv.Itoa(p.Take)
+	if p.IsOther {
 		name += "!"
 	}
 	return protocol.Topic{App: app, Name: name + ":" + view}

@@ -1,13 +1,17 @@
 package view
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/millrace/millrace/internal/derived"
+)
 
 func TestViewOfTopic(t *testing.T) {
 	t.Parallel()
 	for _, view := range []string{"Auction/list", "a:b/c", "7:x"} {
 		for _, topic := range []string{
 			allTopic("1", view).Name, keyTopic("1", view, "k:1").Name,
-			windowTopic("1", view, rowRange{skip: 1, take: 2}).Name, windowTopic("1", view, rowRange{isOther: true}).Name,
+			windowTopic("1", view, derived.Range{Skip: 1, Take: 2}).Name, windowTopic("1", view, derived.Range{IsOther: true}).Name,
 		} {
 			if got, ok := ViewOfTopic(topic); got != view || !ok {
 				t.Errorf("%q: got %q, %v", topic, got, ok)

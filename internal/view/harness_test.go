@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/bus/local"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
@@ -38,6 +39,7 @@ const app = "app"
 // node is an engine on a real hub, bus and entity engine.
 type node struct {
 	*view.Engine
+	*definition.Catalog
 	t        testing.TB
 	hub      *hub.Hub
 	entities *owner.Engine
@@ -50,6 +52,7 @@ type setup struct {
 	hub      hub.Options
 	entities owner.Options
 	views    view.Options
+	catalog  definition.Options
 	isIdle   bool // the hub does not deliver: everything stays on its way
 }
 
@@ -80,6 +83,7 @@ func newNode(t testing.TB, s setup) *node {
 	state := entity.NewState(nil)
 	entities := owner.New(state, s.entities)
 	n := &node{Engine: view.New(state, h, b, s.views), t: t, hub: h, entities: entities, state: state}
+	n.Catalog = definition.NewCatalog(n.Engine, s.catalog)
 	if err := entities.Load(context.Background()); err != nil {
 		t.Fatalf("load: %v", err)
 	}

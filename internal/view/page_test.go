@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
-	"github.com/millrace/millrace/internal/view"
 )
 
 // A page of changes ends where the next begins, also within a batch.
@@ -137,8 +137,8 @@ func FuzzCursor(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c := view.ParseCursor(text)
-		if again := view.ParseCursor(c.String()); again != c {
+		c := entity.ParseCursor(text)
+		if again := entity.ParseCursor(c.String()); again != c {
 			t.Errorf("%q: %v became %v", text, c, again)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/access"
+	"github.com/millrace/millrace/internal/catchup"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/query"
@@ -52,8 +53,8 @@ func (n *derivedView) info() (Info, bool) {
 		return Info{}, false
 	}
 	info := Info{
-		ID: n.id, Mode: n.modeLocked(), Source: n.plan.Source(), Access: n.access(),
-		Definition: n.plan.Definition().AppendJSON(nil), Rows: n.lenLocked(),
+		ID: n.id, Mode: n.modeLocked(), Source: n.rows.Plan().Source(), Access: n.access(),
+		Definition: n.rows.Plan().Definition().AppendJSON(nil), Rows: n.rows.Len(),
 	}
 	for _, w := range n.windows {
 		info.Subscriptions += w.subs
@@ -70,7 +71,7 @@ type Result struct {
 	Rows     []protocol.Row // in the order of the view
 	IsWhole  bool           // the rows are all there are; otherwise those that changed since After
 	Deleted  []string       // with After: keys deleted since, as far as they are known
-	Position Cursor         // a read of a base view after it, or a subscription, goes on without a gap
+	Position entity.Cursor  // a read of a base view after it, or a subscription, goes on without a gap
 	Total    int            // rows of the whole view
 }
 
@@ -130,11 +131,11 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 // no position would lead to the rows that were cut off.
 func (e *Engine) dropLimitLocked(s *subscription) {
 	asked := s.terms.asked()
-	if !asked.hasAfter || !asked.hasLimit {
+	if !asked.HasAfter || !asked.HasLimit {
 		return
 	}
-	if _, isKnown := e.afterLocked(s.base.root.typ, asked.after); !isKnown {
-		asked.limit, asked.hasLimit = 0, false
+	if _, isKnown := e.entities.SinceLocked(s.base.root.typ, asked.After); !isKnown {
+		asked.Limit, asked.HasLimit = 0, false
 		s.terms = asked.kept()
 	}
 }
@@ -145,25 +146,25 @@ func tooManyRows(rows, limit int) *protocol.Issue {
 
 func (n *derivedView) readLocked(res *Result, s *subscription, maxRows int) ([]*entity.Version, *query.Plan, *protocol.Issue) {
 	res.Position.Seq, _ = n.root.Load().typ.LastLocked()
-	res.Total, res.IsWhole = n.lenLocked(), true
+	res.Total, res.IsWhole = n.rows.Len(), true
 	low, high := n.boundsLocked(partOf(s))
-	if count := n.countLocked(low, high); count > maxRows {
+	if count := n.rows.Count(low, high); count > maxRows {
 		return nil, nil, tooManyRows(count, maxRows)
 	}
-	return n.rowsLocked(low, high), n.shape, nil
+	return n.rows.Between(low, high), n.shape, nil
 }
 
 func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
 	t, st := s.base.root.typ, e.keyCatchUpLocked(s)
-	if res.IsWhole = !st.isResumed; st.isResumed && !st.isWanted {
-		res.Position = s.terms.asked().after // nothing after it is told
+	if res.IsWhole = !st.IsResumed; st.IsResumed && !st.IsWanted {
+		res.Position = s.terms.asked().After // nothing after it is told
 	}
 	if t.GetLocked(key) != nil {
 		res.Total = 1
-	} else if s.terms.asked().hasAfter {
+	} else if s.terms.asked().HasAfter {
 		res.Deleted = []string{key}
 	}
-	if v := st.find(t, key); v != nil {
+	if v := st.Find(t, key); v != nil {
 		return []*entity.Version{v}
 	}
 	return nil
@@ -171,33 +172,13 @@ func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*enti
 
 // readListLocked returns nothing, and how many rows there would be, when these are too many.
 func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
-	t := s.base.root.typ
+	t, r := s.base.root.typ, s.terms.asked().Request
 	res.Total = t.LenLocked()
-	st, count := e.listCatchUpLocked(s)
-	if res.IsWhole = !st.isAscending; count > maxRows {
+	st, count := catchup.NewList(e.entities, t, r)
+	if res.IsWhole = st.IsWhole(); count > maxRows {
 		return nil, count
 	}
-	rows = st.readLocked(t, count)
-	end := st.head
-	if st.isAscending && t.CountAfterLocked(st.next) > count {
-		res.Position, end = st.pageLocked(t, s, rows)
-	}
-	if s.terms.asked().hasAfter {
-		for _, d := range t.DeletedAfterLocked(nil, st.dead, math.MaxInt) {
-			if d.Number > end {
-				break
-			}
-			res.Deleted = append(res.Deleted, d.Key)
-		}
-	}
-	return rows, count
-}
-
-// pageLocked is where a page of changes ends that is not the last: as a cursor, and as a change number.
-func (st *listCatchUp) pageLocked(t *entity.Type, s *subscription, rows []*entity.Version) (Cursor, uint64) {
-	if len(rows) == 0 {
-		return s.terms.asked().after, st.next
-	}
-	last := rows[len(rows)-1]
-	return cursorAtLocked(t, last), last.Number
+	p := st.Page(t, r, count)
+	res.Position, res.Deleted = p.End, p.Deleted
+	return p.Rows, count
 }

@@ -67,7 +67,7 @@ func TestRead(t *testing.T) {
 			if isWhole := !resumes(n, test.request); r.IsWhole != isWhole {
 				t.Errorf("%s: whole is %v, want %v", test.request, r.IsWhole, isWhole)
 			}
-			if want := (view.Cursor{Seq: last}); r.Position != want {
+			if want := (entity.Cursor{Seq: last}); r.Position != want {
 				t.Errorf("%s: position %v, want %v", test.request, r.Position, want)
 			}
 		}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/query"
-	"github.com/millrace/millrace/internal/view"
 )
 
 func definitions(t testing.TB, texts ...string) []*query.Definition {
@@ -141,7 +141,7 @@ func TestReplaceRefusesAndChangesNothing(t *testing.T) {
 		for _, tt := range tests {
 			is := definitions(t, tt.is...)
 			for what, err := range map[string]error{"check": n.Check(t.Context(), app, was, is), "replace": n.Replace(t.Context(), app, was, is)} {
-				wrong, ok := errors.AsType[view.DefinitionErrors](err)
+				wrong, ok := errors.AsType[definition.Errors](err)
 				if !ok || !strings.Contains(wrong.Error(), tt.want) {
 					t.Errorf("%s, %s: %v, want %q", tt.name, what, err, tt.want)
 				}
@@ -154,7 +154,7 @@ func TestReplaceRefusesAndChangesNothing(t *testing.T) {
 func TestReplaceLeavesAloneWhatTheAPIHasMade(t *testing.T) {
 	t.Parallel()
 	store := kept{"other": `{"id":"other","source":"U/list"}`}
-	inNodeWith(t, setup{views: view.Options{Store: store}}, func(t *testing.T, n *node) {
+	inNodeWith(t, setup{catalog: definition.Options{Store: store}}, func(t *testing.T, n *node) {
 		first, top := definitions(t, base), `{"id":"base","source":"T/list","limit":9}`
 		if err := n.Replace(t.Context(), app, nil, first); err != nil {
 			t.Fatal(err)
@@ -226,7 +226,7 @@ func TestRandomReplacements(t *testing.T) {
 		for range 300 {
 			is := randomDefinitions(t, random)
 			err := n.Replace(t.Context(), app, was, is)
-			wrong := view.CheckDefinitions(is)
+			wrong := definition.CheckAll(is)
 			if (err == nil) != (wrong == nil) {
 				t.Fatalf("replace says %v, check %v", err, wrong)
 			}

@@ -1,5 +1,7 @@
 package view
 
+import "github.com/millrace/millrace/internal/catchup"
+
 // Resume goes on with snapshots and brings lagging subscriptions up to date, while the
 // connection takes it. It is called whenever the connection has said that it is congested and
 // no longer is.
@@ -61,11 +63,10 @@ func (e *Engine) catchUp(c *Connection, s *subscription) (isLagging bool) {
 	s.Close()
 	e.metrics.resyncs.Inc()
 	if _, isOne := s.entityKey(); isOne {
-		s.catchUp = &keyCatchUp{isWanted: true, isAbsence: true}
+		s.catchUp = catchup.LaggingKey()
 		return false
 	}
-	from := lag.From - min(lag.From, 1)
-	s.catchUp = &listCatchUp{live: from, dead: from}
+	s.catchUp = catchup.LaggingList(lag.From - min(lag.From, 1))
 	return false
 }
 
@@ -99,15 +100,15 @@ func (e *Engine) leaveLocked(s *subscription) *windowCatchUp {
 		e.metrics.resyncs.Inc()
 		from = lag.From - min(lag.From, 1)
 	}
-	keys, ok := w.sent.appendSince(nil, from)
+	keys, ok := w.sent.AppendSince(nil, from)
 	if !ok && isLagging && !lag.IsOverflow {
 		for key := range lag.Keys {
 			keys = append(keys, key)
 		}
-		keys, ok = w.sent.appendSince(keys, lag.To)
+		keys, ok = w.sent.AppendSince(keys, lag.To)
 	}
 	if !ok {
 		return nil
 	}
-	return &windowCatchUp{seen: w.sent.last, changed: keys}
+	return &windowCatchUp{seen: w.sent.Last(), changed: keys}
 }

@@ -3,6 +3,7 @@ package view
 import (
 	"sync/atomic"
 
+	"github.com/millrace/millrace/internal/derived"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
@@ -20,8 +21,7 @@ type root struct {
 	derived []*derivedView                     // that derive from X/list; others hang below them
 	dirty   []*derivedView                     // of this group of changes: those with something to publish
 
-	spare     []*windowChanges // for windows of the next group
-	spareRoom int              // touches that fit into them
+	pool derived.Pool // for the windows of these
 
 	seq     entity.Seq // of seqText: most changes of a group share it
 	seqText string
@@ -70,8 +70,8 @@ func (b *baseView) forgetLocked(f *feed) {
 	}
 }
 
-// textLocked is s.String(), made once for changes that share it.
-func (r *root) textLocked(s entity.Seq) string {
+// seqTextLocked is s.String(), made once for changes that share it.
+func (r *root) seqTextLocked(s entity.Seq) string {
 	if s != r.seq || r.seqText == "" {
 		r.seq, r.seqText = s, s.String()
 	}

@@ -132,8 +132,8 @@ func seqPath() []string { return []string{"_seq"} }
 
 // sortLocked is how clients are to sort (views 4.1).
 func (n *derivedView) sortLocked() (path []string, isDescending bool) {
-	if n.plan.IsSorted() {
-		return n.plan.SortPath()
+	if n.rows.Plan().IsSorted() {
+		return n.rows.Plan().SortPath()
 	}
 	if n.modeLocked() == protocol.ModeList {
 		return seqPath(), true
@@ -243,13 +243,6 @@ func (e *Engine) beginLocked(s, old *subscription, l Limits) (catchUp, *protocol
 		s.base.subs++
 	}
 	return st, nil
-}
-
-func (e *Engine) beginBaseLocked(s, old *subscription) (catchUp, int) {
-	if _, isOne := s.entityKey(); isOne {
-		return e.beginKeyLocked(s, old)
-	}
-	return e.beginListLocked(s, old)
 }
 
 // forgetLocked drops what only s needed.

@@ -1,14 +1,18 @@
 package view
 
-import "github.com/millrace/millrace/internal/protocol"
+import (
+	"github.com/millrace/millrace/internal/catchup"
+	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/protocol"
+)
 
 // terms are what a subscriber or reader asks of a view besides its id and key (views 3.2).
 type terms struct {
-	take, skip, limit int // take and limit if they are asked for
-	after             Cursor
+	catchup.Request     // of a base view
+	take, skip      int // of a derived view; take if it is asked for
 
-	hasTake, hasLimit, hasAfter bool
-	noSnapshot                  bool
+	hasTake    bool
+	noSnapshot bool
 }
 
 // termsOf keeps nothing of r.
@@ -18,10 +22,10 @@ func termsOf(r *protocol.ViewRequest) terms {
 		t.take, t.hasTake = *r.Take, true
 	}
 	if r.SnapshotLimit != nil {
-		t.limit, t.hasLimit = *r.SnapshotLimit, true
+		t.Limit, t.HasLimit = *r.SnapshotLimit, true
 	}
 	if r.After != nil {
-		t.after, t.hasAfter = ParseCursor(*r.After), true
+		t.After, t.HasAfter = entity.ParseCursor(*r.After), true
 	}
 	return t
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/httpapi"
@@ -40,6 +41,7 @@ type Node struct {
 	Entities *entity.State
 	Owner    *owner.Engine // of Entities
 	Views    *view.Engine
+	Catalog  *definition.Catalog // of Views
 	Sessions *token.Revocations
 	Webhooks *outbox.Engine
 	Open     *Connections
@@ -78,12 +80,13 @@ func New(t testing.TB, change Change) *Node {
 	n.Entities = entity.NewState(nil)
 	n.Owner = owner.New(n.Entities, owner.Options{})
 	n.Views = view.New(n.Entities, n.Hub, local.NewOrder(n.Hub), view.Options{})
+	n.Catalog = definition.NewCatalog(n.Views, definition.Options{})
 	n.Sessions = token.NewRevocations(token.RevocationOptions{})
 	n.Webhooks, n.Open = outbox.New(outbox.Options{Apps: theApp{n.App}, Transport: teapot{}}), &Connections{}
 	o := Options{
 		Options:   httpapi.Options{Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"}},
 		Channels:  channels.Options{Publisher: n.Engine, Reader: n.Engine},
-		Views:     views.Options{Entities: n.Owner, Views: n.Views, Revocations: n.Sessions},
+		Views:     views.Options{Entities: n.Owner, Views: n.Views, Definitions: n.Catalog, Revocations: n.Sessions},
 		Operators: operators.Options{Webhooks: n.Webhooks, Connections: n.Open},
 	}
 	if change != nil {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/hub"
@@ -51,7 +52,7 @@ func (h *handler) unchanged(r *httpapi.Request, err error) *problem.Problem {
 	switch {
 	case isRefused:
 		return problem.Invalid(strings.Join(refused.Problems, "; "))
-	case errors.Is(err, view.ErrNotFound):
+	case errors.Is(err, definition.ErrNotFound):
 		return problem.New(problem.NotFound, fmt.Sprintf("There is no view %q that was defined", r.Name))
 	}
 	h.o.Log.Error("view not changed", "app", r.App.ID, "err", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/httpapi"
@@ -22,13 +23,17 @@ import (
 type Engine interface {
 	Views(app string) []view.Info
 	Read(app string, r *protocol.ViewRequest, l view.Limits) (*view.Result, *protocol.Issue)
-	Define(ctx context.Context, app string, d *query.Definition, isStored bool) error
-	Remove(ctx context.Context, app, id string) error
 	// Reserve waits until there is room for what b will publish.
 	Reserve(ctx context.Context, b *entity.Batch) error
 }
 
-// Entities is what the API asks of the entity engine; see [owner.Engine].
+// Definitions is what the API asks of the catalog of derived views; see [definition.Catalog].
+type Definitions interface {
+	Define(ctx context.Context, app string, d *query.Definition, isStored bool) error
+	Remove(ctx context.Context, app, id string) error
+}
+
+// Entities is what the API asks of the owner of entities; see [owner.Engine].
 type Entities interface {
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
@@ -40,6 +45,7 @@ type Revocations interface {
 
 var (
 	_ Engine      = (*view.Engine)(nil)
+	_ Definitions = (*definition.Catalog)(nil)
 	_ Entities    = (*owner.Engine)(nil)
 	_ Revocations = (*token.Revocations)(nil)
 )
@@ -53,6 +59,7 @@ const (
 // not exist.
 type Options struct {
 	Views       Engine
+	Definitions Definitions // changes what derived views there are; with Views
 	Entities    Entities    // takes mutations
 	Revocations Revocations // ends session tokens
 

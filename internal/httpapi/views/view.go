@@ -85,7 +85,7 @@ func (h *handler) baseLevel(r *httpapi.Request, id string) access.Level {
 func (h *handler) defineView(ctx context.Context, r *httpapi.Request) *problem.Problem {
 	d, err := query.Parse(r.Body())
 	if err == nil {
-		err = h.o.Views.Define(ctx, r.App.ID, d, true)
+		err = h.o.Definitions.Define(ctx, r.App.ID, d, true)
 	}
 	if err != nil {
 		return h.unchanged(r, err)
@@ -96,7 +96,7 @@ func (h *handler) defineView(ctx context.Context, r *httpapi.Request) *problem.P
 
 // removeView is DELETE /apps/{app_id}/views/{view}.
 func (h *handler) removeView(ctx context.Context, r *httpapi.Request) *problem.Problem {
-	if err := h.o.Views.Remove(ctx, r.App.ID, r.Name); err != nil {
+	if err := h.o.Definitions.Remove(ctx, r.App.ID, r.Name); err != nil {
 		return h.unchanged(r, err)
 	}
 	r.Out = append(r.Out, `{"ok":true}`...)

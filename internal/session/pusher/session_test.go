@@ -110,7 +110,7 @@ func newStackTelling(t *testing.T, l local.Listener, change func(*pushersession.
 	engine := channel.New(h, b, channel.Options{Log: log})
 	s.entities = entity.NewState(nil)
 	s.owner = owner.New(s.entities, owner.Options{Log: log})
-	s.views = view.New(s.entities, h, local.NewOrder(h), view.Options{Log: log})
+	s.views = view.New(s.entities, h, local.NewOrder(h), view.Options{})
 	s.views.Open(testkit.AppID)
 	sockets, err := socket.New(socket.Options{Log: log})
 	if err != nil {

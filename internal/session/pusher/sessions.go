@@ -50,7 +50,7 @@ type Options struct {
 	QuotaRetry      bool // who is above the quota of an app is told to try again (pusher 7.4)
 	Refusals        Refusals
 	MaxSnapshotRows int // of a view; default unlimited
-	Snapshots       view.SnapshotRate
+	Snapshots       session.SnapshotRate
 	MaxViews        int // that one connection is subscribed to; default unlimited
 
 	Filters pusher.FilterLimits // default none: filters mean nothing

@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/entity"
+	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
 	"github.com/millrace/millrace/internal/testkit"
-	"github.com/millrace/millrace/internal/view"
 )
 
 const listChannel = "private-view-Auction;list"
@@ -340,7 +340,7 @@ func TestASnapshotForASlowReaderGoesOnWhenItReads(t *testing.T) {
 func TestSnapshotsArePaced(t *testing.T) {
 	t.Parallel()
 	const entities, patch = 150, `{"n":1}`
-	for name, rate := range map[string]view.SnapshotRate{
+	for name, rate := range map[string]session.SnapshotRate{
 		"by rows":  {Rows: 100},
 		"by bytes": {Bytes: 100 * int64(len(`{"key":"100","data":{"n":1,"_seq":"1893450000456:417208000001"}},`))},
 	} {
@@ -381,7 +381,7 @@ func TestSnapshotsArePaced(t *testing.T) {
 func TestAPacedConnectionIsPinged(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, func(o *pushersession.Options) {
-		o.Snapshots, o.ActivityTimeout = view.SnapshotRate{Rows: 1}, time.Second
+		o.Snapshots, o.ActivityTimeout = session.SnapshotRate{Rows: 1}, time.Second
 	}, nil)
 	for i := range 100 {
 		s.mutate(t, strconv.Itoa(i), `{}`, entity.OpPatch)

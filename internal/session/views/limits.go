@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/limit"
+	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/token"
-	"github.com/millrace/millrace/internal/view"
 )
 
 // Limits has the limits of views 2. Zero means unlimited. A limit in a token replaces the one here.
@@ -29,7 +29,7 @@ type Limits struct {
 	SubscribesPerConnection limit.Rate
 	MessagesPerConnection   limit.Rate
 
-	Snapshots view.SnapshotRate
+	Snapshots session.SnapshotRate
 }
 
 // grant is who a connection acts for and what that allows. It is immutable: a refresh

@@ -25,6 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus/local"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
@@ -100,6 +101,7 @@ type stack struct {
 	entities    *entity.State
 	owner       *owner.Engine
 	views       *view.Engine
+	definitions *definition.Catalog
 	revocations *token.Revocations
 	draining    atomic.Bool
 	log         *bytes.Buffer // read after stop
@@ -160,9 +162,9 @@ func newStack(t testing.TB, change func(*settings)) *stack {
 	h := hub.New(all.hub)
 	s.entities = entity.NewState(nil)
 	s.owner = owner.New(s.entities, owner.Options{Log: log})
-	all.view.Log = log
 	all.view.Restrict = func(appID, name string, level access.Level) { s.sessions.Restrict(appID, name, level) }
 	s.views = view.New(s.entities, h, local.NewOrder(h), all.view)
+	s.definitions = definition.NewCatalog(s.views, definition.Options{Log: log})
 	s.registry = session.New(all.registry)
 	all.Table, all.Hub, all.Views = s.registry, h, s.views
 	s.sessions = views.New(all.Options)
@@ -214,7 +216,7 @@ func (s *stack) define(t testing.TB, definition string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.views.Define(t.Context(), testkit.AppID, d, false); err != nil {
+	if err := s.definitions.Define(t.Context(), testkit.AppID, d, false); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"database/sql"
 
-	"github.com/millrace/millrace/internal/view"
+	"github.com/millrace/millrace/internal/definition"
 )
 
-var _ view.Store = (*Store)(nil)
+var _ definition.Store = (*Store)(nil)
 
-// LoadDefinitions implements view.Store. Definitions come by app and id.
+// LoadDefinitions implements definition.Store. Definitions come by app and id.
 func (s *Store) LoadDefinitions(ctx context.Context, fn func(app string, definition []byte) error) error {
 	err := s.each(ctx, func(rows *sql.Rows) error {
 		var app string
@@ -22,7 +22,7 @@ func (s *Store) LoadDefinitions(ctx context.Context, fn func(app string, definit
 	return s.fail("load definitions", err)
 }
 
-// SaveDefinition implements view.Store.
+// SaveDefinition implements definition.Store.
 func (s *Store) SaveDefinition(ctx context.Context, app, id string, definition []byte) error {
 	return s.write(ctx, "save definition", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO definitions (app, id, definition) VALUES (?, ?, ?)
@@ -31,7 +31,7 @@ func (s *Store) SaveDefinition(ctx context.Context, app, id string, definition [
 	})
 }
 
-// DeleteDefinition implements view.Store. To delete what is not there is no error.
+// DeleteDefinition implements definition.Store. To delete what is not there is no error.
 func (s *Store) DeleteDefinition(ctx context.Context, app, id string) error {
 	return s.write(ctx, "delete definition", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM definitions WHERE app = ? AND id = ?", app, id)

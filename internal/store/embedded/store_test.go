@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/internal/admin"
-	"github.com/millrace/millrace/internal/view"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/storetest"
@@ -63,7 +63,7 @@ func TestConformance(t *testing.T) {
 		storetest.RunEntities(t, suite(func(s *embedded.Store) owner.Store { return s }))
 	})
 	t.Run("definitions", func(t *testing.T) {
-		storetest.RunDefinitions(t, suite(func(s *embedded.Store) view.Store { return s }))
+		storetest.RunDefinitions(t, suite(func(s *embedded.Store) definition.Store { return s }))
 	})
 	t.Run("revocations", func(t *testing.T) {
 		storetest.RunRevocations(t, suite(func(s *embedded.Store) token.RevocationStore { return s }))

@@ -9,13 +9,13 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/millrace/millrace/internal/view"
+	"github.com/millrace/millrace/internal/definition"
 )
 
-type definitionNode = node[view.Store]
+type definitionNode = node[definition.Store]
 
-// RunDefinitions checks a view.Store.
-func RunDefinitions(t *testing.T, open Open[view.Store]) {
+// RunDefinitions checks a definition.Store.
+func RunDefinitions(t *testing.T, open Open[definition.Store]) {
 	run(t, open, map[string]func(t *testing.T, n *definitionNode){
 		"an empty store has no definitions":                      func(t *testing.T, n *definitionNode) { expectDefinitions(t, n) },
 		"a definition comes back as it was":                      keepsDefinitions,

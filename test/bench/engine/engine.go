@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bus/local"
+	"github.com/millrace/millrace/internal/definition"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/entity/owner"
 	"github.com/millrace/millrace/internal/hub"
@@ -79,6 +80,7 @@ type run struct {
 	entities *entity.State
 	owner    *owner.Engine
 	views    *view.Engine
+	catalog  *definition.Catalog
 	defined  int
 	empty    int64 // heap before the first entity
 	process  probe.Process
@@ -93,6 +95,7 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	r := &run{o: o, entities: entity.NewState(nil), process: probe.Self()}
 	r.owner = owner.New(r.entities, owner.Options{Store: o.Store})
 	r.views = view.New(r.entities, h, b, view.Options{})
+	r.catalog = definition.NewCatalog(r.views, definition.Options{})
 	if err := r.owner.Load(ctx); err != nil {
 		return err
 	}
@@ -177,7 +180,7 @@ func (r *run) define(ctx context.Context) error {
 		return err
 	}
 	r.defined++
-	return r.views.Define(ctx, appID, d, false)
+	return r.catalog.Define(ctx, appID, d, false)
 }
 
 // apply keeps callers busy with batches of patches of random entities, and says what that cost.

@@ -1,16 +1,14 @@
-package view
+package entity
 
 import (
 	"strconv"
 	"strings"
-
-	"github.com/millrace/millrace/internal/entity"
 )
 
 // Cursor is up to where a client has the changes of an entity type. Its text is the text of Seq; a
 // cursor within a batch has [within] and Number behind it. The batch is sent again from there.
 type Cursor struct {
-	Seq      entity.Seq
+	Seq      Seq
 	IsWithin bool   // the client may lack changes of the batch of Seq: those above Number
 	Number   uint64 // a change number of the type
 }
@@ -19,10 +17,10 @@ type Cursor struct {
 // a number behind it, the whole batch is told again.
 const within = "="
 
-// ParseCursor reads a cursor as leniently as [entity.ParseSeq].
+// ParseCursor reads a cursor as leniently as [ParseSeq].
 func ParseCursor(text string) Cursor {
 	seq, number, isWithin := strings.Cut(text, within)
-	c := Cursor{Seq: entity.ParseSeq(seq), IsWithin: isWithin}
+	c := Cursor{Seq: ParseSeq(seq), IsWithin: isWithin}
 	if n, err := strconv.ParseUint(number, 10, 64); err == nil {
 		c.Number = n
 	}
@@ -41,20 +39,20 @@ func (c Cursor) String() string {
 	}
 }
 
-// cursorAtLocked is the cursor of a client that has the changes of t up to v, and none after it.
-func cursorAtLocked(t *entity.Type, v *entity.Version) Cursor {
+// CursorAtLocked is the cursor of a client that has the changes of t up to v, and none after it.
+func (t *Type) CursorAtLocked(v *Version) Cursor {
 	if t.NumberAtLocked(v.Seq) > v.Number {
 		return Cursor{Seq: v.Seq, IsWithin: true, Number: v.Number}
 	}
 	return Cursor{Seq: v.Seq}
 }
 
-// afterLocked is the change number that a cursor stands for, and whether all that happened
-// since is known. If not, because the cursor is not one of this store's own past or too much
+// SinceLocked is the change number of t that a cursor stands for, and whether all that happened
+// since is known. If not, because the cursor is not one of this state's own past or too much
 // has been forgotten since, it is from where on deletions are (views 5.7 [M]).
-func (e *Engine) afterLocked(t *entity.Type, c Cursor) (number uint64, isKnown bool) {
+func (s *State) SinceLocked(t *Type, c Cursor) (number uint64, isKnown bool) {
 	forgotten := t.ForgottenLocked()
-	if !e.entities.Knows(c.Seq) {
+	if !s.Knows(c.Seq) {
 		return forgotten, false
 	}
 	number = t.NumberAtLocked(c.Seq)
