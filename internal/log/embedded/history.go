@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -22,7 +23,7 @@ const (
 // Stream implements log.History.
 func (l *Log) Stream(ctx context.Context, t protocol.Topic) (log.Stream, error) {
 	var s log.Stream
-	err := l.view(ctx, t, func(ctx context.Context, v *view) (err error) {
+	err := l.view(ctx, t, true, func(ctx context.Context, v *view) (err error) {
 		s, err = v.state(ctx)
 		return err
 	})
@@ -38,21 +39,30 @@ func (l *Log) Stream(ctx context.Context, t protocol.Topic) (log.Stream, error) 
 func (l *Log) Page(ctx context.Context, t protocol.Topic, q log.Query) (log.Page, error) {
 	q.Limit, q.MaxBytes = cmp.Or(q.Limit, pageLimit), cmp.Or(q.MaxBytes, pageBytes)
 	var p log.Page
-	err := l.view(ctx, t, func(ctx context.Context, v *view) (err error) {
+	read := func(ctx context.Context, v *view) (err error) {
 		p, err = v.page(ctx, &q)
 		return err
-	})
+	}
+	r := l.o.Retention(t)
+	inTransaction := q.WithState || q.Since != 0 || q.Until != 0 || r.Bytes > 0 || r.Age > 0
+	err := l.view(ctx, t, inTransaction, read)
+	if errors.Is(err, errChanged) {
+		err = l.view(ctx, t, true, read)
+	}
 	if err != nil {
 		return log.Page{}, fmt.Errorf("embedded log: page: %w", l.db.Explain(err))
 	}
 	return p, nil
 }
 
+// errChanged: the tables have changed between two statements, or it takes a transaction to know.
+var errChanged = errors.New("the tables have changed")
+
 // view is one topic at one moment: a row with its records, and what follows them in the tail.
 type view struct {
 	*Log
 	limits
-	tx     *sql.Tx
+	tx     *sql.Tx     // nil: statements may see different moments
 	row    topicState  // without an id: the stream has no rows
 	tail   [2][]recent // behind the rows
 	stream string      // empty: the topic has none
@@ -61,29 +71,41 @@ type view struct {
 }
 
 // view calls fn with a topic as it is. The tail is taken before the tables are looked at, so that what
-// is folded in between is seen, and left out where the tail has it.
-func (l *Log) view(ctx context.Context, topic protocol.Topic, fn func(ctx context.Context, v *view) error) error {
+// is folded in between is seen, and left out where the tail has it. A transaction costs as much as a
+// third of a page; without one, fn has to find out whether what it reads belongs together.
+func (l *Log) view(ctx context.Context, topic protocol.Topic, inTransaction bool, fn func(ctx context.Context, v *view) error) (err error) {
+	v := &view{Log: l, limits: limitsAt(l.o.Retention(topic), l.o.Now())}
 	l.mu.Lock()
 	runs, n := l.tail.runsOf(topic)
 	l.mu.Unlock()
-	conn, err := l.db.Reader().Conn(ctx)
-	if err != nil {
+	if inTransaction {
+		conn, err := l.db.Reader().Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }() // it goes back to the pool
+		ctx = context.WithoutCancel(ctx)
+		if v.tx, err = conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
+			return err
+		}
+		defer func() { _ = v.tx.Rollback() }() // it only reads
+	} else if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // it goes back to the pool
-	ctx = context.WithoutCancel(ctx)    // it is short, and the driver would start a goroutine for each statement
-	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
+	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
+	if v.row, err = findTopic(ctx, v.statement(ctx, l.statements.topic), topic); err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // it only reads
-	v := &view{Log: l, tx: tx}
-	if v.row, err = findTopic(ctx, tx.StmtContext(ctx, l.statements.topic), topic); err != nil {
-		return err
-	}
-	v.limits = limitsAt(l.o.Retention(topic), l.o.Now())
 	v.merge(runs[:n])
 	return fn(ctx, v)
+}
+
+// statement is s as the view uses it.
+func (v *view) statement(ctx context.Context, s *sql.Stmt) *sql.Stmt {
+	if v.tx == nil {
+		return s
+	}
+	return v.tx.StmtContext(ctx, s)
 }
 
 // merge puts runs behind the row.
@@ -144,7 +166,7 @@ func (v *view) state(ctx context.Context) (log.Stream, error) {
 	}
 	isOver := false
 	if v.hasRows() {
-		w := walker{v.tx.StmtContext(ctx, v.statements.readHeads), v.tx.StmtContext(ctx, v.statements.readBody)}
+		w := walker{v.statement(ctx, v.statements.readHeads), v.statement(ctx, v.statements.readBody)}
 		b, _, err := w.publication(ctx, &x, &v.row)
 		if err != nil {
 			return log.Stream{}, err
@@ -185,8 +207,12 @@ func (v *view) page(ctx context.Context, q *log.Query) (p log.Page, err error) {
 	if v.stream == "" {
 		return p, nil
 	}
+	needsWalk := q.WithState || v.Bytes > 0 || v.cutoff != 0 // to know what stays
+	if v.tx == nil && (needsWalk || q.Since != 0 || q.Until != 0) {
+		return p, errChanged
+	}
 	p.Stream = log.Stream{ID: v.stream, Next: v.next, Oldest: v.first()}
-	if q.WithState || v.Bytes > 0 || v.cutoff != 0 { // it takes a walk to know what stays
+	if needsWalk {
 		if p.Stream, err = v.state(ctx); err != nil {
 			return p, err
 		}
@@ -213,6 +239,8 @@ type collector struct {
 	bytes         int
 	last          *log.Publication // of the page
 	bodies        [][]byte         // of one block
+	follows       uint64           // the serial that is to be next in the blocks
+	isTorn        bool             // it was another one
 }
 
 // hasTimes reports whether the page is of publications of a range of times.
@@ -250,19 +278,23 @@ func (c *collector) addBlock(first uint64, body []byte) (goesOn bool, err error)
 	if c.bodies, err = envelopes(c.bodies[:0], body); err != nil {
 		return false, err
 	}
-	goesOn = true
 	for i := range c.bodies {
 		if c.NewestFirst {
 			i = len(c.bodies) - 1 - i
 		}
-		if serial := first + uint64(i); serial <= c.after || serial >= c.before {
+		serial := first + uint64(i)
+		if serial <= c.after || serial >= c.before {
 			continue
 		}
 		if goesOn, err = c.add(c.bodies[i]); err != nil || !goesOn {
-			break
+			return false, err
+		}
+		c.isTorn = c.isTorn || serial != c.follows
+		if c.follows = serial + 1; c.NewestFirst {
+			c.follows = serial - 1
 		}
 	}
-	return goesOn, err
+	return true, nil
 }
 
 func (v *view) collectTail(_ context.Context, c *collector) error {
@@ -289,21 +321,43 @@ func (v *view) collectRows(ctx context.Context, c *collector) error {
 	if !v.hasRows() || c.after+1 >= v.row.next {
 		return nil
 	}
-	statement := v.tx.StmtContext(ctx, v.statements.oldestFirst)
-	if c.NewestFirst {
-		statement = v.tx.StmtContext(ctx, v.statements.newestFirst)
+	from, before, had := max(c.after+1, v.row.first), min(c.before, v.row.next), len(c.page.Publications)
+	all, n := stretches(from, before)
+	if n == 0 {
+		return nil
 	}
-	all, n := stretches(max(c.after+1, v.row.first), min(c.before, v.row.next))
-	parts := all[:n]
+	parts, end := all[:n], before
+	statement := v.statement(ctx, v.statements.oldestFirst)
+	c.follows = from
 	if c.NewestFirst {
+		statement = v.statement(ctx, v.statements.newestFirst)
 		slices.Reverse(parts)
+		c.follows, end = before-1, from-1
 	}
 	for _, part := range parts {
-		if goesOn, err := v.collectStretch(ctx, statement, c, part); err != nil || !goesOn {
+		goesOn, err := v.collectStretch(ctx, statement, c, part)
+		if err != nil {
 			return err
 		}
+		if !goesOn {
+			break
+		}
+	}
+	isWhole := c.page.HasMore || c.follows == end
+	if v.tx == nil && !(isWhole && !c.isTorn && v.owns(c.page.Publications[had:])) {
+		return errChanged
 	}
 	return nil
+}
+
+// owns reports whether all are of the stream of v: a reset in between would have put others in their place.
+func (v *view) owns(all []log.Publication) bool {
+	for i := range all {
+		if all[i].StreamID != v.stream {
+			return false
+		}
+	}
+	return true
 }
 
 func (v *view) collectStretch(ctx context.Context, statement *sql.Stmt, c *collector, s stretch) (goesOn bool, err error) {

@@ -217,6 +217,49 @@ func TestFoldedEntriesGo(t *testing.T) {
 	}
 }
 
+// What is folded between the two statements of a page is noticed.
+func TestAPageThatChangesIsReadAgain(t *testing.T) {
+	t.Parallel()
+	record := func(kind log.Kind, stream string, before uint64) log.Record {
+		return log.Record{Topic: topic, Kind: kind, StreamID: stream, Before: before}
+	}
+	var other []log.Record
+	for serial := uint64(1); serial <= 10; serial++ {
+		other = append(other, log.Record{Topic: topic, Kind: log.KindPublication, Publication: &log.Publication{StreamID: "t", Serial: serial}})
+	}
+	for name, c := range map[string]struct {
+		group []log.Record
+		want  error
+	}{
+		"nothing":        {nil, nil},
+		"another stream": {other, errChanged},
+		"a reset":        {[]log.Record{record(log.KindReset, "t", 0)}, errChanged},
+		"a purge":        {[]log.Record{record(log.KindPurge, "s", 6)}, errChanged},
+		"a purge of all": {[]log.Record{record(log.KindPurge, "s", 11)}, errChanged},
+	} {
+		for _, q := range []log.Query{{}, {NewestFirst: true}, {After: 3, Before: 8}, {After: 3, Before: 8, NewestFirst: true}} {
+			l := open(t, Options{})
+			l.must(1, 10)
+			err := l.view(t.Context(), topic, false, func(ctx context.Context, v *view) error {
+				if c.group != nil {
+					if _, err := l.Append(ctx, l.tenure, c.group); err != nil {
+						return err
+					}
+					if err := l.Fold(ctx); err != nil {
+						return err
+					}
+				}
+				q.Limit, q.MaxBytes = pageLimit, pageBytes
+				_, err := v.page(ctx, &q)
+				return err
+			})
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s, %+v: got %v, want %v", name, q, err, c.want)
+			}
+		}
+	}
+}
+
 // A log with few appends is folded, too.
 func TestAShortTailIsFolded(t *testing.T) {
 	t.Parallel()
