@@ -70,7 +70,7 @@ type Bus interface {
 	// State reads the state of a topic, as Join does, and changes nothing.
 	State(ctx context.Context, t protocol.Topic) (State, error)
 
-	// Status counts the subscriptions and users of topics.
+	// Status counts the subscriptions and users of channels.
 	Status(ctx context.Context, q StatusQuery) (StatusPage, error)
 }
 
@@ -129,7 +129,7 @@ type State struct {
 
 	// RetainedErr says why the retained value could not be read; Retained says nothing then.
 	RetainedErr error
-	// IsOnline says, of the topic that tells of a user, whether the user is online.
+	// IsOnline says, of a protocol.TopicWatch, whether the user is online.
 	IsOnline bool
 }
 
@@ -139,8 +139,8 @@ type Retained struct {
 	Remaining   time.Duration // above zero
 }
 
-// StatusQuery says which topics of an app are counted: that one of the Name, or else all with
-// subscriptions whose names begin with Prefix, save the topics of users.
+// StatusQuery says which channels of an app are counted: the one of the Name, or else all with
+// subscriptions whose names begin with Prefix.
 type StatusQuery struct {
 	App    string
 	Name   string
@@ -152,7 +152,7 @@ type StatusPage struct {
 	Topics []Status // in no order
 }
 
-// Status is the numbers of one topic.
+// Status is the numbers of one channel.
 type Status struct {
 	Name          string
 	Subscriptions int

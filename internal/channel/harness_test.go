@@ -28,7 +28,6 @@ import (
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
-	"github.com/millrace/millrace/internal/room"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -120,7 +119,7 @@ func (b *faultyBus) Publish(ctx context.Context, batch *bus.Batch) (bus.Publishe
 
 func (b *faultyBus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
 	b.note(*j.Topic, j.Part)
-	if b.join.Load() || b.watch.Load() && room.KindOf(j.Topic.Name).IsWatch() {
+	if b.join.Load() || b.watch.Load() && j.Topic.Kind == protocol.TopicWatch {
 		return bus.State{}, bus.ErrUnavailable
 	}
 	st, err := b.Bus.Join(ctx, j)

@@ -5,29 +5,15 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/internal/room"
+	"github.com/millrace/millrace/internal/protocol"
 )
-
-// OfTopic says what a subscription of the hub is that this package has made: to a channel, or
-// as a user that has signed in. Others, of watchlists and of views, are neither.
-func OfTopic(name string) (channel, userID string) {
-	if room.KindOf(name).IsUser() {
-		userID, _ = room.UserOf(name)
-		return "", userID
-	}
-	if strings.IndexByte(name, 0) >= 0 { // no channel's
-		return "", ""
-	}
-	return name, ""
-}
 
 // ValidName reports whether name is allowed and has at most limit bytes (pusher-protocol 2.2).
 func ValidName(name string, limit int) bool {
 	if name == "" || len(name) > limit {
 		return false
 	}
-	if room.KindOf(name).IsUser() {
-		id, _ := room.UserOf(name)
+	if id, ok := protocol.UserOf(name); ok {
 		return isNameable(id)
 	}
 	for i := range len(name) {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/channel"
-	"github.com/millrace/millrace/internal/room"
+	"github.com/millrace/millrace/internal/protocol"
 )
 
 func TestValidName(t *testing.T) {
@@ -61,7 +61,7 @@ func FuzzValidName(f *testing.F) {
 	user := regexp.MustCompile(`\A#server-to-user-\P{Cc}+\z`)
 	f.Fuzz(func(t *testing.T, name string) {
 		got := channel.ValidName(name, 200)
-		if room.KindOf(name).IsUser() {
+		if _, isUser := protocol.UserOf(name); isUser {
 			if got != (len(name) <= 200 && utf8.ValidString(name) && user.MatchString(name)) {
 				t.Fatalf("%q: got %v", name, got)
 			}

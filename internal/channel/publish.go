@@ -55,7 +55,7 @@ func newBatch(n int) *bus.Batch {
 // item makes ev the item of a batch.
 func (ev *Event) item(a *app.App, it *bus.Item) {
 	p := it.Publication
-	p.Topic = protocol.Topic{App: a.ID, Name: ev.Channel}
+	p.Topic = protocol.ChannelTopic(a.ID, ev.Channel)
 	p.Event, p.Data, p.Except = ev.Name, ev.Data, ev.Except
 	if room.KindOf(ev.Channel).HasCache() {
 		it.Retain = a.Limits.CacheTTL

@@ -6,7 +6,6 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/protocol"
-	"github.com/millrace/millrace/internal/room"
 )
 
 // user is a connection's part in users, once it has signed in: a subscription to the user's
@@ -79,7 +78,7 @@ func (c *Connection) userLive(position protocol.Position) {
 // enter adds c to the connections of the user, held at the position that it returns.
 func (e *Engine) enter(ctx context.Context, c *Connection, userID string) (protocol.Position, error) {
 	u := &user{conn: c}
-	ch, part, isFirst := e.table.enter(room.UserTopic(c.app.ID, userID), u)
+	ch, part, isFirst := e.table.enter(userTopic(c.app.ID, userID), u)
 	e.metrics.signedIn.Inc()
 	if isFirst {
 		e.metrics.usersOnline.Inc()
@@ -106,22 +105,30 @@ func (e *Engine) exit(u *user) bus.Leave {
 }
 
 // linkLocked puts u in front of the connections of a user.
-func (u *user) linkLocked(ch *channel) {
+func (s *stripe) linkLocked(u *user, ch *channel) {
 	u.channel = ch
-	if u.next = ch.users; u.next != nil {
+	if u.next = s.users[ch]; u.next != nil {
 		u.next.prev = u
 	}
-	ch.users = u
+	if s.users == nil {
+		s.users = make(map[*channel]*user)
+	}
+	s.users[ch] = u
 }
 
-func (u *user) unlinkLocked(ch *channel) {
+func (s *stripe) unlinkLocked(u *user) {
 	if u.next != nil {
 		u.next.prev = u.prev
 	}
-	if u.prev != nil {
+	switch {
+	case u.prev != nil:
 		u.prev.next = u.next
-	} else {
-		ch.users = u.next
+	case u.next != nil:
+		s.users[u.channel] = u.next
+	default:
+		if delete(s.users, u.channel); len(s.users) == 0 {
+			s.users = nil // a map never shrinks
+		}
 	}
 }
 
@@ -138,8 +145,8 @@ func (e *Engine) signOut(c *Connection) []bus.Leave {
 
 // subscribeUser answers a subscribe to a user's channel: a sign-in has done it already
 // (pusher-protocol 4.3).
-func (c *Connection) subscribeUser(name string) *protocol.Error {
-	if c.user == nil || c.user.channel.topic.Name != name {
+func (c *Connection) subscribeUser(name, userID string) *protocol.Error {
+	if c.user == nil || c.user.channel.userID() != userID {
 		return protocol.ErrUserChannel
 	}
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageSubscriptionSucceeded, Channel: name})
@@ -149,8 +156,14 @@ func (c *Connection) subscribeUser(name string) *protocol.Error {
 // Terminate closes every connection that is signed in as the user (pusher-protocol 4.5). An error says
 // that connections on other nodes may not have been reached.
 func (e *Engine) Terminate(_ context.Context, a *app.App, userID string) error {
-	for _, r := range e.table.repliers(room.UserTopic(a.ID, userID)) {
+	for _, r := range e.table.repliers(userTopic(a.ID, userID)) {
 		r.Terminate()
 	}
 	return nil
+}
+
+// userTopic is the topic of a user: the connections that are signed in as the user are subscribed to
+// it, and the user is online while there are any.
+func userTopic(app, userID string) protocol.Topic {
+	return protocol.Topic{App: app, Kind: protocol.TopicUser, Name: userID}
 }

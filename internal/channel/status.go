@@ -36,7 +36,7 @@ func (e *Engine) Channels(ctx context.Context, a *app.App, prefix string) ([]Sta
 
 // Channel is the status of one channel, occupied or not. User channels never are.
 func (e *Engine) Channel(ctx context.Context, a *app.App, name string) (Status, error) {
-	if name == "" || !room.KindOf(name).IsChannel() {
+	if _, isUser := protocol.UserOf(name); isUser || name == "" {
 		return Status{Name: name}, nil
 	}
 	page, err := e.bus.Status(ctx, bus.StatusQuery{App: a.ID, Name: name})

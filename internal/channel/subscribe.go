@@ -30,13 +30,12 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 	if s := c.subs.Get(name); s != nil {
 		return e.subscribeAgain(ctx, c, s, f)
 	}
-	kind := room.KindOf(name)
-	if kind.IsUser() {
-		return c.subscribeUser(name)
+	if id, isUser := protocol.UserOf(name); isUser {
+		return c.subscribeUser(name, id)
 	}
 	s := new(subscription)
 	var kept *protocol.Member // nil for kinds without members
-	if kind.HasMembers() {
+	if room.KindOf(name).HasMembers() {
 		var perr *protocol.Error
 		if kept, s.Note, perr = e.holdInfo(c, m); perr != nil {
 			return perr

@@ -16,19 +16,15 @@ const stripes = 64
 // user, or the topic that tells of a user. It is in the table while there are any.
 type channel struct {
 	topic protocol.Topic // immutable
-	users *user          // of user kind: its connections, newest first; guarded by the stripe
 	subs  uint32         // subscribed connections; guarded by the stripe
-	kind  room.Kind      // immutable
+	kind  room.Kind      // of the topic; immutable
 }
 
-// Key is the topic of the channel.
-func (ch *channel) Key() protocol.Topic { return ch.topic }
+// Key is the key of the topic.
+func (ch *channel) Key() protocol.TopicName { return ch.topic.Key() }
 
 // userID is the user whose channel it is, or of whom it tells.
-func (ch *channel) userID() string {
-	id, _ := room.UserOf(ch.topic.Name)
-	return id
-}
+func (ch *channel) userID() string { return ch.topic.Name }
 
 // table is the truth about what this node is subscribed to: a subscription is entered before the
 // bus is asked, and what the bus is told of each change has a version, because it may be told of
@@ -40,8 +36,9 @@ type table struct {
 
 type stripe struct {
 	mu       locks.Mutex
-	channels keyed.Set[protocol.Topic, *channel] // guarded by mu, as all below
-	version  uint64                              // of the last change of any of them
+	channels [protocol.NumTopicKinds]keyed.Set[protocol.TopicName, *channel] // by kind; guarded by mu, as all below
+	users    map[*channel]*user                                              // the connections of a signed-in user, newest first
+	version  uint64                                                          // of the last change of any of them
 }
 
 func (t *table) init() { t.seed = maphash.MakeSeed() }
@@ -56,13 +53,14 @@ func (t *table) enter(topic protocol.Topic, u *user) (ch *channel, p bus.Part, i
 	s := t.stripe(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ch = s.channels.Get(topic)
+	channels := &s.channels[topic.Kind]
+	ch = channels.Get(topic.Key())
 	if ch == nil {
-		ch = &channel{topic: topic, kind: room.KindOf(topic.Name)}
-		s.channels.Add(ch)
+		ch = &channel{topic: topic, kind: room.KindOfTopic(&topic)}
+		channels.Add(ch)
 	}
 	if u != nil {
-		u.linkLocked(ch)
+		s.linkLocked(u, ch)
 	}
 	ch.subs++
 	s.version++
@@ -75,10 +73,10 @@ func (t *table) leave(ch *channel, u *user) (p bus.Part, isLast bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if u != nil {
-		u.unlinkLocked(ch)
+		s.unlinkLocked(u)
 	}
 	if ch.subs--; ch.subs == 0 {
-		s.channels.Remove(ch)
+		s.channels[ch.topic.Kind].Remove(ch)
 	}
 	s.version++
 	return bus.Part{Version: s.version, Subscriptions: ch.subs}, ch.subs == 0
@@ -89,8 +87,8 @@ func (t *table) repliers(topic protocol.Topic) (list []Replier) {
 	s := t.stripe(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ch := s.channels.Get(topic); ch != nil {
-		for u := ch.users; u != nil; u = u.next {
+	if ch := s.channels[topic.Kind].Get(topic.Key()); ch != nil {
+		for u := s.users[ch]; u != nil; u = u.next {
 			list = append(list, u.conn.replier)
 		}
 	}
@@ -98,13 +96,13 @@ func (t *table) repliers(topic protocol.Topic) (list []Replier) {
 }
 
 // SignedIn counts the connections of an app that are signed in on this node, and the distinct
-// users they are signed in as. It looks at every channel.
+// users they are signed in as. It looks at the users of every app.
 func (e *Engine) SignedIn(appID string) (connections, users int) {
 	for i := range e.table.stripes {
 		s := &e.table.stripes[i]
 		s.mu.Lock()
-		for ch := range s.channels.All() {
-			if ch.topic.App == appID && ch.kind.IsUser() {
+		for ch := range s.channels[protocol.TopicUser].All() {
+			if ch.topic.App == appID {
 				connections += int(ch.subs)
 				users++
 			}

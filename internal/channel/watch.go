@@ -6,7 +6,6 @@ import (
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/protocol"
-	"github.com/millrace/millrace/internal/room"
 )
 
 // watched is a user that a connection watches.
@@ -34,7 +33,7 @@ func (e *Engine) watch(ctx context.Context, c *Connection, ids []string) error {
 }
 
 func (e *Engine) watchOne(ctx context.Context, c *Connection, w *watched, id string) error {
-	ch, part, _ := e.table.enter(room.WatchTopic(c.app.ID, id), nil)
+	ch, part, _ := e.table.enter(protocol.Topic{App: c.app.ID, Kind: protocol.TopicWatch, Name: id}, nil)
 	w.channel = ch
 	c.Subscribe(&w.Subscription, &ch.topic)
 	st, err := e.bus.Join(ctx, bus.Join{Topic: &ch.topic, Part: part, Subscriber: c.ID()})

@@ -11,11 +11,10 @@ import (
 // lock.
 const maxTopics = 4096
 
-// Topics returns the names of the topics that s is subscribed to and of which keep is true,
-// newest first. A subscriber with more than maxTopics is looked at in several holds of the lock:
-// what it leaves or joins between them may be there or not, and all else is. keep must not block
-// and not call the hub.
-func (s *Subscriber) Topics(keep func(name string) bool) (names []string) {
+// Topics returns the topics that s is subscribed to, newest first. A subscriber with more than
+// maxTopics is looked at in several holds of the lock: what it leaves or joins between them may be
+// there or not, and all else is.
+func (s *Subscriber) Topics() (topics []protocol.Topic) {
 	sh := s.shard
 	if sh == nil {
 		return nil
@@ -32,12 +31,10 @@ func (s *Subscriber) Topics(keep func(name string) bool) (names []string) {
 			left = maxTopics
 			continue // the cursor may have moved
 		}
-		if name := sh.toured.cohort.list.topic.Name; keep(name) {
-			names = append(names, name)
-		}
+		topics = append(topics, *sh.toured.cohort.list.topic)
 		sh.toured = sh.toured.ownNext
 	}
-	return names
+	return topics
 }
 
 // Conn is the connection that is attached under an id; nil when there is none.
@@ -69,11 +66,11 @@ func (h *Hub) Subscribers(t protocol.Topic, fn func(protocol.SocketID, Conn) boo
 // subscription: it was given them, or keeps them, or notes that it misses them. The greatest
 // number there is while t has no subscriptions.
 func (h *Hub) Passed(t protocol.Topic) uint64 {
-	s := h.topics.stripe(t)
+	s := h.topics.stripe(&t)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	passed := uint64(math.MaxUint64)
-	for l := s.lists.Get(t); l != nil; l = l.next {
+	for l := s.first(&t); l != nil; l = l.next {
 		passed = min(passed, l.passed.Load())
 	}
 	return passed
@@ -125,10 +122,10 @@ func (sh *shard) subscriptionsOf(l *list) (subs []*Subscription) {
 
 // listsOf returns the lists of a topic, one for each shard with subscribers of it.
 func (t *table) listsOf(topic protocol.Topic) (all []*list) {
-	s := t.stripe(topic)
+	s := t.stripe(&topic)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for l := s.lists.Get(topic); l != nil; l = l.next {
+	for l := s.first(&topic); l != nil; l = l.next {
 		all = append(all, l)
 	}
 	return all

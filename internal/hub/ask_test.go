@@ -33,11 +33,8 @@ func TestWhatTheHubKnowsOfConnections(t *testing.T) {
 	if got := h.Conn(all[7].ID()); got != &conns[7] {
 		t.Errorf("got %v, want the seventh", got)
 	}
-	if got := all[0].Topics(func(string) bool { return true }); !cmp.Equal(got, []string{"news", "prices"}) {
+	if got := all[0].Topics(); !cmp.Equal(got, []protocol.Topic{news, prices}) {
 		t.Errorf("topics %v", got)
-	}
-	if got := all[0].Topics(func(name string) bool { return name == "prices" }); !cmp.Equal(got, []string{"prices"}) {
-		t.Errorf("topics %v, want those that are asked for", got)
 	}
 
 	// The last third comes and goes while the others are listed.
@@ -78,7 +75,7 @@ func TestWhatTheHubKnowsOfConnections(t *testing.T) {
 	for i := range all {
 		all[i].Detach()
 	}
-	if h.Conn(all[7].ID()) != nil || len(all[7].Topics(func(string) bool { return true })) > 0 {
+	if h.Conn(all[7].ID()) != nil || len(all[7].Topics()) > 0 {
 		t.Error("what is detached is still known")
 	}
 	h.Subscribers(prices, func(protocol.SocketID, hub.Conn) bool { t.Error("nobody is left"); return true })
@@ -114,19 +111,19 @@ func TestTopicsOfASubscriberAreAllThere(t *testing.T) {
 		}
 	})
 	for range 50 {
-		seen := map[string]int{}
-		for _, name := range s.Topics(func(string) bool { return true }) {
-			seen[name]++
+		seen := map[protocol.Topic]int{}
+		for _, topic := range s.Topics() {
+			seen[topic]++
 		}
 		for i := range stays {
-			if n := seen[topic(i).Name]; n != 1 {
+			if n := seen[topic(i)]; n != 1 {
 				t.Fatalf("topic %d is there %d times", i, n)
 			}
 		}
 	}
 	close(stop)
 	churn.Wait()
-	if n := len(s.Topics(func(string) bool { return true })); n != len(subs) {
+	if n := len(s.Topics()); n != len(subs) {
 		t.Errorf("%d topics, want %d", n, len(subs))
 	}
 	s.Detach()

@@ -383,7 +383,7 @@ func (m *crowdModel) catchUp(c *crowdConn, topic int) {
 // checkLists expects no trace of a round, and every subscription where it belongs.
 func (m *crowdModel) checkLists() {
 	for i := range m.h.topics.stripes {
-		for l := range m.h.topics.stripes[i].lists.All() {
+		for l := range m.h.topics.stripes[i].all() {
 			m.checkList(l)
 		}
 	}
@@ -465,7 +465,7 @@ func TestRoundsVisitEachSubscriptionOnce(t *testing.T) {
 			t.Fatalf("%d bytes are still in use", n)
 		}
 		for i := range m.h.topics.stripes {
-			if m.h.topics.stripes[i].lists.Len() > 0 {
+			if m.h.topics.stripes[i].len() > 0 {
 				t.Fatal("a list is left")
 			}
 		}

@@ -105,7 +105,7 @@ func TestFiltersAreSharedAndReleased(t *testing.T) {
 		t.Helper()
 		filters, refs := 0, 0
 		for i := range h.topics.stripes {
-			for l := range h.topics.stripes[i].lists.All() {
+			for l := range h.topics.stripes[i].all() {
 				for c := l.own.next(); c != nil; c = c.next() {
 					filters++
 					refs += int(c.filter().refs)

@@ -169,9 +169,9 @@ func (h *Hub) Receive(ps ...*protocol.Publication) {
 
 func (h *Hub) receive(p *protocol.Publication) {
 	size := int64(p.Size() + heldBytes)
-	stripe := h.topics.stripe(p.Topic)
+	stripe := h.topics.stripe(&p.Topic)
 	stripe.mu.RLock()
-	for l := stripe.lists.Get(p.Topic); l != nil; l = l.next {
+	for l := stripe.first(&p.Topic); l != nil; l = l.next {
 		h.room.add(size) // first, so that the flusher never takes off more than was added
 		if !h.shards[l.own.shard].inbox.put(item{l, p}) {
 			h.room.release(size)

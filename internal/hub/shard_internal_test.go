@@ -176,7 +176,7 @@ func TestTopicsVanishWithTheirLastSubscription(t *testing.T) {
 		c.Detach()
 	}
 	for i := range h.topics.stripes {
-		if n := h.topics.stripes[i].lists.Len(); n != 0 {
+		if n := h.topics.stripes[i].len(); n != 0 {
 			t.Fatalf("stripe %d still has %d lists", i, n)
 		}
 	}
@@ -216,7 +216,7 @@ func TestListsOfATopicHangInOneChain(t *testing.T) {
 		}
 		receive()
 	}
-	if n := h.topics.stripe(topic).lists.Len(); n != 0 {
+	if n := h.topics.stripe(&topic).len(); n != 0 {
 		t.Errorf("%d lists are left", n)
 	}
 }

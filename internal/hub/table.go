@@ -32,8 +32,8 @@ func newList(topic *protocol.Topic, shard int) *list {
 	return l
 }
 
-// Key is the topic.
-func (l *list) Key() protocol.Topic { return *l.topic }
+// Key is the key of the topic.
+func (l *list) Key() protocol.TopicName { return l.topic.Key() }
 
 // table finds the lists of a topic. A topic's lists, one per shard with subscribers, hang in
 // one chain, of which the first is in the stripe: no object per topic, and one look-up for all
@@ -45,22 +45,23 @@ type table struct {
 
 type stripe struct {
 	mu    sync.RWMutex
-	lists keyed.Table[protocol.Topic, *list] // the first of each topic; guarded by mu
-
-	_ [40]byte // two cache lines each
+	lists [protocol.NumTopicKinds]keyed.Table[protocol.TopicName, *list] // by kind, the first of each topic; guarded by mu
 }
 
-func (t *table) stripe(topic protocol.Topic) *stripe {
+// first is the list of a topic with which its chain begins; nil without any. A lock is held.
+func (s *stripe) first(topic *protocol.Topic) *list { return s.lists[topic.Kind].Get(topic.Key()) }
+
+func (t *table) stripe(topic *protocol.Topic) *stripe {
 	return &t.stripes[maphash.String(t.seed, topic.Name)%stripes]
 }
 
 // acquire finds or makes the list of topic in a shard and adds one reference. From here on
 // Receive puts publications into the inbox of that shard.
 func (t *table) acquire(topic *protocol.Topic, shard int) *list {
-	s := t.stripe(*topic)
+	s := t.stripe(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := s.lists.Get(*topic)
+	first := s.first(topic)
 	for l := first; l != nil; l = l.next {
 		if int(l.own.shard) == shard {
 			l.refs++
@@ -69,7 +70,7 @@ func (t *table) acquire(topic *protocol.Topic, shard int) *list {
 	}
 	l := newList(topic, shard)
 	if first == nil {
-		s.lists.Add(l)
+		s.lists[topic.Kind].Add(l)
 	} else {
 		first.next, l.next = l, first.next
 	}
@@ -78,17 +79,18 @@ func (t *table) acquire(topic *protocol.Topic, shard int) *list {
 
 // release drops one reference of acquire, and the list with the last one.
 func (t *table) release(l *list) {
-	s := t.stripe(*l.topic)
+	s := t.stripe(l.topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.refs--; l.refs > 0 {
 		return
 	}
-	before := s.lists.Get(*l.topic)
+	before := s.first(l.topic)
 	if before == l {
-		s.lists.Remove(*l.topic)
+		lists := &s.lists[l.topic.Kind]
+		lists.Remove(l.Key())
 		if l.next != nil {
-			s.lists.Add(l.next)
+			lists.Add(l.next)
 		}
 		return
 	}

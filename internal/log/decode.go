@@ -47,10 +47,11 @@ func (r *groupReader) record(data [][]byte) (p Part, own []byte) {
 	if r.Err == nil && (p.Kind == 0 || p.Kind > lastKind) {
 		r.Err = fmt.Errorf("%w (record of kind %d)", ErrNewer, p.Kind)
 	}
-	if kind := r.Byte(); r.Err == nil && kind != 0 {
-		r.Err = fmt.Errorf("%w (topic of kind %d)", ErrNewer, kind)
+	kind := protocol.TopicKind(r.Byte())
+	if r.Err == nil && kind >= protocol.NumTopicKinds {
+		r.Err = fmt.Errorf("%w (topic of %s)", ErrNewer, kind)
 	}
-	p.Topic = protocol.Topic{App: r.Text(), Name: r.Text()}
+	p.Topic = protocol.Topic{App: r.Text(), Kind: kind, Name: r.Text()}
 	if p.Kind == KindPublication {
 		own = r.publication(&p, data)
 	} else {

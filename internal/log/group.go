@@ -57,7 +57,7 @@ func (p *Part) Record() (Record, error) {
 // records share, the same bytes in memory, is stored once.
 //
 // The form: one byte, the number of records, and each of them: its kind, the kind of its topic,
-// which is zero so far, the app and the name of the topic; then for a publication how many records
+// the app and the name of the topic; then for a publication how many records
 // before the one that has its data is, zero for none, and the envelope; for the other kinds the
 // stream id and, for a purge, the serial. Numbers are uvarints; what has a length has it before.
 func Encode(group []Record) (body []byte, parts []Part, err error) {
@@ -97,7 +97,7 @@ func (r *Record) roughSize() int {
 func appendRecord(body []byte, group []Record, parts []Part, i int) []byte {
 	r, p := &group[i], &parts[i]
 	*p = Part{Topic: r.Topic, Kind: r.Kind, StreamID: r.streamID(), Serial: r.Before}
-	body = append(body, byte(r.Kind), 0)
+	body = append(body, byte(r.Kind), byte(r.Topic.Kind))
 	body = varint.Append(varint.Append(body, r.Topic.App), r.Topic.Name)
 	if r.Kind != KindPublication {
 		body = varint.Append(body, r.StreamID)

@@ -106,6 +106,7 @@ func TestRecordsThatBreakTheContract(t *testing.T) {
 		"no topic":         without(func(r *log.Record) { r.Topic.Name = "" }),
 		"no app":           without(func(r *log.Record) { r.Topic.App = "" }),
 		"a long name":      without(func(r *log.Record) { r.Topic.Name = strings.Repeat("x", 1025) }),
+		"an unknown topic": without(func(r *log.Record) { r.Topic.Kind = protocol.NumTopicKinds }),
 		"no kind":          without(func(r *log.Record) { r.Kind = 0 }),
 		"an unknown kind":  without(func(r *log.Record) { r.Kind = 9 }),
 		"no publication":   without(func(r *log.Record) { r.Publication = nil }),

@@ -51,6 +51,8 @@ func (r *Record) check() error {
 		problem = "its topic has no name"
 	case len(r.Topic.App) > maxName || len(r.Topic.Name) > maxName:
 		problem = fmt.Sprintf("the name of its topic is longer than %d bytes", maxName)
+	case r.Topic.Kind >= protocol.NumTopicKinds:
+		problem = fmt.Sprintf("the kind %d of its topic is unknown", r.Topic.Kind)
 	case r.Kind == 0 || r.Kind > lastKind:
 		problem = fmt.Sprintf("its kind %d is unknown", r.Kind)
 	case (r.Kind == KindPublication) != (r.Publication != nil):

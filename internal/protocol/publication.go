@@ -33,11 +33,11 @@ type Publication struct {
 	Kind PublicationKind
 	// HasNumericID says that clients are shown UserID as a number; see Member.
 	HasNumericID bool
+	Count        uint32 // KindSubscriptionCount only
 
 	Event  string   // event name, KindEvent only
 	Data   []byte   // one JSON value exactly as it goes on the wire (a published string is a JSON string literal); nil means absent
 	UserID string   // the member or user concerned; for a client event on a presence channel its sender
-	Count  int      // KindSubscriptionCount only
 	Change *Change  // KindChange only
 	Except SocketID // a connection that must not receive it; zero: every subscriber receives it
 }

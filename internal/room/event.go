@@ -54,13 +54,17 @@ func (e *Event) Publication() *protocol.Publication {
 	case MemberRemoved:
 		p.Kind = protocol.KindMemberRemoved
 	case CountNotice:
-		p.Kind, p.Count = protocol.KindSubscriptionCount, e.Count
+		p.Kind, p.Count = protocol.KindSubscriptionCount, uint32(e.Count)
 	case UserOnline:
-		p.Kind, p.Topic = protocol.KindUserOnline, WatchTopic(e.App, e.User)
+		p.Kind, p.Topic = protocol.KindUserOnline, e.watchTopic()
 	case UserOffline:
-		p.Kind, p.Topic = protocol.KindUserOffline, WatchTopic(e.App, e.User)
+		p.Kind, p.Topic = protocol.KindUserOffline, e.watchTopic()
 	default:
 		return nil
 	}
 	return &p
+}
+
+func (e *Event) watchTopic() protocol.Topic {
+	return protocol.Topic{App: e.App, Kind: protocol.TopicWatch, Name: e.User}
 }

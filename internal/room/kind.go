@@ -6,8 +6,8 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// Kind is what a topic's name makes of it. For channels it is the name's prefix that decides
-// (pusher 2.1).
+// Kind is what the prefix of a channel's name makes of the channel (pusher 2.1). The kind of every
+// other topic is zero.
 type Kind uint8
 
 const (
@@ -15,19 +15,19 @@ const (
 	flagMembers
 	flagCache
 	flagClientEvents
-	flagUser
-	flagWatch
 )
 
-const (
-	userPrefix = "#server-to-user-"
-	// watchPrefix begins the topics that tell of users. No channel has a name with this byte.
-	watchPrefix = "watch\x00"
-)
+// KindOfTopic is the kind of the channel that t is.
+func KindOfTopic(t *protocol.Topic) Kind {
+	if t.Kind != protocol.TopicChannel {
+		return 0
+	}
+	return KindOf(t.Name)
+}
 
-// KindOf tells the kind from the beginning of the name alone.
-func KindOf(name string) Kind {
-	is := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+// KindOf tells the kind from the beginning of a channel's name alone.
+func KindOf(channel string) Kind {
+	is := func(prefix string) bool { return strings.HasPrefix(channel, prefix) }
 	switch { // a longer prefix before its own beginning
 	case is("private-encrypted-cache-"):
 		return flagSigned | flagCache
@@ -43,10 +43,6 @@ func KindOf(name string) Kind {
 		return flagSigned | flagMembers | flagClientEvents
 	case is("cache-"):
 		return flagCache
-	case is(userPrefix):
-		return flagUser
-	case is(watchPrefix):
-		return flagWatch
 	default:
 		return 0
 	}
@@ -63,31 +59,3 @@ func (k Kind) HasCache() bool { return k&flagCache != 0 }
 
 // AllowsClientEvents reports whether subscribers may send events to each other.
 func (k Kind) AllowsClientEvents() bool { return k&flagClientEvents != 0 }
-
-// IsUser reports whether the topic is the address of one signed-in user.
-func (k Kind) IsUser() bool { return k&flagUser != 0 }
-
-// IsWatch reports whether the topic tells whether one user is online.
-func (k Kind) IsWatch() bool { return k&flagWatch != 0 }
-
-// IsChannel reports whether clients subscribe to the topic by name.
-func (k Kind) IsChannel() bool { return k&(flagUser|flagWatch) == 0 }
-
-// UserTopic is the topic of the user channel of a user: the connections that are signed in as
-// the user are subscribed to it, and the user is online while there are any.
-func UserTopic(app, userID string) protocol.Topic {
-	return protocol.Topic{App: app, Name: userPrefix + userID}
-}
-
-// WatchTopic is the topic on which those who watch a user are told of it.
-func WatchTopic(app, userID string) protocol.Topic {
-	return protocol.Topic{App: app, Name: watchPrefix + userID}
-}
-
-// UserOf is the user whose channel, or whose watch topic, has the name.
-func UserOf(name string) (userID string, ok bool) {
-	if id, ok := strings.CutPrefix(name, userPrefix); ok {
-		return id, true
-	}
-	return strings.CutPrefix(name, watchPrefix)
-}

@@ -5,16 +5,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
 
 // traits are what a Kind answers.
 type traits struct {
-	Signed, Members, Cache, ClientEvents, User, Watch bool
+	Signed, Members, Cache, ClientEvents bool
 }
 
 func traitsOf(k room.Kind) traits {
-	return traits{k.NeedsSignature(), k.HasMembers(), k.HasCache(), k.AllowsClientEvents(), k.IsUser(), k.IsWatch()}
+	return traits{k.NeedsSignature(), k.HasMembers(), k.HasCache(), k.AllowsClientEvents()}
 }
 
 func TestKindOf(t *testing.T) {
@@ -31,8 +32,6 @@ func TestKindOf(t *testing.T) {
 		{"presence cache", "presence-cache-x", traits{Signed: true, Members: true, Cache: true, ClientEvents: true}},
 		{"presence", "presence-x", traits{Signed: true, Members: true, ClientEvents: true}},
 		{"public cache", "cache-x", traits{Cache: true}},
-		{"user", "#server-to-user-u-9", traits{User: true}},
-		{"watched user", "watch\x00u-9", traits{Watch: true}},
 		{"public", "prices", traits{}},
 		{"nothing", "", traits{}},
 		{"a bare private prefix is private", "private-", traits{Signed: true, ClientEvents: true}},
@@ -54,5 +53,23 @@ func TestKindOf(t *testing.T) {
 				t.Errorf("kind of %q (-want +got):\n%s", test.name, diff)
 			}
 		})
+	}
+}
+
+// TestOnlyChannelsHaveAKind: a user's id may begin as the name of a channel does.
+func TestOnlyChannelsHaveAKind(t *testing.T) {
+	t.Parallel()
+	for kind := range protocol.NumTopicKinds {
+		topic := protocol.Topic{App: "77", Kind: kind, Name: "presence-cache-x"}
+		want := traits{}
+		if kind == protocol.TopicChannel {
+			want = traits{Signed: true, Members: true, Cache: true, ClientEvents: true}
+		}
+		if got := traitsOf(room.KindOfTopic(&topic)); got != want {
+			t.Errorf("%s: got %+v, want %+v", kind, got, want)
+		}
+		if r := room.New(&topic); traitsOf(r.Kind()) != want {
+			t.Errorf("%s: the room has %+v, want %+v", kind, traitsOf(r.Kind()), want)
+		}
 	}
 }

@@ -10,7 +10,7 @@ const (
 )
 
 func (r *Room) setNotices(isOn bool) {
-	if !r.kind.IsChannel() || r.kind.HasMembers() {
+	if !r.IsChannel() || r.kind.HasMembers() {
 		return
 	}
 	if m := r.memo(); isOn && (m == nil || !m.hasNotices) {
@@ -32,7 +32,7 @@ func (r *Room) forgetNotices() {
 // the number of subscriptions: listeners are told each one, subscribers at once after a quiet
 // time. If wait is above zero they have to wait, and the owner calls NoticeDue after it.
 func (r *Room) Counted(now time.Duration, events []Event) (_ []Event, wait time.Duration) {
-	if !r.kind.IsChannel() || r.kind.HasMembers() {
+	if !r.IsChannel() || r.kind.HasMembers() {
 		return events, 0
 	}
 	events = append(events, Event{Kind: SubscriptionCount, App: r.topic.App, Channel: r.topic.Name, Count: int(r.subs)})

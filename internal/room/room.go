@@ -16,17 +16,23 @@ type Room struct {
 	kept    *Members        // nil while there is nothing to keep; what a room remembers lies there too
 	version uint64          // of subs
 	subs    uint32
-	kind    Kind // immutable
+	kind    Kind // of the topic; immutable
 }
 
 // New makes the room of a topic, which is kept and must not change.
-func New(t *protocol.Topic) Room { return Room{topic: t, kind: KindOf(t.Name)} }
+func New(t *protocol.Topic) Room { return Room{topic: t, kind: KindOfTopic(t)} }
 
-// Key is the topic of the room.
-func (r *Room) Key() protocol.Topic { return *r.topic }
+// Topic is the topic of the room.
+func (r *Room) Topic() *protocol.Topic { return r.topic }
 
-// Kind is the kind of the topic.
+// Key is the key of the topic.
+func (r *Room) Key() protocol.TopicName { return r.topic.Key() }
+
+// Kind is the kind of the channel.
 func (r *Room) Kind() Kind { return r.kind }
+
+// IsChannel reports whether the room is a channel's: clients subscribe to it by name.
+func (r *Room) IsChannel() bool { return r.topic.Kind == protocol.TopicChannel }
 
 // Subscriptions is how many subscriptions there are.
 func (r *Room) Subscriptions() int { return int(r.subs) }
@@ -151,12 +157,11 @@ func (r *Room) appendVacated(events []Event) []Event {
 }
 
 func (r *Room) appendEdge(events []Event, ofChannel, ofUser EventKind) []Event {
-	switch {
-	case r.kind.IsWatch():
+	switch r.topic.Kind {
+	case protocol.TopicWatch:
 		return events
-	case r.kind.IsUser():
-		id, _ := UserOf(r.topic.Name)
-		return append(events, Event{Kind: ofUser, App: r.topic.App, User: id})
+	case protocol.TopicUser:
+		return append(events, Event{Kind: ofUser, App: r.topic.App, User: r.topic.Name})
 	default:
 		return append(events, Event{Kind: ofChannel, App: r.topic.App, Channel: r.topic.Name})
 	}

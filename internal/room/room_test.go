@@ -109,7 +109,7 @@ func TestAFullChannelRefusesNewUsersOnly(t *testing.T) {
 
 func TestUsersComeOnlineAndGoOffline(t *testing.T) {
 	t.Parallel()
-	r := room.New(new(room.UserTopic("77", "u-9")))
+	r := room.New(&protocol.Topic{App: "77", Kind: protocol.TopicUser, Name: "u-9"})
 	expect(t, mustJoin(t, &r, room.Join{Part: part(1, 1)}), "online u-9")
 	expect(t, mustJoin(t, &r, room.Join{Part: part(2, 2)}))
 	expect(t, r.Present(nil), "online u-9")
@@ -118,7 +118,7 @@ func TestUsersComeOnlineAndGoOffline(t *testing.T) {
 	}
 	expect(t, r.Leave(room.Leave{Part: part(3, 0)}, nil), "offline u-9")
 
-	w := room.New(new(room.WatchTopic("77", "u-9")))
+	w := room.New(&protocol.Topic{App: "77", Kind: protocol.TopicWatch, Name: "u-9"})
 	expect(t, mustJoin(t, &w, room.Join{Part: part(1, 1)}))
 	expect(t, w.Present(nil))
 	expect(t, w.Leave(room.Leave{Part: part(2, 0)}, nil))
@@ -214,8 +214,9 @@ func TestPublicationsOfEvents(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b protocol.SocketID) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	watch := protocol.Topic{App: "77", Kind: protocol.TopicWatch, Name: "u"}
 	for _, e := range []room.Event{{Kind: room.UserOnline, App: "77", User: "u"}, {Kind: room.UserOffline, App: "77", User: "u"}} {
-		if p := e.Publication(); p == nil || p.Topic != room.WatchTopic("77", "u") || p.UserID != "u" {
+		if p := e.Publication(); p == nil || p.Topic != watch || p.UserID != "u" {
 			t.Errorf("%s is published as %+v", lines([]room.Event{e}), p)
 		}
 	}

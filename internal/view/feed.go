@@ -12,53 +12,52 @@ import (
 // from the bus, and publishes to it, only while there are any. Guarded by the type's lock.
 type feed struct {
 	topic protocol.Topic // immutable
-	keyAt int            // of one key: where it begins in the name of the topic; immutable
-	subs  int            // those that are still being brought up to date included
+	keyAt int32          // of one key: where it begins in the name of the topic; immutable
+	subs  int32          // those that are still being brought up to date included
 }
 
 // Key is the key of the entity, of a feed of one.
 func (f *feed) Key() string { return f.topic.Name[f.keyAt:] }
 
-// Topics are named so that none is a channel's, which has no NUL, and no two are alike
-// whatever characters are in views and keys.
-const topicPrefix = "view\x00"
+// The topics of one kind are named so that no two are alike, whatever characters are in views and
+// keys.
 
 func allTopic(app, view string) protocol.Topic {
-	return protocol.Topic{App: app, Name: topicPrefix + "a" + view}
+	return protocol.Topic{App: app, Kind: protocol.TopicView, Name: view}
 }
 
+// keyTopic begins its name with the length of the view, which the key follows.
 func keyTopic(app, view, key string) protocol.Topic {
-	return protocol.Topic{App: app, Name: topicPrefix + "k" + strconv.Itoa(len(view)) + ":" + view + key}
+	return protocol.Topic{App: app, Kind: protocol.TopicKey, Name: strconv.Itoa(len(view)) + ":" + view + key}
 }
 
 func windowTopic(app, view string, p derived.Range) protocol.Topic {
-	name := topicPrefix + "w" + strconv.Itoa(p.Skip) + "," + strconv.Itoa(p.Take)
+	name := strconv.Itoa(p.Skip) + "," + strconv.Itoa(p.Take)
 	if p.IsOther {
 		name += "!"
 	}
-	return protocol.Topic{App: app, Name: name + ":" + view}
+	return protocol.Topic{App: app, Kind: protocol.TopicWindow, Name: name + ":" + view}
 }
 
-// ViewOfTopic is the view whose changes are published on a topic of that name; false for
-// topics of others.
-func ViewOfTopic(name string) (id string, ok bool) {
-	rest, ok := strings.CutPrefix(name, topicPrefix)
-	if !ok || rest == "" {
-		return "", false
-	}
-	kind, rest := rest[0], rest[1:]
-	if kind == 'a' {
-		return rest, true
-	}
-	of, rest, ok := strings.Cut(rest, ":")
-	if kind == 'k' { // the rest is the view and then the key
+// ViewOfTopic is the view whose changes are published on t; false for a topic that is not of a view.
+// It is for those who list the subscriptions of a connection.
+func ViewOfTopic(t protocol.Topic) (id string, ok bool) {
+	switch t.Kind {
+	case protocol.TopicView:
+		return t.Name, true
+	case protocol.TopicKey:
+		of, rest, ok := strings.Cut(t.Name, ":")
 		n, err := strconv.Atoi(of)
-		if err != nil || n < 0 || n > len(rest) {
+		if !ok || err != nil || n < 0 || n > len(rest) {
 			return "", false
 		}
-		rest = rest[:n]
+		return rest[:n], true
+	case protocol.TopicWindow:
+		_, id, ok := strings.Cut(t.Name, ":")
+		return id, ok
+	default:
+		return "", false
 	}
-	return rest, ok
 }
 
 // attachLocked counts one more subscription of f.

@@ -57,7 +57,7 @@ func (n *derivedView) info() (Info, bool) {
 		Definition: n.rows.Plan().Definition().AppendJSON(nil), Rows: n.rows.Len(),
 	}
 	for _, w := range n.windows {
-		info.Subscriptions += w.subs
+		info.Subscriptions += int(w.subs)
 	}
 	return info, true
 }

@@ -47,8 +47,7 @@ func (r *root) base(index int) *baseView {
 	}
 	mode := baseMode(index)
 	all := feed{topic: allTopic(r.typ.App, baseID(r.typ, index))}
-	view, _ := ViewOfTopic(all.topic.Name) // not kept twice
-	r.bases[index].CompareAndSwap(nil, &baseView{root: r, index: index, view: view, mode: mode, all: all})
+	r.bases[index].CompareAndSwap(nil, &baseView{root: r, index: index, view: all.topic.Name, mode: mode, all: all})
 	return r.bases[index].Load()
 }
 
@@ -57,7 +56,7 @@ func (b *baseView) feedLocked(key string) *feed {
 	f := b.keyed.Get(key)
 	if f == nil {
 		f = &feed{topic: keyTopic(b.root.typ.App, b.view, key)}
-		f.keyAt = len(f.topic.Name) - len(key)
+		f.keyAt = int32(len(f.topic.Name) - len(key))
 		b.keyed.Add(f)
 	}
 	return f

@@ -82,11 +82,11 @@ func appendMember(dst []byte, key, value string) []byte {
 	return jsontext.AppendString(dst, value)
 }
 
-const userPrefix = "#server-to-user-"
-
 // IsUserChannel reports whether a channel is a channel of one user, of which no webhook tells
 // (pusher 6.1).
-func IsUserChannel(channel string) bool { return strings.HasPrefix(channel, userPrefix) }
+func IsUserChannel(channel string) bool {
+	return strings.HasPrefix(channel, protocol.UserChannelPrefix)
+}
 
 // userChannel names the channel of a user.
-func userChannel(user string) string { return userPrefix + user }
+func userChannel(user string) string { return protocol.UserChannelPrefix + user }

@@ -180,7 +180,8 @@ func namesSenders(t *testing.T, n *node) {
 }
 
 func tellsOfUsers(t *testing.T, n *node) {
-	user, watch := topic("#server-to-user-u-9"), topic("watch\x00u-9")
+	user, watch := topic("u-9"), topic("u-9")
+	user.Kind, watch.Kind = protocol.TopicUser, protocol.TopicWatch
 	if n.join(t, watch).IsOnline {
 		t.Error("online before it is")
 	}
@@ -216,8 +217,9 @@ func counts(t *testing.T, n *node) {
 			n.mustEnter(t, topic(name), i+1, fmt.Sprintf("u-%d", i%2))
 			continue
 		}
-		n.join(t, topic(name))
+		n.join(t, protocol.ChannelTopic("bustest", name))
 	}
+	n.join(t, protocol.Topic{App: "bustest", Kind: protocol.TopicUser, Name: "prices"}) // a user of that id
 	prices := bus.Status{Name: "prices", Subscriptions: 2}
 	x := bus.Status{Name: "presence-x", Subscriptions: 3, Users: 2}
 	y := bus.Status{Name: "presence-y", Subscriptions: 1, Users: 1}

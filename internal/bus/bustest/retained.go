@@ -61,7 +61,7 @@ func notifies(t *testing.T, n *node, wait func(d time.Duration)) {
 			t.Error("the notice of a join is not after the position of its state")
 		}
 	}
-	told := func() (list []int) {
+	told := func() (list []uint32) {
 		for _, p := range n.received(t, a) {
 			list = append(list, p.Count)
 		}

@@ -57,7 +57,7 @@ type stripe struct {
 
 	// All guarded by mu.
 	offset    uint64 // of the last publication
-	rooms     keyed.Table[protocol.Topic, *room.Room]
+	rooms     [protocol.NumTopicKinds]keyed.Table[protocol.TopicName, *room.Room]
 	retaining map[*room.Room]struct{} // those that retain something, expired or not
 	one       [1]*protocol.Publication
 	events    []room.Event // empty; room for the events of one call
@@ -99,7 +99,7 @@ func (b *Bus) check(batch *bus.Batch) (mask uint64, size int, err error) {
 		if p == nil || p.Topic.Name == "" {
 			return 0, 0, fmt.Errorf("bus: item %d of the batch has no topic", i)
 		}
-		mask |= 1 << b.index(p.Topic)
+		mask |= 1 << b.index(&p.Topic)
 		size += p.Size()
 	}
 	return mask, size, nil
@@ -114,8 +114,8 @@ func (b *Bus) reserve(ctx context.Context, size int) error {
 
 func (b *Bus) publishLocked(it *bus.Item) {
 	p := it.Publication
-	s := &b.stripes[b.index(p.Topic)]
-	r := s.rooms.Get(p.Topic)
+	s := &b.stripes[b.index(&p.Topic)]
+	r := s.room(&p.Topic)
 	if it.Retain > 0 {
 		if r == nil {
 			r = s.add(new(p.Topic)) // a copy, which does not keep the publication
@@ -161,7 +161,7 @@ func (b *Bus) deliverLocked(s *stripe, r *room.Room, p *protocol.Publication) {
 func (b *Bus) tellLocked(s *stripe, events []room.Event) {
 	for i := range events {
 		if p := events[i].Publication(); p != nil {
-			b.deliverLocked(s, s.rooms.Get(p.Topic), p)
+			b.deliverLocked(s, s.room(&p.Topic), p)
 		}
 		if b.listener != nil {
 			b.listener.Tell(&events[i])
@@ -173,17 +173,17 @@ func (b *Bus) tellLocked(s *stripe, events []room.Event) {
 
 // Join implements bus.Bus.
 func (b *Bus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
-	if j.Member != nil || room.KindOf(j.Topic.Name).IsUser() { // of whom others are told
+	if j.Member != nil || j.Topic.Kind == protocol.TopicUser { // of whom others are told
 		if err := b.reserve(ctx, noticeSize(&j)); err != nil {
 			return bus.State{}, err
 		}
 	}
-	s, err := b.lock(*j.Topic)
+	s, err := b.lock(j.Topic)
 	if err != nil {
 		return bus.State{}, err
 	}
 	defer s.mu.Unlock()
-	r := s.rooms.Get(*j.Topic)
+	r := s.room(j.Topic)
 	if r == nil {
 		r = s.add(j.Topic)
 	}
@@ -196,7 +196,7 @@ func (b *Bus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
 		return bus.State{}, refusal
 	}
 	b.tellLocked(s, events)
-	st := b.stateLocked(s, r, *j.Topic, now)
+	st := b.stateLocked(s, r, j.Topic, now)
 	b.countLocked(s, r, before) // beyond the position, so that the joiner is told too
 	return st, nil
 }
@@ -219,12 +219,12 @@ func (b *Bus) Leave(ls ...bus.Leave) {
 }
 
 func (b *Bus) leave(l *bus.Leave) {
-	s, err := b.lock(l.Topic)
+	s, err := b.lock(&l.Topic)
 	if err != nil {
 		return // there are no rooms any more
 	}
 	defer s.mu.Unlock()
-	r := s.rooms.Get(l.Topic)
+	r := s.room(&l.Topic)
 	if r == nil {
 		return
 	}
@@ -256,12 +256,12 @@ func (b *Bus) noticeDue(r *room.Room) {
 		b.sweep()
 		return
 	}
-	s, err := b.lock(r.Key())
+	s, err := b.lock(r.Topic())
 	if err != nil {
 		return
 	}
 	defer s.mu.Unlock()
-	if s.rooms.Get(r.Key()) != r {
+	if s.room(r.Topic()) != r {
 		return
 	}
 	events, wait := r.NoticeDue(b.elapsed(), s.events)
@@ -300,14 +300,15 @@ func (b *Bus) Shutdown(ctx context.Context) error {
 	for i := range b.stripes {
 		s := &b.stripes[i]
 		s.mu.Lock()
-		s.rooms, s.retaining, s.events = keyed.Table[protocol.Topic, *room.Room]{}, nil, nil
+		clear(s.rooms[:])
+		s.retaining, s.events = nil, nil
 		s.mu.Unlock()
 	}
 	return b.alarms.shutdown(ctx)
 }
 
 // lock returns the topic's stripe with its lock held.
-func (b *Bus) lock(t protocol.Topic) (*stripe, error) {
+func (b *Bus) lock(t *protocol.Topic) (*stripe, error) {
 	s := &b.stripes[b.index(t)]
 	s.mu.Lock()
 	if b.isClosed.Load() {
@@ -330,13 +331,9 @@ func (b *Bus) unlockAll(mask uint64) {
 	}
 }
 
-// index is the index of a topic's stripe.
-func (b *Bus) index(t protocol.Topic) uint64 {
-	name := t.Name
-	if id, ok := room.UserOf(name); ok {
-		name = id
-	}
-	return (maphash.String(b.seed, name) ^ bits.RotateLeft64(maphash.String(b.seed, t.App), 29)) % stripes
+// index is the index of a topic's stripe. It leaves the kind out: the topics of a user share a stripe.
+func (b *Bus) index(t *protocol.Topic) uint64 {
+	return (maphash.String(b.seed, t.Name) ^ bits.RotateLeft64(maphash.String(b.seed, t.App), 29)) % stripes
 }
 
 func (b *Bus) at(offset uint64) protocol.Position {
@@ -353,16 +350,19 @@ func (b *Bus) timeOf(r *room.Room) time.Duration {
 	return b.elapsed()
 }
 
+// room is the room of a topic; nil without one.
+func (s *stripe) room(t *protocol.Topic) *room.Room { return s.rooms[t.Kind].Get(t.Key()) }
+
 func (s *stripe) add(t *protocol.Topic) *room.Room {
 	r := new(room.New(t))
-	s.rooms.Add(r)
+	s.rooms[t.Kind].Add(r)
 	return r
 }
 
 // removeIfEmpty forgets a room that nothing needs.
 func (s *stripe) removeIfEmpty(r *room.Room) {
 	if r.IsEmpty() {
-		s.rooms.Remove(r.Key())
+		s.rooms[r.Topic().Kind].Remove(r.Key())
 		delete(s.retaining, r)
 	}
 }

@@ -24,7 +24,9 @@ func expectRooms(t *testing.T, b *Bus, rooms, retaining int) {
 	for i := range b.stripes {
 		s := &b.stripes[i]
 		s.mu.Lock()
-		gotRooms += s.rooms.Len()
+		for kind := range s.rooms {
+			gotRooms += s.rooms[kind].Len()
+		}
 		gotRetaining += len(s.retaining)
 		s.mu.Unlock()
 	}

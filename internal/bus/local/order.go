@@ -32,17 +32,15 @@ type orderStripe struct {
 
 	// All guarded by mu.
 	offset     uint64 // of the last publication
-	subscribed keyed.Table[protocol.Topic, *subscribed]
+	subscribed [protocol.NumTopicKinds]keyed.Table[protocol.TopicName, *subscribed]
 	one        [1]*protocol.Publication
-
-	_ [40]byte // two cache lines each
 }
 
 // subscribed is a topic that the node receives, where the subscriber has it.
 type subscribed protocol.Topic
 
-// Key is the topic.
-func (t *subscribed) Key() protocol.Topic { return protocol.Topic(*t) }
+// Key is the key of the topic.
+func (t *subscribed) Key() protocol.TopicName { return (*protocol.Topic)(t).Key() }
 
 // NewOrder makes a bus that delivers to r.
 func NewOrder(r bus.Receiver) *Order {
@@ -59,7 +57,7 @@ func (o *Order) Publish(p *protocol.Publication) {
 	defer s.mu.Unlock()
 	s.offset++
 	p.Position = o.at(s.offset)
-	if s.subscribed.Get(p.Topic) != nil {
+	if s.subscribed[p.Topic.Kind].Get(p.Topic.Key()) != nil {
 		s.one[0] = p
 		o.receiver.Receive(s.one[:]...)
 		s.one[0] = nil
@@ -71,8 +69,8 @@ func (o *Order) Subscribe(t *protocol.Topic) {
 	s := o.stripe(*t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.subscribed.Get(*t) == nil {
-		s.subscribed.Add((*subscribed)(t))
+	if s.subscribed[t.Kind].Get(t.Key()) == nil {
+		s.subscribed[t.Kind].Add((*subscribed)(t))
 	}
 }
 
@@ -81,7 +79,7 @@ func (o *Order) Unsubscribe(topic protocol.Topic) {
 	s := o.stripe(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.subscribed.Remove(topic)
+	s.subscribed[topic.Kind].Remove(topic.Key())
 }
 
 // Position covers all that was published to a topic, and nothing that is published later.
@@ -93,7 +91,7 @@ func (o *Order) Position(topic protocol.Topic) protocol.Position {
 }
 
 func (o *Order) stripe(t protocol.Topic) *orderStripe {
-	return &o.stripes[maphash.Comparable(o.seed, t)%stripes]
+	return &o.stripes[maphash.Comparable(o.seed, t.Key())%stripes]
 }
 
 func (o *Order) at(offset uint64) protocol.Position {

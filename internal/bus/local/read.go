@@ -12,25 +12,24 @@ import (
 
 // State implements bus.Bus.
 func (b *Bus) State(_ context.Context, t protocol.Topic) (bus.State, error) {
-	s, err := b.lock(t)
+	s, err := b.lock(&t)
 	if err != nil {
 		return bus.State{}, err
 	}
 	defer s.mu.Unlock()
-	r := s.rooms.Get(t)
+	r := s.room(&t)
 	var now time.Duration
 	if r != nil {
 		now = b.timeOf(r)
 	}
-	return b.stateLocked(s, r, t, now), nil
+	return b.stateLocked(s, r, &t, now), nil
 }
 
 // stateLocked reads the state of a topic, which may have no room.
-func (b *Bus) stateLocked(s *stripe, r *room.Room, t protocol.Topic, now time.Duration) bus.State {
+func (b *Bus) stateLocked(s *stripe, r *room.Room, t *protocol.Topic, now time.Duration) bus.State {
 	st := bus.State{Position: b.at(s.offset)}
-	if room.KindOf(t.Name).IsWatch() {
-		id, _ := room.UserOf(t.Name)
-		of := s.rooms.Get(room.UserTopic(t.App, id))
+	if t.Kind == protocol.TopicWatch {
+		of := s.rooms[protocol.TopicUser].Get(t.Key())
 		st.IsOnline = of != nil && of.Subscriptions() > 0
 	}
 	if r == nil {
@@ -46,18 +45,19 @@ func (b *Bus) stateLocked(s *stripe, r *room.Room, t protocol.Topic, now time.Du
 // Status implements bus.Bus.
 func (b *Bus) Status(_ context.Context, q bus.StatusQuery) (page bus.StatusPage, err error) {
 	if q.Name != "" {
-		s, err := b.lock(protocol.Topic{App: q.App, Name: q.Name})
+		channel := protocol.Topic{App: q.App, Name: q.Name}
+		s, err := b.lock(&channel)
 		if err != nil {
 			return page, err
 		}
 		defer s.mu.Unlock()
-		if r := s.rooms.Get(protocol.Topic{App: q.App, Name: q.Name}); r != nil {
+		if r := s.room(&channel); r != nil {
 			page.Topics = append(page.Topics, status(r))
 		}
 		return page, nil
 	}
 	b.each(q.App, func(_ *stripe, r *room.Room) {
-		if r.Kind().IsChannel() && r.Subscriptions() > 0 && strings.HasPrefix(r.Key().Name, q.Prefix) {
+		if r.IsChannel() && r.Subscriptions() > 0 && strings.HasPrefix(r.Topic().Name, q.Prefix) {
 			page.Topics = append(page.Topics, status(r))
 		}
 	})
@@ -68,7 +68,7 @@ func (b *Bus) Status(_ context.Context, q bus.StatusQuery) (page bus.StatusPage,
 }
 
 func status(r *room.Room) bus.Status {
-	return bus.Status{Name: r.Key().Name, Subscriptions: r.Subscriptions(), Users: r.Users()}
+	return bus.Status{Name: r.Topic().Name, Subscriptions: r.Subscriptions(), Users: r.Users()}
 }
 
 // Announce tells the listener of all that is present in an app, as if it came now: channels,
@@ -93,9 +93,11 @@ func (b *Bus) each(app string, fn func(*stripe, *room.Room)) {
 	for i := range b.stripes {
 		s := &b.stripes[i]
 		s.mu.Lock()
-		for r := range s.rooms.All() {
-			if r.Key().App == app {
-				fn(s, r)
+		for kind := range s.rooms {
+			for r := range s.rooms[kind].All() {
+				if r.Topic().App == app {
+					fn(s, r)
+				}
 			}
 		}
 		s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/idempotency"
 	"github.com/millrace/millrace/internal/jsontext"
 	"github.com/millrace/millrace/internal/problem"
+	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
 
@@ -164,8 +165,8 @@ func (h *handler) send(ctx context.Context, r *httpapi.Request, events []channel
 // read is left out: the event is published already.
 func (h *handler) appendAttributes(ctx context.Context, dst []byte, a *app.App, name string, want attributes) []byte {
 	dst = append(dst, '{')
-	if kind := room.KindOf(name); !kind.IsUser() {
-		want.users = want.users && kind.HasMembers()
+	if _, isUser := protocol.UserOf(name); !isUser {
+		want.users = want.users && room.KindOf(name).HasMembers()
 		if want.users || want.subscriptions {
 			if s, err := h.o.Reader.Channel(ctx, a, name); err == nil {
 				dst = appendCounts(dst, &s, want)

@@ -28,14 +28,14 @@ const (
 	insertBlock = `INSERT INTO log_blocks (id, count, bytes, oldest, newest, body) VALUES `
 	blockRow    = `(?,?,?,?,?,?)`
 
-	topicColumns = `id, app, name, stream, applied, first, next, bytes, first_time, last_time`
-	insertTopic  = `INSERT INTO log_topics (kind, ` + topicColumns + `) VALUES `
-	topicRow     = `(0,?,?,?,?,?,?,?,?,?,?)`
-	topicCells   = 10
+	topicColumns = `id, app, kind, name, stream, applied, first, next, bytes, first_time, last_time`
+	insertTopic  = `INSERT INTO log_topics (` + topicColumns + `) VALUES `
+	topicRow     = `(?,?,?,?,?,?,?,?,?,?,?)`
+	topicCells   = 11
 	updateTopic  = ` ON CONFLICT (id) DO UPDATE SET stream = excluded.stream, applied = excluded.applied, first = excluded.first,
 		next = excluded.next, bytes = excluded.bytes, first_time = excluded.first_time, last_time = excluded.last_time`
 
-	selectTopic = `SELECT ` + topicColumns + ` FROM log_topics WHERE name = ? AND app = ? AND kind = 0`
+	selectTopic = `SELECT ` + topicColumns + ` FROM log_topics WHERE name = ? AND app = ? AND kind = ?`
 	selectHeads = `SELECT id, count, bytes, oldest, newest FROM log_blocks WHERE id >= ? AND id <= ? ORDER BY id`
 	selectBody  = `SELECT body FROM log_blocks WHERE id = ?`
 	// The blocks that begin in a range of keys, but for those that end before a key.

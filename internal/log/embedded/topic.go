@@ -32,20 +32,21 @@ func (s *topicState) begin(stream string) {
 // scan reads topicColumns.
 func (s *topicState) scan(row interface{ Scan(...any) error }) error {
 	var applied, first, next int64
-	err := row.Scan(&s.id, &s.topic.App, &s.topic.Name, &s.stream, &applied, &first, &next, &s.bytes, &s.firstTime, &s.lastTime)
+	err := row.Scan(&s.id, &s.topic.App, &s.topic.Kind, &s.topic.Name, &s.stream, &applied, &first, &next, &s.bytes, &s.firstTime, &s.lastTime)
 	s.applied, s.first, s.next = log.Index(applied), uint64(first), uint64(next)
 	return err
 }
 
 // cells are the values of topicColumns.
 func (s *topicState) cells(dst []any) []any {
-	return append(dst, s.id, s.topic.App, s.topic.Name, s.stream, int64(s.applied), int64(s.first), int64(s.next), s.bytes, s.firstTime, s.lastTime)
+	return append(dst, s.id, s.topic.App, int64(s.topic.Kind), s.topic.Name, s.stream,
+		int64(s.applied), int64(s.first), int64(s.next), s.bytes, s.firstTime, s.lastTime)
 }
 
 // findTopic reads the row of a topic; without one, the state has no id.
 func findTopic(ctx context.Context, find *sql.Stmt, topic protocol.Topic) (topicState, error) {
 	s := topicState{topic: topic}
-	err := s.scan(find.QueryRowContext(ctx, topic.Name, topic.App))
+	err := s.scan(find.QueryRowContext(ctx, topic.Name, topic.App, int64(topic.Kind)))
 	if errors.Is(err, sql.ErrNoRows) {
 		s.begin("")
 		return s, nil

@@ -21,13 +21,19 @@ func history(t *testing.T, h Harness) {
 	n.append(publication("b", "u", 1), publication("a", "s", 4))
 	other := publication("a", "o", 1)
 	other.Topic.App = "other"
-	n.append(other)
+	user := publication("a", "k", 1)
+	user.Topic.Kind = protocol.TopicUser
+	n.append(other, user)
 	n.each(func(when string) {
 		n.keeps(when, "a", "s", 1, 4)
 		n.keeps(when, "b", "u", 1, 1)
 		p, err := n.Page(t.Context(), protocol.Topic{App: "other", Name: "a"}, log.Query{})
 		if err != nil || len(p.Publications) != 1 || p.Stream.ID != "o" {
 			t.Errorf("%s: the topic of another app: %+v, %v", when, p, err)
+		}
+		p, err = n.Page(t.Context(), user.Topic, log.Query{})
+		if err != nil || len(p.Publications) != 1 || p.Stream.ID != "k" {
+			t.Errorf("%s: the topic of another kind: %+v, %v", when, p, err)
 		}
 	})
 	// A part is folded, the rest is not.

@@ -44,7 +44,7 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	default:
 		dst = jsontext.AppendString(dst, p.Event)
 		dst = append(dst, `,"channel":`...)
-		dst = jsontext.AppendString(dst, p.Topic.Name)
+		dst = appendChannel(dst, &p.Topic)
 		if p.Data != nil {
 			dst = append(dst, `,"data":`...)
 			dst = append(dst, p.Data...)
@@ -59,6 +59,16 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 		}
 		return append(dst, '}')
 	}
+}
+
+// appendChannel appends the name by which clients know the topic of an event.
+func appendChannel(dst []byte, t *protocol.Topic) []byte {
+	if t.Kind != protocol.TopicUser {
+		return jsontext.AppendString(dst, t.Name)
+	}
+	dst = append(dst, `"`+protocol.UserChannelPrefix...)
+	dst = jsontext.AppendEscaped(dst, t.Name)
+	return append(dst, '"')
 }
 
 // AppendMessage appends a reply to one connection (pusher 1.4, 1.5, 1.7, 2.4.2,

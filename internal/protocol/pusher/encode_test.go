@@ -117,12 +117,12 @@ func TestAppendPublication(t *testing.T) {
 	}{
 		{
 			"U12 a watched user goes online",
-			protocol.Publication{Topic: protocol.Topic{Name: "watch\x00u-7"}, Kind: protocol.KindUserOnline, UserID: "u-7"},
+			protocol.Publication{Topic: protocol.Topic{Kind: protocol.TopicWatch, Name: "u-7"}, Kind: protocol.KindUserOnline, UserID: "u-7"},
 			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"u-7\"]}]}"}`,
 		},
 		{
 			"U13 a watched user goes offline",
-			protocol.Publication{Topic: protocol.Topic{Name: "watch\x00u-7"}, Kind: protocol.KindUserOffline, UserID: "u-7"},
+			protocol.Publication{Topic: protocol.Topic{Kind: protocol.TopicWatch, Name: "u-7"}, Kind: protocol.KindUserOffline, UserID: "u-7"},
 			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"u-7\"]}]}"}`,
 		},
 		{
@@ -138,7 +138,7 @@ func TestAppendPublication(t *testing.T) {
 		{"a client event without data", protocol.Publication{Topic: protocol.Topic{Name: "private-x"}, Event: "client-a"}, `{"event":"client-a","channel":"private-x"}`},
 		{
 			"names are escaped",
-			protocol.Publication{Topic: protocol.Topic{Name: "#server-to-user-\"\u2028"}, Event: "a\\\x01\xff", UserID: "\"", Data: []byte(`1`)},
+			protocol.Publication{Topic: protocol.Topic{Kind: protocol.TopicUser, Name: "\"\u2028"}, Event: "a\\\x01\xff", UserID: "\"", Data: []byte(`1`)},
 			"{\"event\":\"a\\\\\\u0001\\ufffd\",\"channel\":\"#server-to-user-\\\"\u2028\",\"data\":1,\"user_id\":\"\\\"\"}",
 		},
 		{

@@ -179,7 +179,7 @@ func TestAppendChange(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := protocol.Publication{Kind: protocol.KindChange, Topic: protocol.Topic{Name: "view\x00"}, Change: &test.change, Data: []byte(test.data)}
+			p := protocol.Publication{Kind: protocol.KindChange, Topic: protocol.Topic{Kind: protocol.TopicView}, Change: &test.change, Data: []byte(test.data)}
 			got := string(pusher.Codec{}.AppendPublication([]byte("before"), &p))
 			if diff := cmp.Diff("before"+test.want, got); diff != "" {
 				t.Errorf("publication (-want +got):\n%s", diff)

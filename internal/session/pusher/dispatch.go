@@ -92,8 +92,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
 		return protocol.ErrChannelName
 	}
-	kind := room.KindOf(cmd.Channel)
-	if kind.IsUser() { // no subscription that counts
+	if _, isUser := protocol.UserOf(cmd.Channel); isUser { // no subscription that counts
 		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
 	if l.MaxSubscriptionsPerConnection > 0 && s.subscriptions() >= l.MaxSubscriptionsPerConnection &&
@@ -101,6 +100,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 		s.noteAtLimit("max_subscriptions_per_connection", l.MaxSubscriptionsPerConnection)
 		return tooManySubscriptions(cmd.Channel, l.MaxSubscriptionsPerConnection)
 	}
+	kind := room.KindOf(cmd.Channel)
 	if !kind.NeedsSignature() {
 		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}

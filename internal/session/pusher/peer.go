@@ -6,11 +6,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
-	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/session"
 	"github.com/millrace/millrace/internal/view"
 )
@@ -39,17 +37,17 @@ func (s *Session) IP() netip.Addr {
 
 // Joined tells what the hub knows: the user whose events s gets, and the channels.
 func (s *Session) Joined() (userID string, channels []string) {
-	names := s.channels.Topics(func(string) bool { return true })
-	for _, name := range names {
-		if id, ok := view.ViewOfTopic(name); ok {
-			channels = append(channels, pusher.ViewChannel(id))
-			continue
-		}
-		switch of, user := channel.OfTopic(name); {
-		case user != "":
-			userID = user
-		case of != "":
-			channels = append(channels, of)
+	for _, t := range s.channels.Topics() {
+		switch t.Kind {
+		case protocol.TopicChannel:
+			channels = append(channels, t.Name)
+		case protocol.TopicUser:
+			userID = t.Name
+		case protocol.TopicWatch:
+		default:
+			if id, ok := view.ViewOfTopic(t); ok {
+				channels = append(channels, pusher.ViewChannel(id))
+			}
 		}
 	}
 	slices.Sort(channels)
@@ -70,7 +68,7 @@ func (ss *Sessions) List(ctx context.Context, appID string, q *session.Query) ([
 func (ss *Sessions) source(appID string, q *session.Query) session.Source {
 	switch {
 	case q.UserID != "":
-		return ss.group.Subscribers(room.UserTopic(appID, q.UserID))
+		return ss.group.Subscribers(protocol.Topic{App: appID, Kind: protocol.TopicUser, Name: q.UserID})
 	case q.Channel != "" && !isView(q.Channel):
 		return ss.group.Subscribers(protocol.Topic{App: appID, Name: q.Channel})
 	default:

@@ -35,9 +35,8 @@ func (s *Session) IP() netip.Addr {
 
 // Joined tells the subject of the present token, and the views.
 func (s *Session) Joined() (userID string, ids []string) {
-	names := s.subscriber.Topics(func(string) bool { return true })
-	for _, name := range names {
-		if id, ok := view.ViewOfTopic(name); ok {
+	for _, t := range s.subscriber.Topics() {
+		if id, ok := view.ViewOfTopic(t); ok {
 			ids = append(ids, id)
 		}
 	}
