@@ -15,6 +15,7 @@ var ranks = map[string]int{
 	"internal/coding":    0,
 	"internal/glob":      0,
 	"internal/locks":     0,
+	"internal/timerwheel": 0,
 	"internal/commit":    0,
 	"internal/varint":    0,
 	"internal/memory":    0,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/timerwheel"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -93,7 +94,7 @@ const (
 type Conn struct {
 	eng    *Engine
 	ep     *Endpoint
-	wheel  *wheel
+	wheel  *timerwheel.Wheel[Conn]
 	poller *poller // nil on a stream
 	stream *stream // nil on a poller
 
@@ -115,7 +116,7 @@ type Conn struct {
 
 	opened uint32 // tick of the upgrade; immutable
 
-	timer timer // guarded by wheel.mu
+	timer timerwheel.Timer[Conn] // of wheel
 
 	mu          sync.Mutex // guards what follows; held over non-blocking writes, never over waits
 	state       state
@@ -161,11 +162,11 @@ func (c *Conn) SetTimer(d time.Duration) {
 
 func (c *Conn) setTimerLocked(d time.Duration) {
 	if d <= 0 {
-		c.wheel.set(c, 0)
+		c.wheel.Set(&c.timer, c, 0)
 		return
 	}
 	// The present tick has begun already: one more makes it never early.
-	c.wheel.set(c, c.eng.present()+uint32((d+tick-1)/tick)+1)
+	c.wheel.Set(&c.timer, c, c.eng.present()+uint32((d+tick-1)/tick)+1)
 }
 
 // IdleFor is the time since anything at all was received, within 100 ms.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/timerwheel"
 )
 
 // tick is the accuracy of timers and of IdleFor.
@@ -68,7 +69,7 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *Metrics
 	started time.Time
-	wheels  []*wheel
+	wheels  []*timerwheel.Wheel[Conn]
 	pollers []*poller // empty where there is no epoll
 	reapers []*reaper // one per wheel; empty where handlers run on the poller
 	work    chan *Conn
@@ -105,7 +106,7 @@ func New(o Options) (*Engine, error) {
 	e.now.Store(1)
 	e.spare.first, e.spare.most = o.FirstSpare, int32(o.MostSpare)
 	for range o.Pollers {
-		e.wheels = append(e.wheels, newWheel())
+		e.wheels = append(e.wheels, new(timerwheel.Wheel[Conn]))
 		if !o.Inline {
 			e.reapers = append(e.reapers, newReaper(e))
 		}
@@ -201,7 +202,7 @@ func (e *Engine) turnWheels(stop <-chan struct{}) {
 		now := e.present()
 		e.now.Store(now)
 		for _, w := range e.wheels {
-			due = w.advance(now, due[:0])
+			due = w.Advance(now, due[:0])
 			for i, c := range due {
 				c.post(eventTimer)
 				due[i] = nil

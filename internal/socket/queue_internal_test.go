@@ -103,41 +103,6 @@ func TestPartialWritesKeepTheAccount(t *testing.T) {
 	}
 }
 
-func TestTheWheelFiresEachTimerOnceAtItsTick(t *testing.T) {
-	t.Parallel()
-	rnd := rand.New(rand.NewPCG(5, 6))
-	w := newWheel()
-	want := map[*Conn]uint32{}
-	for range 2000 {
-		c := new(Conn)
-		at := 1 + rnd.Uint32N(3*wheelSlots)
-		w.set(c, 1+rnd.Uint32N(3*wheelSlots))
-		w.set(c, at) // replaces
-		want[c] = at
-		if rnd.IntN(5) == 0 {
-			w.set(c, 0)
-			delete(want, c)
-		}
-	}
-	for now := uint32(1); now < 3*wheelSlots+10; {
-		for _, c := range w.advance(now, nil) {
-			if at, ok := want[c]; !ok || at > now || at+8 < now {
-				t.Fatalf("fired at %d, armed for %d (%v)", now, at, ok)
-			}
-			delete(want, c)
-		}
-		now += 1 + rnd.Uint32N(5)
-	}
-	if len(want) > 0 {
-		t.Errorf("%d timers did not fire", len(want))
-	}
-	c := new(Conn)
-	w.set(c, w.now+5)
-	if due := w.advance(w.now+3*wheelSlots, nil); len(due) != 1 {
-		t.Errorf("%d timers fired after a long sleep, want 1", len(due))
-	}
-}
-
 func TestOneFrameFitsAnEmptyQueueHoweverLarge(t *testing.T) {
 	t.Parallel()
 	ep := Endpoint{MaxQueueFrames: 10, MaxQueueBytes: 1000}

@@ -122,7 +122,7 @@ func (c *Conn) finish() {
 	}
 	c.state = closed
 	wasTraced := c.isTraced
-	c.wheel.set(c, 0)
+	c.wheel.Set(&c.timer, c, 0)
 	if c.queue != nil && !c.streamWritingLocked() {
 		c.queue.free()
 		c.queue = nil
