@@ -28,7 +28,7 @@ func (c *Conn) Waiting() int {
 	if c.queue == nil {
 		return 0
 	}
-	return c.queue.bytes
+	return c.queue.Bytes()
 }
 
 // PeerIP is the address at the other end, as the system knows it: a proxy's, if there is one

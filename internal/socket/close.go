@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/sendqueue"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -43,11 +44,11 @@ func (c *Conn) closeSlowLocked() {
 	}
 	c.eng.metrics.slowConsumers.Inc()
 	if c.queue != nil && c.state == open {
+		inFlight := 0
 		if c.stream != nil {
-			c.stream.dropLocked(c.queue)
-		} else {
-			c.queue.dropToFrame()
+			inFlight = len(c.stream.inFlight)
 		}
+		c.queue.DropBehind(inFlight)
 	}
 	c.disconnectLocked(c.ep.SlowConsumer, ReasonSlowConsumer, c.eng.slowLinger)
 }
@@ -72,13 +73,13 @@ func (c *Conn) lastWriteLocked(buf *bufpool.Buffer, frames int, reason CloseReas
 	wasCorked := c.state == corked
 	c.reason = reason
 	if c.queue == nil {
-		c.queue = queues.Get().(*queue)
+		c.queue = sendqueue.Get()
 	}
 	last := bufpool.Segment{Buf: buf, End: len(buf.B), Frames: frames}
 	if c.isTraced {
 		c.noteLocked([]bufpool.Segment{last})
 	}
-	c.queue.push(last)
+	c.queue.Push(last)
 	c.state = closing
 	c.readOnLocked() // for the peer's own close frame
 	if wasCorked {

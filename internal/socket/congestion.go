@@ -32,10 +32,10 @@ func (c *Conn) IsCongested(more int) bool {
 }
 
 func (c *Conn) isCongestedLocked(more int) bool {
-	if c.state > open || c.queue == nil || c.queue.isEmpty() {
+	if c.state > open || c.queue == nil || c.queue.IsEmpty() {
 		return false
 	}
-	return c.queue.bytes+more > c.ep.congestedBytes() || c.queue.frames >= (c.ep.MaxQueueFrames+1)/2
+	return c.queue.Bytes()+more > c.ep.congestedBytes() || c.queue.Frames() >= (c.ep.MaxQueueFrames+1)/2
 }
 
 func (ep *Endpoint) congestedBytes() int {
@@ -56,7 +56,7 @@ func (c *Conn) pauseLocked() {
 		return
 	}
 	c.isPaused.Store(true)
-	c.queue.taken = c.eng.present()
+	c.queue.Note = c.eng.present()
 	c.eng.stalls.add(c)
 }
 
@@ -68,9 +68,9 @@ func (c *Conn) resumeLocked() {
 		return
 	}
 	now := c.eng.present()
-	c.queue.taken = now
+	c.queue.Note = now
 	c.lastRead.Store(now)
-	if c.queue.isEmpty() || 2*c.queue.bytes <= c.ep.congestedBytes() && 4*c.queue.frames <= c.ep.MaxQueueFrames {
+	if c.queue.IsEmpty() || 2*c.queue.Bytes() <= c.ep.congestedBytes() && 4*c.queue.Frames() <= c.ep.MaxQueueFrames {
 		c.readOnLocked()
 	}
 }
@@ -148,8 +148,8 @@ func (c *Conn) closeStalled(now uint32, isForgiven bool) {
 	switch {
 	case !c.isPaused.Load() || c.state != open:
 	case isForgiven:
-		c.queue.taken = now
-	case int32(now-c.queue.taken) >= int32(limit/tick):
+		c.queue.Note = now
+	case int32(now-c.queue.Note) >= int32(limit/tick):
 		c.closeSlowLocked()
 	}
 }

@@ -3,7 +3,18 @@ package socket
 import (
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/sendqueue"
+	"github.com/millrace/millrace/internal/websocket"
 )
+
+// frameOf is a frame with n bytes of payload.
+func frameOf(n int) bufpool.Segment {
+	buf := bufpool.Get(n + websocket.MaxHeader)
+	buf.B = websocket.AppendFrame(buf.B, websocket.OpText, make([]byte, n))
+	return bufpool.Segment{Buf: buf, End: len(buf.B), Frames: 1}
+}
 
 func TestIsCongested(t *testing.T) {
 	t.Parallel()
@@ -35,9 +46,9 @@ func TestIsCongested(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := &Conn{ep: &tt.ep, state: tt.state, queue: new(queue)}
+			c := &Conn{ep: &tt.ep, state: tt.state, queue: new(sendqueue.Queue)}
 			for range tt.frames {
-				c.queue.push(framesOf(1000))
+				c.queue.Push(frameOf(1000))
 			}
 			if got := c.IsCongested(tt.more); got != tt.want || c.tellDrained != tt.want {
 				t.Errorf("got %v and a note to tell %v, want %v", got, c.tellDrained, tt.want)
@@ -52,10 +63,10 @@ func TestWhileTheProcessStandsStillNoPeerStalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Conn{eng: e, ep: &Endpoint{MaxQueueFrames: 1, StallTimeout: 30 * time.Second}, state: open, wheel: e.wheels[0], queue: new(queue)}
+	c := &Conn{eng: e, ep: &Endpoint{MaxQueueFrames: 1, StallTimeout: 30 * time.Second}, state: open, wheel: e.wheels[0], queue: new(sendqueue.Queue)}
 	c.stream = &stream{isWriting: true} // nobody takes from the queue
 	c.events.Store(turnTaken)           // nor is anybody told
-	c.queue.push(framesOf(1000))
+	c.queue.Push(frameOf(1000))
 	c.pauseLocked()
 	isOpen := func(now time.Duration) bool {
 		e.checkStalls(uint32(now/tick), nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/sendqueue"
 	"github.com/millrace/millrace/internal/timerwheel"
 	"github.com/millrace/millrace/internal/websocket"
 )
@@ -62,6 +63,11 @@ type Endpoint struct {
 
 	// SlowConsumer is what a slow consumer is told before it is cut.
 	SlowConsumer Disconnect
+}
+
+// limits are how much may wait (pusher 7.7).
+func (ep *Endpoint) limits() sendqueue.Limits {
+	return sendqueue.Limits{Frames: ep.MaxQueueFrames, Bytes: ep.MaxQueueBytes}
 }
 
 // Disconnect is how the server ends a connection: a text message unless it is empty, then a
@@ -126,8 +132,8 @@ type Conn struct {
 	isTraced    bool // the engine has a Tracer for it
 	closeCode   uint16
 	reason      CloseReason
-	queue       *queue // nil when nothing waits
-	upgradeHead []byte // corked: the response to the upgrade
+	queue       *sendqueue.Queue // nil when nothing waits; while reading pauses its Note is the tick at which the peer has last taken something
+	upgradeHead []byte           // corked: the response to the upgrade
 }
 
 // Send sends or queues one text message. It is a reply: never dropped by itself.

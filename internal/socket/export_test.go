@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
@@ -32,33 +33,24 @@ func (c *Conn) LastRead() uint32 { return c.lastRead.Load() }
 func (c *Conn) IsPaused() bool { return c.isPaused.Load() }
 
 // Held is the bytes of the buffers that the queue of c keeps.
-func (c *Conn) Held() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.queue == nil {
-		return 0
+func (c *Conn) Held() (n int) {
+	for _, s := range c.queued() {
+		n += cap(s.Buf.B)
 	}
-	return c.queue.held()
+	return n
 }
 
 // Shares reports whether the last that waits for c and for d is kept once for both.
 func (c *Conn) Shares(d *Conn) bool {
-	last := c.lastQueued()
-	return last != nil && last == d.lastQueued()
+	mine, theirs := c.queued(), d.queued()
+	return len(mine) > 0 && len(theirs) > 0 && mine[len(mine)-1].Buf == theirs[len(theirs)-1].Buf
 }
 
-func (c *Conn) lastQueued() *bufpool.Buffer {
+func (c *Conn) queued() []bufpool.Segment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue == nil || len(c.queue.segs) == 0 {
+	if c.queue == nil {
 		return nil
 	}
-	return c.queue.segs[len(c.queue.segs)-1].Buf
-}
-
-func (q *queue) held() (n int) {
-	for _, s := range q.segs[q.head:] {
-		n += cap(s.Buf.B)
-	}
-	return n
+	return slices.Collect(c.queue.All())
 }

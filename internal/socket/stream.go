@@ -109,7 +109,7 @@ func (s *stream) isBusy() bool {
 
 // wakeLocked borrows a writer unless there is one.
 func (s *stream) wakeLocked(c *Conn) {
-	if s.isWriting || c.queue == nil || c.queue.isEmpty() {
+	if s.isWriting || c.queue == nil || c.queue.IsEmpty() {
 		return
 	}
 	s.isWriting = true
@@ -136,7 +136,7 @@ func (s *stream) take(c *Conn) bool {
 		s.endLocked(c)
 		return false
 	}
-	s.inFlight = c.queue.front().Bytes()
+	s.inFlight = c.queue.Front().Bytes()
 	s.inFlight = s.inFlight[:min(len(s.inFlight), maxPiece)]
 	return true
 }
@@ -146,7 +146,7 @@ func (s *stream) settle(c *Conn, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		c.queue.wrote(len(s.inFlight))
+		c.queue.Wrote(len(s.inFlight))
 		c.resumeLocked()
 	} else {
 		c.lostWritingLocked(err)
@@ -156,7 +156,7 @@ func (s *stream) settle(c *Conn, err error) bool {
 		s.endLocked(c)
 		return false
 	}
-	if c.queue.isEmpty() {
+	if c.queue.IsEmpty() {
 		s.isWriting = false
 		c.drainedLocked()
 		return false
@@ -178,25 +178,8 @@ func (c *Conn) lostWritingLocked(err error) {
 // endLocked ends the writer of a connection that is cut.
 func (s *stream) endLocked(c *Conn) {
 	s.isWriting = false
-	c.queue.free()
+	c.queue.Free()
 	c.queue = nil
-}
-
-// dropLocked drops what no writer has taken yet.
-func (s *stream) dropLocked(q *queue) {
-	if s.inFlight == nil {
-		q.dropToFrame()
-		return
-	}
-	begun := q.begun
-	frames, rest := cutFrames(q.front().Bytes(), len(s.inFlight), begun)
-	if rest > 0 {
-		frames++
-	}
-	q.begun = len(s.inFlight) + rest
-	q.dropToFrame()
-	q.frames, q.segs[q.head].Frames = frames, frames
-	q.begun = begun
 }
 
 // streamWritingLocked reports whether a stream's writer still uses the queue.

@@ -124,7 +124,7 @@ func (c *Conn) finish() {
 	wasTraced := c.isTraced
 	c.wheel.Set(&c.timer, c, 0)
 	if c.queue != nil && !c.streamWritingLocked() {
-		c.queue.free()
+		c.queue.Free()
 		c.queue = nil
 	}
 	c.closeDescriptorLocked()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/sendqueue"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
@@ -124,14 +125,12 @@ func (c *Conn) uncorkLocked() {
 	head.Buf.B = append(head.Buf.B, c.upgradeHead...)
 	c.upgradeHead = nil
 	frames := 0
-	if q := c.queue; q != nil {
-		for !q.isEmpty() {
-			s := q.front()
+	if c.queue != nil {
+		for s := range c.queue.All() {
 			head.Buf.B = append(head.Buf.B, s.Bytes()...)
 			frames += s.Frames
-			q.wrote(s.End - s.Start)
 		}
-		q.free()
+		c.queue.Free()
 		c.queue = nil
 	}
 	head.End, head.Frames = len(head.Buf.B), frames
@@ -149,6 +148,6 @@ func (c *Conn) uncorkLocked() {
 		return
 	}
 	head.Buf.Retain()
-	c.queue = queues.Get().(*queue)
-	c.queue.push(head)
+	c.queue = sendqueue.Get()
+	c.queue.Push(head)
 }

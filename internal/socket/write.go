@@ -2,6 +2,7 @@ package socket
 
 import (
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/sendqueue"
 )
 
 // write writes segs at once if nothing waits, and queues what the socket does not take.
@@ -36,7 +37,7 @@ func (c *Conn) write(segs []bufpool.Segment, isReply bool) {
 	}
 	isFull := len(segs) > 0 && c.enqueueLocked(segs, isReply)
 	if !isFull && c.queue != nil {
-		isFull = !isReply && !c.ep.DropWhenFull && c.queue.isOver(c.ep)
+		isFull = !isReply && !c.ep.DropWhenFull && c.queue.IsOver(c.ep.limits())
 	}
 	if isFull {
 		c.closeSlowLocked()
@@ -72,20 +73,20 @@ func (c *Conn) writeJoinedLocked(segs []bufpool.Segment) {
 // queueRestLocked queues s, of which n bytes have been written, as the first of the queue.
 // A connection that took a part of a segment is owed the rest, up to the limits.
 func (c *Conn) queueRestLocked(s bufpool.Segment, n int, isReply bool) {
-	c.queue = queues.Get().(*queue)
+	c.queue = sendqueue.Get()
 	if isReply {
-		c.queue.push(c.keep(s))
+		c.queue.Push(c.keep(s))
 	} else {
 		s.Buf.Retain()
-		c.queue.push(s)
+		c.queue.Push(s)
 	}
 	if n > 0 {
-		c.queue.wrote(n)
+		c.queue.Wrote(n)
 	}
 	if c.ep.DropWhenFull {
-		c.eng.metrics.dropped.Add(float64(c.queue.trim(c.ep)))
+		c.eng.metrics.dropped.Add(float64(c.queue.Trim(c.ep.limits())))
 	}
-	c.queue.allowFront(c.ep)
+	c.queue.AllowFront(c.ep.limits())
 	c.armWriteLocked()
 }
 
@@ -109,15 +110,15 @@ func (c *Conn) keep(s bufpool.Segment) bufpool.Segment {
 // sense that the connection must be closed.
 func (c *Conn) enqueueLocked(segs []bufpool.Segment, isReply bool) (isFull bool) {
 	if c.queue == nil {
-		c.queue = queues.Get().(*queue)
+		c.queue = sendqueue.Get()
 	}
 	for _, s := range segs {
 		if isReply {
-			isFull = isFull || !c.ep.DropWhenFull && c.queue.isOver(c.ep)
+			isFull = isFull || !c.ep.DropWhenFull && c.queue.IsOver(c.ep.limits())
 			c.enqueueReplyLocked(s)
 			continue
 		}
-		frames, end := c.queue.fits(s, c.ep)
+		frames, end := c.queue.Fits(s, c.ep.limits())
 		if frames < s.Frames {
 			if !c.ep.DropWhenFull {
 				return true
@@ -126,10 +127,10 @@ func (c *Conn) enqueueLocked(segs []bufpool.Segment, isReply bool) (isFull bool)
 			s.Frames, s.End = frames, end
 		}
 		if s.Frames > 0 {
-			isFirst := c.queue.isEmpty()
-			c.queue.add(s)
+			isFirst := c.queue.IsEmpty()
+			c.queue.Add(s)
 			if isFirst {
-				c.queue.allowFront(c.ep)
+				c.queue.AllowFront(c.ep.limits())
 			}
 		}
 	}
@@ -143,11 +144,11 @@ func (c *Conn) enqueueLocked(segs []bufpool.Segment, isReply bool) (isFull bool)
 // congested, those that come then are few.
 func (c *Conn) enqueueReplyLocked(s bufpool.Segment) {
 	if s.End < minShared {
-		c.queue.add(s)
+		c.queue.Add(s)
 	} else {
-		c.queue.push(c.keep(s))
+		c.queue.Push(c.keep(s))
 	}
-	c.queue.allowReply(s.End, c.ep)
+	c.queue.AllowReply(s.End, c.ep.limits())
 }
 
 // flush writes what waits; called when the socket can be written again.
@@ -161,15 +162,15 @@ func (c *Conn) flush() {
 }
 
 func (c *Conn) flushLocked() {
-	for !c.queue.isEmpty() {
-		b := c.queue.front().Bytes()
+	for !c.queue.IsEmpty() {
+		b := c.queue.Front().Bytes()
 		n, ok := c.writeSocket(b)
 		if !ok {
 			c.cutLocked(ReasonLost)
 			return
 		}
 		if n > 0 {
-			c.queue.wrote(n)
+			c.queue.Wrote(n)
 			c.resumeLocked()
 		}
 		if n < len(b) {
@@ -182,7 +183,7 @@ func (c *Conn) flushLocked() {
 
 // drainedLocked ends the queue, which is empty, and goes on with what waited for that.
 func (c *Conn) drainedLocked() {
-	c.queue.free()
+	c.queue.Free()
 	c.queue = nil
 	c.tellDrainedLocked()
 	if c.peerClosed {

@@ -2,8 +2,8 @@
 // timers of connections are: setting, stopping and firing one take constant time, and a timer is four
 // words in its owner and nothing beside.
 //
-// The package reads no clock and starts no goroutine: time is a number of ticks, and whoever has a
-// Wheel advances it. The timers of one tick fire in no order. Where things wait that are few, that
+// The package reads no clock and starts no goroutine: time is a number of ticks, and the owner of a
+// [Wheel] advances it. The timers of one tick fire in no order. Where things wait that are few, that
 // must end in order, and whose wheel sleeps until the next one (the graces of webhooks), slots that
 // hold slices are the better wheel.
 package timerwheel

@@ -1,4 +1,4 @@
-package socket
+package sendqueue
 
 import (
 	"math/rand/v2"
@@ -23,33 +23,33 @@ func TestTheQueueIsFullExactlyAtItsLimits(t *testing.T) {
 	kilobyte := 1024 - 4 // with its header a frame of exactly 1024 bytes
 	for _, c := range []struct {
 		name           string
-		ep             Endpoint
+		limits         Limits
 		frame          int
 		wantFit        int
 		wantFitInBatch int
 	}{
-		{"S03: bytes only, frames of 1024 bytes", Endpoint{MaxQueueFrames: 10_000, MaxQueueBytes: 65536}, kilobyte, 64, 64},
-		{"bytes only, tiny frames are capped", Endpoint{MaxQueueFrames: 10_000, MaxQueueBytes: 1 << 30}, 0, 10_000, 10_000},
-		{"messages only", Endpoint{MaxQueueFrames: 1000}, 100_000, 1000, 1000},
-		{"S04: both, many tiny frames", Endpoint{MaxQueueFrames: 100, MaxQueueBytes: 65536}, 10, 100, 100},
-		{"S04: both, few large frames", Endpoint{MaxQueueFrames: 100, MaxQueueBytes: 65536}, 20_000, 3, 3},
+		{"S03: bytes only, frames of 1024 bytes", Limits{Frames: 10_000, Bytes: 65536}, kilobyte, 64, 64},
+		{"bytes only, tiny frames are capped", Limits{Frames: 10_000, Bytes: 1 << 30}, 0, 10_000, 10_000},
+		{"messages only", Limits{Frames: 1000}, 100_000, 1000, 1000},
+		{"S04: both, many tiny frames", Limits{Frames: 100, Bytes: 65536}, 10, 100, 100},
+		{"S04: both, few large frames", Limits{Frames: 100, Bytes: 65536}, 20_000, 3, 3},
 	} {
-		var q queue
+		var q Queue
 		n := 0
 		for ; n < 20_000; n++ {
 			s := framesOf(c.frame)
-			if fit, _ := q.fits(s, &c.ep); fit == 0 {
+			if fit, _ := q.Fits(s, c.limits); fit == 0 {
 				break
 			}
-			q.add(s)
+			q.Add(s)
 			s.Buf.Release()
 		}
 		if n != c.wantFit {
 			t.Errorf("%s: %d frames fit, want %d", c.name, n, c.wantFit)
 		}
 		batch := framesOf(slices.Repeat([]int{c.frame}, c.wantFit+5)...)
-		var empty queue
-		if fit, _ := empty.fits(batch, &c.ep); fit != c.wantFitInBatch {
+		var empty Queue
+		if fit, _ := empty.Fits(batch, c.limits); fit != c.wantFitInBatch {
 			t.Errorf("%s: %d frames of a batch fit, want %d", c.name, fit, c.wantFitInBatch)
 		}
 	}
@@ -61,7 +61,7 @@ func TestPartialWritesKeepTheAccount(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
-		var q queue
+		var q Queue
 		var ends []int // of frames, in the stream of all bytes
 		total := 0
 		for range 1 + rnd.IntN(6) {
@@ -75,13 +75,13 @@ func TestPartialWritesKeepTheAccount(t *testing.T) {
 				ends = append(ends, total+pos)
 			}
 			total += s.End
-			q.add(s)
+			q.Add(s)
 			s.Buf.Release()
 		}
 		written := 0
 		for written < total && rnd.IntN(20) > 0 {
-			n := 1 + rnd.IntN(q.front().End-q.front().Start)
-			q.wrote(n)
+			n := 1 + rnd.IntN(q.Front().End-q.Front().Start)
+			q.Wrote(n)
 			written += n
 			left, next := 0, written
 			for _, end := range slices.Backward(ends) {
@@ -97,15 +97,58 @@ func TestPartialWritesKeepTheAccount(t *testing.T) {
 		}
 		begun := q.begun
 		q.dropToFrame()
-		if q.bytes != begun || (begun > 0) != (q.frames == 1) || q.isEmpty() != (begun == 0) {
+		if q.bytes != begun || (begun > 0) != (q.frames == 1) || q.IsEmpty() != (begun == 0) {
 			t.Fatalf("after dropping: bytes %d frames %d, want only the %d begun bytes", q.bytes, q.frames, begun)
+		}
+	}
+}
+
+// What is in flight is accounted for once it is written, and so is the frame in which it ends.
+func TestDropBehindKeepsWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for range 300 {
+		var q Queue
+		var ends []int // of frames, in the stream of all bytes
+		total := 0
+		for range 1 + rnd.IntN(3) {
+			s := framesOf(rnd.IntN(3000), rnd.IntN(300), rnd.IntN(300))
+			for pos := 0; pos < s.End; {
+				pos += websocket.FrameLen(s.Buf.B[pos:])
+				ends = append(ends, total+pos)
+			}
+			total += s.End
+			q.Add(s)
+			s.Buf.Release()
+		}
+		written := rnd.IntN(len(q.Front().Bytes()))
+		if written > 0 {
+			q.Wrote(written)
+		}
+		inFlight := 1 + rnd.IntN(len(q.Front().Bytes()))
+		q.DropBehind(inFlight)
+		end, frames := 0, 0
+		for _, e := range ends {
+			if e > written && end < written+inFlight {
+				end = e
+				frames++
+			}
+		}
+		if q.Bytes() != end-written || q.Frames() != frames {
+			t.Fatalf("%d in flight after %d: %d bytes and %d frames are left, want %d and %d", inFlight, written, q.Bytes(), q.Frames(), end-written, frames)
+		}
+		if q.Wrote(inFlight); q.Bytes() > 0 {
+			q.Wrote(q.Bytes())
+		}
+		if !q.IsEmpty() || q.Bytes() != 0 || q.Frames() != 0 {
+			t.Fatalf("%d bytes and %d frames are left when all is written", q.Bytes(), q.Frames())
 		}
 	}
 }
 
 func TestOneFrameFitsAnEmptyQueueHoweverLarge(t *testing.T) {
 	t.Parallel()
-	ep := Endpoint{MaxQueueFrames: 10, MaxQueueBytes: 1000}
+	limits := Limits{Frames: 10, Bytes: 1000}
 	for _, c := range []struct {
 		name    string
 		waiting []int // payloads of frames that wait, the first of which may be large
@@ -121,17 +164,17 @@ func TestOneFrameFitsAnEmptyQueueHoweverLarge(t *testing.T) {
 		{"a large frame behind a small one does not", []int{10}, 0, []int{50_000}, 0},
 		{"a second large frame does not", []int{50_000}, 0, []int{50_000}, 0},
 	} {
-		var q queue
+		var q Queue
 		if len(c.waiting) > 0 {
-			q.add(framesOf(c.waiting...))
+			q.Add(framesOf(c.waiting...))
 		}
 		if c.written > 0 {
-			q.wrote(c.written)
+			q.Wrote(c.written)
 		}
-		if !q.isEmpty() {
-			q.allowFront(&ep)
+		if !q.IsEmpty() {
+			q.AllowFront(limits)
 		}
-		if got, _ := q.fits(framesOf(c.batch...), &ep); got != c.want {
+		if got, _ := q.Fits(framesOf(c.batch...), limits); got != c.want {
 			t.Errorf("%s: %d frames fit, want %d", c.name, got, c.want)
 		}
 	}
@@ -157,18 +200,25 @@ func TestAQueueKeepsAboutWhatWaitsInIt(t *testing.T) {
 		"frames of every size":        func() bufpool.Segment { return part(rnd.IntN(30_000), 64<<10) },
 		"frames that fill their room": func() bufpool.Segment { return part(500, 512) },
 	} {
-		var q queue
+		var q Queue
 		for q.bytes < 1<<20 {
 			s := next()
-			q.add(s)
+			q.Add(s)
 			s.Buf.Release()
-			if held := q.held(); held > 2*q.bytes+2*maxPack {
+			if held := held(&q); held > 2*q.bytes+2*maxPack {
 				t.Fatalf("%s: %d bytes wait and %d are kept", name, q.bytes, held)
 			}
 		}
 		if got, want := len(q.segs), 6000; got > want {
 			t.Errorf("%s: %d segments, want at most %d", name, got, want)
 		}
-		q.free()
+		q.Free()
 	}
+}
+
+func held(q *Queue) (n int) {
+	for s := range q.All() {
+		n += cap(s.Buf.B)
+	}
+	return n
 }

@@ -1,18 +1,20 @@
-package socket
+package sendqueue
 
 import (
+	"iter"
+	"slices"
 	"sync"
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/websocket"
 )
 
-// queue is what waits to be written on one connection: segments of whole frames, except
-// that the first may have been written in part. It owns one reference to each buffer.
+// Queue is what waits to be written on one connection: segments of whole frames, except
+// that the first may have been written in part. It owns one reference to each buffer. It is guarded
+// by its owner.
 //
-// Small frames share a buffer, and so do equal large replies of several connections: what a
-// queue makes the server hold is about what its bytes are.
-type queue struct {
+// Small frames share a buffer: what a queue makes the server hold is about what its bytes are.
+type Queue struct {
 	segs   []bufpool.Segment
 	head   int // segs[:head] have been written
 	frames int // frames that are not wholly written
@@ -20,8 +22,16 @@ type queue struct {
 	begun  int // bytes at the front that complete a frame whose start has been written
 	large  int // bytes of the largest frame that was let in beyond the limits: they do not count
 
-	pack  *bufpool.Buffer // of the last segment, if only this queue has it; nil otherwise
-	taken uint32          // tick at which the peer has last taken something, while reading pauses
+	pack *bufpool.Buffer // of the last segment, if only this queue has it; nil otherwise
+
+	// Note is the owner's, and the queue never looks at it.
+	Note uint32
+}
+
+// Limits are how much may wait in a queue.
+type Limits struct {
+	Frames int
+	Bytes  int // zero bounds frames only; one frame always fits an empty queue
 }
 
 const (
@@ -31,18 +41,30 @@ const (
 	maxPacked = maxPack / 4
 )
 
-var queues = sync.Pool{New: func() any { return new(queue) }}
+var queues = sync.Pool{New: func() any { return new(Queue) }}
 
-// add queues s. It keeps the buffer, unless that is mostly something else, or there is room for
+// Get is an empty queue, to be given back by Free.
+func Get() *Queue { return queues.Get().(*Queue) }
+
+// Frames is how many frames wait that are not wholly written.
+func (q *Queue) Frames() int { return q.frames }
+
+// Bytes is how many bytes wait.
+func (q *Queue) Bytes() int { return q.bytes }
+
+// All is what waits, in order.
+func (q *Queue) All() iter.Seq[bufpool.Segment] { return slices.Values(q.segs[q.head:]) }
+
+// Add queues s. It keeps the buffer, unless that is mostly something else, or there is room for
 // small frames anyway: then s is copied.
-func (q *queue) add(s bufpool.Segment) {
+func (q *Queue) Add(s bufpool.Segment) {
 	size, room := s.End-s.Start, 0
 	if q.pack != nil {
 		room = cap(q.pack.B) - len(q.pack.B)
 	}
 	if 2*size >= cap(s.Buf.B) && (size > maxPacked || size > room) {
 		s.Buf.Retain()
-		q.push(s)
+		q.Push(s)
 		return
 	}
 	if size > room {
@@ -51,7 +73,7 @@ func (q *queue) add(s bufpool.Segment) {
 			next = max(size, min(2*cap(q.pack.B), maxPack))
 		}
 		pack := bufpool.Get(next)
-		q.push(bufpool.Segment{Buf: pack})
+		q.Push(bufpool.Segment{Buf: pack})
 		q.pack = pack
 	}
 	q.pack.B = append(q.pack.B, s.Bytes()...)
@@ -62,8 +84,8 @@ func (q *queue) add(s bufpool.Segment) {
 	q.bytes += size
 }
 
-// push takes over one reference to s.Buf.
-func (q *queue) push(s bufpool.Segment) {
+// Push takes over one reference to s.Buf.
+func (q *Queue) Push(s bufpool.Segment) {
 	q.pack = nil
 	if q.head > 32 && q.head*2 > len(q.segs) {
 		n := copy(q.segs, q.segs[q.head:])
@@ -75,11 +97,11 @@ func (q *queue) push(s bufpool.Segment) {
 	q.bytes += s.End - s.Start
 }
 
-// front is the segment to write next. The queue must not be empty.
-func (q *queue) front() bufpool.Segment { return q.segs[q.head] }
+// Front is the segment to write next. The queue must not be empty.
+func (q *Queue) Front() bufpool.Segment { return q.segs[q.head] }
 
-// wrote notes that n bytes at the front have been written, at most the front segment.
-func (q *queue) wrote(n int) {
+// Wrote notes that n bytes at the front have been written, at most the front segment.
+func (q *Queue) Wrote(n int) {
 	s := &q.segs[q.head]
 	if n == s.End-s.Start {
 		if s.Buf == q.pack {
@@ -101,12 +123,30 @@ func (q *queue) wrote(n int) {
 	s.Start += n
 }
 
-// isEmpty reports whether nothing waits.
-func (q *queue) isEmpty() bool { return q.head == len(q.segs) }
+// IsEmpty reports whether nothing waits.
+func (q *Queue) IsEmpty() bool { return q.head == len(q.segs) }
 
-// dropToFrame drops everything but the rest of a frame whose start has been written, which
-// the peer needs to understand what comes after.
-func (q *queue) dropToFrame() {
+// DropBehind drops everything but the n bytes at the front that are being written, and the rest of
+// the frame that they, or what was written before, leave begun: the peer needs it to understand what
+// comes after.
+func (q *Queue) DropBehind(n int) {
+	if n == 0 {
+		q.dropToFrame()
+		return
+	}
+	begun := q.begun
+	frames, rest := cutFrames(q.Front().Bytes(), n, begun)
+	if rest > 0 {
+		frames++
+	}
+	q.begun = n + rest
+	q.dropToFrame()
+	q.frames, q.segs[q.head].Frames = frames, frames
+	q.begun = begun
+}
+
+// dropToFrame drops everything but the rest of a frame whose start has been written.
+func (q *Queue) dropToFrame() {
 	keep := q.begun
 	q.pack = nil
 	for i := q.head; i < len(q.segs); i++ {
@@ -125,29 +165,29 @@ func (q *queue) dropToFrame() {
 	q.segs, q.frames, q.bytes = q.segs[:q.head], 0, 0
 }
 
-// free gives back all buffers and the queue itself.
-func (q *queue) free() {
+// Free gives back all buffers and the queue itself.
+func (q *Queue) Free() {
 	for i := q.head; i < len(q.segs); i++ {
 		q.segs[i].Buf.Release()
 	}
 	clear(q.segs)
-	*q = queue{segs: q.segs[:0]}
+	*q = Queue{segs: q.segs[:0]}
 	if cap(q.segs) <= 64 {
 		queues.Put(q)
 	}
 }
 
-// fits reports how many of the frames of s may still wait under the endpoint's limits
+// Fits reports how many of the frames of s may still wait within the limits
 // (pusher 7.7), and where they end.
-func (q *queue) fits(s bufpool.Segment, ep *Endpoint) (frames, end int) {
+func (q *Queue) Fits(s bufpool.Segment, l Limits) (frames, end int) {
 	size := s.End - s.Start
-	if q.frames+s.Frames <= ep.MaxQueueFrames && q.admits(size, ep) {
+	if q.frames+s.Frames <= l.Frames && q.admits(size, l) {
 		return s.Frames, s.End
 	}
 	end = s.Start
-	for frames < s.Frames && q.frames+frames < ep.MaxQueueFrames {
+	for frames < s.Frames && q.frames+frames < l.Frames {
 		n := websocket.FrameLen(s.Buf.B[end:s.End])
-		if n == 0 || !q.admits(end+n-s.Start, ep) && q.frames+frames > 0 {
+		if n == 0 || !q.admits(end+n-s.Start, l) && q.frames+frames > 0 {
 			break
 		}
 		frames++
@@ -157,26 +197,26 @@ func (q *queue) fits(s bufpool.Segment, ep *Endpoint) (frames, end int) {
 }
 
 // admits reports whether so many bytes more may wait.
-func (q *queue) admits(more int, ep *Endpoint) bool {
-	return ep.MaxQueueBytes == 0 || q.bytes+more <= ep.MaxQueueBytes+q.large
+func (q *Queue) admits(more int, l Limits) bool {
+	return l.Bytes == 0 || q.bytes+more <= l.Bytes+q.large
 }
 
-// isOver reports whether more waits than the endpoint allows.
-func (q *queue) isOver(ep *Endpoint) bool { return q.frames > ep.MaxQueueFrames || !q.admits(0, ep) }
+// IsOver reports whether more waits than the limits allow.
+func (q *Queue) IsOver(l Limits) bool { return q.frames > l.Frames || !q.admits(0, l) }
 
-// allowFront lets the first frame in, which always fits an empty queue.
-func (q *queue) allowFront(ep *Endpoint) {
-	if q.admits(0, ep) {
+// AllowFront lets the first frame in, which always fits an empty queue.
+func (q *Queue) AllowFront(l Limits) {
+	if q.admits(0, l) {
 		return
 	}
 	if q.large = q.begun; q.begun == 0 {
-		q.large = websocket.FrameLen(q.front().Bytes())
+		q.large = websocket.FrameLen(q.Front().Bytes())
 	}
 }
 
-// allowReply lets a frame of size bytes in that is there already.
-func (q *queue) allowReply(size int, ep *Endpoint) {
-	if !q.admits(0, ep) {
+// AllowReply lets a frame of size bytes in that is there already.
+func (q *Queue) AllowReply(size int, l Limits) {
+	if !q.admits(0, l) {
 		q.large = max(q.large, size)
 	}
 }
@@ -202,17 +242,17 @@ func cutFrames(b []byte, n, begun int) (whole, rest int) {
 	return whole, pos - n
 }
 
-// trim drops the frames at the end that exceed the endpoint's limits, of a queue of one
+// Trim drops the frames at the end that exceed the limits, of a queue of one
 // segment, and says how many they were.
-func (q *queue) trim(ep *Endpoint) (dropped int) {
+func (q *Queue) Trim(l Limits) (dropped int) {
 	s := &q.segs[q.head]
 	begun := bufpool.Segment{Buf: s.Buf, Start: s.Start, End: s.Start + q.begun}
 	if q.begun > 0 {
 		begun.Frames = 1
 	}
 	rest := bufpool.Segment{Buf: s.Buf, Start: begun.End, End: s.End, Frames: s.Frames - begun.Frames}
-	held := queue{frames: begun.Frames, bytes: q.begun}
-	frames, end := held.fits(rest, ep)
+	held := Queue{frames: begun.Frames, bytes: q.begun}
+	frames, end := held.Fits(rest, l)
 	dropped = rest.Frames - frames
 	q.frames, q.bytes = begun.Frames+frames, end-s.Start
 	s.Frames, s.End = q.frames, end
