@@ -27,6 +27,7 @@ var ranks = map[string]int{
 	"internal/config":   1,
 	"internal/jsontext": 1,
 	"internal/limit":    1,
+	"internal/handshake": 1,
 	"internal/sendqueue": 1,
 
 	"internal/protocol/pusher": 2,

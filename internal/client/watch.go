@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/handshake"
 	"github.com/millrace/millrace/internal/socket"
 )
 
@@ -95,10 +96,10 @@ func isRefusedUpgrade(err error) bool {
 
 // refusedStatus is the status by which an upgrade was refused, zero if it was not. Only the error's text has it.
 func refusedStatus(err error) int {
-	if !errors.Is(err, socket.ErrUpgradeRefused) {
+	if !errors.Is(err, handshake.ErrRefused) {
 		return 0
 	}
-	rest := strings.TrimPrefix(err.Error(), socket.ErrUpgradeRefused.Error()+": ")
+	rest := strings.TrimPrefix(err.Error(), handshake.ErrRefused.Error()+": ")
 	status, _ := strconv.Atoi(rest[:min(3, len(rest))])
 	return status
 }

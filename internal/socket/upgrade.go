@@ -1,62 +1,59 @@
 package socket
 
 import (
-	"errors"
-	"fmt"
+	"context"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/handshake"
 	"github.com/millrace/millrace/internal/sendqueue"
-	"github.com/millrace/millrace/internal/websocket"
 )
 
-// ErrNotUpgrade is returned by Upgrade for a request that it has answered with an HTTP
-// error because it is no WebSocket upgrade.
-var ErrNotUpgrade = errors.New("socket: not a websocket upgrade request")
-
 // Upgrade takes an HTTP/1.1 request over to WebSocket. After an error the request has been
-// answered or its connection is gone.
+// answered (handshake.ErrNotUpgrade, ErrStopped), or its connection is gone.
 //
 // The connection is corked: Send, WriteSegments and Close only queue, and nothing is read,
 // until Start, which the caller must call.
 func (e *Engine) Upgrade(w http.ResponseWriter, r *http.Request, ep *Endpoint) (*Conn, error) {
-	if status, hint := websocket.CheckUpgrade(r); status != 0 {
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, hint, status)
-		return nil, ErrNotUpgrade
-	}
-	hijacker, ok := w.(http.Hijacker)
-	if !ok {
-		http.Error(w, "WebSocket needs HTTP/1.1", http.StatusHTTPVersionNotSupported)
-		return nil, ErrNotUpgrade
+	if err := handshake.Check(w, r); err != nil {
+		return nil, err
 	}
 	if !e.admit() {
 		http.Error(w, "The server is shutting down", http.StatusServiceUnavailable)
 		return nil, ErrStopped
 	}
-	nc, rw, err := hijacker.Hijack()
+	opened, err := handshake.Accept(w, r)
 	if err != nil {
 		e.retire()
-		return nil, fmt.Errorf("socket: hijack: %w", err)
+		return nil, err
 	}
-	c := e.newConn(ep, nc)
-	head := append(make([]byte, 0, 160), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"+
-		"Connection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	head = websocket.AppendAccept(head, r.Header.Get("Sec-Websocket-Key"))
-	c.upgradeHead = append(head, "\r\n\r\n"...)
-	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Peek(n)
-		c.keepPartial().unread = append([]byte(nil), early...)
+	return e.newConn(ep, opened), nil
+}
+
+// Dial opens a client connection to a ws:// or wss:// address with d, which may be nil. The
+// connection is corked as after Upgrade.
+func (e *Engine) Dial(ctx context.Context, address string, ep *Endpoint, d *net.Dialer) (*Conn, error) {
+	opened, err := handshake.Dial(ctx, address, d)
+	if err != nil {
+		return nil, err
 	}
+	if !e.admit() {
+		_ = opened.Close()
+		return nil, ErrStopped
+	}
+	c := e.newConn(ep, opened)
+	c.isClient = true
 	return c, nil
 }
 
-// newConn makes a corked connection over nc, on a poller if there is one for it.
-func (e *Engine) newConn(ep *Endpoint, nc net.Conn) *Conn {
-	c := &Conn{eng: e, ep: ep}
+// newConn makes a corked connection, on a poller if there is one for it.
+func (e *Engine) newConn(ep *Endpoint, opened handshake.Opened) *Conn {
+	c, nc := &Conn{eng: e, ep: ep, upgradeHead: opened.Answer}, opened.Conn
+	if len(opened.Early) > 0 {
+		c.keepPartial().unread = opened.Early
+	}
 	_ = nc.SetDeadline(time.Time{}) // net/http may have set one
 	if err := e.adopt(c, nc); err != nil {
 		n := int(e.next.Add(1))

@@ -1,4 +1,4 @@
-package socket
+package handshake
 
 import (
 	"bufio"
@@ -16,24 +16,24 @@ import (
 	"github.com/millrace/millrace/internal/websocket"
 )
 
-// ErrUpgradeRefused is returned by Dial when the server answers with anything but 101.
-var ErrUpgradeRefused = errors.New("socket: upgrade refused")
+// ErrRefused is returned by Dial when the server answers with anything but 101.
+var ErrRefused = errors.New("handshake: upgrade refused")
 
 // dialTimeout bounds the opening handshake when the context does not.
 const dialTimeout = 30 * time.Second
 
-// Dial opens a client connection to a ws:// or wss:// address with d, which may be nil. The
-// connection is corked as after Upgrade.
-func (e *Engine) Dial(ctx context.Context, address string, ep *Endpoint, d *net.Dialer) (*Conn, error) {
+// Dial opens a connection to a ws:// or wss:// address with d, which may be nil. The deadlines of the
+// connection are the handshake's: the caller sets others.
+func Dial(ctx context.Context, address string, d *net.Dialer) (Opened, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("socket: address: %w", err)
+		return Opened{}, fmt.Errorf("handshake: address: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	nc, err := dialNet(ctx, u, d)
 	if err != nil {
-		return nil, err
+		return Opened{}, err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = nc.SetDeadline(deadline)
@@ -41,18 +41,9 @@ func (e *Engine) Dial(ctx context.Context, address string, ep *Endpoint, d *net.
 	early, err := requestUpgrade(nc, u)
 	if err != nil {
 		_ = nc.Close()
-		return nil, err
+		return Opened{}, err
 	}
-	if !e.admit() {
-		_ = nc.Close()
-		return nil, ErrStopped
-	}
-	c := e.newConn(ep, nc)
-	c.isClient = true
-	if len(early) > 0 {
-		c.keepPartial().unread = early
-	}
-	return c, nil
+	return Opened{Conn: nc, Early: early}, nil
 }
 
 func dialNet(ctx context.Context, u *url.URL, d *net.Dialer) (net.Conn, error) {
@@ -73,7 +64,7 @@ func dialNet(ctx context.Context, u *url.URL, d *net.Dialer) (net.Conn, error) {
 		t := tls.Dialer{NetDialer: d, Config: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}}
 		return t.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	default:
-		return nil, fmt.Errorf("socket: address %q: the scheme must be ws or wss", u)
+		return nil, fmt.Errorf("handshake: address %q: the scheme must be ws or wss", u)
 	}
 }
 
@@ -85,19 +76,19 @@ func requestUpgrade(nc net.Conn, u *url.URL) (early []byte, err error) {
 	request := "GET " + u.RequestURI() + " HTTP/1.1\r\nHost: " + u.Host + "\r\nUpgrade: websocket\r\n" +
 		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n\r\n"
 	if _, err := nc.Write([]byte(request)); err != nil {
-		return nil, fmt.Errorf("socket: upgrade request: %w", err)
+		return nil, fmt.Errorf("handshake: upgrade request: %w", err)
 	}
 	r := bufio.NewReaderSize(nc, 1024)
 	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodGet})
 	if err != nil {
-		return nil, fmt.Errorf("socket: upgrade response: %w", err)
+		return nil, fmt.Errorf("handshake: upgrade response: %w", err)
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, fmt.Errorf("%w: %s", ErrUpgradeRefused, resp.Status)
+		return nil, fmt.Errorf("%w: %s", ErrRefused, resp.Status)
 	}
 	if resp.Header.Get("Sec-Websocket-Accept") != string(websocket.AppendAccept(nil, key)) {
-		return nil, fmt.Errorf("%w: wrong Sec-WebSocket-Accept", ErrUpgradeRefused)
+		return nil, fmt.Errorf("%w: wrong Sec-WebSocket-Accept", ErrRefused)
 	}
 	early, _ = r.Peek(r.Buffered())
 	return early, nil
