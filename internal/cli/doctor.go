@@ -16,9 +16,9 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
 	"github.com/millrace/millrace/internal/config/rules"
+	"github.com/millrace/millrace/internal/descriptor"
 	"github.com/millrace/millrace/internal/doctor"
 	"github.com/millrace/millrace/internal/provision"
-	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/postgres"
 )
@@ -92,7 +92,7 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 			o.App = doctor.App{ID: a.ID, Key: a.Key, Secret: a.Secret.Reveal()}
 		}
 	}
-	if n, ok := socket.DescriptorLimit(); ok {
+	if n, ok := descriptor.Limit(); ok {
 		o.DescriptorLimit = uint64(n)
 	}
 	if h.TLSCertFile != "" {

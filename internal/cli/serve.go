@@ -12,9 +12,9 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/load"
+	"github.com/millrace/millrace/internal/descriptor"
 	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/server"
-	"github.com/millrace/millrace/internal/socket"
 )
 
 // ServeCmd runs the server until it is told to end.
@@ -106,7 +106,7 @@ func (p *serving) announce(cfg *config.Config) {
 	if a := p.server.MetricsAddr(); a != nil {
 		attrs = append(attrs, "metrics_addr", a.String())
 	}
-	if n, ok := socket.DescriptorLimit(); ok {
+	if n, ok := descriptor.Limit(); ok {
 		attrs = append(attrs, "max_descriptors", n)
 	}
 	p.log.Info("serving", attrs...)

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/millrace/millrace/internal/socket"
+	"github.com/millrace/millrace/internal/descriptor"
 )
 
 const (
@@ -39,7 +39,7 @@ func reserveOf(limit int) Reserve {
 
 // ProcessReserve returns the reserve of this process; zero when its limit is not known.
 func ProcessReserve() Reserve {
-	if limit, ok := socket.DescriptorLimit(); ok {
+	if limit, ok := descriptor.Limit(); ok {
 		return reserveOf(limit)
 	}
 	return Reserve{}
@@ -59,7 +59,7 @@ func (r Reserve) admits(nc net.Conn, free func(n int, silence time.Duration) (en
 	if r.First == 0 {
 		return true
 	}
-	fd := socket.Descriptor(nc)
+	fd := descriptor.Of(nc)
 	if fd < r.shedding {
 		return true
 	}

@@ -9,6 +9,10 @@ import (
 // IsOpen reports whether messages flow: the connection was started and is not being closed.
 func (c *Conn) IsOpen() bool { return c.isOpen() }
 
+// IsSpare reports whether the connection has one of the descriptors that are kept for others:
+// it is to be told so and closed.
+func (c *Conn) IsSpare() bool { return c.isSpare }
+
 // Handler is what the connection was started with; nil before that, and after Handler.Closed.
 func (c *Conn) Handler() Handler {
 	c.mu.Lock()

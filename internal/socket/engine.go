@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/descriptor"
 	"github.com/millrace/millrace/internal/timerwheel"
 )
 
@@ -86,7 +87,7 @@ type Engine struct {
 	stalls stalls
 	// checked is when stalls were; owned by turnWheels.
 	checked uint32
-	spare   spare
+	spare   descriptor.Spare
 	shelf   bufpool.Shelf // large replies that wait for several connections
 
 	mu      sync.Mutex
@@ -104,7 +105,7 @@ func New(o Options) (*Engine, error) {
 		linger: lingerTimeout, slowLinger: slowLinger,
 	}
 	e.now.Store(1)
-	e.spare.first, e.spare.most = o.FirstSpare, int32(o.MostSpare)
+	e.spare.First, e.spare.Most = o.FirstSpare, o.MostSpare
 	for range o.Pollers {
 		e.wheels = append(e.wheels, new(timerwheel.Wheel[Conn]))
 		if !o.Inline {
@@ -165,6 +166,16 @@ func (e *Engine) each(f func(*Conn)) {
 		f(c)
 	}
 }
+
+// IsFull reports whether a connection would get one of the descriptors that are kept for
+// others, as far as is known.
+func (e *Engine) IsFull() bool { return e.spare.IsFull(e.clock()) }
+
+// IsExhausted reports whether not even connections that are only told so should be accepted.
+func (e *Engine) IsExhausted() bool { return e.spare.IsExhausted(e.clock()) }
+
+// clock is the time since the engine was made, within a tick.
+func (e *Engine) clock() time.Duration { return time.Duration(e.now.Load()) * tick }
 
 // admit counts a connection in, unless the engine has stopped. finish counts it out.
 func (e *Engine) admit() bool {

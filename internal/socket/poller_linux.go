@@ -1,16 +1,10 @@
 package socket
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
-	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/rawio"
@@ -18,21 +12,16 @@ import (
 )
 
 const (
-	pollBatch = 256 // events taken in one system call
 	// maxReads is how often a turn reads before it looks at its other events: a peer that sends
 	// faster than its bytes are handled must not keep a timer from ending its connection.
 	maxReads   = 64
 	tableChunk = 1 << 10 // descriptors in one piece of the table
 )
 
-// poller waits for the sockets of its connections with one epoll instance, edge triggered.
-// The epoll descriptor itself is watched by the Go runtime, so that waiting holds no thread.
+// poller waits for the sockets of its connections.
 type poller struct {
-	eng     *Engine
-	file    *os.File // the epoll descriptor
-	raw     syscall.RawConn
-	epfd    int
-	stopped atomic.Bool
+	eng  *Engine
+	poll *rawio.Poll
 
 	// table maps descriptors to connections, in pieces that are made when first needed. An
 	// event for a descriptor that was closed and given to another connection only makes
@@ -42,67 +31,52 @@ type poller struct {
 
 func (e *Engine) openPollers(n int) error {
 	for range n {
-		epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		poll, err := rawio.NewPoll()
 		if err != nil {
-			return fmt.Errorf("socket: epoll_create1: %w", err)
+			return fmt.Errorf("socket: %w", err)
 		}
-		if err := unix.SetNonblock(epfd, true); err != nil {
-			return fmt.Errorf("socket: epoll descriptor: %w", err)
-		}
-		p := &poller{eng: e, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll")}
-		if p.raw, err = p.file.SyscallConn(); err != nil {
-			return fmt.Errorf("socket: epoll descriptor: %w", err)
-		}
-		e.pollers = append(e.pollers, p)
+		e.pollers = append(e.pollers, &poller{eng: e, poll: poll})
 	}
 	return nil
 }
 
 // stop ends run. No connection may be left.
-func (p *poller) stop() {
-	p.stopped.Store(true)
-	_ = p.file.SetReadDeadline(time.Unix(1, 0)) // wakes run
-}
+func (p *poller) stop() { p.poll.Stop() }
 
 // run hands out turns until stop.
 func (p *poller) run() {
-	defer func() { _ = p.file.Close() }()
-	events := make([]unix.EpollEvent, pollBatch)
+	defer p.poll.Close()
 	var buf []byte
 	if p.eng.inline {
 		b := bufpool.Get(inlineBuffer)
 		defer b.Release()
 		buf = b.B[:cap(b.B)]
 	}
-	n := 0
-	poll := func(fd uintptr) bool {
-		n, _ = unix.EpollWait(int(fd), events, 0)
-		return n > 0
-	}
-	for !p.stopped.Load() {
-		if err := p.raw.Read(poll); err != nil {
-			continue // the deadline of stop
+	for {
+		events, ok := p.poll.Wait()
+		if !ok {
+			return
 		}
-		for i := range events[:n] {
+		for i := range events {
 			p.ready(&events[i], buf)
 		}
 	}
 }
 
 // ready handles one event. A non-nil buf means that turns are taken here.
-func (p *poller) ready(ev *unix.EpollEvent, buf []byte) {
+func (p *poller) ready(ev *rawio.Event, buf []byte) {
 	c := p.lookup(int(ev.Fd))
 	if c == nil {
 		return
 	}
-	if ev.Events&unix.EPOLLOUT != 0 {
+	if ev.Events&rawio.CanWrite != 0 {
 		c.flush()
 	}
-	if ev.Events&^unix.EPOLLOUT == 0 {
+	if ev.Events&^rawio.CanWrite == 0 {
 		return
 	}
 	events := eventRead
-	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if ev.Events&rawio.HasEnded != 0 {
 		events |= eventEnd
 	}
 	switch {
@@ -149,7 +123,7 @@ func (p *poller) register(c *Conn) error {
 		slot.CompareAndSwap(nil, new([tableChunk]atomic.Pointer[Conn]))
 	}
 	slot.Load()[fd%tableChunk].Store(c)
-	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET)
+	return p.poll.Add(fd)
 }
 
 func (p *poller) forget(fd int) {
@@ -161,36 +135,16 @@ func (p *poller) forget(fd int) {
 	}
 }
 
-func (p *poller) control(op, fd int, events uint32) error {
-	return unix.EpollCtl(p.epfd, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
-}
-
 // adopt takes the descriptor of nc away from the Go runtime. nc is closed. Without success
 // nc is as before.
-func (e *Engine) adopt(c *Conn, nc net.Conn) error {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return errors.ErrUnsupported
+func (e *Engine) adopt(c *Conn, nc net.Conn) (fd int, err error) {
+	if fd, err = rawio.Take(nc); err != nil {
+		return -1, err
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var dup int
-	var dupErr error
-	if err := raw.Control(func(fd uintptr) {
-		dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
-	}); err != nil {
-		return err
-	}
-	if dupErr != nil {
-		return dupErr
-	}
-	_ = nc.Close() // the duplicate keeps the connection
-	c.fd = int32(dup)
-	c.poller = e.pollers[dup%len(e.pollers)]
-	c.wheel = e.wheels[dup%len(e.wheels)]
-	return nil
+	c.fd = int32(fd)
+	c.poller = e.pollers[fd%len(e.pollers)]
+	c.wheel = e.wheels[fd%len(e.wheels)]
+	return fd, nil
 }
 
 // armWriteLocked makes the poller report when the socket can be written again.
@@ -199,8 +153,7 @@ func (c *Conn) armWriteLocked() {
 		return
 	}
 	c.writeArmed = true // for good: the kernel reports only after a write has been refused
-	if err := c.poller.control(unix.EPOLL_CTL_MOD, int(c.fd),
-		unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
+	if err := c.poller.poll.AddWrites(int(c.fd)); err != nil {
 		c.cutLocked(ReasonLost)
 	}
 }
@@ -208,7 +161,7 @@ func (c *Conn) armWriteLocked() {
 // writeSocket writes what the socket takes of b. ok is false when the connection is lost.
 func (c *Conn) writeSocket(b []byte) (n int, ok bool) {
 	n, errno := rawio.Write(int(c.fd), b)
-	return n, errno == 0 || errno == unix.EAGAIN
+	return n, errno == 0 || errno == rawio.Again
 }
 
 // read reads until the socket is dry and handles what comes. A short read means dry, as what
@@ -233,7 +186,7 @@ func (c *Conn) read(buf []byte, toEnd bool) {
 		}
 		n, errno := rawio.Read(int(c.fd), buf)
 		switch {
-		case errno == unix.EAGAIN:
+		case errno == rawio.Again:
 			return
 		case errno != 0 || n == 0:
 			c.lost()
@@ -252,36 +205,22 @@ const finalBit = 0x80
 // peekEnd reports whether the end, or a close frame, is the next thing to be read. The turn is
 // held.
 func (c *Conn) peekEnd() bool {
-	var b [1]byte
-	n, _, err := unix.Recvfrom(int(c.fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	if err != nil {
-		return err != unix.EAGAIN && err != unix.EINTR
+	b, n, errno := rawio.Peek(int(c.fd))
+	if errno != 0 {
+		return errno != rawio.Again
 	}
-	return n == 0 || c.partial == nil && b[0] == finalBit|byte(websocket.OpClose)
+	return n == 0 || c.partial == nil && b == finalBit|byte(websocket.OpClose)
 }
 
 // peerLocked is the address that the descriptor is connected to.
-func (c *Conn) peerLocked() netip.Addr {
-	to, err := unix.Getpeername(int(c.fd))
-	if err != nil {
-		return netip.Addr{}
-	}
-	switch to := to.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(to.Addr)
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(to.Addr).Unmap()
-	default:
-		return netip.Addr{}
-	}
-}
+func (c *Conn) peerLocked() netip.Addr { return rawio.Peer(int(c.fd)) }
 
 func (c *Conn) shutdownLocked() {
 	if c.stream != nil {
 		c.stream.closeLocked()
 		return
 	}
-	_ = unix.Shutdown(int(c.fd), unix.SHUT_RDWR)
+	rawio.Shutdown(int(c.fd))
 }
 
 func (c *Conn) closeDescriptorLocked() {
@@ -290,5 +229,5 @@ func (c *Conn) closeDescriptorLocked() {
 		return
 	}
 	c.poller.forget(int(c.fd))
-	_ = unix.Close(int(c.fd)) // also leaves the epoll set
+	rawio.Close(int(c.fd))
 }

@@ -18,7 +18,7 @@ func (*poller) stop()                {}
 func (*poller) each(func(*Conn))     {}
 func (*poller) register(*Conn) error { return errors.ErrUnsupported }
 
-func (e *Engine) adopt(*Conn, net.Conn) error { return errors.ErrUnsupported }
+func (e *Engine) adopt(*Conn, net.Conn) (int, error) { return -1, errors.ErrUnsupported }
 
 func (c *Conn) armWriteLocked() {}
 

@@ -137,7 +137,7 @@ func (c *Conn) finish() {
 		c.partial = nil
 	}
 	if c.isSpare {
-		c.eng.spare.taken.Add(-1)
+		c.eng.spare.Give()
 	}
 	c.eng.metrics.connections.Dec()
 	c.eng.open.Done()

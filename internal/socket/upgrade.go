@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/descriptor"
 	"github.com/millrace/millrace/internal/handshake"
 	"github.com/millrace/millrace/internal/sendqueue"
 )
@@ -55,12 +56,14 @@ func (e *Engine) newConn(ep *Endpoint, opened handshake.Opened) *Conn {
 		c.keepPartial().unread = opened.Early
 	}
 	_ = nc.SetDeadline(time.Time{}) // net/http may have set one
-	if err := e.adopt(c, nc); err != nil {
+	fd, err := e.adopt(c, nc)
+	if err != nil {
 		n := int(e.next.Add(1))
 		c.stream = &stream{nc: nc, reaper: e.reaperOf(n)}
 		c.wheel = e.wheels[n%len(e.wheels)]
+		fd = descriptor.Of(nc)
 	}
-	e.noteDescriptor(c, nc)
+	c.isSpare = e.spare.Take(fd, e.clock())
 	c.opened = e.now.Load()
 	c.lastRead.Store(c.opened)
 	return c

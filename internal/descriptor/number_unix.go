@@ -1,14 +1,14 @@
 //go:build unix
 
-package socket
+package descriptor
 
 import (
 	"net"
 	"syscall"
 )
 
-// Descriptor is the number of the descriptor of nc, -1 when it is not known.
-func Descriptor(nc net.Conn) int {
+// Of is the number of the descriptor of nc, -1 when it is not known.
+func Of(nc net.Conn) int {
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = t.NetConn()
 	}
@@ -21,9 +21,9 @@ func Descriptor(nc net.Conn) int {
 	return n
 }
 
-// DescriptorLimit is how many descriptors the process may have open. The Go runtime has raised
+// Limit is how many descriptors the process may have open. The Go runtime has raised
 // it to the hard limit.
-func DescriptorLimit() (int, bool) {
+func Limit() (int, bool) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || uint64(l.Cur) > 1<<31-1 {
 		return 0, false
