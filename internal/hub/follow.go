@@ -89,15 +89,9 @@ func (sub *Subscription) Sent() (frames, bytes int) {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	frames, bytes = int(sub.frames), int(sub.bytes)
-	sub.frames, sub.bytes = 0, 0
+	frames, bytes = sub.sent.frames(), sub.sent.bytes()
+	sub.sent = 0
 	return frames, bytes
-}
-
-// countLocked adds to what Sent returns.
-func (sub *Subscription) countLocked(frames, bytes int) {
-	sub.frames += uint32(frames)
-	sub.bytes += uint32(bytes)
 }
 
 // missLocked notes p as missed, unless it was not for sub anyway. A subscription that was
@@ -206,7 +200,7 @@ func (f *flusher) followLocked(run *run, sub *Subscription) {
 	for _, part := range f.segs[first:] {
 		bytes += part.End - part.Start
 	}
-	sub.countLocked(f.frames-frames, bytes)
+	sub.sent = sub.sent.add(f.frames-frames, bytes)
 }
 
 func (f *flusher) missLocked(run *run, sub *Subscription) {

@@ -36,8 +36,7 @@ type Subscription struct {
 	ownPrev, ownNext *Subscription // the subscriber's other subscriptions
 	hold             *hold         // nil while there is nothing in it
 	after            protocol.Position
-	frames           uint32 // made by Follow: delivered since Sent
-	bytes            uint32 // made by Follow: delivered since Sent; bounded by what a connection queues
+	sent             sent // made by Follow: delivered since Sent
 }
 
 // What Subscription.bits has: a subscription must be small, and a cohort has fewer than 1<<28 members,
@@ -249,7 +248,7 @@ func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int)
 	h.metrics.deliveries.Add(float64(frames))
 	h.metrics.writes.Inc()
 	if isFollow {
-		sub.countLocked(frames, len(buf.B))
+		sub.sent = sub.sent.add(frames, len(buf.B))
 	}
 	return true
 }
