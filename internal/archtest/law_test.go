@@ -15,6 +15,7 @@ var ranks = map[string]int{
 	"internal/glob":       0,
 	"internal/locks":      0,
 	"internal/descriptor": 0,
+	"internal/backpressure": 0,
 	"internal/timerwheel": 0,
 	"internal/commit":     0,
 	"internal/varint":     0,

@@ -461,7 +461,7 @@ func TestRoundsVisitEachSubscriptionOnce(t *testing.T) {
 			}
 			c.Detach()
 		}
-		if n := m.h.room.used.Load() + m.h.filterBytes.Load(); n != 0 {
+		if n := m.h.waiting.Used() + m.h.filterBytes.Load(); n != 0 {
 			t.Fatalf("%d bytes are still in use", n)
 		}
 		for i := range m.h.topics.stripes {

@@ -218,7 +218,7 @@ func (f *flusher) finishGroup(g *group) {
 	if last != nil && last.Change != nil {
 		g.list.passed.Store(last.Change.Number)
 	}
-	f.shard.hub.room.release(int64(g.bytes + g.frames*heldBytes))
+	f.shard.hub.waiting.Release(int64(g.bytes + g.frames*heldBytes))
 }
 
 // finish forgets the round and the groups for which nothing waits any more.

@@ -306,7 +306,7 @@ func TestFollowersGetOrNoteEverything(t *testing.T) {
 			c.Detach()
 			m.checkLag(t, c)
 		}
-		if n := m.h.room.used.Load(); n != 0 {
+		if n := m.h.waiting.Used(); n != 0 {
 			t.Fatalf("%d bytes of the inbox are still in use", n)
 		}
 	})

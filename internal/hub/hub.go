@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/millrace/millrace/internal/backpressure"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/websocket"
@@ -97,7 +98,7 @@ type Hub struct {
 	shards  []*shard
 
 	topics      table
-	room        room
+	waiting     *backpressure.Budget // of all inboxes together
 	connections atomic.Int64
 }
 
@@ -113,9 +114,8 @@ func New(o Options) *Hub {
 			h.ops[v] = websocket.OpBinary
 		}
 	}
-	h.room.max = int64(o.MaxInboxBytes)
-	h.room.metrics = h.metrics
-	h.metrics.room.Store(&h.room)
+	h.waiting = backpressure.New(int64(o.MaxInboxBytes), h.metrics.waits, h.metrics.refusals)
+	h.metrics.waiting.Store(h.waiting)
 	h.topics.seed = h.seed
 	h.newShards(o.Shards)
 	return h
@@ -153,7 +153,10 @@ func (h *Hub) Run(ctx context.Context) error {
 // ErrBackpressure. The bus of channels and the engine of views call it before they publish. The bound
 // is soft: publishers that were let in together may exceed it together.
 func (h *Hub) Reserve(ctx context.Context, n int) error {
-	return h.room.reserve(ctx, int64(n+heldBytes))
+	if h.waiting.Reserve(ctx, int64(n+heldBytes)) != nil {
+		return ErrBackpressure
+	}
+	return nil
 }
 
 // Receive hands publications of one topic to every shard that has subscribers of it
@@ -172,9 +175,9 @@ func (h *Hub) receive(p *protocol.Publication) {
 	stripe := h.topics.stripe(&p.Topic)
 	stripe.mu.RLock()
 	for l := stripe.first(&p.Topic); l != nil; l = l.next {
-		h.room.add(size) // first, so that the flusher never takes off more than was added
+		h.waiting.Add(size) // first, so that the flusher never takes off more than was added
 		if !h.shards[l.own.shard].inbox.put(item{l, p}) {
-			h.room.release(size)
+			h.waiting.Release(size)
 		}
 	}
 	stripe.mu.RUnlock()
@@ -185,7 +188,7 @@ func (h *Hub) receive(p *protocol.Publication) {
 func (h *Hub) Lost(_ protocol.Topic, _, _ protocol.Position) { h.metrics.gaps.Inc() }
 
 // Waiting is the number of bytes of publications that wait for flushers.
-func (h *Hub) Waiting() int64 { return h.room.used.Load() }
+func (h *Hub) Waiting() int64 { return h.waiting.Used() }
 
 // Connections is the number of attached connections.
 func (h *Hub) Connections() int { return int(h.connections.Load()) }

@@ -5,11 +5,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/millrace/millrace/internal/backpressure"
 )
 
 // Metrics of one hub.
 type Metrics struct {
-	room atomic.Pointer[room] // of the hub; set by New
+	waiting atomic.Pointer[backpressure.Budget] // of the hub; set by New
 
 	deliveries prometheus.Counter
 	suppressed prometheus.Counter
@@ -89,8 +91,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) inboxBytes() float64 {
-	if r := m.room.Load(); r != nil {
-		return float64(r.used.Load())
+	if b := m.waiting.Load(); b != nil {
+		return float64(b.Used())
 	}
 	return 0
 }

@@ -157,7 +157,7 @@ func TestCloseBetweenCollectAndDeliver(t *testing.T) {
 			if other.frames != 1 {
 				t.Errorf("the other connection got %d frames, want 1", other.frames)
 			}
-			if f.free == 0 || len(f.groups) != 0 || h.room.used.Load() != 0 {
+			if f.free == 0 || len(f.groups) != 0 || h.waiting.Used() != 0 {
 				t.Error("the round left something behind")
 			}
 		})
