@@ -1,41 +1,15 @@
 package hub
 
 import (
-	"maps"
-
+	"github.com/millrace/millrace/internal/missed"
 	"github.com/millrace/millrace/internal/protocol"
 )
-
-const (
-	// lagKeyBytes is what noting a key costs beyond its own bytes, about.
-	lagKeyBytes = 48
-	// lagBytes is what noting the first key of a subscription costs beyond that, about.
-	lagBytes = 256
-)
-
-// Lag is what a subscription made by Follow missed.
-//
-// When the owner reads it, some of what was received for the topic may still be on its way
-// to the subscription and not be noted yet. Its numbers are not below From either, so state
-// that is read again from there on has it, whatever Keys say.
-type Lag struct {
-	From, To   uint64              // Change.Number of the first publication that was not delivered, and of the last one seen
-	Keys       map[string]struct{} // of everything missed; nil after overflow
-	IsOverflow bool                // more keys were missed than are remembered
-}
-
-// missed is a Lag that still grows.
-type missed struct {
-	Lag
-	bytes int               // that Keys take, about
-	last  protocol.Position // of the last publication noted
-}
 
 // Follow is Subscribe for a topic of changes (protocol.KindChange) whose state can be read
 // again: when the connection is congested, or the hold overflows, the subscription stops
 // being delivered to, lags, and only notes what it misses, in memory that is bounded for each
 // subscription and for all of a connection. The owner then reads Lag, closes it, sends the
-// present state and follows anew.
+// present state and follows again.
 //
 // The owner hears of it from the connection, which tells when it is no longer congested; or,
 // when the hold overflowed, by ErrLagging from Release. A lag may tell more than was missed
@@ -44,26 +18,24 @@ func (s *Subscriber) Follow(sub *Subscription, t *protocol.Topic) {
 	_ = s.open(sub, t, s.variant, notesAsKeys, nil)
 }
 
-// FollowWithoutKeys is Follow for state that can be read from Lag.From on without Keys: none are
-// noted, and Lag says IsOverflow.
+// FollowWithoutKeys is Follow for state that can be read from [missed.Lag].From on without Keys: none
+// are noted, and the lag says IsOverflow.
 func (s *Subscriber) FollowWithoutKeys(sub *Subscription, t *protocol.Topic) {
 	_ = s.open(sub, t, s.variant, notesFrom, nil)
 }
 
 // Lag reports what sub misses, and whether it lags at all. Keys are the caller's own.
-func (sub *Subscription) Lag() (Lag, bool) {
+func (sub *Subscription) Lag() (missed.Lag, bool) {
 	s := sub.subscriber
 	if s == nil {
-		return Lag{}, false
+		return missed.Lag{}, false
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	if sub.stateLocked() != lagging {
-		return Lag{}, false
+		return missed.Lag{}, false
 	}
-	lag := sub.hold.missed.Lag
-	lag.Keys = maps.Clone(lag.Keys)
-	return lag, true
+	return sub.hold.missed.Lag(), true
 }
 
 // Passed is [Hub.Passed] for sub alone; 0 when it is closed.
@@ -106,20 +78,20 @@ func (sub *Subscription) missLocked(p *protocol.Publication) {
 	if sub.isDeliveredLocked() {
 		sub.lagLocked()
 	}
-	s, before := sub.subscriber, sub.hold.missed.size()
+	s, before := sub.subscriber, sub.hold.missed.Size()
 	limit := 0
 	if h := s.shard.hub; sub.cohort.mode == notesAsKeys {
-		limit = min(h.maxLag, h.maxOwnLag-int(s.lag)+before-lagBytes)
+		limit = min(h.maxLag, h.maxOwnLag-int(s.lag)+before-missed.FirstBytes)
 	}
-	sub.hold.missed = sub.hold.missed.add(p, limit)
-	s.lag += uint32(sub.hold.missed.size() - before)
+	sub.hold.missed = sub.hold.missed.Add(p, limit)
+	s.lag += uint32(sub.hold.missed.Size() - before)
 }
 
 // forgetMissedLocked makes room for what other subscriptions of the connection miss. The caller
 // drops the hold.
 func (sub *Subscription) forgetMissedLocked() {
 	if sub.hold != nil {
-		sub.subscriber.lag -= uint32(sub.hold.missed.size())
+		sub.subscriber.lag -= uint32(sub.hold.missed.Size())
 	}
 }
 
@@ -129,38 +101,6 @@ func (sub *Subscription) lagLocked() {
 	m.lags.Inc()
 	m.lagging.Inc()
 	sub.setStateLocked(lagging)
-}
-
-// size is what m counts for in Subscriber.lag.
-func (m *missed) size() int {
-	if m == nil || m.IsOverflow {
-		return 0
-	}
-	return m.bytes + lagBytes
-}
-
-// add notes p, also in a nil m.
-func (m *missed) add(p *protocol.Publication, limit int) *missed {
-	c := p.Change
-	if c == nil { // not a change of an entity: what it concerns is not known
-		c, limit = new(protocol.Change), 0
-	}
-	if m == nil {
-		m = &missed{Lag: Lag{From: c.Number}}
-	}
-	m.To, m.last = c.Number, p.Position
-	if _, isKnown := m.Keys[c.Key]; isKnown || m.IsOverflow {
-		return m
-	}
-	if m.bytes += len(c.Key) + lagKeyBytes; m.bytes > limit {
-		m.Keys, m.IsOverflow = nil, true
-		return m
-	}
-	if m.Keys == nil {
-		m.Keys = make(map[string]struct{}, 1)
-	}
-	m.Keys[c.Key] = struct{}{}
-	return m
 }
 
 // asked is what a connection with subscriptions made by Follow has answered in a round.

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/missed"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/websocket"
 )
@@ -253,7 +254,7 @@ func (m *followModel) checkLag(t *rapid.T, c *slowConn) {
 	noted := 0
 	for i := range c.followers {
 		if h := c.followers[i].sub.hold; h != nil {
-			noted += h.missed.size()
+			noted += h.missed.Size()
 		}
 	}
 	if noted != int(c.lag) || noted > m.h.maxOwnLag {
@@ -281,7 +282,7 @@ func (m *followModel) checkFollower(t *rapid.T, f *follower, feed *feed) {
 	if from, to := missing[0].Change.Number, missing[len(missing)-1].Change.Number; lag.From != from || lag.To != to {
 		t.Fatalf("lag from %d to %d, want %d to %d", lag.From, lag.To, from, to)
 	}
-	isOverflow := len(keys)*(1+lagKeyBytes) > m.h.maxLag
+	isOverflow := len(keys)*(1+missed.KeyBytes) > m.h.maxLag
 	if m.h.maxOwnLag == modelOwnLag { // also because of what the other subscriptions miss
 		isOverflow = isOverflow || lag.IsOverflow
 	}
@@ -341,7 +342,7 @@ func TestFollowAllocs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, conns := newFollowers(t, tt.topics, tt.connections, tt.each)
 			conns[0].subs[0].setStateLocked(lagging) // and misses nothing new
-			conns[0].subs[0].hold = &hold{missed: (*missed)(nil).add(newBatch(1, 1)[0], 1<<20)}
+			conns[0].subs[0].hold = &hold{missed: (*missed.Notes)(nil).Add(newBatch(1, 1)[0], 1<<20)}
 			batch := newBatch(tt.topics, tt.batch)
 			deliver := func() {
 				for _, p := range batch {

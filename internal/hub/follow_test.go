@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/missed"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/websocket"
 )
@@ -33,17 +34,17 @@ func changes(h *hub.Hub, name string, first, last uint64) {
 }
 
 // lag is what is missed from first to last.
-func lag(first, last uint64) *hub.Lag {
-	l := &hub.Lag{From: 10 * first, To: 10 * last, Keys: map[string]struct{}{}}
+func lag(first, last uint64) *missed.Lag {
+	l := &missed.Lag{From: 10 * first, To: 10 * last, Keys: map[string]struct{}{}}
 	for o := first; o <= last; o++ {
 		l.Keys[fmt.Sprint("key-", o)] = struct{}{}
 	}
 	return l
 }
 
-func expectLag(t *testing.T, sub *hub.Subscription, want *hub.Lag) {
+func expectLag(t *testing.T, sub *hub.Subscription, want *missed.Lag) {
 	t.Helper()
-	var got *hub.Lag
+	var got *missed.Lag
 	if l, ok := sub.Lag(); ok {
 		got = &l
 	}
@@ -61,7 +62,7 @@ func TestFollow(t *testing.T) {
 		later     uint64 // the last change
 		err       error
 		want      []string
-		lag       *hub.Lag
+		lag       *missed.Lag
 	}{
 		"as long as nobody is slow it is like Subscribe": {
 			held: 3, after: 2, later: 5, want: lines("a", 3, 5),
@@ -384,7 +385,7 @@ func TestAFollowerIsExceptedAsOthersAre(t *testing.T) {
 		send(6, 6)
 		expectLag(t, &sub, nil)
 		send(7, 8)
-		expectLag(t, &sub, &hub.Lag{From: 70, To: 70, Keys: map[string]struct{}{"k": {}}})
+		expectLag(t, &sub, &missed.Lag{From: 70, To: 70, Keys: map[string]struct{}{"k": {}}})
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/missed"
 )
 
 func TestALagIsBounded(t *testing.T) {
@@ -31,9 +32,9 @@ func TestALagIsBounded(t *testing.T) {
 		}
 		receive(h, "unknown", 1, 1)
 		synctest.Wait()
-		expectLag(t, &few, &hub.Lag{From: 10, To: 10_000, Keys: map[string]struct{}{key: {}}})
-		expectLag(t, &many, &hub.Lag{From: 10, To: 10_000, IsOverflow: true})
-		expectLag(t, &unknown, &hub.Lag{IsOverflow: true})
+		expectLag(t, &few, &missed.Lag{From: 10, To: 10_000, Keys: map[string]struct{}{key: {}}})
+		expectLag(t, &many, &missed.Lag{From: 10, To: 10_000, IsOverflow: true})
+		expectLag(t, &unknown, &missed.Lag{IsOverflow: true})
 	})
 }
 
@@ -59,8 +60,8 @@ func TestKeysAreNotedOnlyForThoseWhoNeedThem(t *testing.T) {
 		if err := held.Release(at(3)); !errors.Is(err, hub.ErrLagging) {
 			t.Errorf("Release = %v, want %v", err, hub.ErrLagging)
 		}
-		expectLag(t, &state, &hub.Lag{From: 20, To: 500, IsOverflow: true})
-		expectLag(t, &held, &hub.Lag{From: 10, To: 500, IsOverflow: true})
+		expectLag(t, &state, &missed.Lag{From: 20, To: 500, IsOverflow: true})
+		expectLag(t, &held, &missed.Lag{From: 10, To: 500, IsOverflow: true})
 		expectLag(t, &window, lag(1, 1))
 	})
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/missed"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -70,9 +71,9 @@ func (sub *Subscription) setPlaceLocked(place int32) {
 // hold is what most subscriptions do without: what is published while one is held or lags.
 type hold struct {
 	pubs       []*protocol.Publication
-	isOverflow bool    // more was published than is kept; pubs is empty
-	missed     *missed // made by Follow: what was noted instead of being kept
-	filtered   *cohort // where it goes when it is released; nil: it stays where it is
+	isOverflow bool          // more was published than is kept; pubs is empty
+	missed     *missed.Notes // made by Follow: what was noted instead of being kept
+	filtered   *cohort       // where it goes when it is released; nil: it stays where it is
 }
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
@@ -164,7 +165,7 @@ func (sub *Subscription) Release(after protocol.Position) error {
 		case !sub.isFollowLocked():
 			s.shard.hub.metrics.overflows.Inc()
 			return ErrHeldOverflow
-		case kept.missed != nil && !after.Covers(kept.missed.last):
+		case kept.missed != nil && !after.Covers(kept.missed.Last()):
 			sub.lagLocked()
 			return ErrLagging
 		}

@@ -20,7 +20,7 @@
 // Snapshots: a subscriber is brought up to date in batches (package catchup), read one by one from the state
 // as it is then, and only while its connection is not congested. Changes since its beginning follow by
 // change number, as full entities and deletions, and when nothing is left the subscription joins its topic. A
-// subscription that lags (hub.Lag) goes the same way again. Where that is not possible,
+// subscription that lags (missed.Lag) goes the same way again. Where that is not possible,
 // because what it missed has been forgotten, the connection is closed: a view never
 // freezes silently.
 //
