@@ -1,6 +1,9 @@
 package hub
 
-import "github.com/millrace/millrace/internal/protocol"
+import (
+	"github.com/millrace/millrace/internal/frames"
+	"github.com/millrace/millrace/internal/protocol"
+)
 
 // place is a subscription whose connection has several in this round, and its group.
 type place struct {
@@ -86,14 +89,14 @@ func (f *flusher) visitLocked(g *group, c *cohort) {
 		return
 	}
 	r := f.runOf(g, c.variant)
-	if r.len() == 0 {
+	if r.Len() == 0 {
 		c.todo = 0
 		return
 	}
 	var cut *filter
 	if c.isFiltered {
 		if cut = f.cutOf(r, c); cut != nil && cut.frames == 0 {
-			f.suppressed += r.len() * int(c.todo)
+			f.suppressed += r.Len() * int(c.todo)
 			c.todo = 0
 			return
 		}
@@ -116,7 +119,7 @@ func (f *flusher) visitLocked(g *group, c *cohort) {
 
 // writeToLocked writes what the round has for the connection of sub: the run, or if it has several
 // subscriptions all of it, with the first one.
-func (f *flusher) writeToLocked(r *run, cut *filter, sub *Subscription) {
+func (f *flusher) writeToLocked(r *frames.Run, cut *filter, sub *Subscription) {
 	s := sub.subscriber
 	f.segs = f.segs[:0]
 	if sub.isCollectedLocked() {
@@ -160,7 +163,7 @@ func (f *flusher) addCollectedLocked(s *Subscriber) {
 func (f *flusher) addOneLocked(g *group, sub *Subscription) {
 	c := sub.cohort
 	r := f.runOf(g, c.variant)
-	if r.len() == 0 {
+	if r.Len() == 0 {
 		return
 	}
 	var cut *filter
@@ -172,14 +175,14 @@ func (f *flusher) addOneLocked(g *group, sub *Subscription) {
 
 // addSegmentsLocked adds what sub gets of r, the run of its group and variant, to f.segs. cut is that
 // of its cohort, nil when there is none.
-func (f *flusher) addSegmentsLocked(r *run, cut *filter, sub *Subscription) {
+func (f *flusher) addSegmentsLocked(r *frames.Run, cut *filter, sub *Subscription) {
 	c := sub.cohort
 	switch {
 	case c.mode != delivers:
 		f.followLocked(r, sub)
 	case sub.stateLocked() == live && !sub.subscriber.isExcepted && !c.isFiltered:
-		f.segs = append(f.segs, r.segment())
-		f.frames += r.len()
+		f.segs = append(f.segs, r.Segment())
+		f.frames += r.Len()
 	case sub.stateLocked() == live && !sub.subscriber.isExcepted && cut != nil:
 		f.addCutLocked(r, cut)
 	case sub.stateLocked() == held:
@@ -192,22 +195,22 @@ func (f *flusher) addSegmentsLocked(r *run, cut *filter, sub *Subscription) {
 // addCutLocked adds what a filter lets through of r.
 //
 //millrace:hot BenchmarkFiltered BenchmarkCohorts TestFilteredAllocs TestCohortAllocs
-func (f *flusher) addCutLocked(r *run, cut *filter) {
+func (f *flusher) addCutLocked(r *frames.Run, cut *filter) {
 	f.segs = append(f.segs, f.parts[cut.first:cut.last]...)
 	f.frames += int(cut.frames)
-	f.suppressed += r.len() - int(cut.frames)
+	f.suppressed += r.Len() - int(cut.frames)
 }
 
-func (f *flusher) keepLocked(r *run, sub *Subscription) {
+func (f *flusher) keepLocked(r *frames.Run, sub *Subscription) {
 	limit := f.shard.hub.maxHeld
-	for _, fr := range f.framesOf(r) {
-		sub.keepLocked(fr.pub, limit)
+	for _, fr := range f.encoder.Frames(r) {
+		sub.keepLocked(fr.Publication, limit)
 	}
 }
 
 // addWantedLocked adds r without the frames that sub must not get.
-func (f *flusher) addWantedLocked(r *run, sub *Subscription) {
-	segs, frames := f.appendParts(f.segs, r, func(p *protocol.Publication) bool {
+func (f *flusher) addWantedLocked(r *frames.Run, sub *Subscription) {
+	segs, n := f.encoder.AppendParts(f.segs, r, func(p *protocol.Publication) bool {
 		if !sub.wantsLocked(p) {
 			return false
 		}
@@ -218,7 +221,7 @@ func (f *flusher) addWantedLocked(r *run, sub *Subscription) {
 		return true
 	})
 	f.segs = segs
-	f.frames += frames
+	f.frames += n
 }
 
 // unmark takes back the marks of the round.

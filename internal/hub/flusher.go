@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -26,6 +27,7 @@ const (
 // All fields are owned by the flusher's goroutine; in steady state it allocates nothing.
 type flusher struct {
 	shard   *shard
+	encoder frames.Encoder
 	entries []entry         // entries[0] is not used, so that 0 means none
 	free    int32           // chain of unused entries
 	groups  []group         // one for each list for which something waits
@@ -39,7 +41,6 @@ type flusher struct {
 	order      []uint64  // of the groups: subscriptions and, in the lower half, index
 	collected  []place
 	excepted   []*Subscriber
-	ends       []frame           // of the runs
 	parts      []bufpool.Segment // that filters let through
 	frames     int               // delivered
 	suppressed int               // not delivered, because of a filter
@@ -48,7 +49,6 @@ type flusher struct {
 
 	asked   asked             // of the connection that is written to
 	segs    []bufpool.Segment // scratch
-	payload []byte            // scratch
 	left    int32             // steps until the shard's lock is given away
 	chunk   int32             // visits under one hold of it; chunk but in tests
 	looks   int32             // cohorts looked at under one hold of it; looks but in tests
@@ -74,7 +74,7 @@ type group struct {
 	variants uint8 // a bit for each variant among them: what to encode before taking the lock
 	frames   int   // entries from first on that are delivered
 	bytes    int   // their Size
-	runs     [protocol.NumVariants]run
+	runs     [protocol.NumVariants]frames.Run
 }
 
 // run delivers until ctx ends, and then what waits. Who ends ctx wakes the inbox after it: to wait
@@ -199,10 +199,7 @@ func (f *flusher) encodeAll(g *group) {
 // finishGroup frees what g delivered and makes room for publishers.
 func (f *flusher) finishGroup(g *group) {
 	for v := range g.runs {
-		if buf := g.runs[v].buf; buf != nil {
-			buf.Release()
-			g.runs[v] = run{}
-		}
+		g.runs[v].Release()
 	}
 	var last *protocol.Publication
 	for range g.frames {
@@ -225,12 +222,9 @@ func (f *flusher) finishGroup(g *group) {
 func (f *flusher) finish() {
 	f.unmark()
 	clear(f.cohorts)
-	clear(f.ends)
 	clear(f.parts)
-	f.cohorts, f.ends, f.parts = reuse(f.cohorts), reuse(f.ends), reuse(f.parts)
-	if cap(f.payload) > maxRoundBytes {
-		f.payload = nil
-	}
+	f.cohorts, f.parts = reuse(f.cohorts), reuse(f.parts)
+	f.encoder.Reset()
 	kept := 0
 	for i := range f.groups {
 		g := &f.groups[i]

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/missed"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -115,49 +116,49 @@ type asked struct {
 // followLocked adds what sub, made by Follow, gets of g, or notes that sub misses it.
 //
 //millrace:hot BenchmarkFollow TestFollowAllocs
-func (f *flusher) followLocked(run *run, sub *Subscription) {
+func (f *flusher) followLocked(r *frames.Run, sub *Subscription) {
 	if sub.stateLocked() == held {
-		f.keepLocked(run, sub)
+		f.keepLocked(r, sub)
 		return
 	}
 	if sub.stateLocked() == lagging {
-		f.missLocked(run, sub)
+		f.missLocked(r, sub)
 		return
 	}
 	s := sub.subscriber
-	if !f.admitsLocked(s, run) {
-		f.missLocked(run, sub)
+	if !f.admitsLocked(s, r) {
+		f.missLocked(r, sub)
 		return
 	}
-	first, frames := len(f.segs), f.frames
+	first, before := len(f.segs), f.frames
 	if sub.stateLocked() == live && !s.isExcepted {
-		f.segs = append(f.segs, run.segment())
-		f.frames += run.len()
+		f.segs = append(f.segs, r.Segment())
+		f.frames += r.Len()
 	} else {
-		f.addWantedLocked(run, sub)
+		f.addWantedLocked(r, sub)
 	}
 	bytes := 0
 	for _, part := range f.segs[first:] {
 		bytes += part.End - part.Start
 	}
-	sub.sent = sub.sent.add(f.frames-frames, bytes)
+	sub.sent = sub.sent.add(f.frames-before, bytes)
 }
 
-func (f *flusher) missLocked(run *run, sub *Subscription) {
-	for _, fr := range f.framesOf(run) {
-		sub.missLocked(fr.pub)
+func (f *flusher) missLocked(r *frames.Run, sub *Subscription) {
+	for _, fr := range f.encoder.Frames(r) {
+		sub.missLocked(fr.Publication)
 	}
 }
 
-// admitsLocked reports whether s takes run now. The connection is asked once, about all that
+// admitsLocked reports whether s takes r now. The connection is asked once, about all that
 // the round has for it, unless that is more than may safely be written at a time: then what
 // was added is written, and it is asked about the rest.
-func (f *flusher) admitsLocked(s *Subscriber, run *run) bool {
-	a, size := &f.asked, len(run.buf.B)
+func (f *flusher) admitsLocked(s *Subscriber, r *frames.Run) bool {
+	a, size := &f.asked, r.Bytes()
 	if a.isRefused {
 		return false
 	}
-	if !a.isAsked || a.bytes < size || a.frames < run.len() {
+	if !a.isAsked || a.bytes < size || a.frames < r.Len() {
 		if !a.isAsked {
 			a.left = f.bytesLocked(s)
 		} else {
@@ -165,14 +166,14 @@ func (f *flusher) admitsLocked(s *Subscriber, run *run) bool {
 		}
 		a.left += a.bytes
 		a.isAsked, a.bytes = true, max(size, min(a.left, maxRoundBytes))
-		a.frames = max(run.len(), maxRoundFrames)
+		a.frames = max(r.Len(), maxRoundFrames)
 		a.left -= a.bytes
 		if a.isRefused = s.conn.IsCongested(a.bytes); a.isRefused {
 			return false
 		}
 	}
 	a.bytes -= size
-	a.frames -= run.len()
+	a.frames -= r.Len()
 	return true
 }
 
@@ -181,7 +182,7 @@ func (f *flusher) bytesLocked(s *Subscriber) (n int) {
 	for i := s.collected; i != 0; {
 		p := &f.collected[i-1]
 		if g := &f.groups[p.group]; p.sub.isCollectedLocked() && !g.isOver && p.sub.isDeliveredLocked() { // a filter may leave less
-			n += len(f.runOf(g, p.sub.cohort.variant).buf.B)
+			n += f.runOf(g, p.sub.cohort.variant).Bytes()
 		}
 		i = p.next
 	}

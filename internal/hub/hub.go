@@ -10,8 +10,8 @@ import (
 
 	"github.com/millrace/millrace/internal/backpressure"
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/protocol"
-	"github.com/millrace/millrace/internal/websocket"
 )
 
 // ErrBackpressure is returned by Reserve when there was no room until ctx ended.
@@ -84,8 +84,7 @@ func (o Options) withDefaults() Options {
 
 // Hub is the fan-out of one node. All methods are safe for concurrent use.
 type Hub struct {
-	codecs  [protocol.NumVariants]protocol.Codec
-	ops     [protocol.NumVariants]websocket.Opcode // of publications
+	codecs  *frames.Codecs
 	maxHeld int
 
 	maxLag, maxOwnLag int // bytes, of a subscription and of a connection
@@ -106,13 +105,8 @@ type Hub struct {
 func New(o Options) *Hub {
 	o = o.withDefaults()
 	h := &Hub{
-		codecs: o.Codecs, maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes, maxOwnLag: o.MaxOwnLag,
+		codecs: frames.NewCodecs(o.Codecs), maxHeld: o.MaxHeld, maxLag: o.MaxLagBytes, maxOwnLag: o.MaxOwnLag,
 		metrics: o.Metrics, seed: maphash.MakeSeed(), maxFilterBytes: int64(o.MaxFilters),
-	}
-	for v, codec := range h.codecs {
-		if h.ops[v] = websocket.OpText; codec != nil && codec.IsBinary(protocol.MessagePublication) {
-			h.ops[v] = websocket.OpBinary
-		}
 	}
 	h.waiting = backpressure.New(int64(o.MaxInboxBytes), h.metrics.waits, h.metrics.refusals)
 	h.metrics.waiting.Store(h.waiting)

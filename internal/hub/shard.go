@@ -3,6 +3,7 @@ package hub
 import (
 	"sync"
 
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -24,7 +25,7 @@ type shard struct {
 func newShard(h *Hub, index int) *shard {
 	sh := &shard{hub: h, index: index, ids: make(map[protocol.SocketID]*Subscriber)}
 	sh.inbox.signal = make(chan struct{}, 1)
-	sh.flusher = flusher{shard: sh, entries: make([]entry, 1), chunk: chunk, looks: looks}
+	sh.flusher = flusher{shard: sh, encoder: frames.NewEncoder(h.codecs), entries: make([]entry, 1), chunk: chunk, looks: looks}
 	return sh
 }
 

@@ -234,7 +234,7 @@ func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int)
 	frames := 0
 	for _, p := range pubs {
 		before := len(buf.B)
-		if buf.B, scratch.B = h.appendFrame(buf.B, scratch.B, sub.cohort.variant, p); len(buf.B) > before {
+		if buf.B, scratch.B = h.codecs.Append(buf.B, scratch.B, sub.cohort.variant, p); len(buf.B) > before {
 			frames++
 		}
 	}
