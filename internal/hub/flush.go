@@ -11,7 +11,7 @@ import "context"
 func (h *Hub) Flush(ctx context.Context) error {
 	marks := make([]chan struct{}, len(h.shards))
 	for i, sh := range h.shards {
-		marks[i] = sh.inbox.mark()
+		marks[i] = sh.inbox.Mark()
 	}
 	for _, passed := range marks {
 		select {
@@ -23,21 +23,6 @@ func (h *Hub) Flush(ctx context.Context) error {
 	return nil
 }
 
-// mark is a place behind all that waits in the inbox: a channel that is closed when the flusher
-// has delivered everything before it.
-func (in *inbox) mark() chan struct{} {
-	passed := make(chan struct{})
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.isClosed {
-		close(passed) // or the last of it is being delivered: see flusher.drain
-		return passed
-	}
-	in.marks = append(in.marks, passed)
-	in.wake()
-	return passed
-}
-
 // markGroups notes how far each group must get before marks, which were taken together with all
 // that has come before them, are passed.
 func (f *flusher) markGroups(marks []chan struct{}) {
@@ -46,7 +31,7 @@ func (f *flusher) markGroups(marks []chan struct{}) {
 	}
 	f.marks, f.marked = marks, len(f.groups)
 	for i := range f.groups {
-		f.groups[i].mark = f.groups[i].last
+		f.groups[i].mark = f.groups[i].Last
 	}
 	f.passMarks()
 }

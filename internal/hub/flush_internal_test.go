@@ -32,7 +32,7 @@ func TestMarksPassThoughMoreAlwaysComes(t *testing.T) {
 	}
 	sh := h.shards[0]
 	receive(0, 2*maxRoundFrames)
-	first := sh.inbox.mark()
+	first := sh.inbox.Mark()
 	receive(0, maxRoundFrames)
 	var second chan struct{}
 	for round := 1; round <= 4; round++ {
@@ -40,7 +40,7 @@ func TestMarksPassThoughMoreAlwaysComes(t *testing.T) {
 		sh.flusher.take(false)
 		sh.flusher.round()
 		if round == 1 {
-			second = sh.inbox.mark()
+			second = sh.inbox.Mark()
 		}
 		// The first was taken with all that had come by then.
 		if got, want := isPassed(first), round >= 3; got != want {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/frames"
+	"github.com/millrace/millrace/internal/inbox"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -28,12 +29,11 @@ const (
 type flusher struct {
 	shard   *shard
 	encoder frames.Encoder
-	entries []entry         // entries[0] is not used, so that 0 means none
-	free    int32           // chain of unused entries
-	groups  []group         // one for each list for which something waits
-	spare   []item          // the next empty inbox
-	marks   []chan struct{} // of Flush, to be passed
-	marked  int             // groups that are not there yet
+	chains  inbox.Chains
+	groups  []group             // one for each list for which something waits
+	spare   []inbox.Item[*list] // the next empty inbox
+	marks   []chan struct{}     // of Flush, to be passed
+	marked  int                 // groups that are not there yet
 
 	// Of the round.
 	number     uint64    // counts rounds
@@ -55,24 +55,18 @@ type flusher struct {
 	atYield func()            // called where it is given away; nil but in tests
 }
 
-// entry is one publication in the chain of its group.
-type entry struct {
-	pub  *protocol.Publication
-	next int32
-}
-
 // group is what waits for one list.
 type group struct {
-	list        *list
-	first, last int32 // chain of entries
-	mark        int32 // the entry up to which marks are waited for; 0: none
+	inbox.Chain
+	list *list
+	mark int32 // the entry up to which marks are waited for; 0: none
 
 	// Of the round.
 	isOver   bool  // the round has delivered all of it
 	n        int32 // subscriptions that take part
 	from, to int32 // their cohorts, of flusher.cohorts, without the list's own
 	variants uint8 // a bit for each variant among them: what to encode before taking the lock
-	frames   int   // entries from first on that are delivered
+	frames   int   // entries from First on that are delivered
 	bytes    int   // their Size
 	runs     [protocol.NumVariants]frames.Run
 }
@@ -81,7 +75,7 @@ type group struct {
 // for one channel is cheaper than for either of two, with every publication.
 func (f *flusher) run(ctx context.Context) {
 	for isLast := false; !isLast; {
-		<-f.shard.inbox.signal
+		f.shard.inbox.Wait()
 		isLast = ctx.Err() != nil
 		f.drain(isLast)
 	}
@@ -102,31 +96,17 @@ func (f *flusher) drain(isLast bool) {
 //
 //millrace:hot BenchmarkBroadcast BenchmarkTopics TestBroadcastAllocs
 func (f *flusher) take(isLast bool) {
-	items, marks := f.shard.inbox.take(f.spare, len(f.marks) == 0, isLast)
+	items, marks := f.shard.inbox.Take(f.spare, len(f.marks) == 0, isLast)
 	for _, it := range items {
-		e := f.newEntry(it.pub)
-		if it.list.group == 0 {
-			f.groups = append(f.groups, group{list: it.list, first: e, last: e})
-			it.list.group = int32(len(f.groups))
-			continue
+		if it.To.group == 0 {
+			f.groups = append(f.groups, group{list: it.To})
+			it.To.group = int32(len(f.groups))
 		}
-		g := &f.groups[it.list.group-1]
-		f.entries[g.last].next = e
-		g.last = e
+		f.chains.Append(&f.groups[it.To.group-1].Chain, it.Publication)
 	}
 	clear(items)
 	f.spare = reuse(items)
 	f.markGroups(marks)
-}
-
-func (f *flusher) newEntry(p *protocol.Publication) int32 {
-	if e := f.free; e != 0 {
-		f.free = f.entries[e].next
-		f.entries[e] = entry{pub: p}
-		return e
-	}
-	f.entries = append(f.entries, entry{pub: p})
-	return int32(len(f.entries) - 1)
 }
 
 // round delivers the front of each group.
@@ -161,8 +141,9 @@ func (f *flusher) cut() {
 	for i := range f.groups {
 		g := &f.groups[i]
 		g.isOver, g.frames, g.bytes = false, 0, 0
-		for e := g.first; e != 0 && g.frames < maxRoundFrames && g.bytes < maxRoundBytes; e = f.entries[e].next {
-			p := f.entries[e].pub
+		for e := g.First; e != 0 && g.frames < maxRoundFrames && g.bytes < maxRoundBytes; {
+			var p *protocol.Publication
+			p, e = f.chains.At(e)
 			g.frames++
 			g.bytes += p.Size()
 			if p.Except.IsZero() {
@@ -203,14 +184,11 @@ func (f *flusher) finishGroup(g *group) {
 	}
 	var last *protocol.Publication
 	for range g.frames {
-		e := g.first
-		g.first, last = f.entries[e].next, f.entries[e].pub
-		if e == g.mark {
+		var e int32
+		if e, last = f.chains.Shift(&g.Chain); e == g.mark {
 			g.mark = 0
 			f.marked--
 		}
-		f.entries[e] = entry{next: f.free}
-		f.free = e
 	}
 	if last != nil && last.Change != nil {
 		g.list.passed.Store(last.Change.Number)
@@ -228,7 +206,7 @@ func (f *flusher) finish() {
 	kept := 0
 	for i := range f.groups {
 		g := &f.groups[i]
-		if g.first == 0 {
+		if g.First == 0 {
 			g.list.group = 0
 			continue
 		}
@@ -240,9 +218,7 @@ func (f *flusher) finish() {
 	f.groups = f.groups[:kept]
 	if kept == 0 {
 		f.groups = reuse(f.groups)
-		if cap(f.entries) > maxScratch {
-			f.entries, f.free = make([]entry, 1), 0
-		}
+		f.chains.Shrink(maxScratch)
 	}
 	m := f.shard.hub.metrics
 	m.deliveries.Add(float64(f.frames))

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/backpressure"
 	"github.com/millrace/millrace/internal/bufpool"
 	"github.com/millrace/millrace/internal/frames"
+	"github.com/millrace/millrace/internal/inbox"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -137,7 +138,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	for _, sh := range h.shards {
-		sh.inbox.wake()
+		sh.inbox.Wake()
 	}
 	wg.Wait()
 	return nil
@@ -170,7 +171,7 @@ func (h *Hub) receive(p *protocol.Publication) {
 	stripe.mu.RLock()
 	for l := stripe.first(&p.Topic); l != nil; l = l.next {
 		h.waiting.Add(size) // first, so that the flusher never takes off more than was added
-		if !h.shards[l.own.shard].inbox.put(item{l, p}) {
+		if !h.shards[l.own.shard].inbox.Put(inbox.Item[*list]{To: l, Publication: p}) {
 			h.waiting.Release(size)
 		}
 	}

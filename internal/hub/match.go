@@ -1,5 +1,7 @@
 package hub
 
+import "github.com/millrace/millrace/internal/protocol"
+
 // chunk is how many subscriptions are written to under one hold of the shard's lock, so
 // that a caller does not wait for a whole flush to subscribe or to leave.
 const chunk = 64
@@ -67,12 +69,11 @@ func (f *flusher) matchOthersLocked(g *group, own *kin) {
 
 // isForAll reports whether g has something that passes every filter.
 func (f *flusher) isForAll(g *group) bool {
-	e := g.first
-	for range g.frames {
-		if f.entries[e].pub.PassesAll() {
+	for n, e := 0, g.First; n < g.frames; n++ {
+		var p *protocol.Publication
+		if p, e = f.chains.At(e); p.PassesAll() {
 			return true
 		}
-		e = f.entries[e].next
 	}
 	return false
 }
@@ -92,22 +93,22 @@ func (f *flusher) matchChainLocked(g *group, c *cohort, isForAll bool) {
 
 // passesAny reports whether the filter of c lets something of g through.
 func (f *flusher) passesAny(g *group, c *cohort) bool {
-	e := g.first
-	for range g.frames {
-		if c.filter().Passes(f.entries[e].pub) {
+	for n, e := 0, g.First; n < g.frames; n++ {
+		var p *protocol.Publication
+		if p, e = f.chains.At(e); c.filter().Passes(p) {
 			return true
 		}
-		e = f.entries[e].next
 	}
 	return false
 }
 
 // matchIndexLocked begins the round with the cohorts that x has for the events of g.
 func (f *flusher) matchIndexLocked(g *group, x *index) {
-	e := g.first
+	e := g.First
 	for range g.frames {
-		n := x.byName.Get(f.entries[e].pub.Event)
-		e = f.entries[e].next
+		var p *protocol.Publication
+		p, e = f.chains.At(e)
+		n := x.byName.Get(p.Event)
 		if n == nil || n.round == f.number {
 			continue
 		}

@@ -17,10 +17,10 @@ func (f *flusher) runOf(g *group, v protocol.Variant) *frames.Run {
 // encode makes the run of g in one variant.
 func (f *flusher) encode(g *group, v protocol.Variant) {
 	r := f.encoder.Begin(g.bytes)
-	e := g.first
-	for range g.frames {
-		f.encoder.Append(&r, v, f.entries[e].pub)
-		e = f.entries[e].next
+	for n, e := 0, g.First; n < g.frames; n++ {
+		var p *protocol.Publication
+		p, e = f.chains.At(e)
+		f.encoder.Append(&r, v, p)
 	}
 	g.runs[v] = r
 	f.encodings += g.frames

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/frames"
+	"github.com/millrace/millrace/internal/inbox"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -12,7 +13,7 @@ import (
 type shard struct {
 	hub     *Hub // immutable
 	index   int  // immutable
-	inbox   inbox
+	inbox   inbox.Inbox[*list]
 	flusher flusher
 
 	mu  sync.Mutex
@@ -24,8 +25,8 @@ type shard struct {
 
 func newShard(h *Hub, index int) *shard {
 	sh := &shard{hub: h, index: index, ids: make(map[protocol.SocketID]*Subscriber)}
-	sh.inbox.signal = make(chan struct{}, 1)
-	sh.flusher = flusher{shard: sh, encoder: frames.NewEncoder(h.codecs), entries: make([]entry, 1), chunk: chunk, looks: looks}
+	sh.inbox.Init()
+	sh.flusher = flusher{shard: sh, encoder: frames.NewEncoder(h.codecs), chains: inbox.NewChains(), chunk: chunk, looks: looks}
 	return sh
 }
 
