@@ -28,6 +28,7 @@ var ranks = map[string]int{
 	"internal/config":    1,
 	"internal/jsontext":  1,
 	"internal/limit":     1,
+	"internal/eventindex": 1,
 	"internal/inbox":     1,
 	"internal/frames":    1,
 	"internal/missed":    1,

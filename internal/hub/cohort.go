@@ -1,6 +1,9 @@
 package hub
 
-import "github.com/millrace/millrace/internal/protocol"
+import (
+	"github.com/millrace/millrace/internal/eventindex"
+	"github.com/millrace/millrace/internal/protocol"
+)
 
 // mode is what becomes of publications for which the connection is too slow.
 type mode uint8
@@ -54,9 +57,9 @@ type kin struct {
 
 // filter is what a cohort with one has.
 type filter struct {
-	*protocol.Filter         // immutable
-	nodes            *[]node // in the index, one for each name of the filter; nil without index
-	refs             int32   // subscriptions whose filter it is: members, and held ones, which are no members yet
+	*protocol.Filter                              // immutable
+	places           *[]eventindex.Place[*cohort] // in the index, one for each name of the filter; nil without index
+	refs             int32                        // subscriptions whose filter it is: members, and held ones, which are no members yet
 
 	// The cut of a round: what it lets through, decided by the first member that is delivered to, and
 	// the same for all others.

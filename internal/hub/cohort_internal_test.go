@@ -108,6 +108,8 @@ type crowdModel struct {
 	feeds [crowdTopics][]*protocol.Publication
 	done  [crowdTopics]uint64 // of what was delivered by the end of the last flush
 	conns []*crowdConn
+
+	checks uint64 // rounds of indexes that checkIndex has used
 }
 
 func newCrowdModel(t *rapid.T) *crowdModel {
@@ -423,22 +425,32 @@ func (m *crowdModel) checkList(l *list) {
 	}
 }
 
+// checkIndex expects the index to find each cohort by each of its names, and no others.
 func (m *crowdModel) checkIndex(x *index, filtered int32) {
-	nodes := 0
-	for n := range x.byName.All() {
-		name := n.Key()
-		for prev := (*node)(nil); n != nil; prev, n = n, n.next {
-			if nodes++; n.prev != prev || n.Key() != name {
-				m.t.Fatalf("a wrong chain of %s", name)
+	want := map[string]map[*cohort]bool{}
+	for c := range x.byFilter.All() {
+		for _, name := range c.filter().Names() {
+			if want[name] == nil {
+				want[name] = map[*cohort]bool{}
 			}
+			want[name][c] = true
 		}
 	}
-	want := 0
-	for c := range x.byFilter.All() {
-		want += len(c.filter().Names())
+	if x.byFilter.Len() != int(filtered) {
+		m.t.Fatalf("%d cohorts, want %d", x.byFilter.Len(), filtered)
 	}
-	if nodes != want || x.byFilter.Len() != int(filtered) {
-		m.t.Fatalf("%d cohorts with %d places, want %d with %d", x.byFilter.Len(), nodes, filtered, want)
+	const elsewhere = 1 << 63 // no flusher has this round
+	m.checks++
+	for name, cohorts := range want {
+		for p := x.byEvent.Take(name, elsewhere+m.checks); p != nil; p = p.Next() {
+			if !cohorts[p.Item] {
+				m.t.Fatalf("%s finds a cohort twice, or one that does not have it", name)
+			}
+			delete(cohorts, p.Item)
+		}
+		if len(cohorts) > 0 {
+			m.t.Fatalf("%s does not find %d cohorts", name, len(cohorts))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"github.com/millrace/millrace/internal/eventindex"
 	"github.com/millrace/millrace/internal/keyed"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -13,7 +14,7 @@ const fewFiltered = 16
 // its event. All is guarded by the shard's mu.
 type index struct {
 	byFilter keyed.Table[filterKey, *cohort]
-	byName   keyed.Table[string, *node] // the first of each chain
+	byEvent  eventindex.Index[*cohort]
 }
 
 // filterKey tells the cohorts with a filter of a list apart.
@@ -22,56 +23,20 @@ type filterKey struct {
 	filter  string
 }
 
-// node is the place of a cohort among the cohorts of one event.
-type node struct {
-	cohort     *cohort
-	prev, next *node
-	round      uint64 // of the first of a chain: the round that has taken all of it
-	name       uint32 // of the filter
-}
-
-// Key is the name of the event.
-func (n *node) Key() string { return n.cohort.filter().Names()[n.name] }
-
 // Key is for cohorts with a filter alone.
 func (c *cohort) Key() filterKey { return filterKey{c.variant, c.filter().Key()} }
 
 func (x *index) addLocked(c *cohort) {
 	x.byFilter.Add(c)
 	f := c.filter()
-	nodes := make([]node, len(f.Names()))
-	for i, name := range f.Names() {
-		n := &nodes[i]
-		*n = node{cohort: c, name: uint32(i)}
-		first := x.byName.Get(name)
-		if first == nil {
-			x.byName.Add(n)
-			continue
-		}
-		n.prev, n.next = first, first.next
-		if first.next = n; n.next != nil {
-			n.next.prev = n
-		}
-	}
-	f.nodes = &nodes
+	f.places = new(x.byEvent.Add(c, f.Names()))
 }
 
-// removeLocked takes c out. Its places keep what is behind them, for a walk that has come to them.
 func (x *index) removeLocked(c *cohort) {
 	x.byFilter.Remove(c.Key())
 	f := c.filter()
-	for i := range *f.nodes {
-		n := &(*f.nodes)[i]
-		if n.next != nil {
-			n.next.prev = n.prev
-		}
-		if n.prev != nil {
-			n.prev.next = n.next
-		} else if x.byName.Remove(n.Key()); n.next != nil {
-			x.byName.Add(n.next)
-		}
-	}
-	f.nodes = nil
+	x.byEvent.Remove(*f.places)
+	f.places = nil
 }
 
 // findLocked finds the cohort with a filter equal to f.
@@ -120,7 +85,7 @@ func (c *cohort) delistLocked() {
 				k.crowd = nil
 			}
 			for other := l.lastPlain().next(); other != nil; other = other.next() {
-				other.filter().nodes = nil
+				other.filter().places = nil
 			}
 		}
 	}

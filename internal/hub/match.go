@@ -108,13 +108,8 @@ func (f *flusher) matchIndexLocked(g *group, x *index) {
 	for range g.frames {
 		var p *protocol.Publication
 		p, e = f.chains.At(e)
-		n := x.byName.Get(p.Event)
-		if n == nil || n.round == f.number {
-			continue
-		}
-		n.round = f.number
-		for ; n != nil; n = n.next {
-			f.beginLocked(g, n.cohort)
+		for at := x.byEvent.Take(p.Event, f.number); at != nil; at = at.Next() {
+			f.beginLocked(g, at.Item)
 			if f.left--; f.left == 0 {
 				f.yieldLocked(f.looks)
 			}
