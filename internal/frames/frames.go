@@ -44,6 +44,21 @@ func (c *Codecs) Append(dst, scratch []byte, v protocol.Variant, p *protocol.Pub
 	return dst, scratch
 }
 
+// Encode makes one segment of publications, of about size bytes. The caller owns its buffer.
+func (c *Codecs) Encode(v protocol.Variant, ps []*protocol.Publication, size int) bufpool.Segment {
+	const payload = 512 // it grows when needed
+	buf, scratch := bufpool.Get(size), bufpool.Get(payload)
+	defer scratch.Release()
+	n := 0
+	for _, p := range ps {
+		before := len(buf.B)
+		if buf.B, scratch.B = c.Append(buf.B, scratch.B, v, p); len(buf.B) > before {
+			n++
+		}
+	}
+	return bufpool.Segment{Buf: buf, End: len(buf.B), Frames: n}
+}
+
 // Run is frames in one buffer, encoded by an Encoder. The zero Run is not encoded yet.
 type Run struct {
 	buf         *bufpool.Buffer

@@ -22,11 +22,13 @@ func (nameCodec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 
 func (nameCodec) IsBinary(protocol.MessageKind) bool { return false }
 
-func encoder() frames.Encoder {
-	var codecs [protocol.NumVariants]protocol.Codec
-	codecs[protocol.VariantPusher] = nameCodec{}
-	return frames.NewEncoder(frames.NewCodecs(codecs))
+func codecs() *frames.Codecs {
+	var all [protocol.NumVariants]protocol.Codec
+	all[protocol.VariantPusher] = nameCodec{}
+	return frames.NewCodecs(all)
 }
+
+func encoder() frames.Encoder { return frames.NewEncoder(codecs()) }
 
 func encode(e *frames.Encoder, names ...string) frames.Run {
 	r := e.Begin(16)
@@ -82,6 +84,16 @@ func TestRunsHaveTheirFrames(t *testing.T) {
 	if r := encode(&e, "d"); e.Frames(&r)[0].Publication.Event != "d" {
 		t.Error("after Reset the frames are not the run's")
 	}
+}
+
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	ps := []*protocol.Publication{{Event: "a"}, {}, {Event: "b"}}
+	s := codecs().Encode(protocol.VariantPusher, ps, 16)
+	if diff := cmp.Diff([]string{"a", "b"}, texts(t, s)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.Buf.Release()
 }
 
 func TestAppendParts(t *testing.T) {

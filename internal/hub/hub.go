@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -62,21 +63,10 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.MaxFilters <= 0 {
-		o.MaxFilters = defaultFilters
-	}
-	if o.MaxHeld <= 0 {
-		o.MaxHeld = defaultHeld
-	}
-	if o.MaxLagBytes <= 0 {
-		o.MaxLagBytes = defaultLagBytes
-	}
-	if o.MaxOwnLag <= 0 {
-		o.MaxOwnLag = defaultOwnLag
-	}
-	if o.MaxInboxBytes <= 0 {
-		o.MaxInboxBytes = defaultInboxBytes
-	}
+	or := func(n, byDefault int) int { return cmp.Or(max(n, 0), byDefault) }
+	o.MaxInboxBytes, o.MaxHeld = or(o.MaxInboxBytes, defaultInboxBytes), or(o.MaxHeld, defaultHeld)
+	o.MaxLagBytes, o.MaxOwnLag = or(o.MaxLagBytes, defaultLagBytes), or(o.MaxOwnLag, defaultOwnLag)
+	o.MaxFilters = or(o.MaxFilters, defaultFilters)
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}

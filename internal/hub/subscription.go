@@ -6,8 +6,6 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-const scratchSize = 512 // of one payload; it grows when needed
-
 // state of a subscription, in the order of its life.
 type state uint8
 
@@ -228,28 +226,20 @@ func front(pubs []*protocol.Publication) (n, size int) {
 func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int) bool {
 	s := sub.subscriber
 	h := s.shard.hub
-	buf, scratch := bufpool.Get(size), bufpool.Get(scratchSize)
-	defer buf.Release()
-	defer scratch.Release()
-	frames := 0
-	for _, p := range pubs {
-		before := len(buf.B)
-		if buf.B, scratch.B = h.codecs.Append(buf.B, scratch.B, sub.cohort.variant, p); len(buf.B) > before {
-			frames++
-		}
-	}
-	if frames == 0 {
+	all := h.codecs.Encode(sub.cohort.variant, pubs, size)
+	defer all.Buf.Release()
+	if all.Frames == 0 {
 		return true
 	}
 	isFollow := sub.isFollowLocked()
-	if isFollow && s.conn.IsCongested(len(buf.B)) {
+	if isFollow && s.conn.IsCongested(all.End) {
 		return false
 	}
-	s.conn.WriteSegments([]bufpool.Segment{{Buf: buf, End: len(buf.B), Frames: frames}})
-	h.metrics.deliveries.Add(float64(frames))
+	s.conn.WriteSegments([]bufpool.Segment{all})
+	h.metrics.deliveries.Add(float64(all.Frames))
 	h.metrics.writes.Inc()
 	if isFollow {
-		sub.sent = sub.sent.add(frames, len(buf.B))
+		sub.sent = sub.sent.add(all.Frames, all.End)
 	}
 	return true
 }
