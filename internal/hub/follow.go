@@ -62,7 +62,7 @@ func (sub *Subscription) Sent() (frames, bytes int) {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	frames, bytes = sub.sent.frames(), sub.sent.bytes()
+	frames, bytes = sub.sent.Frames(), sub.sent.Bytes()
 	sub.sent = 0
 	return frames, bytes
 }
@@ -141,7 +141,7 @@ func (f *flusher) followLocked(r *frames.Run, sub *Subscription) {
 	for _, part := range f.segs[first:] {
 		bytes += part.End - part.Start
 	}
-	sub.sent = sub.sent.add(f.frames-before, bytes)
+	sub.sent = sub.sent.Add(f.frames-before, bytes)
 }
 
 func (f *flusher) missLocked(r *frames.Run, sub *Subscription) {

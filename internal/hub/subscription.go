@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/millrace/millrace/internal/bufpool"
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/missed"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -35,7 +36,7 @@ type Subscription struct {
 	ownPrev, ownNext *Subscription // the subscriber's other subscriptions
 	hold             *hold         // nil while there is nothing in it
 	after            protocol.Position
-	sent             sent // made by Follow: delivered since Sent
+	sent             frames.Tally // made by Follow: delivered since Sent
 }
 
 // What Subscription.bits has: a subscription must be small, and a cohort has fewer than 1<<28 members,
@@ -239,7 +240,7 @@ func (sub *Subscription) writeHeldLocked(pubs []*protocol.Publication, size int)
 	h.metrics.deliveries.Add(float64(all.Frames))
 	h.metrics.writes.Inc()
 	if isFollow {
-		sub.sent = sub.sent.add(all.Frames, all.End)
+		sub.sent = sub.sent.Add(all.Frames, all.End)
 	}
 	return true
 }

@@ -1,11 +1,12 @@
-package hub
+package frames_test
 
 import (
 	"testing"
-	"unsafe"
+
+	"github.com/millrace/millrace/internal/frames"
 )
 
-func TestSentStopsAtWhatItCanCount(t *testing.T) {
+func TestTallyStopsAtWhatItCanCount(t *testing.T) {
 	t.Parallel()
 	const gib = 1 << 30
 	type count struct{ frames, bytes int64 }
@@ -20,20 +21,12 @@ func TestSentStopsAtWhatItCanCount(t *testing.T) {
 		"more bytes than that":          {[]count{{1, 64*gib - 2}, {1, 2}, {1, gib}}, count{3, 64*gib - 1}},
 		"more frames than that":         {[]count{{1<<28 - 1, 1}, {1, 1}}, count{1<<28 - 1, 2}},
 	} {
-		var s sent
+		var tally frames.Tally
 		for _, c := range tt.add {
-			s = s.add(int(c.frames), int(c.bytes))
+			tally = tally.Add(int(c.frames), int(c.bytes))
 		}
-		if got := (count{int64(s.frames()), int64(s.bytes())}); got != tt.want {
+		if got := (count{int64(tally.Frames()), int64(tally.Bytes())}); got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
 		}
-	}
-}
-
-// TestSubscriptionSize: a connection may have thousands.
-func TestSubscriptionSize(t *testing.T) {
-	t.Parallel()
-	if n := unsafe.Sizeof(Subscription{}); n > 72 {
-		t.Errorf("a subscription takes %d bytes, want at most 72", n)
 	}
 }
