@@ -24,7 +24,7 @@ type Codecs struct {
 	ops    [protocol.NumVariants]websocket.Opcode
 }
 
-// NewCodecs makes Codecs of those of the variants that are in use.
+// NewCodecs makes Codecs. A variant that is not in use needs none.
 func NewCodecs(codecs [protocol.NumVariants]protocol.Codec) *Codecs {
 	c := &Codecs{codecs: codecs}
 	for v, codec := range codecs {

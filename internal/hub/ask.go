@@ -52,7 +52,7 @@ func (h *Hub) Conn(id protocol.SocketID) Conn {
 }
 
 // Subscribers calls fn with the connections that are subscribed to t, in no particular order,
-// until fn returns false. Those that come or go meanwhile may be missed. fn is called without
+// until fn returns false. One that comes or goes during the walk may be missed. fn is called without
 // any lock.
 func (h *Hub) Subscribers(t protocol.Topic, fn func(protocol.SocketID, Conn) bool) {
 	for _, l := range h.topics.listsOf(t) {

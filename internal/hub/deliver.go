@@ -52,7 +52,8 @@ func (f *flusher) collectLocked(group int32, c *cohort) {
 	}
 }
 
-// deliver writes the runs of g to the subscriptions of its cohorts, and ends the round with its list. Subscriptions that have changed their cohort before the round came to them are last.
+// deliver writes the runs of g to the subscriptions of its cohorts, and ends the round with its list.
+// Subscriptions that have changed their cohort before the round came to them are last.
 //
 //millrace:hot BenchmarkBroadcast BenchmarkTopics BenchmarkCohorts TestBroadcastAllocs TestCohortAllocs
 func (f *flusher) deliver(g *group) {

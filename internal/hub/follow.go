@@ -54,7 +54,7 @@ func (sub *Subscription) Passed() uint64 {
 }
 
 // Sent returns the frames and bytes delivered since the last call to a subscription made by
-// Follow. Closing and following anew does not end the count.
+// Follow. Closing and following again does not end the count.
 func (sub *Subscription) Sent() (frames, bytes int) {
 	s := sub.subscriber
 	if s == nil {

@@ -115,7 +115,7 @@ func (s *Subscriber) open(sub *Subscription, t *protocol.Topic, v protocol.Varia
 }
 
 // Hold makes sub, which was not made by Follow, held again, as if it were closed and
-// subscribed anew with the same filter: what still waits to be delivered is kept too, for
+// subscribed again with the same filter: what still waits to be delivered is kept too, for
 // Release to decide. On a closed subscription it does nothing.
 func (sub *Subscription) Hold() {
 	s := sub.subscriber
@@ -263,7 +263,8 @@ func (sub *Subscription) Close() {
 	sh.hub.topics.release(l)
 }
 
-// wantsLocked reports whether p, if its filter lets it through, is to be delivered. Publications are asked for in order.
+// wantsLocked reports whether p, if its filter lets it through, is to be delivered. Callers ask for
+// publications in their order.
 func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 	if sub.stateLocked() == gated {
 		if sub.after.Covers(p.Position) {

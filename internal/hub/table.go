@@ -12,8 +12,8 @@ import (
 const stripes = 64 // a power of two
 
 // list is the subscriptions of one topic in one shard, in cohorts. It exists while there are
-// any. A later list of the same topic is another one, so what still waits for an ended list
-// reaches nobody.
+// any. A later list of the same topic is another one: the flusher delivers nothing of what still
+// waits for an ended list.
 type list struct {
 	topic *protocol.Topic // immutable; the first subscription brought it
 	next  *list           // of the same topic, in another shard; guarded by the stripe

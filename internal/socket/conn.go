@@ -132,8 +132,10 @@ type Conn struct {
 	isTraced    bool // the engine has a Tracer for it
 	closeCode   uint16
 	reason      CloseReason
-	queue       *sendqueue.Queue // nil when nothing waits; while reading pauses its Note is the tick at which the peer has last taken something
-	upgradeHead []byte           // corked: the response to the upgrade
+	// queue is nil when nothing waits. While reading pauses its Note is the tick at which the peer has
+	// last taken something.
+	queue       *sendqueue.Queue
+	upgradeHead []byte // corked: the response to the upgrade
 }
 
 // Send sends or queues one text message. It is a reply: never dropped by itself.
