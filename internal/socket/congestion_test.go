@@ -39,7 +39,7 @@ func TestAWriterThatHeedsCongestionLosesNothing(t *testing.T) {
 					sent <- n
 					select {
 					case <-drained:
-					case <-time.After(patience):
+					case <-time.After(waitLimit):
 						t.Error("Drained was not called")
 						return
 					}
@@ -113,7 +113,7 @@ func TestDrainedIsNotCalledOnceAConnectionCloses(t *testing.T) {
 		h.onDrained = func(*socket.Conn) { calls.Add(1) }
 		o.handler = func() socket.Handler { return h }
 		s := startServer(t, o)
-		s.engine.LingerFor(patience)
+		s.engine.LingerFor(waitLimit)
 		p := s.dial(t)
 		c := await(t, s.conns)
 		frame := segment(string(make([]byte, 10_000)))

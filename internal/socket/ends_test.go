@@ -80,11 +80,11 @@ func TestEndsOfACrowdDoNotTakeAGoroutineEach(t *testing.T) { //nolint:parallelte
 					if got != tt.want {
 						t.Fatalf("closed because of %q, want %q", got, tt.want)
 					}
-				case <-time.After(patience):
+				case <-time.After(waitLimit):
 					t.Fatal("not all were told")
 				}
 			}
-			for deadline := time.After(patience); s.engine.Connections() > 0; {
+			for deadline := time.After(waitLimit); s.engine.Connections() > 0; {
 				h.look()
 				select {
 				case <-deadline:

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait for something that must happen.
-const patience = time.Minute
+// waitLimit bounds every wait for something that must happen.
+const waitLimit = time.Minute
 
 // recorder is a Handler that tells a test what it sees. Each hook may be nil.
 type recorder struct {
@@ -61,7 +61,7 @@ func (r *recorder) wantClosed(t *testing.T, want socket.CloseReason) {
 		if got != want {
 			t.Errorf("closed because of %q, want %q", got, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("Closed was not called")
 	}
 }
@@ -155,7 +155,7 @@ func (s *server) dialRaw(t testing.TB, behind string) *peer {
 	}
 	t.Cleanup(func() { _ = nc.Close() })
 	p := &peer{t: t, nc: nc, r: bufio.NewReaderSize(nc, 64<<10)}
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(waitLimit))
 	_, err = io.WriteString(nc, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"+behind)
 	if err != nil {
@@ -166,7 +166,7 @@ func (s *server) dialRaw(t testing.TB, behind string) *peer {
 
 func (p *peer) write(b []byte) {
 	p.t.Helper()
-	_ = p.nc.SetWriteDeadline(time.Now().Add(patience))
+	_ = p.nc.SetWriteDeadline(time.Now().Add(waitLimit))
 	if _, err := p.nc.Write(b); err != nil {
 		p.t.Fatalf("write: %v", err)
 	}
@@ -180,7 +180,7 @@ func masked(op websocket.Opcode, payload string) []byte {
 
 // read reads one frame; an error is the end of the connection.
 func (p *peer) read() (websocket.Opcode, string, error) {
-	_ = p.nc.SetReadDeadline(time.Now().Add(patience))
+	_ = p.nc.SetReadDeadline(time.Now().Add(waitLimit))
 	head, err := p.r.Peek(2)
 	if err != nil {
 		return 0, "", err
@@ -244,7 +244,7 @@ func await(t testing.TB, conns <-chan *socket.Conn) *socket.Conn {
 	select {
 	case c := <-conns:
 		return c
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("no connection came")
 		return nil
 	}

@@ -26,7 +26,7 @@ func congest(t *testing.T, p *peer, c *socket.Conn, size int) (asked int) {
 	t.Helper()
 	const most = 2 * moreThanKernelsTake
 	request := masked(websocket.OpText, strconv.Itoa(size))
-	for deadline := time.Now().Add(patience); !c.IsPaused(); {
+	for deadline := time.Now().Add(waitLimit); !c.IsPaused(); {
 		switch {
 		case asked*size < most:
 			asked++
@@ -104,7 +104,7 @@ func TestPingsOfACongestedPeerWaitToo(t *testing.T) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		wg.Go(func() {
-			_ = p.nc.SetWriteDeadline(time.Now().Add(patience))
+			_ = p.nc.SetWriteDeadline(time.Now().Add(waitLimit))
 			if _, err := p.nc.Write(bytes.Repeat(ping, asked)); err != nil {
 				t.Errorf("write: %v", err)
 			}
@@ -129,7 +129,7 @@ func TestAPeerThatTakesNothingIsToldAndCut(t *testing.T) {
 		h.onMessage = sized
 		o.handler = func() socket.Handler { return h }
 		s := startServer(t, o)
-		s.engine.LingerFor(patience)
+		s.engine.LingerFor(waitLimit)
 		p := s.dial(t)
 		c := await(t, s.conns)
 		c.StallFor(time.Hour) // nothing waits
@@ -172,11 +172,11 @@ func TestTakingIsASignOfLifeWhileReadingPauses(t *testing.T) {
 			<-time.After(50 * time.Millisecond)
 		}
 		heard := c.LastRead()
-		_ = p.nc.SetReadDeadline(time.Now().Add(patience))
+		_ = p.nc.SetReadDeadline(time.Now().Add(waitLimit))
 		if _, err := io.CopyN(io.Discard, p.r, moreThanKernelsTake/2); err != nil { // so that it still pauses
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(patience); c.LastRead() == heard; runtime.Gosched() {
+		for deadline := time.Now().Add(waitLimit); c.LastRead() == heard; runtime.Gosched() {
 			if time.Now().After(deadline) {
 				t.Fatal("what the peer took shows no life")
 			}

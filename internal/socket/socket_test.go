@@ -270,7 +270,7 @@ func TestTimersFireOnceNotEarlyAndOnlyTheLast(t *testing.T) {
 			if d := at.Sub(start); d < 150*time.Millisecond {
 				t.Errorf("fired after %v", d)
 			}
-		case <-time.After(patience):
+		case <-time.After(waitLimit):
 			t.Fatal("did not fire")
 		}
 		start = time.Now()
@@ -320,7 +320,7 @@ func TestWhatHasArrivedIsHeardBeforeATimer(t *testing.T) {
 	p := s.dial(t)
 	c := await(t, s.conns)
 	p.send(websocket.OpText, "x")
-	for deadline := time.Now().Add(patience); !c.HasArrived(); runtime.Gosched() {
+	for deadline := time.Now().Add(waitLimit); !c.HasArrived(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the message did not arrive")
 		}
@@ -349,7 +349,7 @@ func TestIdleConnectionsOwnNoGoroutine(t *testing.T) {
 	dial(100) // the workers are there
 	before := runtime.NumGoroutine()
 	dial(300)
-	deadline := time.Now().Add(patience) // for what has served the last of them and is ending
+	deadline := time.Now().Add(waitLimit) // for what has served the last of them and is ending
 	for after := runtime.NumGoroutine(); after > before+50; after = runtime.NumGoroutine() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines with 100 connections, %d with 400", before, after)
@@ -366,7 +366,7 @@ func TestASlowConsumerIsToldAndCutWhileOthersGoOn(t *testing.T) {
 		o.endpoint.MaxQueueFrames = 50
 		o.endpoint.SlowConsumer = socket.Disconnect{Message: []byte("too slow"), Code: 4100, Reason: "slow"}
 		s := startServer(t, o)
-		s.engine.LingerFor(patience)
+		s.engine.LingerFor(waitLimit)
 		slow := s.dial(t)
 		slowConn := await(t, s.conns)
 		quick := s.dial(t)
@@ -508,7 +508,7 @@ func TestAMillionRandomFramesChangeNothingForOthers(t *testing.T) {
 	for range conns {
 		select {
 		case <-h.closed:
-		case <-time.After(patience):
+		case <-time.After(waitLimit):
 			t.Fatal("a connection did not end")
 		}
 	}

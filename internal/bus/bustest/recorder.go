@@ -11,8 +11,8 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// patience is how long a publication may be under way on a busy machine.
-const patience = time.Minute
+// waitLimit is how long a publication may be under way on a busy machine.
+const waitLimit = time.Minute
 
 // Node is the fan-out that a bus delivers to.
 type Node interface {
@@ -130,7 +130,7 @@ func (r *recorder) received(t *testing.T, topic protocol.Topic) []*protocol.Publ
 // await waits until the publication at an offset has come, and returns all that have.
 func (r *recorder) await(t *testing.T, topic protocol.Topic, at protocol.Position) []*protocol.Publication {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitLimit)
 	for {
 		pubs := r.received(t, topic)
 		if n := len(pubs); n > 0 && pubs[n-1].Position.Covers(at) {
@@ -140,7 +140,7 @@ func (r *recorder) await(t *testing.T, topic protocol.Topic, at protocol.Positio
 		case <-r.arrived:
 		case <-time.After(time.Millisecond): // another waiter took the token
 		case <-deadline:
-			t.Fatalf("nothing received at %v within %v; got %d publications", at, patience, len(pubs))
+			t.Fatalf("nothing received at %v within %v; got %d publications", at, waitLimit, len(pubs))
 		}
 	}
 }
