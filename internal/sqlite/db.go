@@ -19,6 +19,9 @@ import (
 // FileName is the name of the database in its folder.
 const FileName = "millrace.db"
 
+// Readers is how many connections read beside the writer.
+const Readers = 2
+
 // PageSize is how many bytes the database reads and writes at a time.
 const PageSize = 4096
 
@@ -98,7 +101,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err := Patiently(ctx, func() error { return migrate(ctx, db.writer) }); err != nil {
 		return db.Explain(err)
 	}
-	if db.reader, err = connect(db.file, 2); err != nil {
+	if db.reader, err = connect(db.file, Readers); err != nil {
 		return err
 	}
 	db.kept, err = identify(db.file, db.file+"-wal", filepath.Join(folder, lockName))
@@ -146,7 +149,7 @@ func dataSource(file string, query url.Values) string {
 // Writer is the connection of Write, to prepare its statements on.
 func (db *DB) Writer() *sql.DB { return db.writer }
 
-// Reader reads beside the writer, at most two at a time.
+// Reader reads beside the writer, at most Readers at a time.
 func (db *DB) Reader() *sql.DB { return db.reader }
 
 // Close waits for what is under way, writes the WAL back and lets the folder go. The database must

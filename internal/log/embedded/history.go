@@ -71,28 +71,27 @@ type view struct {
 }
 
 // view calls fn with a topic as it is. The tail is taken before the tables are looked at, so that what
-// is folded in between is seen, and left out where the tail has it. A transaction costs as much as a
-// third of a page; without one, fn has to find out whether what it reads belongs together.
-func (l *Log) view(ctx context.Context, topic protocol.Topic, inTransaction bool, fn func(ctx context.Context, v *view) error) (err error) {
+// is folded in between is seen, and left out where the tail has it. A transaction costs a fifth of a
+// page; without one, fn has to find out whether what it reads belongs together.
+func (l *Log) view(ctx context.Context, topic protocol.Topic, inTransaction bool, fn func(ctx context.Context, v *view) error) error {
+	select {
+	case l.reads <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.reads }()
 	v := &view{Log: l, limits: limitsAt(l.o.Retention(topic), l.o.Now())}
 	l.mu.Lock()
 	runs, n := l.tail.runsOf(topic)
 	l.mu.Unlock()
+	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
+	var err error
 	if inTransaction {
-		conn, err := l.db.Reader().Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }() // it goes back to the pool
-		ctx = context.WithoutCancel(ctx)
-		if v.tx, err = conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
+		if v.tx, err = l.db.Reader().BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
 			return err
 		}
 		defer func() { _ = v.tx.Rollback() }() // it only reads
-	} else if err := ctx.Err(); err != nil {
-		return err
 	}
-	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
 	if v.row, err = findTopic(ctx, v.statement(ctx, l.statements.topic), topic); err != nil {
 		return err
 	}

@@ -84,6 +84,7 @@ type Log struct {
 	appender   appender           // owned by the goroutine that serves queue
 	folder     folder             // owned by the folder
 	maintainer *sqlite.Maintainer // runs the folder
+	reads      chan struct{}      // a slot for each read that goes on: those that wait for one can give up
 	unfolded   atomic.Int64       // bytes of the tail
 	lag        atomic.Int64       // records of the tail
 
@@ -107,6 +108,7 @@ func Open(ctx context.Context, db *sqlite.DB, o Options) (*Log, error) {
 		o: o.withDefaults(), db: db,
 		tenureChanged: make(chan struct{}),
 		maintainer:    sqlite.NewMaintainer(),
+		reads:         make(chan struct{}, sqlite.Readers),
 	}
 	l.queue = commit.New[*appending](commit.Options{
 		Max:        commit.Size{Bytes: l.o.MaxWaiting},

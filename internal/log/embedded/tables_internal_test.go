@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -214,6 +215,38 @@ func TestFoldedEntriesGo(t *testing.T) {
 	look("what is not folded", 1)
 	if last, _ := l.Committed(); last != 5 {
 		t.Errorf("the last entry is %d, want 5", last)
+	}
+}
+
+// A read that waits for others ends with its context.
+func TestAReadThatGivesUp(t *testing.T) {
+	t.Parallel()
+	l := open(t, Options{})
+	l.must(1, 1)
+	var others sync.WaitGroup
+	begun, end := make(chan struct{}), make(chan struct{})
+	for range cap(l.reads) {
+		others.Go(func() {
+			err := l.view(t.Context(), topic, true, func(context.Context, *view) error {
+				begun <- struct{}{}
+				<-end
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		<-begun
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := l.Page(ctx, topic, log.Query{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want that its time is up", err)
+	}
+	close(end)
+	others.Wait()
+	if p, err := l.Page(t.Context(), topic, log.Query{}); err != nil || len(p.Publications) != 1 {
+		t.Errorf("then: %d publications, %v", len(p.Publications), err)
 	}
 }
 
