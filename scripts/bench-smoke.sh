@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What a part may take, in seconds: many times what it does, so that one that hangs ends.
-patience=300
+part_limit=300
 
 work=$(mktemp -d)
 floor=
@@ -22,7 +22,7 @@ trap finish EXIT
 # part COMMAND...: runs it, and shows what it printed if it failed.
 part() {
 	local started=$SECONDS
-	if ! timeout "$patience" "$@" >"$work/out" 2>"$work/err"; then
+	if ! timeout "$part_limit" "$@" >"$work/out" 2>"$work/err"; then
 		cat "$work/out" "$work/err"
 		echo "bench-smoke: $* failed" >&2
 		exit 1

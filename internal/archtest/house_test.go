@@ -1,7 +1,6 @@
 package archtest
 
 import (
-	"fmt"
 	"go/ast"
 	"maps"
 	"path"
@@ -59,62 +58,9 @@ func TestPackageBudgets(t *testing.T) {
 	for _, s := range code(t) {
 		lines[s.dir] += strings.Count(s.text, "\n")
 	}
-	for _, problem := range overBudget(lines, debts) {
-		t.Error(problem)
-	}
-}
-
-// overBudget says what is wrong with packages of so many lines, given the debts.
-func overBudget(lines, debts map[string]int) (problems []string) {
-	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for _, dir := range slices.Sorted(maps.Keys(lines)) {
-		n, figure := lines[dir], (lines[dir]+debtStep-1)/debtStep*debtStep
-		debt, isDebt := debts[dir]
-		switch {
-		case !isDebt && n > maxPackage:
-			complain("package %s has %d lines without tests, want at most %d: split it by what its parts are about, each with a contract of its own", dir, n, maxPackage)
-		case isDebt && n <= maxPackage:
-			complain("package %s has %d lines and is no debt any more: delete its row in law_test.go", dir, n)
-		case isDebt && figure > debt:
-			complain("package %s has %d lines, want at most %d, and less over time: put what is new into a package of its own, and its figure never goes up", dir, n, debt)
-		case isDebt && figure < debt:
-			complain("package %s has only %d lines: lower its figure in law_test.go from %d to %d", dir, n, debt, figure)
-		}
-	}
-	for _, dir := range slices.Sorted(maps.Keys(debts)) {
-		if _, ok := lines[dir]; !ok {
-			complain("debts has a row for %s, which does not exist: delete the row", dir)
-		}
-	}
-	return problems
-}
-
-func TestDebtsOnlyFall(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name        string
-		lines, debt int
-		want        string // in the only problem; empty: none
-	}{
-		{"within the budget", maxPackage, 0, ""},
-		{"over the budget", maxPackage + 1, 0, "split it"},
-		{"a debt of this size", 3001, 3050, ""},
-		{"a debt that grows", 3051, 3050, "never goes up"},
-		{"a debt that has fallen by a step", 3000, 3050, "from 3050 to 3000"},
-		{"a debt that is paid", maxPackage, 3050, "delete its row"},
-		{"a debt of no package", 0, 3050, "does not exist"},
-	}
-	for _, tt := range tests {
-		lines, debts := map[string]int{}, map[string]int{}
-		if tt.lines > 0 {
-			lines["internal/x"] = tt.lines
-		}
-		if tt.debt > 0 {
-			debts["internal/x"] = tt.debt
-		}
-		got := strings.Join(overBudget(lines, debts), "; ")
-		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
-			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		if n := lines[dir]; n > maxPackage {
+			t.Errorf("package %s has %d lines without tests, want at most %d: split it by what its parts are about, each with a contract of its own", dir, n, maxPackage)
 		}
 	}
 }

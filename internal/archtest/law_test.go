@@ -26,7 +26,7 @@ var ranks = map[string]int{
 	"internal/access":     1,
 	"internal/app":        1,
 	"internal/config":     1,
-	"internal/jsontext":   1,
+	"internal/jsonscan":   1,
 	"internal/limit":      1,
 	"internal/eventindex": 1,
 	"internal/inbox":      1,
@@ -180,7 +180,7 @@ var only = map[string]rule{
 		"as golang.org/x/sys; the signals that end a child and a command have their names there; rawio makes the calls that need not be told to the scheduler; descriptor asks how many there may be; cli names the signals that end the process; listen tells a dead unix socket by its error; http1 passes the socket of an upgrade on; sqlite tells a full disk by its error",
 	},
 	"unsafe": {
-		[]string{"internal/rawio", "internal/websocket", "internal/jsontext"},
+		[]string{"internal/rawio", "internal/websocket", "internal/jsonscan"},
 		"unsafe views are for measured hot paths only",
 	},
 	"internal/rawio": {
@@ -321,14 +321,6 @@ const (
 	maxADR      = 60
 	maxReadme   = 149
 )
-
-// debts are the packages above maxPackage that are still to be split by what their parts are about,
-// with the lines that each may have, in steps of debtStep. A figure only ever falls: a package that
-// has become smaller gets a smaller one, and one within maxPackage loses its row.
-var debts = map[string]int{}
-
-// debtStep is the step in which the figures of debts are counted.
-const debtStep = 50
 
 // grabBags are names that say nothing, so anything ends up there.
 var grabBags = []string{

@@ -17,11 +17,7 @@ var vague = regexp.MustCompile(`(?i)\b(nobody|whoever|somebody|anew|meanwhile|he
 // maxVague is how many of them a thousand lines may have. Other Go servers have 0.5 to 2.
 const maxVague = 3
 
-// vagueBudget is the present number per thousand lines of comments in packages above maxVague. A
-// number here only falls; a package that reaches maxVague loses its row.
-var vagueBudget = map[string]int{}
-
-// generated documents have texts of the packages in vagueBudget.
+// generated documents are written by commands.
 var generated = []string{"docs/performance.md"}
 
 // TestProseNamesTheActor counts words in comments outside tests, by package.
@@ -36,18 +32,9 @@ func TestProseNamesTheActor(t *testing.T) {
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(lines)) {
-		budget, isAbove := vagueBudget[dir]
-		switch n := len(found[dir]); {
-		case isAbove && n*1000 <= maxVague*lines[dir]:
-			t.Errorf("%s has %d vague words in %d lines of comments: delete its row of vagueBudget", dir, n, lines[dir])
-		case n*1000 > max(budget, maxVague)*lines[dir]:
+		if n := len(found[dir]); n*1000 > maxVague*lines[dir] {
 			t.Errorf("%s has %d vague words in %d lines of comments (%.1f per 1,000, at most %d): %s; name who acts, in a sentence of its own",
-				dir, n, lines[dir], 1000*float64(n)/float64(lines[dir]), max(budget, maxVague), strings.Join(found[dir], ", "))
-		}
-	}
-	for dir := range vagueBudget {
-		if lines[dir] == 0 {
-			t.Errorf("vagueBudget has a row for %s, which has no comments: delete the row", dir)
+				dir, n, lines[dir], 1000*float64(n)/float64(lines[dir]), maxVague, strings.Join(found[dir], ", "))
 		}
 	}
 }

@@ -15,15 +15,8 @@ import (
 // cite as "pusher 2.8" or "views-v2 5.1 and 5.2" (docs/protocol/README.md).
 var specifications = []string{"pusher", "views", "v2", "views-v2", "streams", "operations"}
 
-// earlier are names that specifications had, and that renaming packages may still use.
+// earlier are names that specifications had.
 var earlier = map[string]string{"pusher-protocol": "pusher", "live-views": "views"}
-
-// renaming are the packages whose comments may still use the earlier names, and numbers without a
-// document.
-var renaming = []string{
-	"internal/bench", "internal/bus", "internal/channel", "internal/http1",
-	"internal/hub", "internal/presence",
-}
 
 const (
 	number = `\d{1,2}(?:\.\d{1,2}){0,2}`
@@ -91,10 +84,6 @@ func eachText(t *testing.T, visit func(path, text string)) {
 // lineAt is the number of the line at an offset.
 func lineAt(text string, offset int) int { return strings.Count(text[:offset], "\n") + 1 }
 
-func mayUseEarlierForms(file string) bool {
-	return slices.ContainsFunc(renaming, func(dir string) bool { return strings.HasPrefix(file, dir+"/") })
-}
-
 // TestCitedSectionsExist: a comment that cites a section says why the code is as it is, but only
 // if the reader finds the section.
 func TestCitedSectionsExist(t *testing.T) {
@@ -107,9 +96,7 @@ func TestCitedSectionsExist(t *testing.T) {
 		for _, m := range reference.FindAllStringSubmatchIndex(text, -1) {
 			name := text[m[2]:m[3]]
 			if now, ok := earlier[name]; ok {
-				if !mayUseEarlierForms(file) {
-					t.Errorf("%s:%d cites %q: write %q", file, lineAt(text, m[2]), name, now)
-				}
+				t.Errorf("%s:%d cites %q: write %q", file, lineAt(text, m[2]), name, now)
 				name = now
 			}
 			for _, n := range numbers.FindAllString(text[m[4]:m[5]], -1) {
@@ -149,7 +136,7 @@ func TestSectionsAreCitedWithTheirDocument(t *testing.T) {
 			switch {
 			case isSpecification && !slices.Contains(sections[own], n):
 				t.Errorf("%s:%d cites section %s, which the document does not have", file, lineAt(text, m[4]), n)
-			case !isSpecification && !mayUseEarlierForms(file):
+			case !isSpecification:
 				t.Errorf("%s:%d cites section %s of no document: write, for example, \"pusher %s\"", file, lineAt(text, m[4]), n, n)
 			}
 		}

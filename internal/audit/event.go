@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 type severity string
@@ -107,7 +107,7 @@ func (o object) name(name string) object {
 }
 
 func (o object) required(name, value string) object {
-	return jsontext.AppendString(o.name(name), value)
+	return jsonscan.AppendString(o.name(name), value)
 }
 
 // text omits an empty member.

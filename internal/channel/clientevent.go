@@ -27,7 +27,7 @@ const (
 )
 
 // ClientEvent checks an event that c's client sent, whose rate the caller has checked, and
-// relays it to the other subscribers (pusher-protocol 3, rows 3 to 8). It waits for room in
+// relays it to the other subscribers (pusher 3, rows 3 to 8). It waits for room in
 // the fan-out until ctx ends. A returned error was not sent; then the event was not delivered.
 func (e *Engine) ClientEvent(ctx context.Context, c *Connection, cmd *protocol.Command) *protocol.Error {
 	s, why, perr := c.checkClientEvent(cmd)

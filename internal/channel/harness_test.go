@@ -25,7 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 )
@@ -315,7 +315,7 @@ func (c *conn) send(name, event, data string) *protocol.Error {
 
 func (n *node) publish(name, event, text string) {
 	n.t.Helper()
-	ev := channel.Event{Channel: name, Name: event, Data: jsontext.AppendString(nil, text)}
+	ev := channel.Event{Channel: name, Name: event, Data: jsonscan.AppendString(nil, text)}
 	if err := n.Publish(context.Background(), n.app, []channel.Event{ev}); err != nil {
 		n.t.Errorf("publish: %v", err)
 	}

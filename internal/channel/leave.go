@@ -10,7 +10,7 @@ const maxLeaves = 256
 
 // Unsubscribe ends c's subscription to the channel, with every effect on the others. When it
 // returns no further frame of the channel is queued to c. Without a subscription it does
-// nothing at all (pusher-protocol 2.6).
+// nothing at all (pusher 2.6).
 func (e *Engine) Unsubscribe(c *Connection, name string) {
 	if s := c.subs.Get(name); s != nil {
 		e.drop(c, s)

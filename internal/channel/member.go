@@ -1,19 +1,19 @@
 package channel
 
 import (
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// ParseMember reads channel_data, whose signature the caller has checked (pusher-protocol
+// ParseMember reads channel_data, whose signature the caller has checked (pusher
 // 2.7). maxInfo bounds user_info; 0 does not. Keys are case-sensitive.
 func ParseMember(channelData string, maxInfo int) (protocol.Member, *protocol.Error) {
-	v, ok := jsontext.Parse([]byte(channelData))
-	if !ok || v.Kind() != jsontext.Object {
+	v, ok := jsonscan.Parse([]byte(channelData))
+	if !ok || v.Kind() != jsonscan.Object {
 		return protocol.Member{}, protocol.ErrChannelData.Withf("channel_data must be a JSON object with a user_id")
 	}
-	var id jsontext.Value
-	info := jsontext.Value("{}")
+	var id jsonscan.Value
+	info := jsonscan.Value("{}")
 	for key, value := range v.Members() {
 		switch key {
 		case "user_id":
@@ -36,7 +36,7 @@ func ParseMember(channelData string, maxInfo int) (protocol.Member, *protocol.Er
 }
 
 // SignedInMember is the member that c joins as when it sends no channel_data: the user it is
-// signed in as (pusher-protocol 2.7). isSignedIn is false when it is not. maxInfo bounds
+// signed in as (pusher 2.7). isSignedIn is false when it is not. maxInfo bounds
 // user_info; 0 does not.
 func (c *Connection) SignedInMember(maxInfo int) (m protocol.Member, isSignedIn bool, err *protocol.Error) {
 	if c.user == nil {
@@ -48,8 +48,8 @@ func (c *Connection) SignedInMember(maxInfo int) (m protocol.Member, isSignedIn 
 	return protocol.Member{UserID: c.user.id(), Info: c.user.info, HasNumericID: c.user.hasNumericID}, true, nil
 }
 
-// fits reports whether v has at most limit bytes as pusher-protocol 2.7 and 3 count them: a
+// fits reports whether v has at most limit bytes as pusher 2.7 and 3 count them: a
 // string by its own bytes, anything else as compact JSON. 0 is no limit.
-func fits(v jsontext.Value, limit int) bool {
+func fits(v jsonscan.Value, limit int) bool {
 	return limit <= 0 || len(v) <= limit || v.Size() <= limit
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-// ValidName reports whether name is allowed and has at most limit bytes (pusher-protocol 2.2).
+// ValidName reports whether name is allowed and has at most limit bytes (pusher 2.2).
 func ValidName(name string, limit int) bool {
 	if name == "" || len(name) > limit {
 		return false
@@ -28,7 +28,7 @@ func ValidName(name string, limit int) bool {
 }
 
 // isNameable reports whether a user's channel may have a name that ends with id
-// (pusher-protocol 2.2). Nothing could be sent to a user of another id.
+// (pusher 2.2). Nothing could be sent to a user of another id.
 func isNameable(id string) bool {
 	return id != "" && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -160,7 +160,7 @@ func (a *actor) try(t *testing.T, r *rand.Rand, name, user string) {
 	_, isIn := a.in[name]
 	switch r.IntN(5) {
 	case 0:
-		ev := channel.Event{Channel: name, Name: "tick", Data: jsontext.AppendString(nil, "x")}
+		ev := channel.Event{Channel: name, Name: "tick", Data: jsonscan.AppendString(nil, "x")}
 		err := a.n.Publish(context.Background(), a.n.app, []channel.Event{ev})
 		if err != nil && !errors.Is(err, bus.ErrUnavailable) && !errors.Is(err, bus.ErrUncertain) {
 			t.Errorf("publish: %v", err)

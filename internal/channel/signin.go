@@ -22,7 +22,7 @@ type user struct {
 func (u *user) id() string { return u.channel.userID() }
 
 // SignIn makes c a connection of the user u, whose signature the caller has checked, and
-// replies: success, then the state of those whom u watches (pusher-protocol 4.1, 4.4). As the
+// replies: success, then the state of those whom u watches (pusher 4.1, 4.4). As the
 // same user again it replaces what u says about it.
 //
 // A returned error was not sent. Then c is as before, except that its watchlist may be empty.
@@ -144,7 +144,7 @@ func (e *Engine) signOut(c *Connection) []bus.Leave {
 }
 
 // subscribeUser answers a subscribe to a user's channel: a sign-in has done it already
-// (pusher-protocol 4.3).
+// (pusher 4.3).
 func (c *Connection) subscribeUser(name, userID string) *protocol.Error {
 	if c.user == nil || c.user.channel.userID() != userID {
 		return protocol.ErrUserChannel
@@ -153,7 +153,7 @@ func (c *Connection) subscribeUser(name, userID string) *protocol.Error {
 	return nil
 }
 
-// Terminate closes every connection that is signed in as the user (pusher-protocol 4.5). An error says
+// Terminate closes every connection that is signed in as the user (pusher 4.5). An error says
 // that connections on other nodes may not have been reached.
 func (e *Engine) Terminate(_ context.Context, a *app.App, userID string) error {
 	for _, r := range e.table.repliers(userTopic(a.ID, userID)) {

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/room"
 )
 
-// Status of one channel, for the HTTP API (pusher-protocol 5.5, 5.6).
+// Status of one channel, for the HTTP API (pusher 5.5, 5.6).
 type Status struct {
 	Name          string
 	Occupied      bool

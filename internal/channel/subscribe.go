@@ -15,9 +15,9 @@ const maxStarts = 5
 
 // Subscribe joins c to a channel whose name and signature the caller has checked, and
 // replies: success, then the cache. m is the member for kinds with members. f says which
-// events the subscription is for (pusher-protocol 7.6): a cached event that is not one of them
+// events the subscription is for (pusher 7.6): a cached event that is not one of them
 // is neither replayed nor a miss. Channels of user kind have no subscription, and f means nothing to them.
-// Subscribing again only replaces the filter and replies again (2.8): before the reply frames
+// Subscribing again only replaces the filter and replies again (pusher 2.8): before the reply frames
 // come by the former filter or by f, after it by f.
 //
 // A returned error was not sent and has changed nothing for anybody. Only when again and
@@ -155,7 +155,7 @@ func (e *Engine) replay(c *Connection, ch *channel, st *bus.State) {
 	c.replier.Reply(&protocol.Message{Kind: protocol.MessageCacheMiss, Channel: ch.topic.Name})
 }
 
-// subscribeAgain replies once more and changes nothing but the filter (pusher-protocol 2.8).
+// subscribeAgain replies once more and changes nothing but the filter (pusher 2.8).
 //
 // A channel without state stays live. One with state starts over, held, so that nothing comes
 // before the state that is later than the state. With a cache, nothing older than the event that

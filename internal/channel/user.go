@@ -1,11 +1,11 @@
 package channel
 
 import (
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-const maxWatchlist = 100 // ids, pusher-protocol 4.1
+const maxWatchlist = 100 // ids, pusher 4.1
 
 // User is what a connection signs in as.
 type User struct {
@@ -21,15 +21,15 @@ type User struct {
 	WatchlistErr *protocol.Error
 }
 
-// ParseUser reads user_data, whose signature the caller has checked (pusher-protocol 4.1).
+// ParseUser reads user_data, whose signature the caller has checked (pusher 4.1).
 // Keys are case-sensitive. A watchlist that is no good is ignored.
 func ParseUser(userData string) (User, *protocol.Error) {
-	v, ok := jsontext.Parse([]byte(userData))
-	if !ok || v.Kind() != jsontext.Object {
+	v, ok := jsonscan.Parse([]byte(userData))
+	if !ok || v.Kind() != jsonscan.Object {
 		return User{}, protocol.ErrUserData.Withf("user_data must be a JSON object with an id")
 	}
-	var id, watchlist jsontext.Value
-	info := jsontext.Value("{}")
+	var id, watchlist jsonscan.Value
+	info := jsonscan.Value("{}")
 	for key, value := range v.Members() {
 		switch key {
 		case "id":
@@ -54,12 +54,12 @@ func ParseUser(userData string) (User, *protocol.Error) {
 	return u, nil
 }
 
-func parseWatchlist(v jsontext.Value) ([]string, *protocol.Error) {
+func parseWatchlist(v jsonscan.Value) ([]string, *protocol.Error) {
 	refused := protocol.ErrWatchlist
 	switch v.Kind() {
-	case jsontext.Absent, jsontext.Null:
+	case jsonscan.Absent, jsonscan.Null:
 		return nil, nil
-	case jsontext.Array:
+	case jsonscan.Array:
 	default:
 		return nil, refused.Withf("The watchlist is ignored: it must be an array of ids, which are strings or numbers")
 	}
@@ -67,7 +67,7 @@ func parseWatchlist(v jsontext.Value) ([]string, *protocol.Error) {
 	seen, n := map[string]bool{}, 0
 	for element := range v.Elements() {
 		id, isNumber := stringForm(element)
-		if !isNumber && element.Kind() != jsontext.String {
+		if !isNumber && element.Kind() != jsonscan.String {
 			return nil, refused.Withf("The watchlist is ignored: %s in it is no id; ids are strings or numbers", kindOf(element))
 		}
 		if n++; n > maxWatchlist {

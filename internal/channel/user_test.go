@@ -15,7 +15,7 @@ import (
 
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -101,7 +101,7 @@ func FuzzParseUser(f *testing.F) {
 		if !channel.ValidName("#server-to-user-"+u.ID, 200) || len(u.ID) > 128 || u.Data != data {
 			t.Fatalf("%q became %+v", data, u)
 		}
-		if v, ok := jsontext.Parse(u.Info); !ok || string(v.Compact()) != string(u.Info) {
+		if v, ok := jsonscan.Parse(u.Info); !ok || string(v.Compact()) != string(u.Info) {
 			t.Fatalf("user_info %q is no compact JSON", u.Info)
 		}
 		watched := slices.Clone(u.Watchlist)

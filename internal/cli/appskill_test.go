@@ -34,7 +34,7 @@ func TestAcknowledgedChangesOutliveAKill(t *testing.T) {
 	file := writeFile(t, "m.toml", fmt.Sprintf(keptApps, t.TempDir()))
 	list := ""
 	for i := range 4 {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 		var log buffer
 		child := exec.CommandContext(ctx, os.Args[0], "serve", "--config", file)
 		child.Env, child.Stderr = append(os.Environ(), childVariable+"=1"), &log

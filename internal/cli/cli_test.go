@@ -124,7 +124,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 		cancel()
 		<-r.ended
 	})
-	deadline, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
+	deadline, tick := time.After(waitLimit), time.NewTicker(5*time.Millisecond)
 	defer tick.Stop()
 	for {
 		m := address.FindStringSubmatch(r.err.String())

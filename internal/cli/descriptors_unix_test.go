@@ -76,7 +76,7 @@ func try(t *testing.T, addr string) (f fate, leave func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(waitLimit))
 	_, _ = io.WriteString(conn, "GET /app/"+testkit.Key+"?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bWlsbHJhY2UtdGVzdGtpdA==\r\n\r\n")
 	var got strings.Builder
@@ -100,7 +100,7 @@ func try(t *testing.T, addr string) (f fate, leave func()) {
 // medians asks a server for all that it owes at its limit, and returns how long each takes.
 func medians(t *testing.T, public, operator string) map[string]time.Duration {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: waitLimit}
 	took := map[string][]time.Duration{}
 	ask := func(what, method, url, body string) {
 		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -188,7 +188,7 @@ func TestAServerWithoutDescriptorsStaysUsefulAndObservable(t *testing.T) {
 	for _, leave := range leaving[:50] {
 		leave()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	if err := testkit.Eventually(ctx, func() error {
 		if f, _ := try(t, public); f != welcome {

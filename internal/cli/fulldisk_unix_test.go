@@ -56,7 +56,7 @@ func TestAFullDiskAtTheStartDoesNotKeepChannelsFromBeingServed(t *testing.T) {
 	}
 	ask := func(method, addr, path string) (int, string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, strings.NewReader("{}"))
 		if err != nil {
@@ -82,7 +82,7 @@ func TestAFullDiskAtTheStartDoesNotKeepChannelsFromBeingServed(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}
-		if _, err := p.Established(patience); err != nil {
+		if _, err := p.Established(waitLimit); err != nil {
 			t.Errorf("%s: %v", when, err)
 		}
 		p.Subscribe(t, "news")

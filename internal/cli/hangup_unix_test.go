@@ -14,7 +14,7 @@ import (
 
 func TestAHangupBeforeTheServerIsReadyDoesNotEndIt(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	// The configuration comes through a pipe: the process waits for it, and is no server yet.
 	fifo := filepath.Join(t.TempDir(), "m.toml")

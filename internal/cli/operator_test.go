@@ -92,7 +92,7 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 
 // wait waits for what other goroutines do.
 func wait(ts *testscript.TestScript, isDone func() bool) {
-	deadline, tick := time.After(patience), time.NewTicker(time.Millisecond)
+	deadline, tick := time.After(waitLimit), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !isDone() {
 		select {

@@ -21,7 +21,7 @@ import (
 // childVariable makes the test binary be the program.
 const childVariable = "CLI_TEST_CHILD"
 
-const patience = testkit.Patience
+const waitLimit = testkit.WaitLimit
 
 // config of a development server that would take a minute to end.
 const slowToEnd = `
@@ -51,7 +51,7 @@ func writeFile(t *testing.T, name, text string) string {
 // said waits until a log holds a text, at least n times.
 func said(t *testing.T, log *buffer, text string, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	err := testkit.Eventually(ctx, func() error {
 		if got := strings.Count(log.String(), text); got < n {
@@ -76,7 +76,7 @@ func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 			defer cancel()
 			var log buffer
 			child := exec.CommandContext(ctx, os.Args[0], "serve", "--config", writeFile(t, "m.toml", slowToEnd))
@@ -136,7 +136,7 @@ func startService(t *testing.T, text string) *service {
 // expect reads the next state that the manager is told.
 func (s *service) expect(t *testing.T, want string) {
 	t.Helper()
-	_ = s.states.SetReadDeadline(time.Now().Add(patience))
+	_ = s.states.SetReadDeadline(time.Now().Add(waitLimit))
 	b := make([]byte, 1024)
 	n, err := s.states.Read(b)
 	if err != nil {
@@ -203,7 +203,7 @@ func managedSocket(t *testing.T, ip net.IP) (address string, f *os.File) {
 func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
 	t.Parallel()
 	at, f := managedSocket(t, net.IPv4(127, 0, 0, 1))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	var log buffer
 	file := writeFile(t, "m.toml", strings.ReplaceAll(slowToEnd, "1m", "0s"))
@@ -222,7 +222,7 @@ func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Established(patience); err != nil {
+	if _, err := p.Established(waitLimit); err != nil {
 		t.Error(err)
 	}
 	p.Cut()
@@ -236,7 +236,7 @@ func TestASocketOfTheServiceManagerServesClients(t *testing.T) {
 
 func TestTheGreetingNamesTheProgramAsItWasCalled(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	var out buffer
 	child := exec.CommandContext(ctx, os.Args[0], "serve", "--listen", "127.0.0.1:0")

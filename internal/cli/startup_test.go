@@ -36,7 +36,7 @@ func start(t *testing.T, environ, args []string, socket *os.File) *program {
 // command is the program with these variables alone of its own, in a directory of its own.
 func command(t *testing.T, environ, args []string, socket *os.File) *program {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	t.Cleanup(cancel)
 	p := &program{Cmd: exec.CommandContext(ctx, os.Args[0], args...)}
 	if socket != nil { // the shell knows the process id that it becomes
@@ -84,7 +84,7 @@ func (p *program) ask(t *testing.T, method, path, host string) (int, string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Host = strings.ReplaceAll(host, "PORT", port)
 	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(r)
+	response, err := (&http.Client{Transport: transport, Timeout: waitLimit}).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

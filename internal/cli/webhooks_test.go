@@ -203,7 +203,7 @@ func (p *process) kill() {
 // metric is the value of the first sample that begins so.
 func (p *process) metric(sample string) (value float64) {
 	p.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: waitLimit}
 	answer, err := client.Get("http://" + p.metrics + "/metrics")
 	if err != nil {
 		p.t.Fatal(err)
@@ -253,7 +253,7 @@ func (p *process) guest(user string) *guest {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(peer.Cut)
-	id, err := peer.Established(patience)
+	id, err := peer.Established(waitLimit)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func (g *guest) fence() {
 	g.t.Helper()
 	g.send("pusher:ping", nil)
 	for {
-		f, err := g.Next(patience)
+		f, err := g.Next(waitLimit)
 		if err != nil {
 			g.t.Fatal(err)
 		}

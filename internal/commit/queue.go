@@ -193,9 +193,9 @@ func (q *Queue[T]) Close() {
 // gather lets callers that were just answered put their next items, while such items come: otherwise each
 // large group would be followed by one of the first item that came.
 func (q *Queue[T]) gather() {
-	const patience = 16
+	const yields = 16
 	before := q.length()
-	for range patience {
+	for range yields {
 		runtime.Gosched()
 		now := q.length()
 		if now <= before {

@@ -3,19 +3,19 @@ package entity
 import (
 	"strconv"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // KeyText is the key that a JSON value means (views 6, step 2): a string as it is, an
 // array of unsigned integers as the hex of their bytes, everything else its JSON text without
 // space. It is false where there is no value.
-func KeyText(v jsontext.Value) (key string, ok bool) {
+func KeyText(v jsonscan.Value) (key string, ok bool) {
 	switch v.Kind() {
-	case jsontext.Absent:
+	case jsonscan.Absent:
 		return "", false
-	case jsontext.String:
+	case jsonscan.String:
 		return v.Text(), true
-	case jsontext.Array:
+	case jsonscan.Array:
 		if key, ok := hexKey(v); ok {
 			return key, true
 		}
@@ -26,7 +26,7 @@ func KeyText(v jsontext.Value) (key string, ok bool) {
 }
 
 // hexKey is what an array of unsigned integers means: each modulo 256, two digits.
-func hexKey(v jsontext.Value) (key string, ok bool) {
+func hexKey(v jsonscan.Value) (key string, ok bool) {
 	const hex = "0123456789abcdef"
 	var text []byte
 	for element := range v.Elements() {

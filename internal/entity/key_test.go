@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 func TestKeyText(t *testing.T) {
@@ -32,7 +32,7 @@ func TestKeyText(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, ok := entity.KeyText(jsontext.Value(test.value))
+			got, ok := entity.KeyText(jsonscan.Value(test.value))
 			if got != test.want || !ok {
 				t.Errorf("got %q, %v, want %q", got, ok, test.want)
 			}
@@ -48,7 +48,7 @@ func FuzzKeyText(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, ok := jsontext.Parse(text)
+		v, ok := jsonscan.Parse(text)
 		if !ok {
 			return
 		}
@@ -56,7 +56,7 @@ func FuzzKeyText(f *testing.F) {
 		if !ok || !utf8.ValidString(key) {
 			t.Fatalf("%q has the key %q, %v", text, key, ok)
 		}
-		if v.Kind() != jsontext.String && v.Kind() != jsontext.Array && key != string(v.Compact()) {
+		if v.Kind() != jsonscan.String && v.Kind() != jsonscan.Array && key != string(v.Compact()) {
 			t.Fatalf("%q has the key %q", text, key)
 		}
 	})

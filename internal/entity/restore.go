@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // Restore puts an entity where it was. A state is restored, in any order, before anything is
@@ -46,7 +46,7 @@ func (t *Type) reach(s Seq, number uint64) {
 // check is an error for data that no owner has decided: what reads it later relies on that.
 func (v *Version) check() error {
 	tail := v.Seq.AppendTail(nil)
-	if data, ok := jsontext.Parse(v.Data); !ok || len(data) != len(v.Data) || !bytes.HasSuffix(data, tail) || data.Kind() != jsontext.Object {
+	if data, ok := jsonscan.Parse(v.Data); !ok || len(data) != len(v.Data) || !bytes.HasSuffix(data, tail) || data.Kind() != jsonscan.Object {
 		return fmt.Errorf("data is damaged: want a JSON object that ends in %s", tail)
 	}
 	return nil

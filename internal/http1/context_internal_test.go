@@ -54,7 +54,7 @@ func TestAContextEndsWithItsClient(t *testing.T) {
 					if err != context.Canceled { //nolint:errorlint // as net/http
 						t.Errorf("it ended with %v", err)
 					}
-				case <-time.After(patience):
+				case <-time.After(waitLimit):
 					t.Error("it does not end")
 				}
 			})

@@ -77,7 +77,7 @@ func answersTo(t *testing.T, m *memory, text string, methods []string, pieces []
 	m.conns <- s
 	select {
 	case <-s.over:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatalf("%q: the connection goes on", text)
 	}
 	s.mu.Lock()

@@ -94,7 +94,7 @@ func TestAFramingInTwoWaysEndsTheConnection(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
-				if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+				if err := c.SetDeadline(time.Now().Add(waitLimit)); err != nil {
 					t.Fatal(err)
 				}
 				r := bufio.NewReader(c)

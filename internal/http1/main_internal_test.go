@@ -27,9 +27,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
-// patience bounds every wait for something that must happen. Nothing in options ends a connection
+// waitLimit bounds every wait for something that must happen. Nothing in options ends a connection
 // before it is over.
-const patience = 90 * time.Second
+const waitLimit = 90 * time.Second
 
 // options let nothing time out.
 func options() Options {
@@ -128,7 +128,7 @@ func dial(t testing.TB, l net.Listener) *peer {
 		if nc, err = net.Dial("tcp", l.Addr().String()); err != nil {
 			t.Fatal(err)
 		}
-		_ = nc.SetDeadline(time.Now().Add(patience))
+		_ = nc.SetDeadline(time.Now().Add(waitLimit))
 	}
 	t.Cleanup(func() { _ = nc.Close() })
 	return &peer{Conn: nc, t: t, r: bufio.NewReader(nc)}
@@ -287,9 +287,9 @@ func set(w http.ResponseWriter, query string) {
 	}
 }
 
-// shutdown shuts n down within the patience of tests.
+// shutdown shuts n down within the waitLimit of tests.
 func (n *node) shutdown(t testing.TB) error {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	return n.Shutdown(ctx)
 }

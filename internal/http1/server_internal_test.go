@@ -389,7 +389,7 @@ func TestABrokenListenerIsKnownAtOnce(t *testing.T) {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Error("Serve waits for idle clients")
 		_ = s.Close()
 	}
@@ -426,7 +426,7 @@ func TestEndingAmongAllKindsOfConnections(t *testing.T) {
 		for range round {
 			runtime.Gosched()
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 		if round%2 == 1 {
 			cancel()
 		}
@@ -482,7 +482,7 @@ func TestShutdownSparesWhatHasJustBegun(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- n.shutdown(t) }() // ends with the request
 	p := &peer{Conn: client, t: t, r: bufio.NewReader(client)}
-	_ = p.SetDeadline(time.Now().Add(patience))
+	_ = p.SetDeadline(time.Now().Add(waitLimit))
 	go func() { _, _ = io.WriteString(p, post[len(post)-3:]) }() // ends with the connection
 	if got := p.hears(); !strings.Contains(got, `body="hello" err=<nil>`) || !strings.Contains(got, "close=true") {
 		t.Errorf("got %q", got)
@@ -546,7 +546,7 @@ func TestAnIdleConnectionKeepsNoRequest(t *testing.T) {
 	p.hears()
 	text := <-texts
 	for begun := time.Now(); text.Value() != nil; runtime.GC() {
-		if time.Since(begun) > patience {
+		if time.Since(begun) > waitLimit {
 			t.Fatal("the request before is kept")
 		}
 	}

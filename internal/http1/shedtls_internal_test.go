@@ -102,7 +102,7 @@ func (s *Server) shedUntil(t *testing.T, p *peer) {
 			return
 		default:
 		}
-		if time.Since(begun) > patience {
+		if time.Since(begun) > waitLimit {
 			t.Error("it is never closed")
 			_ = p.Close()
 			return
@@ -112,7 +112,7 @@ func (s *Server) shedUntil(t *testing.T, p *peer) {
 
 // waiting is how many connections Shed may still end, once net/http has noticed what it ended.
 func (s *Server) waiting() (n int) {
-	for begun := time.Now(); time.Since(begun) < patience; runtime.Gosched() {
+	for begun := time.Now(); time.Since(begun) < waitLimit; runtime.Gosched() {
 		s.mu.Lock()
 		n = len(s.handed)
 		s.mu.Unlock()

@@ -112,7 +112,7 @@ func TestADeadlineOfTheHandlerHolds(t *testing.T) {
 	t.Parallel()
 	n := start(t, loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		if err := errors.Join(control.SetReadDeadline(time.Now()), control.SetWriteDeadline(time.Now().Add(patience))); err != nil {
+		if err := errors.Join(control.SetReadDeadline(time.Now()), control.SetWriteDeadline(time.Now().Add(waitLimit))); err != nil {
 			t.Error(err)
 		}
 		echo(w, r)

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/token"
 )
@@ -68,15 +68,15 @@ func (r *Request) Body() []byte {
 }
 
 // Object is the body, which must be an object in JSON.
-func (r *Request) Object() (jsontext.Value, *problem.Problem) { return ParseObject(r.Body()) }
+func (r *Request) Object() (jsonscan.Value, *problem.Problem) { return ParseObject(r.Body()) }
 
 // ParseObject checks that a body is an object in JSON.
-func ParseObject(body []byte) (jsontext.Value, *problem.Problem) {
-	v, ok := jsontext.Parse(body)
+func ParseObject(body []byte) (jsonscan.Value, *problem.Problem) {
+	v, ok := jsonscan.Parse(body)
 	if !ok {
 		return nil, problem.Invalid("The body is not JSON in UTF-8")
 	}
-	if v.Kind() != jsontext.Object {
+	if v.Kind() != jsonscan.Object {
 		return nil, problem.Invalid("The body must be a JSON object")
 	}
 	return v, nil

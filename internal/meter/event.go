@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // The types of events (views 7.1).
@@ -55,7 +55,7 @@ func (e encoder) name(name string) encoder {
 }
 
 func (e encoder) text(name, value string) encoder {
-	return jsontext.AppendString(e.name(name), value)
+	return jsonscan.AppendString(e.name(name), value)
 }
 
 // optional is null when there is no value: consumers want every member (views 7.1).

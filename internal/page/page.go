@@ -21,7 +21,7 @@ import (
 
 	"github.com/millrace/millrace/internal/auth"
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -233,7 +233,7 @@ func (p *page) publish(w http.ResponseWriter, r *http.Request) {
 	}
 	data, err := encode(map[string]string{"text": text, "id": userID, "name": name})
 	if err == nil { // the event's data is a string that holds JSON
-		err = p.o.Publish(r.Context(), Lobby, Event, jsontext.AppendString(nil, data))
+		err = p.o.Publish(r.Context(), Lobby, Event, jsonscan.AppendString(nil, data))
 	}
 	if err != nil {
 		p.o.Log.Warn("development page cannot publish", "err", err)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/coding"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -99,7 +99,7 @@ func (p *Problem) SetHeaders(h http.Header) {
 // AppendJSON appends the body.
 func (p *Problem) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"error":`...)
-	dst = jsontext.AppendString(dst, p.Message)
+	dst = jsonscan.AppendString(dst, p.Message)
 	dst = append(dst, `,"code":"`...)
 	dst = append(dst, p.Code...)
 	dst = append(dst, `","status":`...)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // Keys of entities that do not stand in the data of an event.
@@ -110,7 +110,7 @@ func (r *rule) mutation(read *reading, e *channel.Event, first string) (m entity
 		m.Key = first
 	default:
 		v := lookup(read.value(), r.key)
-		if v.Kind() == jsontext.Absent || v.Kind() == jsontext.Null {
+		if v.Kind() == jsonscan.Absent || v.Kind() == jsonscan.Null {
 			return m, read.reason(skipKey)
 		}
 		m.Key, _ = entity.KeyText(v)
@@ -123,7 +123,7 @@ func (r *rule) mutation(read *reading, e *channel.Event, first string) (m entity
 		return m, ""
 	}
 	object := lookup(read.value(), r.data)
-	if object.Kind() != jsontext.Object {
+	if object.Kind() != jsonscan.Object {
 		return m, skipData
 	}
 	m.Data, m.Append = object, r.Append
@@ -134,9 +134,9 @@ func (r *rule) mutation(read *reading, e *channel.Event, first string) (m entity
 }
 
 // lookup is the value at a path of members. Of equal keys the last counts.
-func lookup(v jsontext.Value, path []string) jsontext.Value {
+func lookup(v jsonscan.Value, path []string) jsonscan.Value {
 	for _, name := range path {
-		var found jsontext.Value
+		var found jsonscan.Value
 		for key, member := range v.Entries() {
 			if key.Means(name) {
 				found = member
@@ -151,7 +151,7 @@ func lookup(v jsontext.Value, path []string) jsontext.Value {
 type reading struct {
 	data   []byte
 	isRead bool
-	v      jsontext.Value // nil when the data is no JSON
+	v      jsonscan.Value // nil when the data is no JSON
 }
 
 // of turns to the data of an event, which may be the data of the event before.
@@ -163,14 +163,14 @@ func (r *reading) of(data []byte) {
 }
 
 // value is what data means: publishers send JSON text within a JSON string.
-func (r *reading) value() jsontext.Value {
+func (r *reading) value() jsonscan.Value {
 	if r.isRead {
 		return r.v
 	}
 	r.isRead = true
-	v, ok := jsontext.Parse(r.data)
-	if ok && v.Kind() == jsontext.String {
-		v, ok = jsontext.Parse([]byte(v.Text()))
+	v, ok := jsonscan.Parse(r.data)
+	if ok && v.Kind() == jsonscan.String {
+		v, ok = jsonscan.Parse([]byte(v.Text()))
 	}
 	if ok {
 		r.v = v
@@ -180,7 +180,7 @@ func (r *reading) value() jsontext.Value {
 
 // reason is why something was not found: other, unless the data is no object at all.
 func (r *reading) reason(other skipReason) skipReason {
-	if r.value().Kind() != jsontext.Object {
+	if r.value().Kind() != jsonscan.Object {
 		return skipData
 	}
 	return other

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -30,7 +30,7 @@ type Filter struct {
 	Op    Op
 	Of    []*Filter      // And, Or: at least one; Not: one
 	Field []string       // of a comparison
-	Value jsontext.Value // of a comparison, compact; In: an array; Exists: true or false; nil is null
+	Value jsonscan.Value // of a comparison, compact; In: an array; Exists: true or false; nil is null
 }
 
 // Op says what a Filter does, as definitions spell it.
@@ -164,7 +164,7 @@ func appendAggregate(dst []byte, i int, a Aggregate) []byte {
 	} else {
 		dst = append(dst, ',')
 	}
-	dst = jsontext.AppendString(dst, a.Name)
+	dst = jsonscan.AppendString(dst, a.Name)
 	dst = append(dst, ':')
 	dst = appendMember(dst, '{', "op", a.Op)
 	if len(a.Field) > 0 {
@@ -177,7 +177,7 @@ func appendMember(dst []byte, before byte, name, value string) []byte {
 	dst = append(dst, before, '"')
 	dst = append(dst, name...)
 	dst = append(dst, `":`...)
-	return jsontext.AppendString(dst, value)
+	return jsonscan.AppendString(dst, value)
 }
 
 func appendStrings(dst []byte, name string, values []string) []byte {
@@ -191,7 +191,7 @@ func appendStrings(dst []byte, name string, values []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = jsontext.AppendString(dst, s)
+		dst = jsonscan.AppendString(dst, s)
 	}
 	return append(dst, ']')
 }

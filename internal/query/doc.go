@@ -7,7 +7,7 @@
 // time. It does no I/O, takes no locks and has no goroutines; definitions and plans are
 // immutable and safe for concurrent use, totals belong to one owner.
 //
-// The data of an entity is one JSON object as package jsontext accepts it, without space
+// The data of an entity is one JSON object as package jsonscan accepts it, without space
 // between tokens and without equal keys. Numbers are decimals of any size and compare
 // exactly, however they are written; powers of ten beyond 10^(2^59) count as one.
 package query

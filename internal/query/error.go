@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/spelling"
 )
 
@@ -30,7 +30,7 @@ func (p *parser) fail(path, problem string) {
 }
 
 // failValue notes the problem of the value at a path.
-func (p *parser) failValue(path string, v jsontext.Value, problem string) {
+func (p *parser) failValue(path string, v jsonscan.Value, problem string) {
 	const shown = 60
 	text := string(v)
 	if len(text) > shown {

@@ -1,6 +1,6 @@
 package query
 
-import "github.com/millrace/millrace/internal/jsontext"
+import "github.com/millrace/millrace/internal/jsonscan"
 
 // condition is a compiled Filter.
 type condition struct {
@@ -27,7 +27,7 @@ func compileFilter(f *Filter) condition {
 	return c
 }
 
-func (c *condition) matches(data jsontext.Value) bool {
+func (c *condition) matches(data jsonscan.Value) bool {
 	switch c.op {
 	case And:
 		for i := range c.of {
@@ -50,7 +50,7 @@ func (c *condition) matches(data jsontext.Value) bool {
 	}
 }
 
-func (c *condition) compares(v jsontext.Value) bool {
+func (c *condition) compares(v jsonscan.Value) bool {
 	switch c.op {
 	case Exists:
 		return (v != nil) == c.literals[0].truth

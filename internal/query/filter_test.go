@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/query"
 )
 
@@ -113,11 +113,11 @@ func FuzzMatches(f *testing.F) {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
 	f.Fuzz(func(t *testing.T, filter, text []byte) {
-		doc, ok := jsontext.Parse(text)
-		if !ok || doc.Kind() != jsontext.Object || !isPlain(doc) {
+		doc, ok := jsonscan.Parse(text)
+		if !ok || doc.Kind() != jsonscan.Object || !isPlain(doc) {
 			return
 		}
-		if v, ok := jsontext.Parse(filter); !ok || !isPlain(v) {
+		if v, ok := jsonscan.Parse(filter); !ok || !isPlain(v) {
 			return
 		}
 		d, err := query.Parse([]byte(view(`"filter":` + string(filter))))

@@ -3,12 +3,12 @@ package query
 import (
 	"bytes"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // literal is what a comparison compares with, read once.
 type literal struct {
-	kind     jsontext.Kind
+	kind     jsonscan.Kind
 	truth    bool
 	number   number
 	text     string
@@ -16,20 +16,20 @@ type literal struct {
 	names    []string // of an object, beside elements
 }
 
-func compileLiteral(v jsontext.Value) literal {
+func compileLiteral(v jsonscan.Value) literal {
 	l := literal{kind: v.Kind()}
 	switch l.kind {
-	case jsontext.Bool:
+	case jsonscan.Bool:
 		l.truth = v[0] == 't'
-	case jsontext.Number:
+	case jsonscan.Number:
 		l.number = parseNumber(bytes.Clone(v))
-	case jsontext.String:
+	case jsonscan.String:
 		l.text = v.Text()
-	case jsontext.Array:
+	case jsonscan.Array:
 		for e := range v.Elements() {
 			l.elements = append(l.elements, compileLiteral(e))
 		}
-	case jsontext.Object:
+	case jsonscan.Object:
 		for key, e := range v.Entries() {
 			l.names = append(l.names, key.Text())
 			l.elements = append(l.elements, compileLiteral(e))
@@ -40,31 +40,31 @@ func compileLiteral(v jsontext.Value) literal {
 }
 
 // equals is JSON equality (views 5.1); a missing value is null.
-func (l *literal) equals(v jsontext.Value) bool {
+func (l *literal) equals(v jsonscan.Value) bool {
 	kind := v.Kind()
-	if kind == jsontext.Absent {
-		kind = jsontext.Null
+	if kind == jsonscan.Absent {
+		kind = jsonscan.Null
 	}
 	if kind != l.kind {
 		return false
 	}
 	switch kind {
-	case jsontext.Bool:
+	case jsonscan.Bool:
 		return l.truth == (v[0] == 't')
-	case jsontext.Number:
+	case jsonscan.Number:
 		return l.number.compare(parseNumber(v)) == 0
-	case jsontext.String:
+	case jsonscan.String:
 		return v.Means(l.text)
-	case jsontext.Array:
+	case jsonscan.Array:
 		return l.equalsArray(v)
-	case jsontext.Object:
+	case jsonscan.Object:
 		return l.equalsObject(v)
 	default:
 		return true // null
 	}
 }
 
-func (l *literal) equalsArray(v jsontext.Value) bool {
+func (l *literal) equalsArray(v jsonscan.Value) bool {
 	n := 0
 	for e := range v.Elements() {
 		if n == len(l.elements) || !l.elements[n].equals(e) {
@@ -75,7 +75,7 @@ func (l *literal) equalsArray(v jsontext.Value) bool {
 	return n == len(l.elements)
 }
 
-func (l *literal) equalsObject(v jsontext.Value) bool {
+func (l *literal) equalsObject(v jsonscan.Value) bool {
 	n := 0
 	for range v.Entries() {
 		n++
@@ -93,16 +93,16 @@ func (l *literal) equalsObject(v jsontext.Value) bool {
 }
 
 // order compares v with the literal; false when they have no order.
-func (l *literal) order(v jsontext.Value) (int, bool) {
+func (l *literal) order(v jsonscan.Value) (int, bool) {
 	if v.Kind() != l.kind {
 		return 0, false
 	}
 	switch l.kind {
-	case jsontext.Number:
+	case jsonscan.Number:
 		return -l.number.compare(parseNumber(v)), true
-	case jsontext.String:
+	case jsonscan.String:
 		return compareText(v, l.text), true
-	case jsontext.Bool:
+	case jsonscan.Bool:
 		switch truth := v[0] == 't'; {
 		case truth == l.truth:
 			return 0, true
@@ -116,7 +116,7 @@ func (l *literal) order(v jsontext.Value) (int, bool) {
 }
 
 // compareText compares what a string means, bytewise.
-func compareText(v jsontext.Value, text string) int {
+func compareText(v jsonscan.Value, text string) int {
 	body := unquote(v)
 	n := min(len(body), len(text))
 	for i := range n {
@@ -128,7 +128,7 @@ func compareText(v jsontext.Value, text string) int {
 }
 
 // unquote is what a string means; a view of v unless it has escapes.
-func unquote(v jsontext.Value) []byte {
+func unquote(v jsonscan.Value) []byte {
 	body := v[1 : len(v)-1]
 	if bytes.IndexByte(body, '\\') < 0 {
 		return body

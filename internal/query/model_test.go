@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/query"
 )
 
@@ -150,7 +150,7 @@ func matches(filter, doc any) bool {
 }
 
 // isPlain reports whether the model can judge v: no equal keys, no powers that fill memory.
-func isPlain(v jsontext.Value) bool {
+func isPlain(v jsonscan.Value) bool {
 	seen := map[string]bool{}
 	for key, value := range v.Entries() {
 		name := key.Text()
@@ -165,7 +165,7 @@ func isPlain(v jsontext.Value) bool {
 		}
 	}
 	_, power, ok := strings.Cut(strings.ToLower(string(v)), "e")
-	return v.Kind() != jsontext.Number || !ok || len(strings.TrimLeft(power, "+-0")) <= 3
+	return v.Kind() != jsonscan.Number || !ok || len(strings.TrimLeft(power, "+-0")) <= 3
 }
 
 func plan(t failer, definition string) *query.Plan {

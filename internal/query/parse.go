@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -37,7 +37,7 @@ func Parse(text []byte) (*Definition, error) {
 	if len(text) > maxText {
 		return nil, &Error{[]string{"longer than " + strconv.Itoa(maxText) + " bytes"}}
 	}
-	v, ok := jsontext.Parse(text)
+	v, ok := jsonscan.Parse(text)
 	if !ok {
 		return nil, &Error{[]string{"not JSON: " + whyNotJSON(text)}}
 	}
@@ -88,7 +88,7 @@ type parser struct {
 	filters  int // seen so far
 }
 
-func (p *parser) definition(v jsontext.Value) *Definition {
+func (p *parser) definition(v jsonscan.Value) *Definition {
 	m := p.members("", v, "id", "source", "mode", "access", "filter", "sort", "limit", "cap", "keys", "fields", "aggregate")
 	if m == nil {
 		return nil
@@ -157,7 +157,7 @@ func (p *parser) mode(m members) protocol.Mode {
 }
 
 // access is access.Token unless said otherwise. What means nothing is for the server alone.
-func (p *parser) access(v jsontext.Value) access.Level {
+func (p *parser) access(v jsonscan.Value) access.Level {
 	if v == nil {
 		return access.Token
 	}
@@ -181,7 +181,7 @@ func (p *parser) exclusions(m members) {
 	}
 }
 
-func (p *parser) id(path string, v jsontext.Value) string {
+func (p *parser) id(path string, v jsonscan.Value) string {
 	if v == nil {
 		p.fail(path, "missing")
 		return ""
@@ -199,7 +199,7 @@ func (p *parser) id(path string, v jsontext.Value) string {
 	return s
 }
 
-func (p *parser) sort(v jsontext.Value) []Sort {
+func (p *parser) sort(v jsonscan.Value) []Sort {
 	var sorts []Sort
 	for path, e := range p.elements("sort", v, maxList) {
 		m := p.members(path, e, "field", "order")
@@ -219,7 +219,7 @@ func (p *parser) sort(v jsontext.Value) []Sort {
 	return sorts
 }
 
-func (p *parser) limit(v jsontext.Value) *int {
+func (p *parser) limit(v jsonscan.Value) *int {
 	if v == nil {
 		return nil
 	}
@@ -232,7 +232,7 @@ func (p *parser) limit(v jsontext.Value) *int {
 	return &limit
 }
 
-func (p *parser) keys(v jsontext.Value) []string {
+func (p *parser) keys(v jsonscan.Value) []string {
 	var keys []string
 	seen := map[string]bool{}
 	for path, e := range p.elements("keys", v, maxKeys) {
@@ -250,7 +250,7 @@ func (p *parser) keys(v jsontext.Value) []string {
 	return keys
 }
 
-func (p *parser) fields(v jsontext.Value) []string {
+func (p *parser) fields(v jsonscan.Value) []string {
 	var fields []string
 	for path, e := range p.elements("fields", v, maxFields) {
 		field := strings.Join(p.path(path, e), ".")
@@ -262,11 +262,11 @@ func (p *parser) fields(v jsontext.Value) []string {
 	return fields
 }
 
-func (p *parser) aggregates(v jsontext.Value) []Aggregate {
+func (p *parser) aggregates(v jsonscan.Value) []Aggregate {
 	if v == nil {
 		return nil
 	}
-	if v.Kind() != jsontext.Object {
+	if v.Kind() != jsonscan.Object {
 		p.failValue("aggregate", v, `must be an object, such as {"total":{"op":"sum","field":"price"}}`)
 		return nil
 	}
@@ -290,7 +290,7 @@ func (p *parser) aggregates(v jsontext.Value) []Aggregate {
 	return all
 }
 
-func (p *parser) aggregate(path, name string, v jsontext.Value) Aggregate {
+func (p *parser) aggregate(path, name string, v jsonscan.Value) Aggregate {
 	a := Aggregate{Name: name}
 	m := p.members(path, v, "op", "field")
 	if m == nil {

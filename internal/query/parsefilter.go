@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // Bounds of a filter, since it is evaluated for every change.
@@ -17,7 +17,7 @@ const (
 )
 
 // filter reads one condition; nil when there is no use in looking further.
-func (p *parser) filter(path string, v jsontext.Value, depth int) *Filter {
+func (p *parser) filter(path string, v jsonscan.Value, depth int) *Filter {
 	p.filters++
 	switch {
 	case p.filters == maxFilters+1:
@@ -57,12 +57,12 @@ func (p *parser) filter(path string, v jsontext.Value, depth int) *Filter {
 	return p.comparison(path, m)
 }
 
-func (p *parser) combination(path string, op Op, v jsontext.Value, depth int) *Filter {
+func (p *parser) combination(path string, op Op, v jsonscan.Value, depth int) *Filter {
 	f := &Filter{Op: op}
 	for at, e := range p.elements(path, v, maxFilters) {
 		f.Of = append(f.Of, p.filter(at, e, depth+1))
 	}
-	if len(f.Of) == 0 && v.Kind() == jsontext.Array {
+	if len(f.Of) == 0 && v.Kind() == jsonscan.Array {
 		p.fail(path, "empty; give conditions, or leave it out")
 	}
 	return f
@@ -83,7 +83,7 @@ func (p *parser) comparison(path string, m members) *Filter {
 	}
 	v := m["value"]
 	if v == nil && f.Op == Exists {
-		v = jsontext.Value("true")
+		v = jsonscan.Value("true")
 	}
 	p.operand(path+".value", f.Op, v)
 	if v != nil {
@@ -93,14 +93,14 @@ func (p *parser) comparison(path string, m members) *Filter {
 }
 
 // operand checks a literal against its operator.
-func (p *parser) operand(path string, op Op, v jsontext.Value) {
+func (p *parser) operand(path string, op Op, v jsonscan.Value) {
 	if v == nil {
 		p.fail(path, "missing; give what to compare with")
 		return
 	}
 	switch kind := v.Kind(); op {
 	case Exists:
-		if kind != jsontext.Bool {
+		if kind != jsonscan.Bool {
 			p.failValue(path, v, "must be true or false")
 		}
 		return
@@ -110,7 +110,7 @@ func (p *parser) operand(path string, op Op, v jsontext.Value) {
 		}
 		return
 	case Gt, Gte, Lt, Lte:
-		if kind != jsontext.Number && kind != jsontext.String && kind != jsontext.Bool {
+		if kind != jsonscan.Number && kind != jsonscan.String && kind != jsonscan.Bool {
 			p.failValue(path, v, string(op)+" compares with a number, a string, true or false; nothing is above or below anything else")
 			return
 		}
@@ -119,7 +119,7 @@ func (p *parser) operand(path string, op Op, v jsontext.Value) {
 	p.literal(path, v)
 }
 
-func (p *parser) literal(path string, v jsontext.Value) {
+func (p *parser) literal(path string, v jsonscan.Value) {
 	if len(v) > maxLiteral {
 		p.fail(path, "longer than "+strconv.Itoa(maxLiteral)+" bytes")
 		return
@@ -128,12 +128,12 @@ func (p *parser) literal(path string, v jsontext.Value) {
 }
 
 // unambiguous checks that a literal means the same to every JSON reader, and bounds its depth.
-func (p *parser) unambiguous(path string, v jsontext.Value, depth int) {
+func (p *parser) unambiguous(path string, v jsonscan.Value, depth int) {
 	if depth > maxDepth {
 		p.fail(path, "nested more than "+strconv.Itoa(maxDepth)+" deep")
 		return
 	}
-	if v.Kind() == jsontext.Array {
+	if v.Kind() == jsonscan.Array {
 		for at, e := range p.elements(path, v, maxLiteral) {
 			p.unambiguous(at, e, depth+1)
 		}

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -129,7 +129,7 @@ func (p *Plan) Matches(key string, data []byte) bool {
 			return false
 		}
 	}
-	return p.filter == nil || p.filter.matches(jsontext.Value(data))
+	return p.filter == nil || p.filter.matches(jsonscan.Value(data))
 }
 
 // Project is the members of data that the view shows, in the order in which data has them; data
@@ -138,5 +138,5 @@ func (p *Plan) Project(data []byte) []byte {
 	if p.fields == nil {
 		return data
 	}
-	return p.fields.appendTo(make([]byte, 0, len(data)), jsontext.Value(data))
+	return p.fields.appendTo(make([]byte, 0, len(data)), jsonscan.Value(data))
 }

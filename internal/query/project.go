@@ -3,7 +3,7 @@ package query
 import (
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // projection is a tree of the member names to keep. One without children keeps everything
@@ -62,7 +62,7 @@ func (p *projection) keeps(path []string) bool {
 
 // appendTo appends the kept members of an object. A member of which only parts are kept is
 // there if any of them is, so that a path that is missing leaves no trace.
-func (p *projection) appendTo(dst []byte, v jsontext.Value) []byte {
+func (p *projection) appendTo(dst []byte, v jsonscan.Value) []byte {
 	dst = append(dst, '{')
 	begin := len(dst)
 	for key, value := range v.Entries() {
@@ -84,7 +84,7 @@ func (p *projection) appendTo(dst []byte, v jsontext.Value) []byte {
 	return append(dst, '}')
 }
 
-func (p *projection) childOf(key jsontext.Value) *projection {
+func (p *projection) childOf(key jsonscan.Value) *projection {
 	for _, c := range p.children {
 		if key.Means(c.name) {
 			return c
@@ -94,11 +94,11 @@ func (p *projection) childOf(key jsontext.Value) *projection {
 }
 
 // finds reports whether anything of a value is kept.
-func (p *projection) finds(v jsontext.Value) bool {
+func (p *projection) finds(v jsonscan.Value) bool {
 	if len(p.children) == 0 {
 		return true
 	}
-	if v.Kind() != jsontext.Object {
+	if v.Kind() != jsonscan.Object {
 		return false
 	}
 	for key, value := range v.Entries() {

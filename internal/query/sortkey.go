@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // SortKey is the place of an entity in the order of a view (views 5.4 [M]). Keys of one
@@ -69,12 +69,12 @@ func (p *Plan) SortKey(data []byte, number uint64) SortKey {
 		return SortKey{Prefix: ^number}
 	}
 	var buffer [64]byte
-	prefix, rest := appendValue(buffer[:0], jsontext.Value(data).Lookup(sort[0].Field), sort[0].Desc, len(sort) == 1)
+	prefix, rest := appendValue(buffer[:0], jsonscan.Value(data).Lookup(sort[0].Field), sort[0].Desc, len(sort) == 1)
 	for i, s := range sort[1:] {
 		at := len(rest)
 		rest = append(rest, 0, 0, 0, 0, 0, 0, 0, 0)
 		var next uint64
-		next, rest = appendValue(rest, jsontext.Value(data).Lookup(s.Field), s.Desc, i == len(sort)-2)
+		next, rest = appendValue(rest, jsonscan.Value(data).Lookup(s.Field), s.Desc, i == len(sort)-2)
 		binary.BigEndian.PutUint64(rest[at:], next)
 	}
 	return SortKey{prefix, string(rest)}
@@ -82,17 +82,17 @@ func (p *Plan) SortKey(data []byte, number uint64) SortKey {
 
 // appendValue is the prefix of one value, and what must follow it appended to rest. Unless it
 // is the last of a key, what follows says by itself where it ends.
-func appendValue(rest []byte, v jsontext.Value, isDesc, isLast bool) (uint64, []byte) {
+func appendValue(rest []byte, v jsonscan.Value, isDesc, isLast bool) (uint64, []byte) {
 	prefix := uint64(prefixNull)
 	switch v.Kind() {
-	case jsontext.Bool:
+	case jsonscan.Bool:
 		prefix = prefixFalse
 		if v[0] == 't' {
 			prefix = prefixTrue
 		}
-	case jsontext.Number:
+	case jsonscan.Number:
 		prefix, rest = appendNumber(rest, parseNumber(v), isDesc, isLast)
-	case jsontext.String:
+	case jsonscan.String:
 		prefix, rest = appendString(rest, unquote(v), isDesc, isLast)
 	default:
 	}

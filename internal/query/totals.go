@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/ordered"
 )
 
@@ -76,22 +76,22 @@ func (t *Totals) Remove(data []byte) { t.change(data, -1) }
 func (t *Totals) change(data []byte, sign int) {
 	t.rows += sign
 	for _, c := range t.columns {
-		v := jsontext.Value(data).Lookup(c.field)
+		v := jsonscan.Value(data).Lookup(c.field)
 		kind := v.Kind()
-		if kind == jsontext.Absent || kind == jsontext.Null {
+		if kind == jsonscan.Absent || kind == jsonscan.Null {
 			continue
 		}
 		c.present += sign
-		if c.sum != nil && kind == jsontext.Number {
+		if c.sum != nil && kind == jsonscan.Number {
 			c.sum.add(parseNumber(v), sign)
 		}
-		if c.extremes != nil && (kind == jsontext.Number || kind == jsontext.String) {
+		if c.extremes != nil && (kind == jsonscan.Number || kind == jsonscan.String) {
 			c.changeExtremes(v, sign)
 		}
 	}
 }
 
-func (c *column) changeExtremes(v jsontext.Value, sign int) {
+func (c *column) changeExtremes(v jsonscan.Value, sign int) {
 	var buffer [64]byte
 	prefix, rest := appendValue(buffer[:0], v, false, true)
 	item := extreme{key: SortKey{prefix, string(rest)}}
@@ -108,11 +108,11 @@ func (c *column) changeExtremes(v jsontext.Value, sign int) {
 }
 
 // appendShown appends a number or a string in one spelling for all that are equal.
-func appendShown(dst []byte, v jsontext.Value) []byte {
-	if v.Kind() == jsontext.Number {
+func appendShown(dst []byte, v jsonscan.Value) []byte {
+	if v.Kind() == jsonscan.Number {
 		return parseNumber(v).append(dst)
 	}
-	return jsontext.AppendString(dst, unquote(v))
+	return jsonscan.AppendString(dst, unquote(v))
 }
 
 // AppendJSON appends one object: the aggregates by name, in the order of the definition.
@@ -122,7 +122,7 @@ func (t *Totals) AppendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = jsontext.AppendString(dst, a.Name)
+		dst = jsonscan.AppendString(dst, a.Name)
 		dst = append(dst, ':')
 		dst = t.appendAggregate(dst, a.Op, t.of[i])
 	}

@@ -6,24 +6,24 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // members is the members of an object in a definition, by name.
-type members map[string]jsontext.Value
+type members map[string]jsonscan.Value
 
 // dropNulls removes members that are null: they count as absent.
 func (m members) dropNulls() {
 	for name, v := range m {
-		if v.Kind() == jsontext.Null {
+		if v.Kind() == jsonscan.Null {
 			delete(m, name)
 		}
 	}
 }
 
 // members reads an object that may have the known members only; nil for anything else.
-func (p *parser) members(path string, v jsontext.Value, known ...string) members {
-	if v.Kind() != jsontext.Object {
+func (p *parser) members(path string, v jsonscan.Value, known ...string) members {
+	if v.Kind() != jsonscan.Object {
 		if path == "" {
 			p.fail("definition", "must be an object")
 		} else {
@@ -51,12 +51,12 @@ func (p *parser) members(path string, v jsontext.Value, known ...string) members
 
 // elements reads an array, of at most limit elements, with the path of each. No value is an
 // empty one.
-func (p *parser) elements(path string, v jsontext.Value, limit int) iter.Seq2[string, jsontext.Value] {
-	return func(yield func(string, jsontext.Value) bool) {
+func (p *parser) elements(path string, v jsonscan.Value, limit int) iter.Seq2[string, jsonscan.Value] {
+	return func(yield func(string, jsonscan.Value) bool) {
 		if v == nil {
 			return
 		}
-		if v.Kind() != jsontext.Array {
+		if v.Kind() != jsonscan.Array {
 			p.failValue(path, v, "must be an array")
 			return
 		}
@@ -74,16 +74,16 @@ func (p *parser) elements(path string, v jsontext.Value, limit int) iter.Seq2[st
 	}
 }
 
-func (p *parser) text(path string, v jsontext.Value) (string, bool) {
-	if v.Kind() != jsontext.String {
+func (p *parser) text(path string, v jsonscan.Value) (string, bool) {
+	if v.Kind() != jsonscan.String {
 		p.failValue(path, v, "must be a string")
 		return "", false
 	}
 	return v.Text(), true
 }
 
-func (p *parser) truth(path string, v jsontext.Value) bool {
-	if v != nil && v.Kind() != jsontext.Bool {
+func (p *parser) truth(path string, v jsonscan.Value) bool {
+	if v != nil && v.Kind() != jsonscan.Bool {
 		p.failValue(path, v, "must be true or false")
 	}
 	return string(v) == "true"
@@ -91,7 +91,7 @@ func (p *parser) truth(path string, v jsontext.Value) bool {
 
 // path reads member names with dots between them. There is no way to write a name that has
 // a dot (views 5.6).
-func (p *parser) path(at string, v jsontext.Value) []string {
+func (p *parser) path(at string, v jsonscan.Value) []string {
 	if v == nil {
 		p.fail(at, "missing")
 		return nil

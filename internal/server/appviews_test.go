@@ -67,7 +67,7 @@ func (v *viewer) wantKeys(t *testing.T, view string, keys ...string) {
 func (v *viewer) wantClose(t *testing.T, code int, reason string) {
 	t.Helper()
 	for {
-		f, err := v.Next(patience)
+		f, err := v.Next(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func mint(t *testing.T, s *server.Server, key string) (token string, status int)
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+key)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: waitLimit}
 	answer, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// patience is how long a frame may take.
-const patience = testkit.Patience
+// waitLimit is how long a frame may take.
+const waitLimit = testkit.WaitLimit
 
 // The cases of pusher 8 that a transcript cannot tell: many connections, or things
 // that happen at the same time.
@@ -50,7 +50,7 @@ func TestH15OneOfFiftyAtTheSameInstantIsAdmitted(t *testing.T) {
 				return
 			}
 			t.Cleanup(p.Cut)
-			f, err := p.Next(patience)
+			f, err := p.Next(waitLimit)
 			if err != nil {
 				t.Error(err)
 				return
@@ -112,7 +112,7 @@ func TestC15ASubscriptionStartsWithSuccessAndHasNoGaps(t *testing.T) {
 // tick reads one event whose data is a number.
 func tick(t *testing.T, p *testkit.Peer) int {
 	t.Helper()
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestM16APresentUserIsNeverLeftAnnouncedAsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for done := false; !done; {
-			f, err := watcher.Next(patience)
+			f, err := watcher.Next(waitLimit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,7 +187,7 @@ func join(t *testing.T, p *testkit.Peer, socketID, user string) {
 	if err := p.Send(testkit.Text, frame); err != nil {
 		t.Fatal(err)
 	}
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil || !strings.Contains(string(f.Payload), "subscription_succeeded") {
 		t.Fatalf("join: %q, %v", f.Payload, err)
 	}
@@ -249,7 +249,7 @@ func TestS01ASlowConsumerIsDisconnectedAndHarmsNobody(t *testing.T) {
 	}
 	// What was on its way is still there; then it ends, and not in the middle of a queue.
 	for n := 0; ; n++ {
-		if _, err := slow.Next(patience); err != nil {
+		if _, err := slow.Next(waitLimit); err != nil {
 			if n > slowPublishes-10 {
 				t.Errorf("the slow consumer got %d events", n)
 			}
@@ -278,7 +278,7 @@ func TestS02ASlowConsumerThatIsNotDisconnectedHasGapsAndGoesOn(t *testing.T) {
 	}
 	gaps := 0
 	for {
-		f, err := slow.Next(patience)
+		f, err := slow.Next(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +352,7 @@ func TestShutdownTellsEverybodyWithinTheGracePeriod(t *testing.T) {
 	node.Stop()
 	for _, p := range peers {
 		for _, want := range []string{`"code":4100`, "\x10\x04"} { // 4100 in a close frame
-			f, err := p.Next(patience)
+			f, err := p.Next(waitLimit)
 			if err != nil || !strings.Contains(string(f.Payload), want) {
 				t.Fatalf("got %q, %v", f.Payload, err)
 			}

@@ -87,7 +87,7 @@ func TestOperatorsSeeAndCloseConnections(t *testing.T) {
 	user, userID := open(t, s, "/app/"+testkit.Key+"?protocol=7")
 	say(t, user, fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`,
 		testkit.UserAuth(userID, `{"id":"u-9","watchlist":["u-3"]}`), `{"id":"u-9","watchlist":["u-3"]}`))
-	if f, err := user.Next(patience); err != nil || !strings.Contains(string(f.Payload), "watchlist") {
+	if f, err := user.Next(waitLimit); err != nil || !strings.Contains(string(f.Payload), "watchlist") {
 		t.Fatalf("%s, %v", f.Payload, err)
 	}
 	for _, name := range []string{"prices", "news"} {
@@ -100,7 +100,7 @@ func TestOperatorsSeeAndCloseConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(proxied.Cut)
-	proxiedID, err := proxied.Established(patience)
+	proxiedID, err := proxied.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestOperatorsSeeAndCloseConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 { // subscribed, the snapshot, and the refusal: it has joined
-		if _, err := views.Next(patience); err != nil {
+		if _, err := views.Next(waitLimit); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,7 +192,7 @@ func TestAConnectionWithThousandsOfChannelsIsToldExactly(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range atOnce {
-			if _, err := p.Next(patience); err != nil {
+			if _, err := p.Next(waitLimit); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -229,7 +229,7 @@ func TestATraceTellsWhatGoesOverAConnectionAndNoSecret(t *testing.T) {
 	if err := p.SendText("not json " + testkit.Secret); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Next(patience); err != nil {
+	if _, err := p.Next(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	trace("0") // writes the rest
@@ -265,7 +265,7 @@ func TestATraceOfViewsTellsNoToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // subscribed, and the snapshot
-		if _, err := p.Next(patience); err != nil {
+		if _, err := p.Next(waitLimit); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,13 +281,13 @@ func TestATraceOfViewsTellsNoToken(t *testing.T) {
 	if err := p.SendText(`{"type":"refresh_auth","token":"` + secret + `"}`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Next(patience); err != nil {
+	if _, err := p.Next(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.SendText(`{"type":"subscribe","view":"Auction/state","key":"lot-9"}`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Next(patience); err != nil { // it is subscribed
+	if _, err := p.Next(waitLimit); err != nil { // it is subscribed
 		t.Fatal(err)
 	}
 	trace("1")

@@ -37,7 +37,7 @@ func acknowledgedBatchComes(t *testing.T, path string) {
 	node.Stop()
 	for i, p := range peers {
 		for n := range events {
-			f, err := p.Next(patience)
+			f, err := p.Next(waitLimit)
 			if want := fmt.Sprintf(`"item-%d"`, n); err != nil || !strings.Contains(string(f.Payload), want) {
 				t.Fatalf("connection %d gets %q, %v; want %s", i, f.Payload, err, want)
 			}

@@ -97,7 +97,7 @@ func (r *hookReceiver) all() (requests []hookRequest, events []string, changed <
 // requests.
 func (r *hookReceiver) expect(t testing.TB, when string, want ...string) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitLimit)
 	for {
 		_, events, changed := r.all()
 		if got := events[r.taken:]; len(got) >= len(want) {
@@ -170,7 +170,7 @@ type hooked struct {
 func connect(t *testing.T, s *server.Server) *hooked {
 	t.Helper()
 	p := dial(t, s, "/app/"+testkit.Key+"?protocol=7")
-	id, err := p.Established(patience)
+	id, err := p.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (h *hooked) say(event, data, want string) {
 		h.t.Fatal(err)
 	}
 	for want != "" {
-		f, err := h.Next(patience)
+		f, err := h.Next(waitLimit)
 		if err != nil {
 			h.t.Fatalf("%s: no %s: %v", event, want, err)
 		}

@@ -14,7 +14,7 @@ import (
 func open(t *testing.T, s *server.Server, target string) (p *testkit.Peer, socketID string) {
 	t.Helper()
 	p = dial(t, s, target)
-	socketID, err := p.Established(patience)
+	socketID, err := p.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func say(t *testing.T, p *testkit.Peer, text string) string {
 	if err := p.SendText(text); err != nil {
 		t.Fatal(err)
 	}
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (n *registryNode) admits(key string) *testkit.Peer {
 		if p, err = testkit.DialPeer(n.Addr().String(), "/app/"+key+"?protocol=7", http.Header{}, nil); err != nil {
 			return err
 		}
-		if _, err = p.Established(patience); err != nil {
+		if _, err = p.Established(waitLimit); err != nil {
 			p.Cut()
 		}
 		return err
@@ -45,7 +45,7 @@ func (n *registryNode) admits(key string) *testkit.Peer {
 func (n *registryNode) delivers(p *testkit.Peer, event string) {
 	n.t.Helper()
 	n.admin("POST", "/apps/shop/events", fmt.Sprintf(`{"name":%q,"channel":"prices","data":"1"}`, event), 200)
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil {
 		n.t.Fatal(err)
 	}

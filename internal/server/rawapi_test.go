@@ -22,7 +22,7 @@ var dateLine = regexp.MustCompile(`(?m)^Date: .*\r\n`)
 // date. method says how the answer is framed.
 func exchange(t *testing.T, c net.Conn, r *bufio.Reader, method, request string) string {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(testkit.WaitLimit)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, request); err != nil {

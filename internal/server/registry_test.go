@@ -91,7 +91,7 @@ func (n *registryNode) askAs(addr, method, path, body, key, secret string) (stat
 	if err != nil {
 		return 0, nil, err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: waitLimit}
 	answer, err := client.Do(r)
 	if err != nil {
 		return 0, nil, err
@@ -105,7 +105,7 @@ func (n *registryNode) askAs(addr, method, path, body, key, secret string) (stat
 func (n *registryNode) connect(key string) *testkit.Peer {
 	n.t.Helper()
 	p := dial(n.t, n.Server, "/app/"+key+"?protocol=7")
-	if _, err := p.Established(patience); err != nil {
+	if _, err := p.Established(waitLimit); err != nil {
 		n.t.Fatalf("key %s: %v", key, err)
 	}
 	return p

@@ -82,7 +82,7 @@ func dial(t *testing.T, s *server.Server, target string) *testkit.Peer {
 func closeCode(t *testing.T, p *testkit.Peer) int {
 	t.Helper()
 	for {
-		f, err := p.Next(patience)
+		f, err := p.Next(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,11 +96,11 @@ func TestReloadSwapsAppsAndLeavesConnectionsOpen(t *testing.T) {
 	t.Parallel()
 	s, log := runServer(t, twoApps())
 	stays := dial(t, s, "/app/"+testkit.Key+"?protocol=7")
-	if _, err := stays.Established(patience); err != nil {
+	if _, err := stays.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	channels, views := dial(t, s, "/app/other-key?protocol=7"), dial(t, s, "/views/other-key")
-	if _, err := channels.Established(patience); err != nil {
+	if _, err := channels.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 
@@ -128,7 +128,7 @@ func TestReloadSwapsAppsAndLeavesConnectionsOpen(t *testing.T) {
 	if got := closeCode(t, dial(t, s, "/app/"+testkit.Key+"?protocol=7")); got != 4004 {
 		t.Errorf("one above the new limit is closed with %d, want 4004", got)
 	}
-	if _, err := dial(t, s, "/app/third-key?protocol=7").Established(patience); err != nil {
+	if _, err := dial(t, s, "/app/third-key?protocol=7").Established(waitLimit); err != nil {
 		t.Errorf("an app that is new: %v", err)
 	}
 	stays.Subscribe(t, "prices")
@@ -146,7 +146,7 @@ func TestReloadRefusesWhatIsWrongAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, _ := runServer(t, twoApps())
 	open := dial(t, s, "/app/other-key?protocol=7")
-	if _, err := open.Established(patience); err != nil {
+	if _, err := open.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	next := twoApps()
@@ -162,7 +162,7 @@ func TestReloadNamesEveryFileThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	s, _ := runServer(t, twoApps())
 	open := dial(t, s, "/app/other-key?protocol=7")
-	if _, err := open.Established(patience); err != nil {
+	if _, err := open.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	broken := filepath.Join(t.TempDir(), "broken.pem")
@@ -226,7 +226,7 @@ func dialLate(t *testing.T, node *testkit.Node) (*testkit.Peer, error) {
 		return nil, err
 	}
 	t.Cleanup(p.Cut)
-	_, err = p.Established(patience)
+	_, err = p.Established(waitLimit)
 	return p, err
 }
 
@@ -234,7 +234,7 @@ func answersPing(p *testkit.Peer) error {
 	if err := p.SendText(`{"event":"pusher:ping"}`); err != nil {
 		return err
 	}
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err == nil && !strings.Contains(string(f.Payload), "pusher:pong") {
 		err = fmt.Errorf("a ping is answered with %q", f.Payload)
 	}

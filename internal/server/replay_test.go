@@ -30,7 +30,7 @@ func (n *registryNode) replay(c captured, want int, says string) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: waitLimit}
 	answer, err := client.Do(r)
 	if err != nil {
 		n.t.Fatal(err)

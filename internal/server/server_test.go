@@ -63,7 +63,7 @@ func TestTLSServesClientsAndTheHTTPAPIOverHTTP1(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Cut)
-	if _, err := p.Established(patience); err != nil {
+	if _, err := p.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	p.Subscribe(t, "prices")

@@ -116,7 +116,7 @@ func (h *hooked) hearsOfAll(channel string, n int) {
 // memberEvent reads the next frame, which is about a member of the channel.
 func (h *hooked) memberEvent(channel string) (kind, user string) {
 	h.t.Helper()
-	f, err := h.Next(patience)
+	f, err := h.Next(waitLimit)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func (h *hooked) read(s *server.Server, counts map[string]int) {
 			h.t.Fatalf("%d %s", status, answer)
 		}
 		for {
-			f, err := h.Next(patience)
+			f, err := h.Next(waitLimit)
 			if err != nil {
 				h.t.Fatal(err)
 			}

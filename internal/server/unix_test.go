@@ -45,7 +45,7 @@ func unixSocketServesClients(t *testing.T, setting string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Cut)
-	if _, err := p.Established(patience); err != nil {
+	if _, err := p.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	p.Subscribe(t, "prices")

@@ -20,7 +20,7 @@ import (
 func (v *viewer) wantDenied(t *testing.T, view, code string) {
 	t.Helper()
 	v.subscribe(t, view, "")
-	f, err := v.Next(patience)
+	f, err := v.Next(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestNothingLeaksWhileAViewChangesItsAccess(t *testing.T) {
 		})
 	}
 	wg.Go(func() { // ends with stop
-		client := http.Client{Timeout: patience}
+		client := http.Client{Timeout: waitLimit}
 		for !isOver() {
 			r, err := client.Get("http://" + s.Addr().String() + "/apps/other/views/v")
 			if err != nil {
@@ -223,7 +223,7 @@ func visitWith(t *testing.T, addr string) {
 		if p.SendText(`{"type":"subscribe","view":"v"}`) != nil {
 			return // closed meanwhile
 		}
-		f, err := p.Next(patience)
+		f, err := p.Next(waitLimit)
 		if err != nil || f.Opcode == testkit.Close {
 			return
 		}

@@ -66,7 +66,7 @@ func (v *viewer) subscribe(t testing.TB, view, more string) {
 
 // next reads one frame and applies it.
 func (v *viewer) next() (*change, error) {
-	f, err := v.Next(patience)
+	f, err := v.Next(waitLimit)
 	if err != nil {
 		return nil, err
 	}

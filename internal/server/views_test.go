@@ -443,7 +443,7 @@ func TestS09ShutdownTellsViewersToComeBack(t *testing.T) {
 	began := time.Now()
 	node.Stop()
 	for _, v := range viewers {
-		f, err := v.Next(patience)
+		f, err := v.Next(waitLimit)
 		if err != nil || f.CloseCode() != 1001 || f.CloseReason() != "going-away: restart" {
 			t.Fatalf("got opcode %d, code %d %q, %v", f.Opcode, f.CloseCode(), f.CloseReason(), err)
 		}

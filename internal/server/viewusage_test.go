@@ -80,14 +80,14 @@ func TestU01U02U07UsageOfAConnectionIsReported(t *testing.T) {
 	v.subscribe(t, "Auction/list", "")
 	var sizes []float64 // on the wire
 	for range 3 {
-		f, err := p.Next(patience)
+		f, err := p.Next(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sizes = append(sizes, float64(len(f.Payload)))
 	}
 	mutate(t, node, patch("x", `{"n":1}`))
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestW07WhoReturnsInTimeWasNeverGone(t *testing.T) {
 	r.expect(t, "both come", occupied("presence-x"), added("presence-x", "u-watcher"), added("presence-x", "u-9"))
 	a.leaveAndReturn("presence-x", "u-9")
 	for _, want := range []string{"member_added", "member_removed", "member_added"} {
-		if f, err := watcher.Next(patience); err != nil || !strings.Contains(string(f.Payload), want) {
+		if f, err := watcher.Next(waitLimit); err != nil || !strings.Contains(string(f.Payload), want) {
 			t.Fatalf("on the WebSocket: got %q, %v, want %s", f.Payload, err, want)
 		}
 	}

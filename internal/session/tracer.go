@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/locks"
 	"github.com/millrace/millrace/internal/socket"
 	"github.com/millrace/millrace/internal/websocket"
@@ -130,7 +130,7 @@ func (l *traceLine) content() []slog.Attr {
 	if l.op.IsControl() || !utf8.Valid(l.payload) {
 		return nil
 	}
-	v, ok := jsontext.Parse(l.payload)
+	v, ok := jsonscan.Parse(l.payload)
 	if !ok {
 		return nil
 	}
@@ -146,11 +146,11 @@ func (l *traceLine) content() []slog.Attr {
 }
 
 // names finds what a message is and what it is about, in the words of either protocol.
-func names(v jsontext.Value) (event, channel string) {
-	if v.Kind() != jsontext.Object {
+func names(v jsonscan.Value) (event, channel string) {
+	if v.Kind() != jsonscan.Object {
 		return "", ""
 	}
-	var data jsontext.Value
+	var data jsonscan.Value
 	for key, value := range v.Members() {
 		switch key {
 		case "event", "type", "op":
@@ -163,7 +163,7 @@ func names(v jsontext.Value) (event, channel string) {
 			data = value
 		}
 	}
-	if channel == "" && data.Kind() == jsontext.Object {
+	if channel == "" && data.Kind() == jsonscan.Object {
 		for key, value := range data.Members() {
 			if key == "channel" {
 				channel = value.Text()
@@ -225,12 +225,12 @@ func provesSomething(text string) bool {
 const redacted = `"***"`
 
 // appendRedacted appends v as JSON without secrets. A string that holds JSON is JSON.
-func appendRedacted(dst []byte, v jsontext.Value, depth int) []byte {
+func appendRedacted(dst []byte, v jsonscan.Value, depth int) []byte {
 	if depth > maxTraceDepth {
 		return append(dst, redacted...)
 	}
 	switch v.Kind() {
-	case jsontext.Object:
+	case jsonscan.Object:
 		dst = append(dst, '{')
 		isFirst := true
 		for key, value := range v.Members() {
@@ -238,7 +238,7 @@ func appendRedacted(dst []byte, v jsontext.Value, depth int) []byte {
 				dst = append(dst, ',')
 			}
 			isFirst = false
-			dst = append(jsontext.AppendString(dst, key), ':')
+			dst = append(jsonscan.AppendString(dst, key), ':')
 			if isSecret(key) {
 				dst = append(dst, redacted...)
 				continue
@@ -246,7 +246,7 @@ func appendRedacted(dst []byte, v jsontext.Value, depth int) []byte {
 			dst = appendRedacted(dst, value, depth+1)
 		}
 		return append(dst, '}')
-	case jsontext.Array:
+	case jsonscan.Array:
 		dst = append(dst, '[')
 		isFirst := true
 		for value := range v.Elements() {
@@ -257,15 +257,15 @@ func appendRedacted(dst []byte, v jsontext.Value, depth int) []byte {
 			dst = appendRedacted(dst, value, depth+1)
 		}
 		return append(dst, ']')
-	case jsontext.String:
+	case jsonscan.String:
 		text := v.Text()
-		switch inner, ok := jsontext.Parse([]byte(text)); {
-		case ok && inner.Kind() != jsontext.Number:
-			return jsontext.AppendString(dst, appendRedacted(nil, inner, depth+1))
+		switch inner, ok := jsonscan.Parse([]byte(text)); {
+		case ok && inner.Kind() != jsonscan.Number:
+			return jsonscan.AppendString(dst, appendRedacted(nil, inner, depth+1))
 		case provesSomething(text):
 			return append(dst, redacted...)
 		}
-	case jsontext.Absent, jsontext.Null, jsontext.Bool, jsontext.Number:
+	case jsonscan.Absent, jsonscan.Null, jsonscan.Bool, jsonscan.Number:
 	}
 	return append(dst, v...)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/socket"
 )
 
@@ -31,7 +31,7 @@ func TestTraceShowsNoSecret(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v, ok := jsontext.Parse([]byte(tt.in))
+			v, ok := jsonscan.Parse([]byte(tt.in))
 			if !ok {
 				t.Fatal("not JSON")
 			}
@@ -55,8 +55,8 @@ func FuzzTraceLine(f *testing.F) {
 				}
 			}
 		}
-		if v, ok := jsontext.Parse(payload); ok {
-			if _, ok := jsontext.Parse(appendRedacted(nil, v, 0)); !ok {
+		if v, ok := jsonscan.Parse(payload); ok {
+			if _, ok := jsonscan.Parse(appendRedacted(nil, v, 0)); !ok {
 				t.Errorf("%q: no JSON any more", payload)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-const patience = testkit.Patience
+const waitLimit = testkit.WaitLimit
 
 var errGone = errors.New("the connection has ended")
 
@@ -56,7 +56,7 @@ func connect(w *world, user string) (*client, error) {
 		return nil, err
 	}
 	c := &client{w: w, peer: peer, user: user, ended: make(chan struct{}), subs: map[string]*sub{}, sign: make(chan struct{})}
-	if c.socketID, err = peer.Established(patience); err != nil {
+	if c.socketID, err = peer.Established(waitLimit); err != nil {
 		peer.Cut()
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (c *client) close(isClean bool) {
 	}
 	select {
 	case <-c.ended:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		c.w.f.add("%s: no answer to a close frame", c.socketID)
 	}
 	c.peer.Cut()
@@ -87,7 +87,7 @@ func (c *client) await(answer <-chan struct{}, to string) error {
 		return nil
 	case <-c.ended:
 		return errGone
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		c.w.f.add("%s: no answer to %s", c.socketID, to)
 		return errGone
 	}

@@ -75,7 +75,7 @@ func startServer(t *testing.T, f *faults, hook string) *server {
 		t.Fatal(err)
 	}
 	s := &server{cmd: exec.Command(os.Args[0], "serve", "--dev", "--config", file)}
-	s.http.Timeout = patience
+	s.http.Timeout = waitLimit
 	s.cmd.Env = append(s.cmd.Environ(), childVariable+"=1")
 	out, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -89,7 +89,7 @@ func startServer(t *testing.T, f *faults, hook string) *server {
 	t.Cleanup(func() { s.stop(t) })
 	select {
 	case <-ready:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("the server does not serve")
 	}
 	return s
@@ -123,7 +123,7 @@ func (s *server) stop(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	killer := time.AfterFunc(2*patience, func() { _ = s.cmd.Process.Kill() })
+	killer := time.AfterFunc(2*waitLimit, func() { _ = s.cmd.Process.Kill() })
 	s.logged.Wait()
 	if err := s.cmd.Wait(); err != nil {
 		t.Errorf("the server ended with %v", err)

@@ -14,26 +14,26 @@ const (
 	// busyTimeout is how long SQLite itself waits for a lock that another program has: it cannot be
 	// made to stop, so it is short.
 	busyTimeout = 20 * time.Millisecond
-	// busyPatience is how long a caller waits for it where it has no earlier deadline: an
+	// callerTimeout is how long a caller waits for it where it has no earlier deadline: an
 	// operator may look at the file with a tool.
-	busyPatience = 5 * time.Second
-	busyPause    = 10 * time.Millisecond
+	callerTimeout = 5 * time.Second
+	busyPause     = 10 * time.Millisecond
 )
 
 // Patiently calls do until no other program keeps it from the lock that it needs, ctx ends or
-// busyPatience is over. Between two calls nothing is held, so other callers have their turn.
+// callerTimeout is over. Between two calls nothing is held, so other callers have their turn.
 func Patiently(ctx context.Context, do func() error) error {
 	err := do()
 	if !isBusy(err) {
 		return err
 	}
-	patient, cancel := context.WithTimeout(ctx, busyPatience)
+	limited, cancel := context.WithTimeout(ctx, callerTimeout)
 	defer cancel()
 	pause := time.NewTicker(busyPause)
 	defer pause.Stop()
 	for {
 		select {
-		case <-patient.Done():
+		case <-limited.Done():
 			return err
 		case <-pause.C:
 		}

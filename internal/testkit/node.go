@@ -23,9 +23,9 @@ import (
 	"github.com/millrace/millrace/internal/server"
 )
 
-// Patience bounds every wait. Only a failing test waits so long, so it has room for a machine
+// WaitLimit bounds every wait. Only a failing test waits so long, so it has room for a machine
 // that is many times slower than a desk's, under the race detector and with others beside it.
-const Patience = 90 * time.Second
+const WaitLimit = 90 * time.Second
 
 // base is the configuration of a node: the shared test app with default settings, but base views
 // for all tokens, as views 11 has it. Its secrets stand for the secrets of the specification's
@@ -108,7 +108,7 @@ func Start(t testing.TB, settings ...string) *Node {
 	ctx, stop := context.WithCancel(context.Background())
 	n := &Node{
 		Server: s, stop: stop, ended: make(chan struct{}),
-		http: &http.Client{Transport: &http.Transport{}, Timeout: Patience},
+		http: &http.Client{Transport: &http.Transport{}, Timeout: WaitLimit},
 	}
 	go func() { // ends with stop, at the latest in Cleanup
 		defer close(n.ended)
@@ -137,7 +137,7 @@ func (n *Node) Stop() { n.stop() }
 
 // Wait returns when the node has ended.
 func (n *Node) Wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+	ctx, cancel := context.WithTimeout(ctx, WaitLimit)
 	defer cancel()
 	n.http.CloseIdleConnections()
 	select {
@@ -161,7 +161,7 @@ func (n *Node) WaitForConnections(ctx context.Context, want int) error {
 
 // Eventually asks until there is no error, and returns the last one when it gives up.
 func Eventually(ctx context.Context, ask func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+	ctx, cancel := context.WithTimeout(ctx, WaitLimit)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -69,7 +69,7 @@ type Peer struct {
 // DialPeer opens addr and upgrades target, which is path and query. first goes out in the
 // same write as the request, before the server has answered.
 func DialPeer(addr, target string, header http.Header, first []byte) (*Peer, error) {
-	conn, err := net.DialTimeout("tcp", addr, Patience)
+	conn, err := net.DialTimeout("tcp", addr, WaitLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (p *Peer) upgrade(target string, header http.Header, first []byte) error {
 	}
 	b.WriteString("\r\n")
 	b.Write(first)
-	_ = p.conn.SetDeadline(time.Now().Add(Patience))
+	_ = p.conn.SetDeadline(time.Now().Add(WaitLimit))
 	defer p.conn.SetDeadline(time.Time{})
 	if _, err := p.conn.Write(b.Bytes()); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (p *Peer) SendText(text string) error { return p.Send(Text, []byte(text)) }
 
 // SendRaw writes bytes as they are.
 func (p *Peer) SendRaw(b []byte) error {
-	_ = p.conn.SetWriteDeadline(time.Now().Add(Patience))
+	_ = p.conn.SetWriteDeadline(time.Now().Add(WaitLimit))
 	_, err := p.conn.Write(b)
 	return err
 }
@@ -216,7 +216,7 @@ func (n *Node) Dial(t testing.TB) (p *Peer, socketID string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Cut)
-	if socketID, err = p.Established(Patience); err != nil {
+	if socketID, err = p.Established(WaitLimit); err != nil {
 		t.Fatal(err)
 	}
 	return p, socketID
@@ -229,7 +229,7 @@ func (p *Peer) Subscribe(t testing.TB, channel string) {
 		t.Fatal(err)
 	}
 	want := `{"event":"pusher_internal:subscription_succeeded","channel":"` + channel + `","data":"{}"}`
-	f, err := p.Next(Patience)
+	f, err := p.Next(WaitLimit)
 	if err != nil || string(f.Payload) != want {
 		t.Fatalf("subscribe %s: got %q, %v", channel, f.Payload, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/access"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -117,7 +117,7 @@ func decodePart(text string) ([]byte, bool) {
 // object reads the members of a JSON object by name and remembers the first that is not as
 // it should be. A null is the same as an absent member.
 type object struct {
-	members map[string]jsontext.Value
+	members map[string]jsonscan.Value
 	wrong   string
 }
 
@@ -132,15 +132,15 @@ func readObject(part string) (*object, bool) {
 // parseObject refuses an object with two members of one name: another reader of the token might
 // take the other member.
 func parseObject(text []byte) (*object, bool) {
-	v, ok := jsontext.Parse(text)
-	if !ok || v.Kind() != jsontext.Object {
+	v, ok := jsonscan.Parse(text)
+	if !ok || v.Kind() != jsonscan.Object {
 		return nil, false
 	}
 	return objectOf(v)
 }
 
-func objectOf(v jsontext.Value) (*object, bool) {
-	o := &object{members: make(map[string]jsontext.Value, 16)}
+func objectOf(v jsonscan.Value) (*object, bool) {
+	o := &object{members: make(map[string]jsonscan.Value, 16)}
 	for name, value := range v.Members() {
 		if _, twice := o.members[name]; twice {
 			return nil, false
@@ -152,7 +152,7 @@ func objectOf(v jsontext.Value) (*object, bool) {
 
 func (o *object) has(name string) bool {
 	kind := o.members[name].Kind()
-	return kind != jsontext.Absent && kind != jsontext.Null
+	return kind != jsonscan.Absent && kind != jsonscan.Null
 }
 
 func (o *object) fail(name string) {
@@ -163,7 +163,7 @@ func (o *object) fail(name string) {
 
 func (o *object) text(name string) string {
 	v := o.members[name]
-	if v.Kind() != jsontext.String {
+	if v.Kind() != jsonscan.String {
 		o.fail(name)
 	}
 	return v.Text()
@@ -208,12 +208,12 @@ func (o *object) views(name string) access.Views {
 		return nil
 	}
 	views := access.Views{}
-	if o.members[name].Kind() != jsontext.Array {
+	if o.members[name].Kind() != jsonscan.Array {
 		o.fail(name)
 		return views
 	}
 	for v := range o.members[name].Elements() {
-		if v.Kind() != jsontext.String {
+		if v.Kind() != jsonscan.String {
 			o.fail(name)
 			return views
 		}
@@ -230,7 +230,7 @@ func (o *object) limits(name string) Limits {
 		return NoLimits()
 	}
 	inner, ok := objectOf(o.members[name])
-	if !ok || o.members[name].Kind() != jsontext.Object {
+	if !ok || o.members[name].Kind() != jsonscan.Object {
 		o.fail(name)
 		return NoLimits()
 	}

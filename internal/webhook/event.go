@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -64,14 +64,14 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 // appendData appends the data of a client event as a string: the text of a string that the
 // client sent, or the JSON text of anything else. Half a surrogate pair, which some parsers refuse
 // together with the whole request, becomes U+FFFD.
-func appendData(dst []byte, data jsontext.Value) []byte {
+func appendData(dst []byte, data jsonscan.Value) []byte {
 	switch {
-	case data.Kind() != jsontext.String:
-		return jsontext.AppendString(dst, []byte(data))
+	case data.Kind() != jsonscan.String:
+		return jsonscan.AppendString(dst, []byte(data))
 	case bytes.IndexByte(data, '\\') < 0:
 		return append(dst, data...)
 	default:
-		return jsontext.AppendString(dst, data.Text())
+		return jsonscan.AppendString(dst, data.Text())
 	}
 }
 
@@ -79,7 +79,7 @@ func appendMember(dst []byte, key, value string) []byte {
 	dst = append(dst, ',', '"')
 	dst = append(dst, key...)
 	dst = append(dst, '"', ':')
-	return jsontext.AppendString(dst, value)
+	return jsonscan.AppendString(dst, value)
 }
 
 // IsUserChannel reports whether a channel is a channel of one user, of which no webhook tells

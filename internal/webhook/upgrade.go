@@ -3,7 +3,7 @@ package webhook
 import (
 	"bytes"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // Portion is what one lane takes of the events of a batch.
@@ -18,7 +18,7 @@ type Portion struct {
 // events are one portion, as they were.
 func Upgrade(events []byte, count int) (portions [NumLanes]Portion, isChanged bool) {
 	text := append(append([]byte{'['}, events...), ']')
-	list, ok := jsontext.Parse(text)
+	list, ok := jsonscan.Parse(text)
 	if !ok { // nothing that this package has written
 		portions[LaneUsual] = Portion{events, count}
 		return portions, false
@@ -38,12 +38,12 @@ func Upgrade(events []byte, count int) (portions [NumLanes]Portion, isChanged bo
 
 // storedEvent is an event as it was stored.
 type storedEvent struct {
-	text          jsontext.Value
+	text          jsonscan.Value
 	kind          Kind
 	channel, user string
 }
 
-func readEvent(text jsontext.Value) storedEvent {
+func readEvent(text jsonscan.Value) storedEvent {
 	e := storedEvent{text: text}
 	for key, value := range text.Members() {
 		switch key {
@@ -67,7 +67,7 @@ func (e *storedEvent) appendUpgraded(dst []byte) []byte {
 			dst = append(dst, ',')
 		}
 		isFirst = false
-		dst = append(jsontext.AppendString(dst, key), ':')
+		dst = append(jsonscan.AppendString(dst, key), ':')
 		if e.kind == KindClientEvent && key == "data" {
 			dst = appendData(dst, value)
 		} else {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // fewKeys are compared each with each.
@@ -35,15 +35,15 @@ func (p *preparer) hasEqual(keys []span) bool {
 // lastOfEqual is a copy of v in which each object has the last of its members with equal keys
 // only. It recurses as deep as v is nested, which the caller has bounded, and reads each value
 // once per level: equal keys are a mistake of the publisher, and rare.
-func lastOfEqual(v jsontext.Value) jsontext.Value {
+func lastOfEqual(v jsonscan.Value) jsonscan.Value {
 	return appendLast(make([]byte, 0, len(v)), v)
 }
 
-func appendLast(dst []byte, v jsontext.Value) []byte {
+func appendLast(dst []byte, v jsonscan.Value) []byte {
 	switch v.Kind() {
-	case jsontext.Object:
+	case jsonscan.Object:
 		return appendLastMembers(dst, v)
-	case jsontext.Array:
+	case jsonscan.Array:
 		dst = append(dst, '[')
 		for element := range v.Elements() {
 			if dst[len(dst)-1] != '[' {
@@ -57,10 +57,10 @@ func appendLast(dst []byte, v jsontext.Value) []byte {
 	}
 }
 
-func appendLastMembers(dst []byte, v jsontext.Value) []byte {
+func appendLastMembers(dst []byte, v jsonscan.Value) []byte {
 	type member struct {
 		key   string
-		value jsontext.Value
+		value jsonscan.Value
 	}
 	var members []member
 	last := map[string]int{}

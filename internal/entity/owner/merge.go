@@ -1,6 +1,6 @@
 package owner
 
-import "github.com/millrace/millrace/internal/jsontext"
+import "github.com/millrace/millrace/internal/jsonscan"
 
 // merger merges patches into stored entities (views 5.6) without decoding either: what
 // a patch does not name is copied in long runs. It is owned by the applier and recurses no
@@ -23,7 +23,7 @@ type merger struct {
 func (m *merger) merge(body []byte, p *pending, patch *prepared) []byte {
 	m.out, m.stored, m.from = m.out[:0], body, 0
 	m.text, m.fields = p.text, p.fields
-	s := jsontext.Value(body).Scan()
+	s := jsonscan.Value(body).Scan()
 	s.Token()
 	m.object(&s, patch.first, patch.count)
 	m.out = append(m.out, m.stored[m.from:]...)
@@ -32,7 +32,7 @@ func (m *merger) merge(body []byte, p *pending, patch *prepared) []byte {
 
 // object merges the fields from first on into the stored object that s has entered, and
 // leaves it. Only the outermost, a body, ends without its bracket.
-func (m *merger) object(s *jsontext.Scanner, first, count int32) {
+func (m *merger) object(s *jsonscan.Scanner, first, count int32) {
 	var byKey map[string]int32
 	guess, isNested := first, s.Offset() > 1
 	for left := count; left > 0; left-- {
@@ -92,21 +92,21 @@ func (m *merger) index(first int32) map[string]int32 {
 }
 
 // replace merges f into the stored value that comes next.
-func (m *merger) replace(s *jsontext.Scanner, f *field) {
+func (m *merger) replace(s *jsonscan.Scanner, f *field) {
 	f.isMerged = true
 	value := s.Token()
 	kind, at := value.Kind(), s.Offset()-len(value)
 	switch {
-	case kind == jsontext.Object && f.kind == jsontext.Object:
+	case kind == jsonscan.Object && f.kind == jsonscan.Object:
 		m.object(s, f.child, f.count)
 		return
-	case kind == jsontext.Array && f.isAppend:
+	case kind == jsonscan.Array && f.isAppend:
 		m.copyTo(at)
 		m.concat(s, f)
 	default:
 		m.copyTo(at)
 		m.out = append(m.out, m.text[f.value.from:f.value.to]...)
-		if kind == jsontext.Object || kind == jsontext.Array {
+		if kind == jsonscan.Object || kind == jsonscan.Array {
 			s.Leave()
 		}
 	}
@@ -115,7 +115,7 @@ func (m *merger) replace(s *jsontext.Scanner, f *field) {
 
 // concat appends the elements of f to the stored array that s has entered. f has no
 // more than maxArray itself.
-func (m *merger) concat(s *jsontext.Scanner, f *field) {
+func (m *merger) concat(s *jsonscan.Scanner, f *field) {
 	m.elements = m.elements[:0]
 	for {
 		element := s.Skip()

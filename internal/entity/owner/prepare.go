@@ -7,7 +7,7 @@ import (
 
 	"github.com/millrace/millrace/internal/commit"
 	"github.com/millrace/millrace/internal/entity"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // span is a part of pending.text.
@@ -21,7 +21,7 @@ type field struct {
 	next     int32
 	child    int32 // the first member of an object; 0: none
 	count    int32 // of members or elements
-	kind     jsontext.Kind
+	kind     jsonscan.Kind
 	isAppend bool
 	isMerged bool // the merger's
 }
@@ -66,7 +66,7 @@ type pending struct {
 type preparer struct {
 	pending
 	o       *Options
-	scan    jsontext.Scanner
+	scan    jsonscan.Scanner
 	problem string // the first that was found
 
 	appends  []string // of the mutation
@@ -115,7 +115,7 @@ func (p *preparer) prepare(b *entity.Batch) error {
 func (p *preparer) reset() {
 	const keep = 8192 // entries
 	clear(p.mutations)
-	p.text, p.appends, p.scan = nil, nil, jsontext.Scanner{}
+	p.text, p.appends, p.scan = nil, nil, jsonscan.Scanner{}
 	if max(cap(p.mutations), cap(p.fields), cap(p.keys), cap(p.elements), cap(p.path)) > keep {
 		*p = preparer{o: p.o, pending: pending{ticket: p.ticket}}
 	}
@@ -127,7 +127,7 @@ func (p *preparer) mutation(to *prepared, m *entity.Mutation) {
 	if m.Op == entity.OpDelete {
 		return
 	}
-	v, ok := jsontext.Parse(m.Data)
+	v, ok := jsonscan.Parse(m.Data)
 	switch {
 	case !ok && isDeeper(m.Data, p.o.MaxDepth):
 		p.fail(p.tooDeep())
@@ -135,7 +135,7 @@ func (p *preparer) mutation(to *prepared, m *entity.Mutation) {
 	case !ok:
 		p.fail("data is not valid JSON")
 		return
-	case v.Kind() != jsontext.Object:
+	case v.Kind() != jsonscan.Object:
 		p.fail("data must be a JSON object")
 		return
 	}
@@ -154,7 +154,7 @@ func (p *preparer) mutation(to *prepared, m *entity.Mutation) {
 }
 
 // documents makes both forms of v.
-func (p *preparer) documents(to *prepared, v jsontext.Value) {
+func (p *preparer) documents(to *prepared, v jsonscan.Value) {
 	p.hasBig, p.hasLong, p.hasTwo = false, false, false
 	start, fields := len(p.text), len(p.fields)
 	to.first, to.count = p.document(v)
@@ -181,7 +181,7 @@ func (o *Options) tooLarge() string {
 	return fmt.Sprintf("the entity would be larger than %d bytes", o.MaxSize)
 }
 
-func (p *preparer) document(v jsontext.Value) (first, count int32) {
+func (p *preparer) document(v jsonscan.Value) (first, count int32) {
 	p.scan = v.Scan()
 	p.scan.Token()
 	p.path = p.path[:0]
@@ -246,7 +246,7 @@ func (p *preparer) member(index int32, depth int) {
 		if path != string(p.path) {
 			continue
 		}
-		if f.isAppend = true; f.kind != jsontext.Array {
+		if f.isAppend = true; f.kind != jsonscan.Array {
 			p.notArray = path
 		}
 	}
@@ -254,14 +254,14 @@ func (p *preparer) member(index int32, depth int) {
 }
 
 // value copies the value that begins with token into f.
-func (p *preparer) value(f *field, token jsontext.Value, depth int, isMerged bool) {
+func (p *preparer) value(f *field, token jsonscan.Value, depth int, isMerged bool) {
 	f.value.from = int32(len(p.text))
 	switch f.kind = token.Kind(); f.kind {
-	case jsontext.Object:
+	case jsonscan.Object:
 		f.child, f.count = p.object(depth+1, isMerged)
-	case jsontext.Array:
+	case jsonscan.Array:
 		f.count = p.array(depth + 1)
-	case jsontext.Number:
+	case jsonscan.Number:
 		p.number(token)
 	default:
 		p.text = append(p.text, token...)
@@ -315,25 +315,25 @@ func (p *preparer) fail(problem string) {
 }
 
 // key copies the key of a member in its one spelling, so that equal keys are equal bytes.
-func (p *preparer) key(key jsontext.Value) span {
+func (p *preparer) key(key jsonscan.Value) span {
 	from := int32(len(p.text))
 	p.text = appendKey(p.text, key)
 	return span{from, int32(len(p.text))}
 }
 
-func appendKey(dst []byte, key jsontext.Value) []byte {
+func appendKey(dst []byte, key jsonscan.Value) []byte {
 	if bytes.IndexByte(key, '\\') < 0 {
 		return append(dst, key...)
 	}
-	return jsontext.AppendString(dst, key.Text())
+	return jsonscan.AppendString(dst, key.Text())
 }
 
 // appendText appends the text that a string means.
-func appendText(dst []byte, s jsontext.Value) []byte {
+func appendText(dst []byte, s jsonscan.Value) []byte {
 	if bytes.IndexByte(s, '\\') < 0 {
 		return append(dst, s[1:len(s)-1]...)
 	}
 	return append(dst, s.Text()...)
 }
 
-func isSeq(key jsontext.Value) bool { return key.Means("_seq") }
+func isSeq(key jsonscan.Value) bool { return key.Means("_seq") }

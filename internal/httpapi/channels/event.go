@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -16,14 +16,14 @@ import (
 // input is one event as it stands in a body. Of repeated keys the last counts; null counts
 // as absent, except as data.
 type input struct {
-	name, data, channel, channels, socketID, info, key jsontext.Value
+	name, data, channel, channels, socketID, info, key jsonscan.Value
 
 	isRepeated bool // published before, under the same idempotency key
 }
 
 // readInput takes the fields of an event from an object. It leaves judging them to
 // publish.add.
-func readInput(event jsontext.Value) (in input) {
+func readInput(event jsonscan.Value) (in input) {
 	for key, v := range event.Entries() {
 		switch {
 		case key.Means("name"):
@@ -52,18 +52,18 @@ func parseBatch(ins []input, body []byte, most int) ([]input, *problem.Problem) 
 	if bad != nil {
 		return nil, bad
 	}
-	var batch jsontext.Value
+	var batch jsonscan.Value
 	for key, v := range v.Entries() {
 		if key.Means("batch") {
 			batch = v
 		}
 	}
-	if batch.Kind() != jsontext.Array {
+	if batch.Kind() != jsonscan.Array {
 		return nil, problem.Invalid("batch must be an array of events")
 	}
 	n := 0
 	for event := range batch.Elements() {
-		if event.Kind() != jsontext.Object {
+		if event.Kind() != jsonscan.Object {
 			return nil, problem.Invalid(fmt.Sprintf("batch[%d] must be an object", n))
 		}
 		ins = append(ins, readInput(event))
@@ -135,7 +135,7 @@ func (p *publish) add(in *input, l *app.Limits) *problem.Problem {
 	}
 	e := entry{first: len(p.events)}
 	if in.info.IsGiven() {
-		if in.info.Kind() != jsontext.String {
+		if in.info.Kind() != jsonscan.String {
 			return problem.Invalid("info must be a string")
 		}
 		info := in.info.Text()
@@ -158,7 +158,7 @@ func (p *publish) addChannels(in *input, e channel.Event, l *app.Limits) *proble
 		}
 		return p.addChannel(in.channel, e, l)
 	}
-	if in.channels.Kind() != jsontext.Array {
+	if in.channels.Kind() != jsonscan.Array {
 		return problem.Invalid("channels must be an array of strings")
 	}
 	first, n := len(p.events), 0
@@ -210,8 +210,8 @@ func (p *publish) dropRepeated(first int, seen map[string]bool) map[string]bool 
 	return seen
 }
 
-func (p *publish) addChannel(v jsontext.Value, e channel.Event, l *app.Limits) *problem.Problem {
-	if v.Kind() != jsontext.String {
+func (p *publish) addChannel(v jsonscan.Value, e channel.Event, l *app.Limits) *problem.Problem {
+	if v.Kind() != jsonscan.String {
 		return problem.Invalid("A channel must be a string")
 	}
 	e.Channel = v.Text()
@@ -233,8 +233,8 @@ func checkName(name string, l *app.Limits) *problem.Problem {
 	return nil
 }
 
-func eventName(v jsontext.Value, l *app.Limits) (string, *problem.Problem) {
-	if v.Kind() != jsontext.String {
+func eventName(v jsonscan.Value, l *app.Limits) (string, *problem.Problem) {
+	if v.Kind() != jsonscan.String {
 		return "", problem.Invalid("name is missing or not a string")
 	}
 	name := v.Text()
@@ -251,8 +251,8 @@ func eventName(v jsontext.Value, l *app.Limits) (string, *problem.Problem) {
 
 // eventData is the string literal that subscribers will get, as a copy: the body's buffer
 // is used again. A string keeps its spelling; any other value becomes its compact text.
-func eventData(v jsontext.Value, l *app.Limits) ([]byte, *problem.Problem) {
-	if v.Kind() == jsontext.Absent {
+func eventData(v jsonscan.Value, l *app.Limits) ([]byte, *problem.Problem) {
+	if v.Kind() == jsonscan.Absent {
 		return nil, problem.Invalid("data is missing")
 	}
 	if most := l.MaxEventPayload; most > 0 && len(v) > most {
@@ -260,13 +260,13 @@ func eventData(v jsontext.Value, l *app.Limits) ([]byte, *problem.Problem) {
 			return nil, problem.New(problem.PayloadTooLarge, fmt.Sprintf("The data content of this event is %d bytes, more than %d", size, most))
 		}
 	}
-	if v.Kind() == jsontext.String {
+	if v.Kind() == jsonscan.String {
 		return bytes.Clone(v), nil
 	}
-	return jsontext.AppendString(nil, v.Compact()), nil
+	return jsonscan.AppendString(nil, v.Compact()), nil
 }
 
-func socketID(v jsontext.Value) (protocol.SocketID, *problem.Problem) {
+func socketID(v jsonscan.Value) (protocol.SocketID, *problem.Problem) {
 	if !v.IsGiven() {
 		return protocol.SocketID{}, nil
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // FuzzPublishBody holds the reading of a body against encoding/json: the same texts are
@@ -51,7 +51,7 @@ func FuzzPublishBody(f *testing.F) {
 
 func sameValues(t *testing.T, in input, want map[string]json.RawMessage) {
 	t.Helper()
-	for key, got := range map[string]jsontext.Value{
+	for key, got := range map[string]jsonscan.Value{
 		"name": in.name, "data": in.data, "channel": in.channel, "channels": in.channels,
 		"socket_id": in.socketID, "info": in.info,
 	} {
@@ -62,7 +62,7 @@ func sameValues(t *testing.T, in input, want map[string]json.RawMessage) {
 }
 
 // checkData checks that the literal to be delivered means the data that was given.
-func checkData(t *testing.T, data jsontext.Value) {
+func checkData(t *testing.T, data jsonscan.Value) {
 	t.Helper()
 	if data == nil {
 		return
@@ -75,7 +75,7 @@ func checkData(t *testing.T, data jsontext.Value) {
 	if err := json.Unmarshal(literal, &text); err != nil {
 		t.Fatalf("data %s became %s: %v", data, literal, err)
 	}
-	if data.Kind() == jsontext.String {
+	if data.Kind() == jsonscan.String {
 		return
 	}
 	var compact bytes.Buffer

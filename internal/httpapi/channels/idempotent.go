@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/idempotency"
 	"github.com/millrace/millrace/internal/idempotency/local"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 )
 
@@ -47,11 +47,11 @@ func (i *Idempotency) isFor(a *app.App) bool { return a.Features.Idempotency.Or(
 
 // eventKey is the key under which the event with a key in its body is claimed, with an empty name
 // without one.
-func (h *handler) eventKey(r *httpapi.Request, v jsontext.Value) (idempotency.Key, *problem.Problem) {
+func (h *handler) eventKey(r *httpapi.Request, v jsonscan.Value) (idempotency.Key, *problem.Problem) {
 	if !v.IsGiven() || !h.o.Idempotency.isFor(r.App) {
 		return idempotency.Key{}, nil
 	}
-	if v.Kind() != jsontext.String {
+	if v.Kind() != jsonscan.String {
 		return idempotency.Key{}, problem.Invalid("idempotency_key must be a string")
 	}
 	return h.claimKey(r, "event", v.Text())

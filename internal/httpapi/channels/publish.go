@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/idempotency"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
@@ -64,7 +64,7 @@ func (h *handler) publishInput(ctx context.Context, r *httpapi.Request, p *publi
 		if i > 0 {
 			r.Out = append(r.Out, ',')
 		}
-		r.Out = jsontext.AppendString(r.Out, ev.Channel)
+		r.Out = jsonscan.AppendString(r.Out, ev.Channel)
 		r.Out = append(r.Out, ':')
 		r.Out = h.appendAttributes(ctx, r.Out, r.App, ev.Channel, e.info)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/room"
 )
@@ -30,7 +30,7 @@ func (h *handler) listChannels(ctx context.Context, r *httpapi.Request) *problem
 		if i > 0 {
 			r.Out = append(r.Out, ',')
 		}
-		r.Out = jsontext.AppendString(r.Out, s.Name)
+		r.Out = jsonscan.AppendString(r.Out, s.Name)
 		r.Out = append(r.Out, ':', '{')
 		r.Out = appendCounts(r.Out, &s, want)
 		r.Out = append(r.Out, '}')
@@ -111,7 +111,7 @@ func (h *handler) listUsers(ctx context.Context, r *httpapi.Request) *problem.Pr
 			r.Out = append(r.Out, ',')
 		}
 		r.Out = append(r.Out, `{"id":`...)
-		r.Out = jsontext.AppendString(r.Out, m.UserID)
+		r.Out = jsonscan.AppendString(r.Out, m.UserID)
 		if hasInfo {
 			r.Out = append(r.Out, `,"user_info":`...)
 			r.Out = append(r.Out, m.Info...)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -203,7 +203,7 @@ func readTrace(body []byte) (time.Duration, *problem.Problem) {
 	if bad != nil {
 		return 0, bad
 	}
-	var seconds jsontext.Value
+	var seconds jsonscan.Value
 	for name, v := range v.Members() {
 		if name != "seconds" {
 			return 0, problem.Invalid(fmt.Sprintf("%q means nothing here; there is seconds", problem.Shorten(name)))
@@ -212,7 +212,7 @@ func readTrace(body []byte) (time.Duration, *problem.Problem) {
 	}
 	const most = int(maxTrace / time.Second)
 	n, err := strconv.Atoi(string(seconds))
-	if err != nil || seconds.Kind() != jsontext.Number || n < 0 || n > most {
+	if err != nil || seconds.Kind() != jsonscan.Number || n < 0 || n > most {
 		return 0, problem.Invalid(fmt.Sprintf("seconds must be a whole number from 1 to %d, or 0 to end it", most))
 	}
 	return time.Duration(n) * time.Second, nil

@@ -9,7 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/webhook"
 )
@@ -196,7 +196,7 @@ func readSelection(body []byte) (s webhook.Selection, bad *problem.Problem) {
 	if bad != nil {
 		return s, bad
 	}
-	var numbers, endpoint, all jsontext.Value
+	var numbers, endpoint, all jsonscan.Value
 	for name, v := range v.Members() {
 		switch name {
 		case "numbers":
@@ -216,7 +216,7 @@ func readSelection(body []byte) (s webhook.Selection, bad *problem.Problem) {
 		return s, problem.Invalid("webhook must be the id of a webhook, a string")
 	}
 	if all.IsGiven() {
-		if all.Kind() != jsontext.Bool {
+		if all.Kind() != jsonscan.Bool {
 			return s, problem.Invalid("all must be true or false")
 		}
 		s.All = string(all) == "true"
@@ -228,11 +228,11 @@ func readSelection(body []byte) (s webhook.Selection, bad *problem.Problem) {
 }
 
 // readNumbers is nil if there are none; an empty list is a mistake, and not all of them.
-func readNumbers(v jsontext.Value) (numbers []uint64, bad *problem.Problem) {
+func readNumbers(v jsonscan.Value) (numbers []uint64, bad *problem.Problem) {
 	if !v.IsGiven() {
 		return nil, nil
 	}
-	if v.Kind() != jsontext.Array {
+	if v.Kind() != jsonscan.Array {
 		return nil, problem.Invalid("numbers must be an array of numbers of letters")
 	}
 	for element := range v.Elements() {

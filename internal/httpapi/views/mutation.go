@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/idempotency"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 )
 
@@ -28,7 +28,7 @@ func (h *handler) mutate(ctx context.Context, r *httpapi.Request) *problem.Probl
 		return h.unapplied(ctx, r, err)
 	}
 	r.Out = append(r.Out, `{"seq":`...)
-	r.Out = jsontext.AppendString(r.Out, seq.String())
+	r.Out = jsonscan.AppendString(r.Out, seq.String())
 	r.Out = append(r.Out, '}')
 	return nil
 }
@@ -51,7 +51,7 @@ func (h *handler) readBatch(appID string, body []byte) (*entity.Batch, *problem.
 	if bad != nil {
 		return nil, bad
 	}
-	var list, key jsontext.Value
+	var list, key jsonscan.Value
 	for name, v := range v.Entries() {
 		switch {
 		case name.Means("mutations"):
@@ -67,7 +67,7 @@ func (h *handler) readBatch(appID string, body []byte) (*entity.Batch, *problem.
 			return nil, problem.Invalid(fmt.Sprintf("idempotency_key must be a string of 1 to %d bytes", idempotency.MaxKey))
 		}
 	}
-	if list.Kind() != jsontext.Array {
+	if list.Kind() != jsonscan.Array {
 		return nil, problem.Invalid("mutations must be an array of mutations")
 	}
 	if bad := h.readMutations(b, list); bad != nil {
@@ -79,7 +79,7 @@ func (h *handler) readBatch(appID string, body []byte) (*entity.Batch, *problem.
 	return b, nil
 }
 
-func (h *handler) readMutations(b *entity.Batch, list jsontext.Value) *problem.Problem {
+func (h *handler) readMutations(b *entity.Batch, list jsonscan.Value) *problem.Problem {
 	elements := list.Scan()
 	elements.Token() // the bracket that opens
 	for v := elements.Skip(); v[0] != ']'; v = elements.Skip() {
@@ -106,11 +106,11 @@ func (h *handler) readMutations(b *entity.Batch, list jsontext.Value) *problem.P
 }
 
 // readMutation reads one mutation, or returns what is wrong, and its place.
-func readMutation(m *entity.Mutation, v jsontext.Value) (place, wrong string) {
-	if v.Kind() != jsontext.Object {
+func readMutation(m *entity.Mutation, v jsonscan.Value) (place, wrong string) {
+	if v.Kind() != jsonscan.Object {
 		return "", "must be an object"
 	}
-	var name, key, op, data, paths jsontext.Value
+	var name, key, op, data, paths jsonscan.Value
 	for member, v := range v.Entries() {
 		switch {
 		case member.Means("entity"):
@@ -140,14 +140,14 @@ func readMutation(m *entity.Mutation, v jsontext.Value) (place, wrong string) {
 	if m.Op == entity.OpDelete {
 		return "", ""
 	}
-	if data.Kind() != jsontext.Object {
+	if data.Kind() != jsonscan.Object {
 		return ".data", "must be a JSON object"
 	}
 	m.Data = data
 	return readPaths(m, paths)
 }
 
-func readOp(m *entity.Mutation, op jsontext.Value) (wrong string) {
+func readOp(m *entity.Mutation, op jsonscan.Value) (wrong string) {
 	switch {
 	case !op.IsGiven(), op.Means("patch"):
 		m.Op = entity.OpPatch
@@ -161,11 +161,11 @@ func readOp(m *entity.Mutation, op jsontext.Value) (wrong string) {
 	return ""
 }
 
-func readPaths(m *entity.Mutation, paths jsontext.Value) (place, wrong string) {
+func readPaths(m *entity.Mutation, paths jsonscan.Value) (place, wrong string) {
 	if !paths.IsGiven() {
 		return "", ""
 	}
-	if paths.Kind() != jsontext.Array {
+	if paths.Kind() != jsonscan.Array {
 		return ".append", "must be an array of dotted paths"
 	}
 	for v := range paths.Elements() {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 )
 
@@ -20,7 +20,7 @@ func (h *handler) revoke(ctx context.Context, r *httpapi.Request) *problem.Probl
 	if bad != nil {
 		return bad
 	}
-	var id, until jsontext.Value
+	var id, until jsonscan.Value
 	for name, v := range v.Members() {
 		switch name {
 		case "jti":

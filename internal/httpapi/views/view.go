@@ -12,7 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/access"
 	"github.com/millrace/millrace/internal/httpapi"
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/protocol"
@@ -135,7 +135,7 @@ func (h *handler) showView(ctx context.Context, r *httpapi.Request) *problem.Pro
 		return nil
 	}
 	r.Out = append(r.Out, `,"position":`...)
-	r.Out = jsontext.AppendString(r.Out, position)
+	r.Out = jsonscan.AppendString(r.Out, position)
 	r.Out = append(r.Out, '}')
 	return h.spendBytes(r)
 }
@@ -222,16 +222,16 @@ func number(r *httpapi.Request, name string) (*int, *problem.Problem) {
 // appendResult appends the members of the answer but the position.
 func appendResult(dst []byte, r *view.Result, withDeleted bool) []byte {
 	dst = append(dst, `"view":`...)
-	dst = jsontext.AppendString(dst, r.View)
+	dst = jsonscan.AppendString(dst, r.View)
 	dst = append(dst, `,"mode":`...)
-	dst = jsontext.AppendString(dst, string(r.Mode))
+	dst = jsonscan.AppendString(dst, string(r.Mode))
 	if len(r.SortPath) > 0 {
 		dst = append(dst, `,"sort":{"field":[`...)
 		for i, part := range r.SortPath {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = jsontext.AppendString(dst, part)
+			dst = jsonscan.AppendString(dst, part)
 		}
 		dst = append(dst, `],"order":"`...)
 		if r.SortDesc {
@@ -246,7 +246,7 @@ func appendResult(dst []byte, r *view.Result, withDeleted bool) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"key":`...)
-		dst = jsontext.AppendString(dst, row.Key)
+		dst = jsonscan.AppendString(dst, row.Key)
 		dst = append(dst, `,"data":`...)
 		dst = append(dst, row.Data...)
 		dst = append(dst, '}')
@@ -258,7 +258,7 @@ func appendResult(dst []byte, r *view.Result, withDeleted bool) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = jsontext.AppendString(dst, key)
+			dst = jsonscan.AppendString(dst, key)
 		}
 		dst = append(dst, ']')
 	}

@@ -3,7 +3,7 @@ package pusher
 import (
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -14,11 +14,11 @@ import (
 // The message must be UTF-8 even where the transport did not check that (binary frames):
 // what a client event carries is relayed as it came.
 func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
-	message, ok := jsontext.Parse(payload)
+	message, ok := jsonscan.Parse(payload)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed
 	}
-	var event, channel, data jsontext.Value
+	var event, channel, data jsonscan.Value
 	for key, value := range message.Members() {
 		switch key {
 		case "event":
@@ -29,7 +29,7 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 			data = value
 		}
 	}
-	if event.Kind() != jsontext.String {
+	if event.Kind() != jsonscan.String {
 		return protocol.Command{}, protocol.ErrMalformed
 	}
 	switch name := event.Text(); name {
@@ -51,12 +51,12 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 	}
 }
 
-func clientEvent(name string, channel, data jsontext.Value) protocol.Command {
+func clientEvent(name string, channel, data jsonscan.Value) protocol.Command {
 	c := protocol.Command{Kind: protocol.CommandClientEvent, Event: name}
-	if channel.Kind() == jsontext.String {
+	if channel.Kind() == jsonscan.String {
 		c.Channel, c.HasChannel = channel.Text(), true
 	}
-	if data.Kind() != jsontext.Null {
+	if data.Kind() != jsonscan.Null {
 		c.Data = data
 	}
 	return c
@@ -65,20 +65,20 @@ func clientEvent(name string, channel, data jsontext.Value) protocol.Command {
 // fields are the members of data that commands know. A member that is no string counts as absent,
 // except the parameters of a view.
 type fields struct {
-	channel, auth, channelData, userData, filter jsontext.Value
+	channel, auth, channelData, userData, filter jsonscan.Value
 
 	view viewFields
 }
 
 // readFields reads data given as an object or as a string with the JSON text of one
 // (pusher 1.6); false when it is neither.
-func readFields(data jsontext.Value) (f fields, ok bool) {
-	if data.Kind() == jsontext.String {
-		if data, ok = jsontext.Parse([]byte(data.Text())); !ok {
+func readFields(data jsonscan.Value) (f fields, ok bool) {
+	if data.Kind() == jsonscan.String {
+		if data, ok = jsonscan.Parse([]byte(data.Text())); !ok {
 			return f, false
 		}
 	}
-	if data.Kind() != jsontext.Object {
+	if data.Kind() != jsonscan.Object {
 		return f, false
 	}
 	for key, value := range data.Members() {
@@ -100,13 +100,13 @@ func readFields(data jsontext.Value) (f fields, ok bool) {
 	return f, true
 }
 
-func decodeSubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
+func decodeSubscribe(data jsonscan.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:subscribe needs data: an object with the channel to subscribe to")
 	}
-	if f.channel.Kind() != jsontext.String {
+	if f.channel.Kind() != jsonscan.String {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:subscribe needs data.channel: the name of the channel, as a string")
 	}
@@ -116,9 +116,9 @@ func decodeSubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
 		HasChannel:     true,
 		Auth:           f.auth.Text(),
 		ChannelData:    f.channelData.Text(),
-		HasChannelData: f.channelData.Kind() == jsontext.String,
+		HasChannelData: f.channelData.Kind() == jsonscan.String,
 	}
-	if f.filter.Kind() != jsontext.Null {
+	if f.filter.Kind() != jsonscan.Null {
 		c.Filter = f.filter
 	}
 	if strings.HasPrefix(c.Channel, prefixView) {
@@ -131,12 +131,12 @@ func decodeSubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
 }
 
 // decodeUnsubscribe also takes the bare name of the channel in place of an object.
-func decodeUnsubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) {
+func decodeUnsubscribe(data jsonscan.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
-	if !ok && data.Kind() == jsontext.String {
+	if !ok && data.Kind() == jsonscan.String {
 		f.channel = data
 	}
-	if f.channel.Kind() != jsontext.String {
+	if f.channel.Kind() != jsonscan.String {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
 			"pusher:unsubscribe needs data.channel: the name of the channel, as a string")
 	}
@@ -145,7 +145,7 @@ func decodeUnsubscribe(data jsontext.Value) (protocol.Command, *protocol.Error) 
 
 // decodeSignIn leaves missing fields to the signature check, which refuses them with a
 // code of its own (pusher 4.1).
-func decodeSignIn(data jsontext.Value) (protocol.Command, *protocol.Error) {
+func decodeSignIn(data jsonscan.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
@@ -155,6 +155,6 @@ func decodeSignIn(data jsontext.Value) (protocol.Command, *protocol.Error) {
 		Kind:           protocol.CommandSignIn,
 		Auth:           f.auth.Text(),
 		ChannelData:    f.userData.Text(),
-		HasChannelData: f.userData.Kind() == jsontext.String,
+		HasChannelData: f.userData.Kind() == jsonscan.String,
 	}, nil
 }

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -17,21 +17,21 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	switch p.Kind {
 	case protocol.KindMemberAdded:
 		dst = append(dst, `"`+eventMemberAdded+`","channel":`...)
-		dst = jsontext.AppendString(dst, p.Topic.Name)
+		dst = jsonscan.AppendString(dst, p.Topic.Name)
 		dst = append(dst, `,"data":"{\"user_id\":`...)
 		dst = appendEscapedID(dst, p.UserID, p.HasNumericID)
 		dst = append(dst, `,\"user_info\":`...)
-		dst = jsontext.AppendEscaped(dst, p.Data)
+		dst = jsonscan.AppendEscaped(dst, p.Data)
 		return append(dst, `}"}`...)
 	case protocol.KindMemberRemoved:
 		dst = append(dst, `"`+eventMemberRemoved+`","channel":`...)
-		dst = jsontext.AppendString(dst, p.Topic.Name)
+		dst = jsonscan.AppendString(dst, p.Topic.Name)
 		dst = append(dst, `,"data":"{\"user_id\":`...)
 		dst = appendEscapedID(dst, p.UserID, p.HasNumericID)
 		return append(dst, `}"}`...)
 	case protocol.KindSubscriptionCount:
 		dst = append(dst, `"`+eventSubscriptions+`","channel":`...)
-		dst = jsontext.AppendString(dst, p.Topic.Name)
+		dst = jsonscan.AppendString(dst, p.Topic.Name)
 		dst = append(dst, `,"data":"{\"subscription_count\":`...)
 		dst = strconv.AppendInt(dst, int64(p.Count), 10)
 		return append(dst, `}"}`...)
@@ -42,7 +42,7 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	case protocol.KindChange:
 		return appendChange(dst, p)
 	default:
-		dst = jsontext.AppendString(dst, p.Event)
+		dst = jsonscan.AppendString(dst, p.Event)
 		dst = append(dst, `,"channel":`...)
 		dst = appendChannel(dst, &p.Topic)
 		if p.Data != nil {
@@ -54,7 +54,7 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 			if p.HasNumericID {
 				dst = append(dst, p.UserID...)
 			} else {
-				dst = jsontext.AppendString(dst, p.UserID)
+				dst = jsonscan.AppendString(dst, p.UserID)
 			}
 		}
 		return append(dst, '}')
@@ -64,10 +64,10 @@ func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 // appendChannel appends the name by which clients know the topic of an event.
 func appendChannel(dst []byte, t *protocol.Topic) []byte {
 	if t.Kind != protocol.TopicUser {
-		return jsontext.AppendString(dst, t.Name)
+		return jsonscan.AppendString(dst, t.Name)
 	}
 	dst = append(dst, `"`+protocol.UserChannelPrefix...)
-	dst = jsontext.AppendEscaped(dst, t.Name)
+	dst = jsonscan.AppendEscaped(dst, t.Name)
 	return append(dst, '"')
 }
 
@@ -87,7 +87,7 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 		return append(dst, headPong...)
 	case protocol.MessageSubscriptionSucceeded:
 		dst = append(dst, headSucceeded...)
-		dst = jsontext.AppendString(dst, m.Channel)
+		dst = jsonscan.AppendString(dst, m.Channel)
 		if m.Presence {
 			return appendMembers(dst, m.Members)
 		}
@@ -96,13 +96,13 @@ func (Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 		return appendSubscriptionError(dst, m)
 	case protocol.MessageCacheMiss:
 		dst = append(dst, headCacheMiss...)
-		dst = jsontext.AppendString(dst, m.Channel)
+		dst = jsonscan.AppendString(dst, m.Channel)
 		return append(dst, '}')
 	case protocol.MessageError:
 		return appendError(dst, m)
 	case protocol.MessageSignedIn:
 		dst = append(dst, `{"event":"`+eventSignedIn+`","data":{"user_data":`...)
-		dst = jsontext.AppendString(dst, m.UserData)
+		dst = jsonscan.AppendString(dst, m.UserData)
 		return append(dst, `}}`...)
 	case protocol.MessageWatchlist:
 		return appendWatchlist(dst, m)
@@ -132,18 +132,18 @@ func appendMembers(dst []byte, members []protocol.Member) []byte {
 		}
 		dst = appendEscapedID(dst, members[i].UserID, false) // a key is a string
 		dst = append(dst, ':')
-		dst = jsontext.AppendEscaped(dst, members[i].Info)
+		dst = jsonscan.AppendEscaped(dst, members[i].Info)
 	}
 	return append(dst, `}}}"}`...)
 }
 
 func appendSubscriptionError(dst []byte, m *protocol.Message) []byte {
 	dst = append(dst, headSubscriptionErr...)
-	dst = jsontext.AppendString(dst, m.Channel)
+	dst = jsonscan.AppendString(dst, m.Channel)
 	dst = append(dst, `,"data":{"type":`...)
-	dst = jsontext.AppendString(dst, m.Err.Type)
+	dst = jsonscan.AppendString(dst, m.Err.Type)
 	dst = append(dst, `,"error":`...)
-	dst = jsontext.AppendString(dst, m.Err.Message)
+	dst = jsonscan.AppendString(dst, m.Err.Message)
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(m.Err.Status), 10)
 	return append(dst, `}}`...)
@@ -153,7 +153,7 @@ func appendError(dst []byte, m *protocol.Message) []byte {
 	dst = append(dst, headError...)
 	if m.Channel != "" {
 		dst = append(dst, `,"channel":`...)
-		dst = jsontext.AppendString(dst, m.Channel)
+		dst = jsonscan.AppendString(dst, m.Channel)
 	}
 	dst = append(dst, `,"data":{"code":`...)
 	if m.Err.Code != 0 {
@@ -162,7 +162,7 @@ func appendError(dst []byte, m *protocol.Message) []byte {
 		dst = append(dst, `null`...)
 	}
 	dst = append(dst, `,"message":`...)
-	dst = jsontext.AppendString(dst, m.Err.Message)
+	dst = jsonscan.AppendString(dst, m.Err.Message)
 	return append(dst, `}}`...)
 }
 
@@ -180,5 +180,5 @@ func appendEscapedID(dst []byte, id string, isNumber bool) []byte {
 // appendEscapedTwice appends a string within JSON that is itself written as a string.
 func appendEscapedTwice(dst []byte, s string) []byte {
 	var once [256]byte // a user id, unless most of it must be escaped
-	return jsontext.AppendEscaped(dst, jsontext.AppendEscaped(once[:0], s))
+	return jsonscan.AppendEscaped(dst, jsonscan.AppendEscaped(once[:0], s))
 }

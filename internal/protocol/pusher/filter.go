@@ -1,7 +1,7 @@
 package pusher
 
 import (
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -19,26 +19,26 @@ func DecodeFilter(raw []byte, l FilterLimits) (*protocol.Filter, *protocol.Error
 	if raw == nil {
 		return nil, nil
 	}
-	filter := jsontext.Value(raw)
-	if filter.Kind() != jsontext.Object {
+	filter := jsonscan.Value(raw)
+	if filter.Kind() != jsonscan.Object {
 		return nil, refused.Withf(`filter must be an object like {"events":["tick"]}`)
 	}
-	var events jsontext.Value
+	var events jsonscan.Value
 	for key, value := range filter.Members() {
 		if key == "events" {
 			events = value
 		}
 	}
 	switch events.Kind() {
-	case jsontext.Absent, jsontext.Null:
+	case jsonscan.Absent, jsonscan.Null:
 		return nil, nil
-	case jsontext.Array:
+	case jsonscan.Array:
 	default:
 		return nil, refused.Withf("filter.events must be an array of event names")
 	}
 	var names []string
 	for element := range events.Elements() {
-		if element.Kind() != jsontext.String {
+		if element.Kind() != jsonscan.String {
 			return nil, refused.Withf("filter.events must be an array of event names, which are strings")
 		}
 		if len(names) == l.Events {

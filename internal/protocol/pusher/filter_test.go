@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 )
@@ -97,7 +97,7 @@ func FuzzDecodeFilter(f *testing.F) {
 		f.Add([]byte(s), "tick")
 	}
 	f.Fuzz(func(t *testing.T, text []byte, event string) {
-		raw, ok := jsontext.Parse(text)
+		raw, ok := jsonscan.Parse(text)
 		if !ok {
 			return
 		}

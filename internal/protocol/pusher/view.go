@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -92,8 +92,8 @@ func hexDigit(c byte) byte {
 // text is no JSON object or that one has a wrong type, in which case nothing must be assumed
 // about what its signer meant.
 func DecodeViewData(text string) (*protocol.ViewRequest, bool) {
-	v, ok := jsontext.Parse([]byte(text))
-	if !ok || v.Kind() != jsontext.Object {
+	v, ok := jsonscan.Parse([]byte(text))
+	if !ok || v.Kind() != jsonscan.Object {
 		return nil, false
 	}
 	var f viewFields
@@ -105,11 +105,11 @@ func DecodeViewData(text string) (*protocol.ViewRequest, bool) {
 
 // viewFields are the members that ask something of a view; nil and null are absent.
 type viewFields struct {
-	key, take, skip, after jsontext.Value
+	key, take, skip, after jsonscan.Value
 }
 
-func (f *viewFields) read(key string, value jsontext.Value) {
-	if value.Kind() == jsontext.Null {
+func (f *viewFields) read(key string, value jsonscan.Value) {
+	if value.Kind() == jsonscan.Null {
 		value = nil
 	}
 	switch key {
@@ -142,17 +142,17 @@ func (f *viewFields) request() (*protocol.ViewRequest, bool) {
 	return &r, true
 }
 
-func readString(to **string, v jsontext.Value) bool {
+func readString(to **string, v jsonscan.Value) bool {
 	if v == nil {
 		return true
 	}
 	s := v.Text()
 	*to = &s
-	return v.Kind() == jsontext.String
+	return v.Kind() == jsonscan.String
 }
 
 // readCount reads a count that may be absent.
-func readCount(to **int, v jsontext.Value) bool {
+func readCount(to **int, v jsonscan.Value) bool {
 	if v == nil {
 		return true
 	}
@@ -168,7 +168,7 @@ func readCount(to **int, v jsontext.Value) bool {
 func appendChange(dst []byte, p *protocol.Publication) []byte {
 	c := p.Change
 	dst = append(dst, `"view:`...)
-	dst = jsontext.AppendEscaped(dst, string(c.Op))
+	dst = jsonscan.AppendEscaped(dst, string(c.Op))
 	dst = append(dst, `","channel":"`...)
 	dst = appendViewChannel(dst, c.View)
 	dst = append(dst, `","data":"{\"key\":`...)
@@ -242,7 +242,7 @@ func appendViewSnapshot(dst []byte, m *protocol.Message) []byte {
 // appendChannelOf appends the channel of a message about a view, which need not name it.
 func appendChannelOf(dst []byte, m *protocol.Message) []byte {
 	if m.Channel != "" {
-		return jsontext.AppendString(dst, m.Channel)
+		return jsonscan.AppendString(dst, m.Channel)
 	}
 	dst = appendViewChannel(append(dst, '"'), m.View.View)
 	return append(dst, '"')
@@ -253,7 +253,7 @@ func appendRawEscaped(dst, raw []byte) []byte {
 	if len(raw) == 0 {
 		return append(dst, `null`...)
 	}
-	return jsontext.AppendEscaped(dst, raw)
+	return jsonscan.AppendEscaped(dst, raw)
 }
 
 // appendStringTwice appends a string literal within JSON that is itself written as a string.

@@ -1,7 +1,7 @@
 package views
 
 import (
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -16,7 +16,7 @@ const (
 // fields are the members that mean something, as they are written. The last of equal keys
 // counts, and null is as good as absent.
 type fields struct {
-	kind, view, key, partition, take, skip, withSnapshot, after, snapshotLimit, token jsontext.Value
+	kind, view, key, partition, take, skip, withSnapshot, after, snapshotLimit, token jsonscan.Value
 }
 
 // Decode reads one text message (views 3.1). It ignores a message that it does not understand, and
@@ -25,8 +25,8 @@ type fields struct {
 // Whatever is no well-formed message of its type is tried as a subscription without a type,
 // which is how the first clients asked.
 func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
-	message, ok := jsontext.Parse(payload)
-	if !ok || message.Kind() != jsontext.Object {
+	message, ok := jsonscan.Parse(payload)
+	if !ok || message.Kind() != jsonscan.Object {
 		return protocol.Command{Kind: protocol.CommandIgnored}, nil
 	}
 	f := readFields(message)
@@ -34,7 +34,7 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 	case typePing:
 		return protocol.Command{Kind: protocol.CommandPing}, nil
 	case typeRefreshAuth:
-		if f.token.Kind() == jsontext.String {
+		if f.token.Kind() == jsonscan.String {
 			return protocol.Command{Kind: protocol.CommandRefreshAuth, Token: f.token.Text()}, nil
 		}
 	case typeUnsubscribe:
@@ -46,9 +46,9 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 	return f.subscribe(), nil
 }
 
-func readFields(message jsontext.Value) (f fields) {
+func readFields(message jsonscan.Value) (f fields) {
 	for key, value := range message.Members() {
-		if value.Kind() == jsontext.Null {
+		if value.Kind() == jsonscan.Null {
 			value = nil
 		}
 		switch key {
@@ -84,7 +84,7 @@ func (f *fields) subscribe() protocol.Command {
 		r               protocol.ViewRequest
 		partition       *string // reserved
 		skip            *int
-		hasWithSnapshot = f.withSnapshot.Kind() == jsontext.Bool
+		hasWithSnapshot = f.withSnapshot.Kind() == jsonscan.Bool
 	)
 	ok := f.readView(&r) && readString(&partition, f.partition) && readString(&r.After, f.after) &&
 		readCount(&r.Take, f.take) && readCount(&skip, f.skip) && readCount(&r.SnapshotLimit, f.snapshotLimit) &&
@@ -101,7 +101,7 @@ func (f *fields) subscribe() protocol.Command {
 
 // readView reads what identifies a subscription (views 3.3).
 func (f *fields) readView(r *protocol.ViewRequest) bool {
-	if f.view.Kind() != jsontext.String {
+	if f.view.Kind() != jsonscan.String {
 		return false
 	}
 	r.View = f.view.Text()
@@ -109,11 +109,11 @@ func (f *fields) readView(r *protocol.ViewRequest) bool {
 }
 
 // readString reads a string that may be absent.
-func readString(to **string, v jsontext.Value) bool {
+func readString(to **string, v jsonscan.Value) bool {
 	switch v.Kind() {
-	case jsontext.Absent:
+	case jsonscan.Absent:
 		return true
-	case jsontext.String:
+	case jsonscan.String:
 		s := v.Text()
 		*to = &s
 		return true
@@ -123,7 +123,7 @@ func readString(to **string, v jsontext.Value) bool {
 }
 
 // readCount reads a count that may be absent.
-func readCount(to **int, v jsontext.Value) bool {
+func readCount(to **int, v jsonscan.Value) bool {
 	if v == nil {
 		return true
 	}

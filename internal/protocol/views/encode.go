@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -19,13 +19,13 @@ func (c Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	}
 	start, change := len(dst), p.Change
 	dst = append(dst, `{"mode":`...)
-	dst = jsontext.AppendString(dst, string(change.Mode))
+	dst = jsonscan.AppendString(dst, string(change.Mode))
 	dst = append(dst, `,"entity":`...)
-	dst = jsontext.AppendString(dst, change.View)
+	dst = jsonscan.AppendString(dst, change.View)
 	dst = append(dst, `,"op":`...)
-	dst = jsontext.AppendString(dst, string(change.Op))
+	dst = jsonscan.AppendString(dst, string(change.Op))
 	dst = append(dst, `,"key":`...)
-	dst = jsontext.AppendString(dst, change.Key)
+	dst = jsonscan.AppendString(dst, change.Key)
 	dst = append(dst, `,"data":`...)
 	if change.Op == protocol.OpDelete {
 		dst = append(dst, `null`...) // never left out: some clients drop frames without data
@@ -38,7 +38,7 @@ func (c Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	}
 	if change.Seq != "" {
 		dst = append(dst, `,"seq":`...)
-		dst = jsontext.AppendString(dst, change.Seq)
+		dst = jsonscan.AppendString(dst, change.Seq)
 	}
 	dst = append(dst, '}')
 	return c.compress(dst, start)
@@ -70,9 +70,9 @@ func (c Codec) AppendMessage(dst []byte, m *protocol.Message) []byte {
 // change.
 func appendSubscribed(dst []byte, v *protocol.ViewMessage) []byte {
 	dst = append(dst, `{"op":"subscribed","view":`...)
-	dst = jsontext.AppendString(dst, v.View)
+	dst = jsonscan.AppendString(dst, v.View)
 	dst = append(dst, `,"mode":`...)
-	dst = jsontext.AppendString(dst, string(v.Mode))
+	dst = jsonscan.AppendString(dst, string(v.Mode))
 	if len(v.SortPath) > 0 {
 		dst = append(dst, `,"sort":{"field":`...)
 		dst = appendStrings(dst, v.SortPath)
@@ -87,9 +87,9 @@ func appendSubscribed(dst []byte, v *protocol.ViewMessage) []byte {
 
 func appendSnapshot(dst []byte, v *protocol.ViewMessage) []byte {
 	dst = append(dst, `{"mode":`...)
-	dst = jsontext.AppendString(dst, string(v.Mode))
+	dst = jsonscan.AppendString(dst, string(v.Mode))
 	dst = append(dst, `,"entity":`...)
-	dst = jsontext.AppendString(dst, v.View)
+	dst = jsonscan.AppendString(dst, v.View)
 	dst = append(dst, `,"op":"snapshot",`...)
 	if v.IsFirst {
 		dst = append(dst, `"whole":`...)
@@ -102,7 +102,7 @@ func appendSnapshot(dst []byte, v *protocol.ViewMessage) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"key":`...)
-		dst = jsontext.AppendString(dst, v.Rows[i].Key)
+		dst = jsonscan.AppendString(dst, v.Rows[i].Key)
 		dst = append(dst, `,"data":`...)
 		dst = appendRaw(dst, v.Rows[i].Data)
 		dst = append(dst, '}')
@@ -121,7 +121,7 @@ func appendSnapshot(dst []byte, v *protocol.ViewMessage) []byte {
 func appendRefreshed(dst []byte, m *protocol.Message) []byte {
 	if m.Issue != nil {
 		dst = append(dst, `{"success":false,"error":`...)
-		dst = jsontext.AppendString(dst, m.Issue.Code)
+		dst = jsonscan.AppendString(dst, m.Issue.Code)
 		return append(dst, `,"expires_at":null}`...)
 	}
 	dst = append(dst, `{"success":true,"expiresAt":`...)
@@ -140,11 +140,11 @@ func AppendRejection(dst []byte, i *protocol.Issue) []byte {
 // appendIssue appends the members that a rejection and a socket issue share.
 func appendIssue(dst []byte, i *protocol.Issue) []byte {
 	dst = append(dst, `"error":`...)
-	dst = jsontext.AppendString(dst, cmp.Or(i.Name, i.Code))
+	dst = jsonscan.AppendString(dst, cmp.Or(i.Name, i.Code))
 	dst = append(dst, `,"message":`...)
-	dst = jsontext.AppendString(dst, i.Message)
+	dst = jsonscan.AppendString(dst, i.Message)
 	dst = append(dst, `,"code":`...)
-	dst = jsontext.AppendString(dst, i.Code)
+	dst = jsonscan.AppendString(dst, i.Code)
 	dst = append(dst, `,"retryable":`...)
 	dst = strconv.AppendBool(dst, i.Retryable)
 	if seconds := RetryAfter(i); seconds > 0 {
@@ -153,15 +153,15 @@ func appendIssue(dst []byte, i *protocol.Issue) []byte {
 	}
 	if i.Action != "" {
 		dst = append(dst, `,"suggested_action":`...)
-		dst = jsontext.AppendString(dst, i.Action)
+		dst = jsonscan.AppendString(dst, i.Action)
 	}
 	if i.View != "" {
 		dst = append(dst, `,"view":`...)
-		dst = jsontext.AppendString(dst, i.View)
+		dst = jsonscan.AppendString(dst, i.View)
 	}
 	if i.Key != nil {
 		dst = append(dst, `,"key":`...)
-		dst = jsontext.AppendString(dst, *i.Key)
+		dst = jsonscan.AppendString(dst, *i.Key)
 	}
 	return dst
 }
@@ -190,7 +190,7 @@ func appendStrings(dst []byte, all []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = jsontext.AppendString(dst, s)
+		dst = jsonscan.AppendString(dst, s)
 	}
 	return append(dst, ']')
 }

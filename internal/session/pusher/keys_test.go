@@ -51,11 +51,11 @@ func TestNobodyComesInWhileTheDoorCloses(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, func(o *pushersession.Options) { o.Apps = &changing{Registry: o.Apps, later: tt.later} }, nil)
 			p := s.dial(t)
-			f, err := p.Next(patience)
+			f, err := p.Next(waitLimit)
 			if err != nil || !strings.Contains(string(f.Payload), "pusher:error") {
 				t.Fatalf("got %s, %v: want an error before anything else", f.Payload, err)
 			}
-			if f, err = p.Next(patience); err != nil || f.CloseCode() != tt.want {
+			if f, err = p.Next(waitLimit); err != nil || f.CloseCode() != tt.want {
 				t.Errorf("closed with %d, %v; want %d", f.CloseCode(), err, tt.want)
 			}
 		})
@@ -73,7 +73,7 @@ func TestARefusalIsLoggedWithTheClientsAddress(t *testing.T) {
 	}
 	t.Cleanup(p.Cut)
 	for {
-		if f, err := p.Next(patience); err != nil || f.Opcode == testkit.Close {
+		if f, err := p.Next(waitLimit); err != nil || f.Opcode == testkit.Close {
 			break
 		}
 	}

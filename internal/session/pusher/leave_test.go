@@ -39,7 +39,7 @@ func join(t *testing.T, p *testkit.Peer, id, channel, user string) {
 	if err := p.SendText(`{"event":"pusher:subscribe","data":{"channel":"` + channel + `","auth":"` + auth + `","channel_data":"` + data + `"}}`); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := p.Next(patience); err != nil || !strings.Contains(string(f.Payload), "subscription_succeeded") {
+	if f, err := p.Next(waitLimit); err != nil || !strings.Contains(string(f.Payload), "subscription_succeeded") {
 		t.Fatalf("got %q, %v; want success", f.Payload, err)
 	}
 }
@@ -47,7 +47,7 @@ func join(t *testing.T, p *testkit.Peer, id, channel, user string) {
 func (s *stack) enter(t *testing.T, channel, user string) *testkit.Peer {
 	t.Helper()
 	p := s.dial(t)
-	id, err := p.Established(patience)
+	id, err := p.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}

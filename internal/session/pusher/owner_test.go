@@ -23,7 +23,7 @@ func TestAClientIsAnsweredWhenTheOwnerIsOutOfReach(t *testing.T) {
 	refused := 0
 	for i := range clients {
 		p := s.dial(t)
-		id, err := p.Established(patience)
+		id, err := p.Established(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestAClientIsAnsweredWhenTheOwnerIsOutOfReach(t *testing.T) {
 			if err := p.SendText(subscribe); err != nil {
 				t.Fatal(err)
 			}
-			f, err := p.Next(patience)
+			f, err := p.Next(waitLimit)
 			if err != nil || n == attempts {
 				t.Fatalf("got %q, %v after %d attempts", f.Payload, err, n)
 			}
@@ -51,7 +51,7 @@ func TestAClientIsAnsweredWhenTheOwnerIsOutOfReach(t *testing.T) {
 	}
 	flaky.Heal()
 	p := s.dial(t)
-	id, err := p.Established(patience)
+	id, err := p.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestAClientIsAnsweredWhenTheOwnerIsOutOfReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf(`\"count\":%d,`, clients+1)
-	if f, err := p.Next(patience); err != nil || !strings.Contains(string(f.Payload), want) {
+	if f, err := p.Next(waitLimit); err != nil || !strings.Contains(string(f.Payload), want) {
 		t.Errorf("got %q, %v; want %s", f.Payload, err, want)
 	}
 }

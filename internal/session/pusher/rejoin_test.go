@@ -68,7 +68,7 @@ func signIn(t *testing.T, p *testkit.Peer, id, userData string, frames int) {
 		t.Fatal(err)
 	}
 	for i := range frames {
-		f, err := p.Next(patience)
+		f, err := p.Next(waitLimit)
 		if err != nil || i == 0 && !strings.Contains(string(f.Payload), "signin_success") {
 			t.Fatalf("got %q, %v; want success", f.Payload, err)
 		}
@@ -95,7 +95,7 @@ func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
 	worker.await(t, s)
 	come := func() *testkit.Peer {
 		p := s.dial(t)
-		id, err := p.Established(patience)
+		id, err := p.Established(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestUserReturnsWhileTheOldConnectionWaits(t *testing.T) {
 		}
 	}
 	watcher := s.dial(t)
-	id, err := watcher.Established(patience)
+	id, err := watcher.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestU09WebhooksAreToldOnceOfATerminatedUser(t *testing.T) {
 	var all []*testkit.Peer
 	for range 2 {
 		p := s.dial(t)
-		id, err := p.Established(patience)
+		id, err := p.Established(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}

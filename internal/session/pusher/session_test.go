@@ -37,7 +37,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = testkit.Patience
+const waitLimit = testkit.WaitLimit
 
 // errStillThere is why a test waits.
 var errStillThere = errors.New("what should have ended is still there")
@@ -159,7 +159,7 @@ func (s *stack) dial(t *testing.T) *testkit.Peer {
 func (s *stack) connect(t *testing.T) *testkit.Peer {
 	t.Helper()
 	p := s.dial(t)
-	if _, err := p.Established(patience); err != nil {
+	if _, err := p.Established(waitLimit); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -174,7 +174,7 @@ func TestHintForClientsWithoutAVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Next(patience); err != nil {
+		if _, err := p.Next(waitLimit); err != nil {
 			t.Fatal(err)
 		}
 		p.Cut()
@@ -187,7 +187,7 @@ func TestHintForClientsWithoutAVersion(t *testing.T) {
 
 func wantText(t *testing.T, p *testkit.Peer, want string) {
 	t.Helper()
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil || string(f.Payload) != want {
 		t.Fatalf("got %q, %v; want %q", f.Payload, err, want)
 	}
@@ -195,7 +195,7 @@ func wantText(t *testing.T, p *testkit.Peer, want string) {
 
 func wantClose(t *testing.T, p *testkit.Peer, code int) {
 	t.Helper()
-	f, err := p.Next(patience)
+	f, err := p.Next(waitLimit)
 	if err != nil || f.Opcode != testkit.Close || f.CloseCode() != code {
 		t.Fatalf("got opcode %d, code %d, %v; want close %d", f.Opcode, f.CloseCode(), err, code)
 	}
@@ -264,7 +264,7 @@ func TestTheLimitOfSubscriptionsIsToldWithTheChannelAndLoggedWithItsSetting(t *t
 	for _, want := range []string{
 		`"channel":"one","data":"{}"`, `two is refused: the connection has 1 subscriptions, which is the limit`, `three is refused`,
 	} {
-		if f, err := p.Next(patience); err != nil || !strings.Contains(string(f.Payload), want) {
+		if f, err := p.Next(waitLimit); err != nil || !strings.Contains(string(f.Payload), want) {
 			t.Fatalf("got %q, %v; want %q in it", f.Payload, err, want)
 		}
 	}

@@ -27,7 +27,7 @@ type watcher struct {
 func (s *stack) watch(t *testing.T) watcher {
 	t.Helper()
 	p := s.dial(t)
-	id, err := p.Established(patience)
+	id, err := p.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ type event struct {
 
 func (w watcher) next() event {
 	w.t.Helper()
-	f, err := w.Next(patience)
+	f, err := w.Next(waitLimit)
 	if err != nil {
 		w.t.Fatal(err)
 	}

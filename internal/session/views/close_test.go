@@ -62,7 +62,7 @@ func TestS05ASlowSnapshotHoldsUpNothingElse(t *testing.T) {
 	const first, entities = 16, 19 // 16 MB, then 1 MB a frame
 	s := newStack(t, func(o *settings) {
 		o.Codec = codec.Codec{Threshold: -1}
-		o.Endpoint.StallTimeout = patience
+		o.Endpoint.StallTimeout = waitLimit
 		o.view.FirstBatch, o.view.NextBatch, o.view.MaxBatchBytes = first, 1, 1<<30
 	})
 	large := `{"text":"` + strings.Repeat("x", 1_000_000) + `"}`
@@ -75,7 +75,7 @@ func TestS05ASlowSnapshotHoldsUpNothingElse(t *testing.T) {
 	c.send(`{"type":"ping"}`, refresh("x"), `{"type":"subscribe","view":"Auction/append","withSnapshot":false}`)
 	rows, before := 0, -1 // what is asked is read between the frames that the client takes
 	for isComplete := false; !isComplete; {
-		f, err := c.Next(patience)
+		f, err := c.Next(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestS06ASlowConsumerIsToldAndCut(t *testing.T) {
 	s.waitForLen(t, 0)
 	s.connect(t, "").wantSilence() // its place is free
 	for {
-		f, err := c.Next(patience)
+		f, err := c.Next(waitLimit)
 		if err != nil { // the end, or a reset because what it sent was not read any more
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("the socket is still open")
@@ -160,11 +160,11 @@ func TestAClientThatClosesIsAnswered(t *testing.T) {
 	if err := c.Send(testkit.Close, []byte("\x03\xe8token refresh")); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := c.Next(patience); err != nil || f.CloseCode() != 1000 {
+	if f, err := c.Next(waitLimit); err != nil || f.CloseCode() != 1000 {
 		t.Errorf("got opcode %d, code %d, %v; want close 1000", f.Opcode, f.CloseCode(), err)
 	}
 	s.waitForLen(t, 0)
-	if _, err := c.Next(patience); !errors.Is(err, io.EOF) {
+	if _, err := c.Next(waitLimit); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want the end of the connection", err)
 	}
 }

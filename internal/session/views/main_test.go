@@ -43,7 +43,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = testkit.Patience
+const waitLimit = testkit.WaitLimit
 
 // Names of the fixture of views 11.
 const (
@@ -333,7 +333,7 @@ func (c client) send(texts ...string) {
 // named only.
 func (c client) want(opcode byte, want string) {
 	c.t.Helper()
-	f, err := c.Next(patience)
+	f, err := c.Next(waitLimit)
 	if err != nil {
 		c.t.Fatalf("got %v, want %s", err, want)
 	}
@@ -350,7 +350,7 @@ func (c client) wantText(want string)   { c.t.Helper(); c.want(testkit.Text, wan
 func (c client) wantEach(want ...string) {
 	c.t.Helper()
 	for range len(want) {
-		f, err := c.Next(patience)
+		f, err := c.Next(waitLimit)
 		if err != nil {
 			c.t.Fatalf("got %v, want %s", err, want)
 		}
@@ -373,7 +373,7 @@ func (c client) wantSilence() {
 
 func (c client) wantClose(code int, reason string) {
 	c.t.Helper()
-	f, err := c.Next(patience)
+	f, err := c.Next(waitLimit)
 	if err != nil || f.Opcode != testkit.Close || f.CloseCode() != code || f.CloseReason() != reason {
 		c.t.Fatalf("got opcode %d %q, code %d, %v; want close %d %q", f.Opcode, f.Payload, f.CloseCode(), err, code, reason)
 	}

@@ -285,7 +285,7 @@ func TestC27BinaryMessagesAndPingsAreFree(t *testing.T) {
 		}
 	}
 	for range 10 {
-		if f, err := c.Next(patience); err != nil || f.Opcode != testkit.Pong {
+		if f, err := c.Next(waitLimit); err != nil || f.Opcode != testkit.Pong {
 			t.Fatalf("got opcode %d, %v; want a pong", f.Opcode, err)
 		}
 	}
@@ -333,7 +333,7 @@ func TestSnapshotsArePacedAndNeverRefused(t *testing.T) {
 			s.apply(t, changes...)
 			snapshots, upToDate := map[string]int{}, map[string]bool{}
 			for len(snapshots) < keys || len(upToDate) < keys {
-				f, err := c.Next(patience)
+				f, err := c.Next(waitLimit)
 				if err != nil {
 					t.Fatalf("%d snapshots, %d rows up to date: %v", len(snapshots), len(upToDate), err)
 				}
@@ -396,7 +396,7 @@ func TestC29TheEgressBudgetIsUsedUpToItsLastWholeFrame(t *testing.T) {
 			c.send(subscribeList)
 			received := 0
 			for n := 0; ; n++ {
-				f, err := c.Next(patience)
+				f, err := c.Next(waitLimit)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -438,7 +438,7 @@ func pingsKeepOpen(t *testing.T, timeout time.Duration) bool {
 		err := c.Send(testkit.Ping, nil)
 		var f testkit.Frame
 		if err == nil {
-			f, err = c.Next(patience)
+			f, err = c.Next(waitLimit)
 		}
 		now := time.Now()
 		if now.Sub(last) > timeout/2 {
@@ -470,7 +470,7 @@ func TestC32AMessageThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	c := newStack(t, nil).connect(t, "")
 	_ = c.SendText(strings.Repeat("x", 1<<20)) // it may be cut while this is written
-	if f, err := c.Next(patience); err != nil || f.CloseCode() != 1009 {
+	if f, err := c.Next(waitLimit); err != nil || f.CloseCode() != 1009 {
 		t.Errorf("got opcode %d, code %d, %v; want close 1009", f.Opcode, f.CloseCode(), err)
 	}
 }

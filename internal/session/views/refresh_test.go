@@ -16,7 +16,7 @@ func TestR01ARefreshIsAnsweredWithTheNewExpiryInBothSpellings(t *testing.T) {
 	c := s.connect(t, valid(t, nil))
 	exp := time.Now().Unix() + 900
 	c.send(refresh(valid(t, claims{"exp": exp, "jti": "j-2"})))
-	f, err := c.Next(patience)
+	f, err := c.Next(waitLimit)
 	n := strconv.FormatInt(exp, 10)
 	if want := `{"success":true,"expiresAt":` + n + `,"expires_at":` + n + `}`; err != nil || f.Opcode != testkit.Text || string(f.Payload) != want {
 		t.Errorf("got opcode %d %s, %v; want text %s", f.Opcode, f.Payload, err, want) // R02: both

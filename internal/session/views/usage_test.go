@@ -176,7 +176,7 @@ func TestU02SnapshotsAreMeteredByBatchInBytesOnTheWire(t *testing.T) {
 	c.wantBinary(`{"op":"subscribed"}`)
 	bytes := 0
 	for range 2 {
-		f, err := c.Next(patience)
+		f, err := c.Next(waitLimit)
 		if err != nil {
 			t.Fatal(err)
 		}

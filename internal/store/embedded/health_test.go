@@ -31,8 +31,8 @@ func TestHealthIsWhetherTheFileCanBeWritten(t *testing.T) {
 		}
 	}
 	execute("BEGIN IMMEDIATE") // reading goes on
-	const patience = 50 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	const waitLimit = 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	begun := time.Now()
 	if err := s.Health(ctx); err == nil || !strings.Contains(err.Error(), "health") || !strings.Contains(err.Error(), "outside Millrace") {
@@ -40,7 +40,7 @@ func TestHealthIsWhetherTheFileCanBeWritten(t *testing.T) {
 	}
 	// A loaded machine may be late, too; without a deadline of its own the store waits 5 s.
 	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("the answer took %v, want about %v", took, patience)
+		t.Errorf("the answer took %v, want about %v", took, waitLimit)
 	}
 	execute("ROLLBACK")
 	if err := s.Health(t.Context()); err != nil {

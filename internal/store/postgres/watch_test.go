@@ -18,8 +18,8 @@ import (
 // never is a poll interval that no test waits for.
 const never = time.Hour
 
-// patience bounds every wait. Only a failing test waits so long.
-const patience = time.Minute
+// waitLimit bounds every wait. Only a failing test waits so long.
+const waitLimit = time.Minute
 
 // watch calls fn, if any, and then reports on the channel, whenever apps may have changed, until
 // the test ends or stop is called.
@@ -50,7 +50,7 @@ func expectChange(t testing.TB, changed <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-changed:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatalf("%s was not seen", what)
 	}
 }

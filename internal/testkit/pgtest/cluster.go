@@ -30,8 +30,8 @@ const (
 	Password = "pa:ss/w@rd%"
 )
 
-// patience bounds every wait. Only a failing test waits so long.
-const patience = 3 * time.Minute
+// waitLimit bounds every wait. Only a failing test waits so long.
+const waitLimit = 3 * time.Minute
 
 // Cluster is one server and its databases. Databases may be made from any goroutine; Start and
 // Stop belong to one.
@@ -121,7 +121,7 @@ func (c *Cluster) prepare() (err error) {
 	if err := c.own(c.folder, secret); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	return run(c.command(ctx, "initdb", "--pgdata="+c.data(), "--username="+User, "--pwfile="+secret,
 		"--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"))
@@ -213,7 +213,7 @@ func (c *Cluster) Start() error {
 	}()
 	select {
 	case err = <-ready:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		err = errors.New("the server did not start in time")
 	}
 	if err != nil {
@@ -244,7 +244,7 @@ func (c *Cluster) Stop() error {
 	_ = server.Process.Signal(os.Interrupt) // it may have ended
 	select {
 	case <-c.ended:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		_ = server.Process.Kill()
 		<-c.ended
 	}
@@ -293,7 +293,7 @@ func (c *Cluster) Execute(t testing.TB, address string, statements ...string) {
 
 func (c *Cluster) psql(t testing.TB, database string, statements ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	args := []string{"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--host=" + c.folder, "--username=" + User, "--dbname=" + database}
 	for _, statement := range statements {

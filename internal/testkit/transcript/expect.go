@@ -19,7 +19,7 @@ func (c *conn) next() (testkit.Frame, error) {
 		c.pending = c.pending[1:]
 		return f, nil
 	}
-	return c.peer.Next(patience)
+	return c.peer.Next(waitLimit)
 }
 
 // receive reads "NAME [MIN..MAX] WHAT".
@@ -145,7 +145,7 @@ func (r *runner) settle() error {
 			return err
 		}
 		for {
-			f, err := c.peer.Next(patience)
+			f, err := c.peer.Next(waitLimit)
 			if err != nil {
 				return fmt.Errorf("settle %s: %w", name, err)
 			}

@@ -51,13 +51,13 @@ func (r *runner) raw(rest string) error {
 		return err
 	}
 	if r.wire == nil {
-		c, err := net.DialTimeout("tcp", r.node.Addr(), patience)
+		c, err := net.DialTimeout("tcp", r.node.Addr(), waitLimit)
 		if err != nil {
 			return err
 		}
 		r.wire = &wire{conn: c, in: bufio.NewReader(c)}
 	}
-	if err := r.wire.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := r.wire.conn.SetDeadline(time.Now().Add(waitLimit)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(r.wire.conn, text); err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/internal/testkit"
 )
 
-// patience is how long a frame may take.
-const patience = testkit.Patience
+// waitLimit is how long a frame may take.
+const waitLimit = testkit.WaitLimit
 
 // Run runs every case of every .txt file in dir. With rewrite, expectations that do not
 // hold are replaced in the files by what came, for a reviewer to judge.
@@ -255,7 +255,7 @@ func (r *runner) dial(verb, rest string) error {
 	c.peer = peer
 	r.conns[name] = c
 	if verb == "conn" {
-		c.id, err = peer.Established(patience)
+		c.id, err = peer.Established(waitLimit)
 	}
 	return err
 }
@@ -295,7 +295,7 @@ func (r *runner) leave(ctx context.Context, verb, name string) error {
 			return err
 		}
 		for {
-			f, err := c.peer.Next(patience)
+			f, err := c.peer.Next(waitLimit)
 			if err != nil {
 				return fmt.Errorf("waiting for the close frame: %w", err)
 			}

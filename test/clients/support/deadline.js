@@ -1,9 +1,9 @@
 // Waiting, always for an event and never for a time: the only module that owns timers.
 
-export const patience = 60_000;
+export const waitLimit = 60_000;
 
 // within resolves as promise does, or fails when that takes longer than ms.
-export function within(promise, what, ms = patience) {
+export function within(promise, what, ms = waitLimit) {
   let timer;
   const deadline = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no ${typeof what === 'function' ? what() : what} within ${ms} ms`)), ms);
@@ -12,7 +12,7 @@ export function within(promise, what, ms = patience) {
 }
 
 // answered asks again and again until there is an answer, which it resolves to.
-export async function answered(ask, what, ms = patience) {
+export async function answered(ask, what, ms = waitLimit) {
   for (const end = performance.now() + ms; performance.now() < end;) {
     const answer = await ask();
     if (answer) return answer;
@@ -35,7 +35,7 @@ export class Inbox {
   };
 
   // find resolves to the first item at or after index `from` that fits, now or later.
-  find(fits, what, { from = 0, ms = patience } = {}) {
+  find(fits, what, { from = 0, ms = waitLimit } = {}) {
     let next = from;
     const found = new Promise((resolve) => {
       const look = () => {
@@ -55,7 +55,7 @@ export class Inbox {
   }
 
   // count resolves when n items fit.
-  async count(n, fits, what, ms = patience) {
+  async count(n, fits, what, ms = waitLimit) {
     let seen = 0;
     await this.find((item) => fits(item) && ++seen === n, `${n} x ${what}`, { ms });
     return this.items.filter(fits);

@@ -6,7 +6,7 @@ import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { answered, patience } from './deadline.js';
+import { answered, waitLimit } from './deadline.js';
 import { binary, environment } from './millrace.js';
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
@@ -75,7 +75,7 @@ export class Terminal {
     const text = code.replaceAll('http://127.0.0.1:6001', this.server.url);
     const env = { ...environment, XDG_CONFIG_HOME: this.folder, PATH: `${join(this.folder, 'bin')}:${environment.PATH}`, MILLRACE_METRICS_LISTEN: `127.0.0.1:${this.server.metricsPort}` };
     return new Promise((resolve, reject) => {
-      execFile('bash', ['-ec', text], { cwd: this.folder, env, timeout: patience }, (error, stdout, stderr) => {
+      execFile('bash', ['-ec', text], { cwd: this.folder, env, timeout: waitLimit }, (error, stdout, stderr) => {
         if (error) reject(new Error(`${code}\n${stdout}${stderr}${error.message}`));
         else resolve(stdout);
       });

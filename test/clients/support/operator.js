@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { serverLibrary } from './backend.js';
 import { binary, environment } from './millrace.js';
-import { patience } from './deadline.js';
+import { waitLimit } from './deadline.js';
 
 export const credentials = { key: 'operator', secret: 'operator-secret-of-16-bytes' };
 
@@ -20,7 +20,7 @@ export class Operator {
     if (method !== 'GET') request.params.nonce = randomUUID();
     const query = this.signer.createSignedQueryString(request);
     const response = await fetch(`${this.server.url}${request.path}?${query}`, {
-      method, body: request.body, signal: AbortSignal.timeout(patience),
+      method, body: request.body, signal: AbortSignal.timeout(waitLimit),
     });
     const text = await response.text();
     return { status: response.status, ...(text && JSON.parse(text)) };
@@ -48,7 +48,7 @@ export class Operator {
 // run resolves to what a command says, however it ends.
 function run(...args) {
   return new Promise((resolve) => {
-    execFile(binary, args, { env: environment, timeout: patience }, (error, stdout, stderr) => {
+    execFile(binary, args, { env: environment, timeout: waitLimit }, (error, stdout, stderr) => {
       resolve({ code: error ? error.code ?? error.signal : 0, stdout, stderr });
     });
   });

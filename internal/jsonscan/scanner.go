@@ -1,4 +1,4 @@
-package jsontext
+package jsonscan
 
 // Scanner reads the tokens of a valid text from left to right. What it returns are parts of
 // the text. The zero Scanner is at the end.

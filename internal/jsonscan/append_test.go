@@ -1,11 +1,11 @@
-package jsontext_test
+package jsonscan_test
 
 import (
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 func FuzzAppendString(f *testing.F) {
@@ -13,7 +13,7 @@ func FuzzAppendString(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		out := jsontext.AppendString(nil, s)
+		out := jsonscan.AppendString(nil, s)
 		var got string
 		if err := json.Unmarshal(out, &got); err != nil {
 			t.Fatalf("%q became %q: %v", s, out, err)
@@ -24,10 +24,10 @@ func FuzzAppendString(f *testing.F) {
 		if !utf8.Valid(out) {
 			t.Fatalf("%q became %q, which is not UTF-8", s, out)
 		}
-		if back := string(jsontext.AppendString(nil, []byte(s))); back != string(out) {
+		if back := string(jsonscan.AppendString(nil, []byte(s))); back != string(out) {
 			t.Fatalf("%q became %q as bytes, %q as a string", s, back, out)
 		}
-		v, ok := jsontext.Parse(out)
+		v, ok := jsonscan.Parse(out)
 		if !ok || v.Text() != got {
 			t.Fatalf("%q was read back as %q, %v", out, v, ok)
 		}

@@ -1,4 +1,4 @@
-package jsontext_test
+package jsonscan_test
 
 import (
 	"bytes"
@@ -10,12 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 func TestMembersAreAsWritten(t *testing.T) {
 	t.Parallel()
-	v, ok := jsontext.Parse([]byte(" { \"a\" : [ 1 ,\"]\"] , \"\\u0061\":-1.50e3,\"A\" :\"\\u0062\" ,\"\": {\"a\":0}\n,\"z\":null , \"t\": true } \r\n"))
+	v, ok := jsonscan.Parse([]byte(" { \"a\" : [ 1 ,\"]\"] , \"\\u0061\":-1.50e3,\"A\" :\"\\u0062\" ,\"\": {\"a\":0}\n,\"z\":null , \"t\": true } \r\n"))
 	if !ok {
 		t.Fatal("refused")
 	}
@@ -32,18 +32,18 @@ func TestMembersAreAsWritten(t *testing.T) {
 func TestWalksEndWhereTheyAreLeft(t *testing.T) {
 	t.Parallel()
 	steps := 0
-	for range jsontext.Value(`{"a":1,"b":2}`).Members() {
+	for range jsonscan.Value(`{"a":1,"b":2}`).Members() {
 		steps++
 		break
 	}
-	for range jsontext.Value(`[1,2,3]`).Elements() {
+	for range jsonscan.Value(`[1,2,3]`).Elements() {
 		steps++
 		break
 	}
-	for range jsontext.Value(`[1]`).Members() {
+	for range jsonscan.Value(`[1]`).Members() {
 		steps = 99
 	}
-	for range jsontext.Value(nil).Elements() {
+	for range jsonscan.Value(nil).Elements() {
 		steps = 99
 	}
 	if steps != 2 {
@@ -54,7 +54,7 @@ func TestWalksEndWhereTheyAreLeft(t *testing.T) {
 func TestValuesArePartsOfTheText(t *testing.T) {
 	t.Parallel()
 	text := []byte(` [ {"a":1} ] `)
-	v, _ := jsontext.Parse(text)
+	v, _ := jsonscan.Parse(text)
 	for element := range v.Elements() {
 		if &element[0] != &text[3] {
 			t.Error("the element is a copy")
@@ -75,7 +75,7 @@ func TestText(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if got := jsontext.Value(test.literal).Text(); got != test.want {
+			if got := jsonscan.Value(test.literal).Text(); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -85,7 +85,7 @@ func TestText(t *testing.T) {
 func TestNullIsNotGiven(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{"": false, "null": false, "false": true, "0": true, `""`: true, "{}": true, "[]": true} {
-		if got := jsontext.Value(text).IsGiven(); got != want {
+		if got := jsonscan.Value(text).IsGiven(); got != want {
 			t.Errorf("%q is given: %v, want %v", text, got, want)
 		}
 	}
@@ -107,7 +107,7 @@ func TestCount(t *testing.T) {
 		{`"1"`, 0, false},
 		{"null", 0, false},
 	} {
-		if got, ok := jsontext.Value(test.literal).Count(); ok != test.ok || ok && got != test.want {
+		if got, ok := jsonscan.Value(test.literal).Count(); ok != test.ok || ok && got != test.want {
 			t.Errorf("%s: got %d, %v", test.literal, got, ok)
 		}
 	}
@@ -119,7 +119,7 @@ func TestNestingIsBounded(t *testing.T) {
 		arrays := strings.Repeat("[", depth) + strings.Repeat("]", depth)
 		objects := strings.Repeat(`{"":`, depth) + "0" + strings.Repeat("}", depth)
 		for _, text := range []string{arrays, objects} {
-			v, ok := jsontext.Parse([]byte(text))
+			v, ok := jsonscan.Parse([]byte(text))
 			if ok != want || ok && len(v.Compact()) != len(text) {
 				t.Errorf("%.4s, %d deep: got %v, want %v", text, depth, ok, want)
 			}
@@ -137,7 +137,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, ok := jsontext.Parse(text)
+		v, ok := jsonscan.Parse(text)
 		if want := utf8.Valid(text) && json.Valid(text); ok != want {
 			t.Fatalf("%q: got %v, want %v", text, ok, want)
 		}
@@ -161,14 +161,14 @@ func FuzzParse(f *testing.F) {
 		if v.Text() != want {
 			t.Fatalf("%q means %q, want %q", text, v.Text(), want)
 		}
-		if size := v.Size(); size > len(v) || v.Kind() == jsontext.String && size != len(want) {
+		if size := v.Size(); size > len(v) || v.Kind() == jsonscan.String && size != len(want) {
 			t.Fatalf("%q has size %d, want %d", text, size, len(want))
 		}
 	})
 }
 
 // same compares the members of v. Keys with a lone surrogate may differ, see Value.Members.
-func same(t *testing.T, v jsontext.Value) {
+func same(t *testing.T, v jsonscan.Value) {
 	t.Helper()
 	got, want := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	for key, value := range v.Members() {

@@ -1,4 +1,4 @@
-package jsontext_test
+package jsonscan_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 // entity is of the size that views hold.
@@ -42,7 +42,7 @@ func TestLookup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, ok := jsontext.Parse([]byte(c.text))
+			v, ok := jsonscan.Parse([]byte(c.text))
 			if !ok {
 				t.Fatal("the case is not JSON")
 			}
@@ -51,10 +51,10 @@ func TestLookup(t *testing.T) {
 			}
 		})
 	}
-	if got := jsontext.Value(nil).Lookup([]string{"a"}); got != nil {
+	if got := jsonscan.Value(nil).Lookup([]string{"a"}); got != nil {
 		t.Errorf("found %q in nothing", got)
 	}
-	if got := jsontext.Value(entity).Lookup(nil); string(got) != entity {
+	if got := jsonscan.Value(entity).Lookup(nil); string(got) != entity {
 		t.Errorf("an empty path: got %q, want everything", got)
 	}
 }
@@ -65,13 +65,13 @@ func FuzzLookup(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if v, ok := jsontext.Parse(text); ok {
+		if v, ok := jsonscan.Parse(text); ok {
 			sameMembers(t, v, v, nil)
 		}
 	})
 }
 
-func sameMembers(t *testing.T, whole, v jsontext.Value, path []string) {
+func sameMembers(t *testing.T, whole, v jsonscan.Value, path []string) {
 	t.Helper()
 	seen := map[string]bool{}
 	n := 0
@@ -95,14 +95,14 @@ func sameMembers(t *testing.T, whole, v jsontext.Value, path []string) {
 		sameMembers(t, whole, value, at)
 	}
 	var members map[string]json.RawMessage
-	if v.Kind() == jsontext.Object && json.Unmarshal(v, &members) == nil && len(members) != len(seen) {
+	if v.Kind() == jsonscan.Object && json.Unmarshal(v, &members) == nil && len(members) != len(seen) {
 		t.Fatalf("%q: got %d members, %d names, want %d", v, n, len(seen), len(members))
 	}
 }
 
 func TestLookupAllocs(t *testing.T) {
 	path := []string{"bid", "amount"}
-	v := jsontext.Value(entity)
+	v := jsonscan.Value(entity)
 	if n := testing.AllocsPerRun(100, func() { v.Lookup(path) }); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
@@ -112,7 +112,7 @@ func BenchmarkLookup(b *testing.B) {
 	for name, path := range map[string][]string{"near": {"status"}, "deep": {"bid", "amount"}, "last": {"_seq"}, "missing": {"none"}} {
 		b.Run("member="+name, func(b *testing.B) {
 			b.ReportAllocs()
-			v := jsontext.Value(entity)
+			v := jsonscan.Value(entity)
 			for b.Loop() {
 				v.Lookup(path)
 			}

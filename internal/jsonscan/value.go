@@ -1,10 +1,10 @@
-// Package jsontext reads JSON without decoding it and appends string literals. It owns the
+// Package jsonscan reads JSON without decoding it and appends string literals. It owns the
 // one place where the bytes of others are checked to be JSON and walked: values come out as
 // they are written, so that a value that is only passed on keeps its spelling.
 //
 // It must never know what a text is for. It has no state and no goroutines; all functions
 // are safe for concurrent use. Nesting, however deep, costs no stack to speak of.
-package jsontext
+package jsonscan
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package jsontext_test
+package jsonscan_test
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/internal/jsontext"
+	"github.com/millrace/millrace/internal/jsonscan"
 )
 
 func TestTokensAreAsWritten(t *testing.T) {
 	t.Parallel()
-	v, ok := jsontext.Parse([]byte(` { "a\\" : [ -1.5e3 , true,"\"]" ,{}] ,"b":null}`))
+	v, ok := jsonscan.Parse([]byte(` { "a\\" : [ -1.5e3 , true,"\"]" ,{}] ,"b":null}`))
 	if !ok {
 		t.Fatal("refused")
 	}
@@ -32,10 +32,10 @@ func TestTokensAreAsWritten(t *testing.T) {
 
 func TestSkipAndLeave(t *testing.T) {
 	t.Parallel()
-	v := jsontext.Value(`{"a":{"x":["}",[]]},"b":[1,{"c":"]"},2],"d":3`) // the end is not closed
+	v := jsonscan.Value(`{"a":{"x":["}",[]]},"b":[1,{"c":"]"},2],"d":3`) // the end is not closed
 	s := v.Scan()
 	steps := []struct {
-		step func() jsontext.Value
+		step func() jsonscan.Value
 		want string
 	}{
 		{s.Token, `{`},
@@ -44,12 +44,12 @@ func TestSkipAndLeave(t *testing.T) {
 		{s.Token, `"b"`},
 		{s.Token, `[`},
 		{s.Skip, `1`},
-		{func() jsontext.Value { s.Leave(); return v[s.Offset():] }, `,"d":3`},
+		{func() jsonscan.Value { s.Leave(); return v[s.Offset():] }, `,"d":3`},
 		{s.Skip, `"d"`},
 		{s.Skip, `3`},
 		{s.Skip, ``},
 		{s.Token, ``},
-		{func() jsontext.Value { s.Leave(); return v[s.Offset():] }, ``},
+		{func() jsonscan.Value { s.Leave(); return v[s.Offset():] }, ``},
 	}
 	for i, step := range steps {
 		if got := string(step.step()); got != step.want {
@@ -66,7 +66,7 @@ func FuzzScanner(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, ok := jsontext.Parse(text)
+		v, ok := jsonscan.Parse(text)
 		if !ok {
 			return
 		}
@@ -84,7 +84,7 @@ func FuzzScanner(f *testing.F) {
 			t.Fatalf("%q is skipped as %q", v, got)
 		}
 		var array []json.RawMessage
-		if v.Kind() != jsontext.Array || json.Unmarshal(v, &array) != nil {
+		if v.Kind() != jsonscan.Array || json.Unmarshal(v, &array) != nil {
 			return
 		}
 		s = v.Scan()
