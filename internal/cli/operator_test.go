@@ -24,7 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/webhook/outbox"
 )
 
-// TestOperatorScripts runs the commands of operators against the HTTP API on a webhook engine
+// TestOperatorScripts runs the commands of operators against the HTTP API on an outbox
 // whose endpoints fail, and on connections that are what the scripts say.
 func TestOperatorScripts(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ type skipReason string
 const (
 	skipData    skipReason = "data"    // no JSON object where one was expected
 	skipKey     skipReason = "key"     // no key of an entity
-	skipRefused skipReason = "refused" // the entity engine found something wrong with it
+	skipRefused skipReason = "refused" // the owner of entities found something wrong with it
 )
 
 // Metrics of the projection.

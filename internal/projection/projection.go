@@ -3,7 +3,7 @@
 //
 // It owns the rules and the reading of events. It must never know connections or how
 // mutations and events travel: it stands between the HTTP API and the channel engine, and
-// hands mutations to the entity engine. Events of clients do not come this way.
+// hands mutations to the owner of entities. Events of clients do not come this way.
 //
 // It starts no goroutine. The mutations of one publish are applied, in the order of its
 // events, before the events go out. When they cannot be stored the publish is refused whole.
@@ -25,7 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/limit"
 )
 
-// Entities applies mutations; see [owner.Engine].
+// Entities applies mutations; see [owner.Owner].
 type Entities interface {
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
@@ -36,7 +36,7 @@ type Publisher interface {
 }
 
 var (
-	_ Entities  = (*owner.Engine)(nil)
+	_ Entities  = (*owner.Owner)(nil)
 	_ Publisher = (*channel.Engine)(nil)
 	_ Publisher = (*Projector)(nil)
 )

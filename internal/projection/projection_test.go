@@ -42,11 +42,11 @@ func (r recorded) Publish(_ context.Context, _ *app.App, events []channel.Event)
 	return nil
 }
 
-// bench is a projector over a real entity engine.
+// bench is a projector over a real owner of entities.
 type bench struct {
 	t         *testing.T
 	entities  *entity.State
-	owner     *owner.Engine
+	owner     *owner.Owner
 	rules     atomic.Pointer[projection.Rules]
 	publisher projection.Publisher
 	published []string

@@ -100,7 +100,7 @@ func (s *Server) startParts(failed chan<- error) *parts {
 	start(&p.webhooks, &p.stopWebhooks, "webhooks not all delivered or stored", needed(failed, s.webhooks.Run))
 	start(&p.cleanup, &p.stopCleanup, "cleanup of ended connections failed", s.sessions.Run)
 	start(&p.sockets, &p.stopSockets, "connection engine failed", s.sockets.Run)
-	start(&p.entities, &p.stopEntities, "entity engine failed", needed(failed, func(ctx context.Context) error {
+	start(&p.entities, &p.stopEntities, "owner of entities failed", needed(failed, func(ctx context.Context) error {
 		if s.owner == nil {
 			return nil
 		}

@@ -58,7 +58,7 @@ type Server struct {
 	hub             *hub.Hub
 	bus             *local.Bus
 	channels        *channel.Engine
-	webhooks        *outbox.Engine
+	webhooks        *outbox.Outbox
 	sockets         *socket.Engine
 	proxies         *forwarded.Proxies
 	sessions        *session.Table
@@ -68,7 +68,7 @@ type Server struct {
 
 	// Of views; nil when they are turned off.
 	entities    *entity.State
-	owner       *owner.Engine // of entities
+	owner       *owner.Owner // of entities
 	views       *view.Engine
 	definitions *definition.Catalog // of views
 	revocations *token.Revocations

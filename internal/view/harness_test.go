@@ -36,13 +36,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const app = "app"
 
-// node is an engine on a real hub, bus and entity engine.
+// node is an engine on a real hub, bus and owner of entities.
 type node struct {
 	*view.Engine
 	*definition.Catalog
 	t        testing.TB
 	hub      *hub.Hub
-	entities *owner.Engine
+	entities *owner.Owner
 	state    *entity.State
 	stop     func()
 }

@@ -42,7 +42,7 @@ type commands struct {
 
 	Crowd    crowdCmd    `cmd:"" hidden:"" help:"Be a crowd of connections, to be killed."`
 	Engine   engineCmd   `cmd:"" hidden:"" help:"Be an engine of live views that does what standard input says."`
-	Webhooks webhooksCmd `cmd:"" hidden:"" help:"Be a webhook engine that is told of events."`
+	Webhooks webhooksCmd `cmd:"" hidden:"" help:"Be an outbox that is told of events."`
 }
 
 // exit is how kong's wish to end the program (after --help) reaches run.

@@ -21,6 +21,6 @@
 //
 // # Goroutines
 //
-// None of its own: Engine.Run is the applier, on the goroutine of its caller; Apply checks and reads a
+// None of its own: Owner.Run is the applier, on the goroutine of its caller; Apply checks and reads a
 // batch on the goroutine of its caller and then waits.
 package owner

@@ -22,7 +22,7 @@ func Merged(o Options, stored, patch []byte, paths []string) (data, live []byte,
 }
 
 // Record makes e call fn with all that it has decided and stored, before it is installed.
-func (e *Engine) Record(fn func(*entity.Decisions)) {
+func (e *Owner) Record(fn func(*entity.Decisions)) {
 	install := e.applier.install
 	e.applier.install = func(d *entity.Decisions, r entity.Receiver) error {
 		fn(d)
@@ -31,4 +31,4 @@ func (e *Engine) Record(fn func(*entity.Decisions)) {
 }
 
 // Drafts is about how many types the engine remembers something.
-func (e *Engine) Drafts() int { return len(e.applier.decider.drafts) }
+func (e *Owner) Drafts() int { return len(e.applier.decider.drafts) }

@@ -11,7 +11,7 @@ import (
 
 // Load reads the store into the state and begins an [entity.Run]; once, before Run and before the state
 // is read.
-func (e *Engine) Load(ctx context.Context) error {
+func (e *Owner) Load(ctx context.Context) error {
 	if e.o.Store == nil {
 		return nil
 	}

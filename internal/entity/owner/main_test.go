@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // node is an engine and the state of its node.
 type node struct {
-	*owner.Engine
+	*owner.Owner
 	*entity.State
 }
 

@@ -39,11 +39,11 @@ type Node struct {
 	API    http.Handler
 
 	Entities *entity.State
-	Owner    *owner.Engine // of Entities
+	Owner    *owner.Owner // of Entities
 	Views    *view.Engine
 	Catalog  *definition.Catalog // of Views
 	Sessions *token.Revocations
-	Webhooks *outbox.Engine
+	Webhooks *outbox.Outbox
 	Open     *Connections
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/webhook"
 )
 
-// Webhooks is what the API asks of the webhook engine; see outbox.Engine.
+// Webhooks is what the API asks of the outbox; see outbox.Outbox.
 type Webhooks interface {
 	Status(appID string) []webhook.Status
 	Dead(ctx context.Context, appID string, after uint64, limit int) ([]webhook.Letter, error)

@@ -166,7 +166,7 @@ func TestSelectionsThatAreRefused(t *testing.T) {
 
 // lettersFail is an engine all of whose calls about letters fail, after two of them.
 type lettersFail struct {
-	*outbox.Engine
+	*outbox.Outbox
 	err error
 }
 
@@ -215,7 +215,7 @@ func TestWebhookErrors(t *testing.T) {
 }
 
 // large has letters of a megabyte without end.
-type large struct{ *outbox.Engine }
+type large struct{ *outbox.Outbox }
 
 func (large) Dead(_ context.Context, app string, after uint64, limit int) (letters []webhook.Letter, _ error) {
 	events := []byte(`{"x":"` + strings.Repeat("x", 1<<20) + `"}`)

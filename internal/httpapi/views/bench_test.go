@@ -39,7 +39,7 @@ func (b rewound) again() *http.Request {
 	return b.r
 }
 
-// takes is an entity engine that takes every batch and does nothing.
+// takes is an owner that takes every batch and does nothing.
 type takes struct{ mutations int }
 
 func (t *takes) Apply(_ context.Context, b *entity.Batch) (entity.Seq, error) {

@@ -33,7 +33,7 @@ type Definitions interface {
 	Remove(ctx context.Context, app, id string) error
 }
 
-// Entities is what the API asks of the owner of entities; see [owner.Engine].
+// Entities is what the API asks of the owner of entities; see [owner.Owner].
 type Entities interface {
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
@@ -46,7 +46,7 @@ type Revocations interface {
 var (
 	_ Engine      = (*view.Engine)(nil)
 	_ Definitions = (*definition.Catalog)(nil)
-	_ Entities    = (*owner.Engine)(nil)
+	_ Entities    = (*owner.Owner)(nil)
 	_ Revocations = (*token.Revocations)(nil)
 )
 

@@ -75,7 +75,7 @@ type stack struct {
 	addr     string
 	sessions *session.Table
 	entities *entity.State
-	owner    *owner.Engine
+	owner    *owner.Owner
 	views    *view.Engine
 	app      *app.App // a test may change it before anybody connects
 	draining atomic.Bool

@@ -99,7 +99,7 @@ type stack struct {
 	registry    *session.Table
 	sessions    *views.Sessions
 	entities    *entity.State
-	owner       *owner.Engine
+	owner       *owner.Owner
 	views       *view.Engine
 	definitions *definition.Catalog
 	revocations *token.Revocations

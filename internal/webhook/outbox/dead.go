@@ -11,7 +11,7 @@ import (
 
 // Dead lists the dead letters of an app whose numbers are greater than after, by number, at
 // most so many.
-func (e *Engine) Dead(ctx context.Context, app string, after uint64, limit int) ([]webhook.Letter, error) {
+func (e *Outbox) Dead(ctx context.Context, app string, after uint64, limit int) ([]webhook.Letter, error) {
 	var all []webhook.Letter
 	err := e.store.LoadDeadWebhooks(ctx, app, after, limit, func(l webhook.Letter) error {
 		all = append(all, l)
@@ -24,12 +24,12 @@ func (e *Engine) Dead(ctx context.Context, app string, after uint64, limit int) 
 // returns how many. They are sent with the events and the delivery id that they had. Letters for
 // which there is no endpoint or no room stay, and so do the later ones of the same endpoint:
 // ErrNoEndpoint, ErrBacklog; letters of other endpoints are replayed nevertheless.
-func (e *Engine) Replay(ctx context.Context, app string, s webhook.Selection) (int, error) {
+func (e *Outbox) Replay(ctx context.Context, app string, s webhook.Selection) (int, error) {
 	return e.treat(ctx, app, s, false)
 }
 
 // Discard removes dead letters and returns how many.
-func (e *Engine) Discard(ctx context.Context, app string, s webhook.Selection) (int, error) {
+func (e *Outbox) Discard(ctx context.Context, app string, s webhook.Selection) (int, error) {
 	return e.treat(ctx, app, s, true)
 }
 
@@ -53,7 +53,7 @@ type answer struct {
 
 // treat replays or discards page by page: all letters of an app may be more than should be in
 // memory at a time.
-func (e *Engine) treat(ctx context.Context, app string, s webhook.Selection, isDiscard bool) (count int, err error) {
+func (e *Outbox) treat(ctx context.Context, app string, s webhook.Selection, isDiscard bool) (count int, err error) {
 	if s.IsNothing() {
 		return 0, webhook.ErrNothingSelected
 	}
@@ -85,7 +85,7 @@ func (e *Engine) treat(ctx context.Context, app string, s webhook.Selection, isD
 }
 
 // ask waits for the writer's answer, at most until ctx ends.
-func (e *Engine) ask(ctx context.Context, r *replay) (int, error) {
+func (e *Outbox) ask(ctx context.Context, r *replay) (int, error) {
 	if !e.inbox.ask(r) {
 		return 0, webhook.ErrClosed
 	}

@@ -306,7 +306,7 @@ func TestShutdownWithoutStoreSaysWhatIsLost(t *testing.T) {
 
 func TestNilEngineTakesEverything(t *testing.T) {
 	t.Parallel()
-	var e *outbox.Engine
+	var e *outbox.Outbox
 	e.Tell(&room.Event{Kind: room.ChannelOccupied, App: "app", Channel: "a"})
 	e.Tell(&room.Event{Kind: room.ChannelVacated, App: "app", Channel: "a"})
 	e.Tell(&room.Event{Kind: room.UserOnline, App: "app", User: "u"})

@@ -1,9 +1,9 @@
-// Package outbox is the engine of webhooks: it stores the events of an app before they are sent,
+// Package outbox stores and delivers webhooks: it stores the events of an app before they are sent,
 // hands them to the queues of its endpoints, keeps what was given up as dead letters, and goes on
 // after a restart with what a former process has left (pusher 6).
 //
-// The server makes an [Engine], loads it and runs it; rooms tell it what happened; the server sets
-// the endpoints of apps; the HTTP API asks for Status, Online and dead letters. [Engine.Tell] never
+// The server makes an [Outbox], loads it and runs it; rooms tell it what happened; the server sets
+// the endpoints of apps; the HTTP API asks for Status, Online and dead letters. [Outbox.Tell] never
 // blocks, never fails and takes one short lock.
 //
 // It must never know how channels and users work. Package presence decides which coming and going

@@ -218,7 +218,7 @@ func (tr transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // node is one engine that runs until the test ends or stop is called.
 type node struct {
-	*outbox.Engine
+	*outbox.Outbox
 	t      testing.TB
 	cancel context.CancelFunc
 	done   chan error
@@ -235,7 +235,7 @@ func startWith(t testing.TB, o outbox.Options, byApp map[string][]webhook.Endpoi
 	if o.Apps == nil {
 		o.Apps = apps(t)
 	}
-	n := &node{Engine: outbox.New(o), t: t, done: make(chan error, 1)}
+	n := &node{Outbox: outbox.New(o), t: t, done: make(chan error, 1)}
 	for id, list := range byApp {
 		if err := n.SetEndpoints(id, list); err != nil {
 			t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // that has its ID when the endpoints of its app are set, before or after; what is still without
 // an endpoint after Options.StartGrace becomes dead letters. It comes before Run and before
 // anything is told.
-func (e *Engine) Load(ctx context.Context) error {
+func (e *Outbox) Load(ctx context.Context) error {
 	e.configure.Lock()
 	defer e.configure.Unlock()
 	w, now := &e.writer, e.o.Now()
@@ -61,7 +61,7 @@ func (e *Engine) Load(ctx context.Context) error {
 }
 
 // loadPart puts a part to its batch. Parts come by batch and index.
-func (e *Engine) loadPart(p webhook.Part, now time.Time) {
+func (e *Outbox) loadPart(p webhook.Part, now time.Time) {
 	all := e.orphans[p.App]
 	if n := len(all); n > 0 && all[n-1].Batch == p.Batch {
 		whole := &all[n-1]
@@ -75,7 +75,7 @@ func (e *Engine) loadPart(p webhook.Part, now time.Time) {
 
 // upgradePending brings what an earlier version has stored to the form and the lanes of today. An
 // app with any such batch gets new numbers for all of its batches, which keeps their order.
-func (e *Engine) upgradePending(ctx context.Context) error {
+func (e *Outbox) upgradePending(ctx context.Context) error {
 	var c webhook.Commit
 	for app, old := range e.orphans {
 		list, isChanged := upgradeOrphans(old)
@@ -118,7 +118,7 @@ func upgradeOrphans(old []orphan) (list []orphan, isChanged bool) {
 }
 
 // abandon gives up what waits for endpoints that were not set.
-func (e *Engine) abandon(now time.Time) {
+func (e *Outbox) abandon(now time.Time) {
 	e.configure.Lock()
 	defer e.configure.Unlock()
 	for app, orphans := range e.orphans {

@@ -63,7 +63,7 @@ func (o *online) restore(app, user string, seq uint64) {
 // as its state and goes on with the events whose numbers are greater.
 //
 // It is kept only while an endpoint of the app is told of users.
-func (e *Engine) Online(app string) (users []string, seq uint64) {
+func (e *Outbox) Online(app string) (users []string, seq uint64) {
 	if e == nil {
 		return nil, 0
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/webhook/delivery"
 )
 
-// Options of an Engine. Apps is required; other zero fields mean the default.
+// Options of an Outbox. Apps is required; other zero fields mean the default.
 type Options struct {
 	Apps      delivery.Apps
 	Store     webhook.Store     // default none: memory only, and nothing survives

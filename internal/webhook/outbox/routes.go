@@ -48,7 +48,7 @@ func (r *routes) find(endpoint string) *delivery.Lanes {
 }
 
 // routesOf finds the routes of an app; nil means that it has no endpoints.
-func (e *Engine) routesOf(app string) *routes {
+func (e *Outbox) routesOf(app string) *routes {
 	if e == nil || !e.hasRoutes.Load() {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (e *Engine) routesOf(app string) *routes {
 
 // Wants reports whether any endpoint of the app is told of events of this kind. A caller that asks
 // first need not put together what no endpoint wants; Tell asks, too.
-func (e *Engine) Wants(app string, k webhook.Kind) bool {
+func (e *Outbox) Wants(app string, k webhook.Kind) bool {
 	r := e.routesOf(app)
 	return r != nil && r.kinds.Has(k)
 }
@@ -72,7 +72,7 @@ func (e *Engine) Wants(app string, k webhook.Kind) bool {
 // kind are not known, and their going is not told, until they are told again: telling the
 // engine of a subject that is there has no other effect. What another endpoint was told of already
 // is not told to one that is added.
-func (e *Engine) SetEndpoints(app string, endpoints []webhook.Endpoint) error {
+func (e *Outbox) SetEndpoints(app string, endpoints []webhook.Endpoint) error {
 	if err := check(endpoints); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (e *Engine) SetEndpoints(app string, endpoints []webhook.Endpoint) error {
 	return nil
 }
 
-func (e *Engine) setRoutes(app string, r *routes) {
+func (e *Outbox) setRoutes(app string, r *routes) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(r.targets) == 0 {
@@ -147,7 +147,7 @@ type orphan struct {
 
 // adopt gives the new endpoints of an app what a former process has left for them, and calls
 // the rest dead.
-func (e *Engine) adopt(app string, r *routes) {
+func (e *Outbox) adopt(app string, r *routes) {
 	orphans := e.orphans[app]
 	delete(e.orphans, app)
 	for i := range orphans {

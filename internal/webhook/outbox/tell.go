@@ -8,7 +8,7 @@ import (
 // Tell takes what has happened in a room: it is called by the room's owner, in the order in which
 // things happen, under a lock of the owner's. It never blocks and never fails. Data of a client
 // event is kept and must not change.
-func (e *Engine) Tell(ev *room.Event) {
+func (e *Outbox) Tell(ev *room.Event) {
 	channel := webhook.Subject{App: ev.App, Kind: webhook.SubjectChannel, Channel: ev.Channel}
 	member := webhook.Subject{App: ev.App, Kind: webhook.SubjectMember, Channel: ev.Channel, User: ev.User}
 	user := webhook.Subject{App: ev.App, Kind: webhook.SubjectUser, User: ev.User}
@@ -40,13 +40,13 @@ func (e *Engine) Tell(ev *room.Event) {
 	}
 }
 
-func (e *Engine) enter(s webhook.Subject) {
+func (e *Outbox) enter(s webhook.Subject) {
 	if r := e.routesOf(s.App); r != nil && r.kinds.Tracks(s.Kind) && !webhook.IsUserChannel(s.Channel) && r.tracks(&s) {
 		e.tracker.Enter(s)
 	}
 }
 
-func (e *Engine) leave(s webhook.Subject) {
+func (e *Outbox) leave(s webhook.Subject) {
 	if r := e.routesOf(s.App); r == nil || !r.kinds.Tracks(s.Kind) {
 		return
 	}
@@ -57,7 +57,7 @@ func (e *Engine) leave(s webhook.Subject) {
 	e.tracker.Leave(s, grace)
 }
 
-func (e *Engine) tell(ev webhook.Event) {
+func (e *Outbox) tell(ev webhook.Event) {
 	if e.Wants(ev.App, ev.Kind) && !webhook.IsUserChannel(ev.Channel) {
 		e.tracker.Tell(ev)
 	}

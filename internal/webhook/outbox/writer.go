@@ -27,7 +27,7 @@ var (
 // writer decides what is stored, in which order, and hands on what is. Load fills it, then the
 // goroutine that calls Run owns it.
 type writer struct {
-	*Engine
+	*Outbox
 	letters index
 	text    []byte
 	adrift  time.Time // when what waits for endpoints that were not set is given up

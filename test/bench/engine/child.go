@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/test/bench/child"
 )
 
-// Child is an entity engine in a process of its own (see [Run]), so that its memory and
+// Child is an owner of entities in a process of its own (see [Run]), so that its memory and
 // its time are told from the generator's, and from another engine's.
 type Child struct {
 	cmd    *exec.Cmd
@@ -92,7 +92,7 @@ func (c *Child) Stop() error {
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// With runs f with a fresh entity engine.
+// With runs f with a fresh owner of entities.
 func With(ctx context.Context, bench string, entities, views int, isStored bool, f func(*Child) error) error {
 	c, err := Start(ctx, bench, entities, views, isStored)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/view"
 )
 
-// Options say what an entity engine begins with.
+// Options say what an owner of entities begins with.
 type Options struct {
 	Entities int // at least 1
 	Views    int // sorted views over them, up to two
@@ -73,12 +73,12 @@ func definitions() [2]string {
 	}
 }
 
-// run is an entity engine with views as its receiver, as a node has them,
+// run is an owner of entities with views as its receiver, as a node has them,
 // which no client watches, in a process of its own.
 type run struct {
 	o        Options
 	entities *entity.State
-	owner    *owner.Engine
+	owner    *owner.Owner
 	views    *view.Engine
 	catalog  *definition.Catalog
 	defined  int

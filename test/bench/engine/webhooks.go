@@ -25,7 +25,7 @@ import (
 	"github.com/millrace/millrace/test/bench/child"
 )
 
-// WebhookOptions say what a webhook engine is told.
+// WebhookOptions say what an outbox is told.
 type WebhookOptions struct {
 	Store  webhook.Store
 	Events int // client events, at least 1
@@ -39,11 +39,11 @@ type WebhookAnswer struct {
 	CPU    time.Duration `json:"cpu_ns"`
 }
 
-// webhookRun is a webhook engine with one endpoint, and who serves that, over the loopback.
+// webhookRun is an outbox with one endpoint, and who serves that, over the loopback.
 // Channel underWay has one entry for each event that was told and has not arrived.
 type webhookRun struct {
 	o        WebhookOptions
-	engine   *outbox.Engine
+	engine   *outbox.Outbox
 	underWay chan struct{}
 	arrived  chan error // once, with what was wrong
 	next     int        // number of the event that comes next; the receiver's, one request at a time
@@ -75,7 +75,7 @@ func MeasureWebhooks(ctx context.Context, bench string, events, batch int) (a We
 	return a, json.Unmarshal(out, &a)
 }
 
-// RunWebhooks makes a webhook engine, tells it of client events as fast as they are delivered,
+// RunWebhooks makes an outbox, tells it of client events as fast as they are delivered,
 // and writes how long that took until the last one has arrived, as JSON. Loss and disorder
 // are errors.
 func RunWebhooks(ctx context.Context, o WebhookOptions, out io.Writer) error {

@@ -32,7 +32,7 @@ const guardIntroduction = `
 
 The connections of the first row have signed in, are subscribed to one channel, and every limit of the server and of
 the app is on. The second row compares a server with all limits on with one that has none, in turns. Webhooks are
-measured in a process of its own that holds the webhook engine, its store on the disk and the endpoint, over the
+measured in a process of its own that holds the outbox, its store on the disk and the endpoint, over the
 loopback: it is told of client events, and the endpoint checks that every one arrives, in order. In the storms the
 crowd is a process that is killed: members of presence channels, and users who have signed in and share public
 channels. The server stores webhooks on the disk, and an endpoint beside the load generator counts them. What a number
@@ -43,7 +43,7 @@ is compared with stands beside it.
 const viewIntroduction = `
 ## Live views
 
-Mutations are measured in a process that holds the entity engine and its views and nothing else, without a
+Mutations are measured in a process that holds the owner of entities and its views and nothing else, without a
 network: patches of two fields of random entities of about 200 bytes, each of which moves its entity in the sorted
 views, in batches of 100 with four batches outstanding. All else is measured at a server, over loopback, with the
 same generator: a view is fed by signed ` + "`POST /mutations`" + `, and what every subscriber of it receives is checked

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/entity"
 )
 
-// Options of an Engine. Zero fields mean the default.
+// Options of an Owner. Zero fields mean the default.
 type Options struct {
 	Store         Store            // default none: memory only
 	Now           func() time.Time // default time.Now
@@ -69,9 +69,9 @@ func orDefault[T int | time.Duration](value, preset T) T {
 	return value
 }
 
-// Engine applies batches in one order. Apply is safe for concurrent use; Load comes before all else,
+// Owner applies batches in one order. Apply is safe for concurrent use; Load comes before all else,
 // and Run is called once.
-type Engine struct {
+type Owner struct {
 	o         Options // immutable
 	queue     *commit.Queue[*pending]
 	preparers sync.Pool // of *preparer
@@ -79,9 +79,9 @@ type Engine struct {
 }
 
 // New makes an engine over a state, which is empty and which nothing else changes.
-func New(s *entity.State, o Options) *Engine {
+func New(s *entity.State, o Options) *Owner {
 	o = o.withDefaults()
-	e := &Engine{
+	e := &Owner{
 		o: o,
 		queue: commit.New[*pending](commit.Options{
 			Max:   commit.Size{Bytes: o.MaxWaiting},
@@ -106,7 +106,7 @@ func New(s *entity.State, o Options) *Engine {
 // Errors: *entity.Error, entity.ErrBackpressure, entity.ErrClosed, entity.ErrNotStored with the store's: then
 // nothing was changed. Or ctx's: then nothing was changed, unless it is commit.ErrUncertain too: the
 // applier had the batch already, or has failed. Apply keeps Append of the mutations and nothing else of b.
-func (e *Engine) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
+func (e *Owner) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
 	seq, err := e.apply(ctx, b)
 	if err != nil {
 		e.o.Metrics.refuse(err)
@@ -115,7 +115,7 @@ func (e *Engine) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
 
 //millrace:hot BenchmarkApply TestApplyAllocs
-func (e *Engine) apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
+func (e *Owner) apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
 	if err := ctx.Err(); err != nil {
 		return entity.Seq{}, err
 	}
@@ -151,14 +151,14 @@ func refused(err error) error {
 	return err
 }
 
-func (e *Engine) giveBack(p *preparer) {
+func (e *Owner) giveBack(p *preparer) {
 	p.reset()
 	e.preparers.Put(p)
 }
 
 // Run applies until ctx ends, then what waits. r is told of every change. An error says that the
 // engine has failed: what it holds may not be what is stored, and the process has to end.
-func (e *Engine) Run(ctx context.Context, r entity.Receiver) error {
+func (e *Owner) Run(ctx context.Context, r entity.Receiver) error {
 	a := &e.applier
 	a.receiver = r
 	err := e.queue.Serve(ctx, a)

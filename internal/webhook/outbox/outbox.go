@@ -13,10 +13,10 @@ import (
 	"github.com/millrace/millrace/internal/webhook/presence"
 )
 
-// Engine makes webhooks of what it is told. All methods are safe for concurrent use, except
-// that Load comes before Run, and both are called once. A nil *Engine takes everything it is
+// Outbox makes webhooks of what it is told. All methods are safe for concurrent use, except
+// that Load comes before Run, and both are called once. A nil *Outbox takes everything it is
 // told and does nothing.
-type Engine struct {
+type Outbox struct {
 	o       Options // immutable
 	store   webhook.Store
 	events  *commit.Queue[webhook.Event] // that wait for the writer
@@ -41,9 +41,9 @@ type Engine struct {
 }
 
 // New makes an engine without endpoints.
-func New(o Options) *Engine {
+func New(o Options) *Outbox {
 	o = o.withDefaults()
-	e := &Engine{
+	e := &Outbox{
 		o:       o,
 		store:   o.Store,
 		events:  commit.New[webhook.Event](commit.Options{Max: commit.Size{Bytes: o.MaxIntake}}),
@@ -65,25 +65,25 @@ func New(o Options) *Engine {
 		Now: o.Now, Log: o.Log, Metrics: o.Metrics.delivery,
 	})
 	e.writer = writer{
-		Engine:  e,
+		Outbox:  e,
 		letters: index{o: &e.o, byApp: map[string]*letters{}, swept: o.Now()},
 		told:    map[webhook.Subject]bool{}, sequences: map[string]uint64{},
 	}
 	return e
 }
 
-func (e *Engine) isDurable() bool { return e.o.Store != nil }
+func (e *Outbox) isDurable() bool { return e.o.Store != nil }
 
 // isFinal reports whether all subjects are gone once the engine ends.
-func (e *Engine) isFinal() bool { return e.o.VacateAtShutdown || !e.isDurable() }
+func (e *Outbox) isFinal() bool { return e.o.VacateAtShutdown || !e.isDurable() }
 
 // IsStoring reports whether events can be stored, as the last attempt has shown. While they
 // cannot, none are sent, and those that wait need memory.
-func (e *Engine) IsStoring() bool { return e == nil || !e.isFailing.Load() }
+func (e *Outbox) IsStoring() bool { return e == nil || !e.isFailing.Load() }
 
 // Run stores and delivers until ctx ends or Shutdown has done its part. Then it stores what is
 // left; an error says that it could not.
-func (e *Engine) Run(ctx context.Context) error {
+func (e *Outbox) Run(ctx context.Context) error {
 	e.isStarted.Store(true)
 	defer close(e.ended)
 	sending, cancel := context.WithCancel(ctx)
@@ -103,7 +103,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // Shutdown takes no more events, sends what can be sent at once until ctx ends, stores the
 // rest and ends Run. Graces that are not over are stored too: the next process knows what was
 // announced. With Options.VacateAtShutdown, and without a Store, they end at once.
-func (e *Engine) Shutdown(ctx context.Context) error {
+func (e *Outbox) Shutdown(ctx context.Context) error {
 	if e == nil || !e.isStarted.Load() {
 		return nil
 	}
@@ -123,14 +123,14 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 
 // Hold says that the end is near: where the next process is to tell which subjects have gone, no
 // grace ends any more until then, however long it takes to close all connections.
-func (e *Engine) Hold() {
+func (e *Outbox) Hold() {
 	if !e.isFinal() {
 		e.tracker.Hold()
 	}
 }
 
 // Status tells how the endpoints of an app do, in the order in which they were set.
-func (e *Engine) Status(app string) []webhook.Status {
+func (e *Outbox) Status(app string) []webhook.Status {
 	r := e.routesOf(app)
 	if r == nil {
 		return nil
@@ -143,7 +143,7 @@ func (e *Engine) Status(app string) []webhook.Status {
 }
 
 // each calls fn with all queues.
-func (e *Engine) each(fn func(*delivery.Queue)) {
+func (e *Outbox) each(fn func(*delivery.Queue)) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, r := range e.routes {
@@ -156,7 +156,7 @@ func (e *Engine) each(fn func(*delivery.Queue)) {
 }
 
 // left is how many events wait for all endpoints.
-func (e *Engine) left() (events int) {
+func (e *Outbox) left() (events int) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, r := range e.routes {
