@@ -52,7 +52,7 @@ func newEpoch() uint64 { return 1 + rand.Uint64N(1<<64-1) }
 // Publish assigns the next position of p.Topic to p.Position and delivers p, in one step. p must
 // not be changed afterwards.
 func (o *Order) Publish(p *protocol.Publication) {
-	s := o.stripe(p.Topic)
+	s := o.stripe(&p.Topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offset++
@@ -66,7 +66,7 @@ func (o *Order) Publish(p *protocol.Publication) {
 
 // Subscribe makes this node receive t, which is kept until Unsubscribe and must not change.
 func (o *Order) Subscribe(t *protocol.Topic) {
-	s := o.stripe(*t)
+	s := o.stripe(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.subscribed[t.Kind].Get(t.Key()) == nil {
@@ -76,7 +76,7 @@ func (o *Order) Subscribe(t *protocol.Topic) {
 
 // Unsubscribe ends Subscribe.
 func (o *Order) Unsubscribe(topic protocol.Topic) {
-	s := o.stripe(topic)
+	s := o.stripe(&topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscribed[topic.Kind].Remove(topic.Key())
@@ -84,13 +84,13 @@ func (o *Order) Unsubscribe(topic protocol.Topic) {
 
 // Position covers all that was published to a topic, and nothing that is published later.
 func (o *Order) Position(topic protocol.Topic) protocol.Position {
-	s := o.stripe(topic)
+	s := o.stripe(&topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return o.at(s.offset)
 }
 
-func (o *Order) stripe(t protocol.Topic) *orderStripe {
+func (o *Order) stripe(t *protocol.Topic) *orderStripe {
 	return &o.stripes[maphash.Comparable(o.seed, t.Key())%stripes]
 }
 
