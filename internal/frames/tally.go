@@ -21,6 +21,15 @@ func (t Tally) Bytes() int { return int(min(t&maxBytes, math.MaxInt)) }
 
 // Add is t with more frames, and their bytes.
 func (t Tally) Add(frames, bytes int) Tally {
+	sum := t + Tally(frames)<<bytesBits + Tally(bytes)
+	if sum < t || t&maxBytes+Tally(bytes) > maxBytes {
+		return t.stop(frames, bytes)
+	}
+	return sum
+}
+
+// stop is Add where one of the counts stops.
+func (t Tally) stop(frames, bytes int) Tally {
 	allFrames, allBytes := t>>bytesBits+Tally(frames), t&maxBytes+Tally(bytes)
 	return min(allFrames, maxCount)<<bytesBits | min(allBytes, maxBytes)
 }
