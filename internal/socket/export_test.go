@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/bufpool"
@@ -34,7 +33,12 @@ func (c *Conn) IsPaused() bool { return c.isPaused.Load() }
 
 // Held is the bytes of the buffers that the queue of c keeps.
 func (c *Conn) Held() (n int) {
-	for _, s := range c.queued() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue == nil {
+		return 0
+	}
+	for s := range c.queue.All() {
 		n += cap(s.Buf.B)
 	}
 	return n
@@ -42,15 +46,18 @@ func (c *Conn) Held() (n int) {
 
 // Shares reports whether the last that waits for c and for d is kept once for both.
 func (c *Conn) Shares(d *Conn) bool {
-	mine, theirs := c.queued(), d.queued()
-	return len(mine) > 0 && len(theirs) > 0 && mine[len(mine)-1].Buf == theirs[len(theirs)-1].Buf
+	last := c.lastQueued()
+	return last != nil && last == d.lastQueued()
 }
 
-func (c *Conn) queued() []bufpool.Segment {
+func (c *Conn) lastQueued() (last *bufpool.Buffer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.queue == nil {
 		return nil
 	}
-	return slices.Collect(c.queue.All())
+	for s := range c.queue.All() {
+		last = s.Buf
+	}
+	return last
 }
