@@ -15,7 +15,7 @@ const (
 // departures hold the subjects that are gone until their grace is over, by the tick at which it is.
 // A subject is in it at most once; one that came back stays until its slot is visited, so that a
 // storm of leaves and returns costs no search. What is due comes sorted by the end of the grace,
-// which is the order in which it is told. The wheel of package socket differs in all of this: it
+// which is the order in which it is told. The wheel of package timerwheel differs in all of this: it
 // disarms at once, in no order, and its timers are part of their connections. The owner's lock
 // guards departures.
 type departures struct {
