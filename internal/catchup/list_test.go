@@ -86,12 +86,12 @@ func (r *reader) take(b *catchup.Batch) {
 // is, unless it was told that it cannot be brought there.
 func TestRandomLists(t *testing.T) {
 	t.Parallel()
-	lost, resumed := 0, 0
+	resumed := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newSource()
 		change := func() {
 			forgotten := uint64(0)
-			if rapid.IntRange(0, 9).Draw(rt, "forget") == 0 {
+			if rapid.Bool().Draw(rt, "forget") {
 				forgotten = rapid.Uint64Range(0, s.number).Draw(rt, "forgotten")
 			}
 			s.change(t, rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(rt, "key"), rapid.IntRange(0, 2).Draw(rt, "deleted") == 0, forgotten)
@@ -114,8 +114,7 @@ func TestRandomLists(t *testing.T) {
 		l, _ := catchup.NewList(s.State, s.t, request)
 		for !bringOn(s, l, request, r) {
 			if r.isLost {
-				lost++
-				return
+				return // see TestAListIsLost
 			}
 			for range rapid.IntRange(0, 2).Draw(rt, "between") {
 				change()
@@ -125,8 +124,40 @@ func TestRandomLists(t *testing.T) {
 			rt.Fatalf("the reader has something else (-state +reader):\n%s", diff)
 		}
 	})
-	if lost == 0 || resumed == 0 {
-		t.Errorf("%d lost and %d resumed, want some of both", lost, resumed)
+	if resumed == 0 {
+		t.Error("no reader came back")
+	}
+}
+
+// TestAListIsLost forgets tombstones that a reader in the middle of a snapshot has not been told of.
+func TestAListIsLost(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		forgotten uint64 // up to this number; the deletions have 4 to 6
+		want      bool
+	}{
+		{"all deletions are remembered", 0, false},
+		{"earlier ones than the snapshot are forgotten", 3, false},
+		{"one is forgotten", 4, true},
+		{"all are forgotten", 6, true},
+	} {
+		s := newSource()
+		for _, key := range []string{"a", "b", "c"} {
+			s.change(t, key, false, 0)
+		}
+		r, request := &reader{rows: map[string]uint64{}}, catchup.Request{}
+		l, _ := catchup.NewList(s.State, s.t, request)
+		bringOn(s, l, request, r)
+		for _, key := range []string{"a", "b", "c"} {
+			s.change(t, key, true, 0)
+		}
+		s.change(t, "d", false, tt.forgotten)
+		for !r.isLost && !bringOn(s, l, request, r) {
+		}
+		if r.isLost != tt.want {
+			t.Errorf("%s: the list is lost: %v, want %v", tt.name, r.isLost, tt.want)
+		}
 	}
 }
 
