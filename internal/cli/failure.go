@@ -32,13 +32,19 @@ func fail(env *Env, node *kong.Node, err error) int {
 		fmt.Fprintf(env.Stderr, "Run \"%s --help\" to see how it is used.\n", call(node))
 		return exitUsage
 	}
-	refused, ok := errors.AsType[*client.APIError](err)
-	if ok && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
+	if isRefusedCredentials(err) {
 		for _, line := range env.Refused() {
 			fmt.Fprintln(env.Stderr, line)
 		}
 	}
 	return exitFailed
+}
+
+// isRefusedCredentials tells a server that refuses who asks.
+func isRefusedCredentials(err error) bool {
+	refused, ok := errors.AsType[*client.APIError](err)
+	return ok && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) ||
+		errors.Is(err, client.ErrCredentials)
 }
 
 // call returns how a command is called.

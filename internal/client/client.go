@@ -57,15 +57,29 @@ type Client struct {
 
 // New checks the options.
 func New(o Options) (*Client, error) {
-	u, err := url.Parse(strings.TrimRight(o.URL, "/"))
+	u, err := parseURL(o.URL)
 	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fmt.Errorf("client: url %q: want http://host:port or https://host:port", o.URL)
+	case err != nil:
+		return nil, err
 	case o.Key == "":
 		return nil, errors.New("client: the app key is missing")
 	}
 	o = o.withDefaults()
 	return &Client{o: o, base: u, wait: pause}, nil
+}
+
+// CheckURL says what is wrong with the URL of a server, before a client is made for it.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimRight(text, "/"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("client: url %q: want http://host:port or https://host:port", text)
+	}
+	return u, nil
 }
 
 // pause waits for d. An error is the context's.

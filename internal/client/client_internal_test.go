@@ -111,6 +111,54 @@ func TestPublishNamesAServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A first connection that cannot be opened is more likely a wrong URL than a restart.
+func TestStreamsEndWhereNoServerHasEverBeen(t *testing.T) {
+	t.Parallel()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	answers := func(status int) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	missing, ending := answers(http.StatusNotFound), answers(http.StatusServiceUnavailable)
+	tests := []struct {
+		name, url, want string
+		isTriedAgain    bool
+	}{
+		{"no server", closed.URL, "no answer from " + closed.URL + ": ", false},
+		{"a server that is no Millrace", missing, "404 Not Found; see that " + missing + " is the address", false},
+		{"a server that is ending", ending, "context canceled", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for name, stream := range map[string]func(context.Context, *Client) error{
+				"subscribe": func(ctx context.Context, c *Client) error {
+					return c.Subscribe(ctx, []string{"x"}, nil, func(Message) {})
+				},
+				"watch": func(ctx context.Context, c *Client) error {
+					return c.Watch(ctx, "V", WatchOptions{}, func(Change) {})
+				},
+			} {
+				ctx, cancel := context.WithCancel(t.Context())
+				c, _ := newClient(t, tt.url)
+				waits := 0
+				c.wait = func(context.Context, time.Duration) error {
+					waits++
+					cancel()
+					return ctx.Err()
+				}
+				err := stream(ctx, c)
+				cancel()
+				if err == nil || !strings.Contains(err.Error(), tt.want) || (waits > 0) != tt.isTriedAgain {
+					t.Errorf("%s: got %v after %d waits", name, err, waits)
+				}
+			}
+		})
+	}
+}
+
 func TestPublishIsSignedAndTriesAgain(t *testing.T) {
 	t.Parallel()
 	var bodies []string

@@ -90,11 +90,17 @@ func (l *listener) Message(c *socket.Conn, _ socket.Opcode, payload []byte) {
 		}
 		_ = json.Unmarshal(e.Data, &data) // an error we cannot read is one without a code
 		l.lastError = closing{data.Code, data.Message}
-		l.client.o.Log.Warn("error from the server", "code", data.Code, "message", data.Message)
+		if react(data.Code) != giveUp { // then it is the error of Subscribe
+			l.client.o.Log.Warn("error from the server", "code", data.Code, "message", data.Message)
+		}
 	case "pusher:subscription_error":
 		var data struct{ Type, Error string }
 		_ = json.Unmarshal(e.Data, &data)
-		l.refuse(c, fmt.Errorf("%w: channel %s: %s: %s", ErrRefused, e.Channel, data.Type, data.Error))
+		err := fmt.Errorf("%w: channel %s: %s: %s", ErrRefused, e.Channel, data.Type, data.Error)
+		if data.Type == "AuthError" {
+			err = &credentialsError{err}
+		}
+		l.refuse(c, err)
 	default:
 		l.each(Message{Event: e.Event, Channel: e.Channel, Data: e.text(), UserID: string(e.UserID)})
 	}
@@ -164,6 +170,8 @@ func (l *listener) Closed(_ *socket.Conn, reason socket.CloseReason) {
 	switch {
 	case l.refused != nil:
 		l.ended <- l.refused
+	case l.lastError.code == codeUnknownKey:
+		l.ended <- &credentialsError{fmt.Errorf("%w: %s", ErrRefused, l.lastError)}
 	case react(l.lastError.code) == giveUp:
 		l.ended <- fmt.Errorf("%w: %s", ErrRefused, l.lastError)
 	default:

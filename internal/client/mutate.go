@@ -112,12 +112,14 @@ type Row struct {
 
 // ViewRows are rows of a view at one moment.
 type ViewRows struct {
-	View     string   `json:"view"`
-	Mode     string   `json:"mode"`
-	Rows     []Row    `json:"rows"`
-	Deleted  []string `json:"deleted,omitempty"` // with After: keys of entities that are gone
-	Position string   `json:"position"`          // After of what goes on from here
-	Total    int      `json:"total"`
+	View     string          `json:"view"`
+	Mode     string          `json:"mode"`
+	Sort     json.RawMessage `json:"sort,omitempty"` // by which field clients sort the rows, and in which order
+	Rows     []Row           `json:"rows"`
+	Whole    *bool           `json:"whole,omitempty"`   // false: the rows are only what changed after After; older servers do not say
+	Deleted  []string        `json:"deleted,omitempty"` // with After: keys of entities that are gone
+	Position string          `json:"position"`          // After of what goes on from here
+	Total    int             `json:"total"`
 }
 
 // ReadView reads rows of a view.

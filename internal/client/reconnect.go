@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/internal/handshake"
 	"github.com/millrace/millrace/internal/socket"
 )
 
@@ -25,6 +29,19 @@ const codePongTimeout = 4201
 
 // ErrRefused is in the chain of an error that trying again will not help.
 var ErrRefused = errors.New("refused")
+
+// ErrCredentials is in the chain of an ErrRefused where the server refuses who asks: other credentials
+// may help.
+var ErrCredentials = errors.New("the credentials are refused")
+
+// credentialsError marks its error as ErrCredentials.
+type credentialsError struct{ error }
+
+func (e *credentialsError) Is(target error) bool { return target == ErrCredentials }
+func (e *credentialsError) Unwrap() error        { return e.error }
+
+// codeUnknownKey is the code by which a server refuses a key that no app has.
+const codeUnknownKey = 4001
 
 // closing is how a connection ended: the error the server gave for it, if any.
 type closing struct {
@@ -66,6 +83,40 @@ type endedError struct{ closing closing }
 
 func (e *endedError) Error() string { return e.closing.String() }
 
+// unopenedError is a connection that could not be opened.
+type unopenedError struct{ err error }
+
+func (e *unopenedError) Error() string { return e.err.Error() }
+func (e *unopenedError) Unwrap() error { return e.err }
+
+// neverOpened says what is wrong when the first connection of all cannot be opened, nil if the server
+// says that it may work later. A server that has never been there is more likely a wrong URL than a restart.
+func (c *Client) neverOpened(err error) error {
+	switch status := refusedStatus(err); {
+	case status >= 500, status == http.StatusTooManyRequests:
+		return nil
+	case errors.Is(err, handshake.ErrRefused):
+		return c.notServed(err)
+	default:
+		return unanswered(c.o.URL, err)
+	}
+}
+
+// notServed says that the server answers and does not serve what was asked for.
+func (c *Client) notServed(err error) error {
+	return fmt.Errorf("%w: %w; see that %s is the address where a Millrace serves clients", ErrRefused, err, c.o.URL)
+}
+
+// refusedStatus is the status by which an upgrade was refused, zero if it was not. Only the error's text has it.
+func refusedStatus(err error) int {
+	if !errors.Is(err, handshake.ErrRefused) {
+		return 0
+	}
+	rest := strings.TrimPrefix(err.Error(), handshake.ErrRefused.Error()+": ")
+	status, _ := strconv.Atoi(rest[:min(3, len(rest))])
+	return status
+}
+
 // delays grow from one failure to the next, with jitter, so that many clients do not come
 // back together.
 type delays struct{ failures int }
@@ -86,7 +137,7 @@ func (d *delays) next(err error) time.Duration {
 }
 
 // stay runs one connection after the other until ctx ends, whose error it returns, or one
-// was refused.
+// was refused, or the first of all could not be opened.
 func (c *Client) stay(ctx context.Context, connect func(*socket.Engine) error) error {
 	engine, err := socket.New(socket.Options{Pollers: 1, Log: c.o.Log})
 	if err != nil {
@@ -100,6 +151,7 @@ func (c *Client) stay(ctx context.Context, connect func(*socket.Engine) error) e
 		wg.Wait()
 	}()
 	var d delays
+	wasOpened := false
 	for {
 		begun := time.Now()
 		err := connect(engine)
@@ -111,6 +163,13 @@ func (c *Client) stay(ctx context.Context, connect func(*socket.Engine) error) e
 		}
 		if errors.Is(err, ErrRefused) {
 			return err
+		}
+		if unopened, ok := errors.AsType[*unopenedError](err); !ok {
+			wasOpened = true
+		} else if !wasOpened {
+			if final := c.neverOpened(unopened.err); final != nil {
+				return final
+			}
 		}
 		delay := d.next(err)
 		c.o.Log.Warn("reconnecting", "err", err, "delay", delay)

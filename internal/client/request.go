@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/auth"
@@ -32,7 +33,12 @@ type APIError struct {
 	Done    int // how much of what was asked was done before
 }
 
-func (e *APIError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message) }
+func (e *APIError) Error() string {
+	if e.Code == "" {
+		return fmt.Sprintf("%d: %s", e.Status, e.Message)
+	}
+	return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message)
+}
 
 // request is a call of the HTTP API. path is what follows the app, escaped.
 type request struct {
@@ -85,13 +91,20 @@ func (c *Client) send(ctx context.Context, r request) (answer []byte, again time
 			again = time.Duration(n) * time.Second
 		}
 	}
-	return nil, again, refusal(resp.StatusCode, answer)
+	err = refusal(resp.StatusCode, answer)
+	if refused, ok := errors.AsType[*APIError](err); ok && refused.Code == "" && refused.Status == http.StatusNotFound {
+		err = fmt.Errorf("%w; see that %s is the address where a Millrace serves clients", err, c.o.URL)
+	}
+	return nil, again, err
 }
 
 // unanswered names the server that gave no answer, instead of the signed request.
 func unanswered(server string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
+	}
+	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		return fmt.Errorf("no answer from %s: %w; the server there speaks no TLS: write http://", server, err)
 	}
 	return fmt.Errorf("no answer from %s: %w; see that a server runs there, or give the URL of another", server, err)
 }

@@ -75,7 +75,7 @@ func (c *Client) listen(ctx context.Context, engine *socket.Engine, channels []s
 		"?protocol=7&client=millrace&version=1&flash=false"
 	conn, err := engine.Dial(ctx, address, &socket.Endpoint{MaxMessage: maxMessage, MaxQueueFrames: len(channels) + 64}, nil)
 	if err != nil {
-		return err
+		return &unopenedError{err}
 	}
 	l := &listener{client: c, channels: channels, member: member, each: each, ended: make(chan error, 1)}
 	conn.Start(l)

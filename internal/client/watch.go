@@ -10,11 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/internal/handshake"
 	"github.com/millrace/millrace/internal/socket"
 )
 
@@ -60,13 +58,16 @@ func (c *Client) watchOnce(ctx context.Context, engine *socket.Engine, view stri
 	}
 	conn, err := engine.Dial(ctx, address, &socket.Endpoint{MaxMessage: maxMessage, MaxQueueFrames: 64}, nil)
 	if o.Token == "" && refusedStatus(err) == http.StatusUnauthorized {
-		return fmt.Errorf("%w: %w: the app wants a token from clients, or does not have this key", ErrRefused, err)
+		return &credentialsError{fmt.Errorf("%w: %w: the app wants a token from clients, or does not have this key; give one with --token (\"millrace token mint\" makes one), or read the view with \"millrace view get\", which the secret signs", ErrRefused, err)}
+	}
+	if refusedStatus(err) == http.StatusNotFound {
+		return c.notServed(err)
 	}
 	if isRefusedUpgrade(err) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if err != nil {
-		return err
+		return &unopenedError{err}
 	}
 	rows.begin()
 	frame, err := json.Marshal(subscribeView{
@@ -92,16 +93,6 @@ func (c *Client) watchOnce(ctx context.Context, engine *socket.Engine, view stri
 func isRefusedUpgrade(err error) bool {
 	status := refusedStatus(err)
 	return status >= 400 && status < 500 && status != http.StatusTooManyRequests
-}
-
-// refusedStatus is the status by which an upgrade was refused, zero if it was not. Only the error's text has it.
-func refusedStatus(err error) int {
-	if !errors.Is(err, handshake.ErrRefused) {
-		return 0
-	}
-	rest := strings.TrimPrefix(err.Error(), handshake.ErrRefused.Error()+": ")
-	status, _ := strconv.Atoi(rest[:min(3, len(rest))])
-	return status
 }
 
 // subscribeView is the request to watch a view (views 3.2).

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/websocket"
@@ -18,6 +19,9 @@ import (
 
 // ErrRefused is returned by Dial when the server answers with anything but 101.
 var ErrRefused = errors.New("handshake: upgrade refused")
+
+// reasonHeader has the code of why a server refuses an upgrade; not every answer has one.
+const reasonHeader = "X-Error-Code"
 
 // dialTimeout bounds the opening handshake when the context does not.
 const dialTimeout = 30 * time.Second
@@ -85,7 +89,7 @@ func requestUpgrade(nc net.Conn, u *url.URL) (early []byte, err error) {
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, fmt.Errorf("%w: %s", ErrRefused, resp.Status)
+		return nil, fmt.Errorf("%w: %s", ErrRefused, strings.TrimSuffix(resp.Status+" "+resp.Header.Get(reasonHeader), " "))
 	}
 	if resp.Header.Get("Sec-Websocket-Accept") != string(websocket.AppendAccept(nil, key)) {
 		return nil, fmt.Errorf("%w: wrong Sec-WebSocket-Accept", ErrRefused)

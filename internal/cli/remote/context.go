@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/cli/command"
+	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/contexts"
 )
 
@@ -68,15 +69,21 @@ func (c *ContextSetCmd) Run(_ context.Context, env *command.Env) error {
 	if c.Secret == "-" && c.AdminSecret == "-" {
 		return command.Usagef("--secret and --admin-secret cannot both be read from standard input")
 	}
-	for _, secret := range []*string{&c.Secret, &c.AdminSecret} {
-		if *secret == "" {
-			continue
+	if c.Name == "" {
+		return command.Usagef("the name of the context is empty; give it one, such as demo")
+	}
+	if c.URL != "" {
+		if err := client.CheckURL(c.URL); err != nil {
+			return command.Usagef("%s", err.Error())
 		}
-		text, err := command.Text(*secret)
-		if err != nil {
+	}
+	for _, secret := range []struct {
+		flag  string
+		value *string
+	}{{"--secret", &c.Secret}, {"--admin-secret", &c.AdminSecret}} {
+		if err := readSecret(secret.flag, secret.value); err != nil {
 			return err
 		}
-		*secret = strings.TrimSpace(string(text))
 	}
 	return changeContexts(env, func(file *contexts.File) error {
 		old := file.Contexts[c.Name]
@@ -88,6 +95,21 @@ func (c *ContextSetCmd) Run(_ context.Context, env *command.Env) error {
 		file.Current = cmp.Or(file.Current, c.Name)
 		return nil
 	}, "set "+c.Name)
+}
+
+// readSecret replaces - by the secret that standard input has.
+func readSecret(flag string, secret *string) error {
+	if *secret == "" {
+		return nil
+	}
+	text, err := command.Text(*secret)
+	if err != nil {
+		return err
+	}
+	if *secret = strings.TrimSpace(string(text)); *secret == "" {
+		return command.Usagef("standard input is empty; %s - reads the secret from it", flag)
+	}
+	return nil
 }
 
 // ContextUseCmd makes a context the current one.
