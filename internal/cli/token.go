@@ -55,7 +55,7 @@ type TokenMintCmd struct {
 	Sub        string        `help:"Subject of the token: the user or service that it is for." required:""`
 	TTL        time.Duration `name:"ttl" help:"Lifetime of the token. Clients refuse a token in its last minute." default:"5m"`
 	Scope      string        `help:"Scope of the token." default:"read"`
-	Metering   string        `name:"metering-key" help:"Name that usage is counted under. By default the subject." placeholder:"KEY"`
+	Metering   string        `name:"metering-key" help:"Name that usage is counted under. By default meter: and the subject." placeholder:"KEY"`
 	Class      string        `name:"key-class" help:"Class of the key: secret or publishable." default:"secret" enum:"secret,publishable"`
 	Origin     string        `help:"Web origin. The token is bound to it." placeholder:"ORIGIN"`
 	ClientIP   string        `name:"client-ip" help:"Address of a client. The token is bound to it." placeholder:"ADDR"`

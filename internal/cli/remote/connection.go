@@ -158,7 +158,7 @@ func (f *adminFlags) client(env *command.Env) (*client.Admin, error) {
 		}
 	}
 	if t.key.value == "" || t.secret.value == "" {
-		return nil, command.Usagef("the admin credentials are missing: give --config with [admin], or --admin-key and --admin-secret, or set %s and %s", adminKeyVariable, adminSecretVariable)
+		return nil, command.Usagef("the admin credentials are missing: give --config with [admin], or --admin-key and --admin-secret, or set %s and %s, or put them in a context (\"millrace context set NAME --admin-key KEY --admin-secret -\")", adminKeyVariable, adminSecretVariable)
 	}
 	env.Asks(t)
 	a, err := client.NewAdmin(client.Options{URL: t.url.value, Key: t.key.value, Secret: t.secret.value})

@@ -27,7 +27,7 @@ type ConnectionsListCmd struct {
 	User     string `help:"Id of a user. Only connections of the user are listed." placeholder:"ID"`
 	Channel  string `help:"List connections with a subscription to this channel or view only." placeholder:"NAME"`
 	After    string `help:"Place to go on after. A socket id; ids are compared as texts." placeholder:"PLACE"`
-	Limit    int    `help:"Most results." placeholder:"N" default:"100"`
+	Limit    int    `help:"Largest number of results." placeholder:"N" default:"100"`
 }
 
 // Run prints a table, and how to see the rest.

@@ -15,7 +15,7 @@ type PublishCmd struct {
 
 	Channel string `arg:"" help:"Channel."`
 	Event   string `arg:"" help:"Event name."`
-	Data    string `arg:"" optional:"" help:"Data, usually JSON text. - reads it from standard input." default:"{}"`
+	Data    string `arg:"" optional:"" help:"Data, usually JSON text. Without it, {}. - reads it from standard input." default:"{}"`
 }
 
 // Run publishes and says so.

@@ -55,6 +55,6 @@ func (c *SubscribeCmd) print(env *command.Env, m client.Message) error {
 	if c.JSON {
 		return json.NewEncoder(env.Stdout).Encode(m)
 	}
-	_, err := fmt.Fprintf(env.Stdout, "%s  %s  %s\n", m.Channel, m.Event, m.Data)
+	_, err := fmt.Fprintf(env.Stdout, "%s  %s  %s\n", m.Channel, command.Cell(m.Event), command.Cell(m.Data))
 	return err
 }

@@ -119,13 +119,13 @@ func objectArgument(text string) (json.RawMessage, error) {
 // viewRows say which rows of a view are wanted.
 type viewRows struct {
 	viewFlags
-	Take  *int    `help:"Rows of a sorted view." placeholder:"N"`
-	Skip  *int    `help:"Rows of a sorted view to leave out before." placeholder:"N"`
+	Take  *int    `help:"Number of rows, of a derived view." placeholder:"N"`
+	Skip  *int    `help:"Number of rows to leave out before, of a derived view." placeholder:"N"`
 	After *string `help:"Place to go on after. The cursor of the last change that is known." placeholder:"PLACE"`
-	Limit *int    `help:"Most results. Of a view that is not sorted, rows." placeholder:"N"`
+	Limit *int    `help:"Largest number of results. Rows of a base view; a derived view has --take." placeholder:"N"`
 
 	View      string  `arg:"" help:"View, such as Auction/list."`
-	EntityKey *string `arg:"" optional:"" help:"Key of an entity. Without it, all rows of the view."`
+	EntityKey *string `arg:"" optional:"" help:"Key of an entity of a base view. Without it, all rows of the view."`
 }
 
 // options reads the arguments, also as an earlier release took them: the key of the entity as --key
@@ -163,16 +163,24 @@ func (c *ViewGetCmd) Run(ctx context.Context, env *command.Env) error {
 		return command.EncodeLine(env.Stdout, v)
 	}
 	for _, row := range v.Rows {
-		if _, err := fmt.Fprintf(env.Stdout, "%s  %s\n", row.Key, row.Data); err != nil {
+		if _, err := fmt.Fprintf(env.Stdout, "%s  %s\n", command.Cell(row.Key), command.Cell(string(row.Data))); err != nil {
 			return err
 		}
 	}
 	for _, key := range v.Deleted {
-		if _, err := fmt.Fprintf(env.Stdout, "%s  deleted\n", key); err != nil {
+		if _, err := fmt.Fprintf(env.Stdout, "%s  deleted\n", command.Cell(key)); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(env.Stderr, "%d of %d rows, at %s\n", len(v.Rows), v.Total, v.Position)
+	what := ""
+	switch {
+	case c.After == nil || v.Whole == nil: // there is no question, or no answer from an older server
+	case *v.Whole:
+		what = "; this is the whole view: the server cannot resume after the cursor, so forget the rows from before"
+	default:
+		what = "; these are the changes after the cursor"
+	}
+	_, err = fmt.Fprintf(env.Stderr, "%d of %d rows, at %s%s\n", len(v.Rows), v.Total, v.Position, what)
 	return err
 }
 
@@ -201,7 +209,11 @@ func (c *ViewWatchCmd) print(env *command.Env, change *client.Change) error {
 	if c.JSON {
 		return command.EncodeLine(env.Stdout, change)
 	}
-	_, err := fmt.Fprintln(env.Stdout, strings.TrimRight(fmt.Sprintf("%-8s  %s  %s", change.Op, change.Key, change.Data), " "))
+	text := ""
+	if len(change.Data) > 0 {
+		text = command.Cell(string(change.Data))
+	}
+	_, err := fmt.Fprintln(env.Stdout, strings.TrimRight(fmt.Sprintf("%-8s  %s  %s", change.Op, command.Cell(change.Key), text), " "))
 	return err
 }
 

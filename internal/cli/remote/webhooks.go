@@ -53,12 +53,15 @@ func (c *WebhooksStatusCmd) Run(ctx context.Context, env *command.Env) error {
 type WebhooksDeadCmd struct {
 	appFlags
 	After  string `help:"Place to go on after. The number of a dead letter." placeholder:"PLACE"`
-	Limit  int    `help:"Most results." placeholder:"N" default:"100"`
+	Limit  int    `help:"Largest number of results." placeholder:"N" default:"100"`
 	Events bool   `help:"With --json, print the events as well."`
 }
 
 // Run prints a table, and how to see the rest.
 func (c *WebhooksDeadCmd) Run(ctx context.Context, env *command.Env) error {
+	if c.Events && !c.JSON {
+		return command.Usagef("--events needs --json: the table has no place for events")
+	}
 	after, err := number(c.After)
 	if err != nil {
 		return err
