@@ -39,7 +39,7 @@ func Validate(e *Endpoint) []Problem {
 	report(len(e.EventTypes) == 0, "EventTypes", "missing; name the events to send, such as %q", KindChannelOccupied)
 	for _, name := range e.EventTypes {
 		_, isKnown := ParseKind(name)
-		report(!isKnown, "EventTypes", "there is no event %q", name)
+		report(!isKnown, "EventTypes", "there is no event %q; use %s", name, kindNames())
 	}
 	if _, err := regexp.Compile(e.Filter.ChannelPattern); err != nil {
 		report(true, "Filter.ChannelPattern", "is no regular expression: %v", err)

@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 		"a URL without host":                 {func(p *webhook.Endpoint) { p.URL = "http:///hook" }, []string{"URL: has no host"}},
 		"a URL that is none":                 {func(p *webhook.Endpoint) { p.URL = "http://exa mple.com:x/" }, []string{"URL: "}},
 		"a pattern that is none":             {func(p *webhook.Endpoint) { p.Filter.ChannelPattern = "a(" }, []string{"Filter.ChannelPattern: is no regular expression"}},
-		"an event that there is not":         {func(p *webhook.Endpoint) { p.EventTypes = []string{"channel_occupied", "unknown"} }, []string{`EventTypes: there is no event "unknown"`}},
+		"an event that there is not":         {func(p *webhook.Endpoint) { p.EventTypes = []string{"channel_occupied", "unknown"} }, []string{`EventTypes: there is no event "unknown"; use channel_occupied, channel_vacated, member_added, member_removed, client_event, cache_miss, subscription_count, user_online, user_offline`}},
 		"a header with a line in its value":  {func(p *webhook.Endpoint) { p.Headers = map[string]string{"X-A": "1\r\nX-B: 2"} }, []string{`Headers: "X-A" has a value`}},
 		"a header whose name is none":        {func(p *webhook.Endpoint) { p.Headers = map[string]string{"X A": "1"} }, []string{`Headers: "X A" is no name`}},
 		"a header that is not for everybody": {func(p *webhook.Endpoint) { p.Headers = map[string]string{"host": "evil"} }, []string{`Headers: "host" belongs to the transport`}},

@@ -1,5 +1,7 @@
 package webhook
 
+import "strings"
+
 // Kind is what a webhook event tells (pusher 6.1).
 type Kind uint8
 
@@ -42,6 +44,15 @@ func (k Kind) String() string {
 	default:
 		return "unknown"
 	}
+}
+
+// kindNames returns the names of all kinds, in a list for people.
+func kindNames() string {
+	var names []string
+	for k := KindChannelOccupied; k < numKinds; k++ {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // ParseKind finds a kind by its name on the wire.
