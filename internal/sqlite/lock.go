@@ -37,7 +37,7 @@ func acquire(ctx context.Context, folder string) (*lock, error) {
 	e, ok := errors.AsType[*driver.Error](err)
 	switch {
 	case ok && e.Code()&0xff == sqlite3.SQLITE_BUSY:
-		err = fmt.Errorf("%w; stop it, or give this one a folder of its own", ErrLocked)
+		err = fmt.Errorf("%w; stop it, or give this one a folder of its own by store.path (MILLRACE_STORE_PATH)", ErrLocked)
 	case ok && wantsRoom(e):
 		err = fmt.Errorf("lock %s: %w (%w); make room on the disk", file, ErrFull, err)
 	default:

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 // of them keeps a server from starting.
 func Advise(c *config.Config) []config.Problem {
 	var r rules
+	if !c.IsDevelopment() {
+		r.adviseExamples(c)
+	}
 	for i := range c.Apps {
 		r.adviseViews(fmt.Sprintf("apps[%d].views.", i), &c.Apps[i].Views)
 	}
@@ -19,6 +23,27 @@ func Advise(c *config.Config) []config.Problem {
 		r.report("views.rates.snapshots_per_connection", "", "has no effect any more, so remove it; views.snapshot_rows_per_second and views.snapshot_bytes_per_second bound snapshots instead")
 	}
 	return r.problems
+}
+
+// adviseExamples names secrets that are copied from the guides. They are long enough to be taken for good
+// ones, and every reader of the guides knows them.
+func (r *rules) adviseExamples(c *config.Config) {
+	const known = "is an example of the documentation, so it is no secret; "
+	advise := func(path string, s config.Secret, fix string) {
+		if slices.Contains([]config.Secret{
+			"1b5e0c9c7a9f4d6e8f3a", "sk-4f0c2d9e71a85b36", "hush-hush-hush-hush", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+		}, s) {
+			r.report(path, config.Hidden, known+fix)
+		}
+	}
+	for i := range c.Apps {
+		a := &c.Apps[i]
+		advise(fmt.Sprintf("apps[%d].secret", i), a.Secret, `"openssl rand -hex 32" prints another one`)
+		for _, s := range a.Views.Secrets() {
+			advise(fmt.Sprintf("apps[%d].%s", i, s.Path), s.Secret, `"openssl rand -hex 32" prints another one`)
+		}
+		advise(fmt.Sprintf("apps[%d].views.signing_key", i), a.Views.SigningKey, `every reader of it can mint tokens; "millrace token generate-key" makes another one`)
+	}
 }
 
 func (r *rules) adviseViews(at string, v *config.AppViews) {

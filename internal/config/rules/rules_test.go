@@ -96,6 +96,11 @@ func TestAdvice(t *testing.T) {
 		oneApp:                           nil,
 		oneApp + "views.auth = 'open'\n": nil,
 		signing:                          {"apps[0].views.access"},
+		strings.NewReplacer("mill-secret-of-77", "1b5e0c9c7a9f4d6e8f3a").Replace(oneApp) +
+			"[apps.views]\nauth = 'static'\nstatic_tokens = ['desk:hush-hush-hush-hush', 'desk:another-long-token']\n": {"apps[0].secret", "apps[0].views.static_tokens[0]"},
+		oneApp + "[apps.views]\nsigning_key = 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE='\nsecret_keys = ['sk-4f0c2d9e71a85b36']\n": {
+			"apps[0].views.secret_keys[0]", "apps[0].views.signing_key", "apps[0].views.access",
+		},
 		oneApp + "[views.rates]\nsnapshots_per_connection = { max = 5 }\n": {"views.rates.snapshots_per_connection"},
 		oneApp + "[views.rates]\nsnapshots_per_connection = { max = 0 }\n": nil,
 		signing + "publishable_keys = ['p']":                               {"apps[0].views.mint_origins", "apps[0].views.access"},
