@@ -190,9 +190,9 @@ func hasEscape(path string) bool {
 func describe(text []byte) string {
 	const longest = 600
 	if len(text) > longest {
-		return "check the app secret and the string to sign"
+		return "check the secret of the key and the string to sign"
 	}
-	return "check the app secret; the string to sign is " + strconv.Quote(string(text))
+	return "check the secret of the key; the string to sign is " + strconv.Quote(string(text))
 }
 
 func requestMessage(r Request, p *Params, secret string) message {

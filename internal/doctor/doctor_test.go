@@ -100,6 +100,16 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 	}))
 	t.Cleanup(degraded.Close)
 
+	t.Run("the fix for a key that is wrong is another key", func(t *testing.T) {
+		t.Parallel()
+		o := doctor.Options{URL: "http://" + node.Addr(), App: testApp()}
+		o.App.Key = "other"
+		for _, f := range doctor.Run(t.Context(), o) {
+			if f.Check == "test event" && !strings.Contains(f.Fix, "the key must be one of an app") {
+				t.Errorf("got fix %q", f.Fix)
+			}
+		}
+	})
 	healthy := func(o *doctor.Options) { o.URL, o.App = "http://"+node.Addr(), testApp() }
 	storeOf := func(free uint64, err error) *doctor.Store {
 		return &doctor.Store{

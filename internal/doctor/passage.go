@@ -82,6 +82,8 @@ func (e *examination) event(ctx context.Context) {
 // errEnded says that a subscriber gave up before what it was to see.
 type errEnded struct{ error }
 
+func (e errEnded) Unwrap() error { return e.error }
+
 func await(ctx context.Context, happened <-chan struct{}, ended <-chan error) error {
 	select {
 	case <-happened:
@@ -102,7 +104,7 @@ func (e *examination) join(err error, ended <-chan error) {
 
 func subscribeFix(err error) string {
 	if errors.Is(err, client.ErrRefused) {
-		return "see the code: the key must be the app's, the app enabled, and its limits not reached"
+		return "see the code: the key must be one of an app of the running server (reload it after a change), the app enabled, and its limits not reached"
 	}
 	return "see check upgrade; a proxy that closes or buffers WebSocket connections looks like this"
 }

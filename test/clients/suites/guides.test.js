@@ -292,6 +292,10 @@ guide('docs/apps.md', async () => {
 // Where a block is for a place that is not here, the other suite is named that has it.
 guide('docs/ops.md', development, [
   ['install -m 755', () => {}], // it needs systemd; the units are checked by internal/cli
+  ['(umask 077; sqlite3', ({ code }, { server, terminal }) => {
+    const here = code.replace('/var/lib/millrace/millrace-data', server.folder).replace('/var/backups', terminal.folder);
+    return terminal.run(`command -v sqlite3 >/dev/null || exit 0\n${here}\ntest -s '${terminal.folder}/millrace.db'`);
+  }],
   ['docker run', async ({ code }) => { // there is no image here: the arguments behind its name
     const flags = code.split('\n')[0].match(/ IMAGE serve (.*)/)[1].split(' ');
     await started(...flags.filter((flag) => flag === '--dev'));
