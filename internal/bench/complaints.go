@@ -45,6 +45,14 @@ type Complaint struct {
 	Count int    `json:"count"`
 }
 
+// firstOf is the commonest complaint behind a colon, empty if there is none.
+func firstOf(list []Complaint) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return ": " + list[0].Text
+}
+
 // list is all of them, the commonest first.
 func (c *complaints) list() []Complaint {
 	c.mu.Lock()

@@ -188,7 +188,7 @@ func TestFanOutReportsRefusals(t *testing.T) {
 	_, err := FanOut(t.Context(), Options{
 		URL: "http://127.0.0.1:1", App: "a", Key: "k", Secret: "s", Connections: 2, Channels: 1, Rate: 10,
 	})
-	if err == nil || !strings.Contains(err.Error(), "no connection could be opened") {
+	if err == nil || !strings.Contains(err.Error(), "no connection could be opened: ") {
 		t.Errorf("got %v", err)
 	}
 }

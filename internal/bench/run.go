@@ -71,7 +71,7 @@ func (run *Run) Open(ctx context.Context) error {
 		return err
 	}
 	if run.result.Opening.Opened == 0 {
-		return fmt.Errorf("no connection could be opened: %v", run.result.Complaints)
+		return fmt.Errorf("no connection could be opened%s; see that a server runs at the URL, and that it has the app", firstOf(run.result.Complaints))
 	}
 	if memory.Connected = run.server.RSS(); memory.Before > 0 {
 		memory.Settled = memory.Connected

@@ -122,10 +122,12 @@ func TestStreamsEndWhereNoServerHasEverBeen(t *testing.T) {
 		return s.URL
 	}
 	missing, ending := answers(http.StatusNotFound), answers(http.StatusServiceUnavailable)
+	unencrypted := strings.Replace(missing, "http://", "https://", 1)
 	tests := []struct {
 		name, url, want string
 		isTriedAgain    bool
 	}{
+		{"a server without TLS", unencrypted, "speaks no TLS: write http://", false},
 		{"no server", closed.URL, "no answer from " + closed.URL + ": ", false},
 		{"a server that is no Millrace", missing, "404 Not Found; see that " + missing + " is the address", false},
 		{"a server that is ending", ending, "context canceled", true},
@@ -156,6 +158,29 @@ func TestStreamsEndWhereNoServerHasEverBeen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Not every server behind the URL is a Millrace.
+func TestRefusalsOfOtherServersAreShort(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		"404 page not found\n":          "404: Not Found; see that ",
+		"<html><body>gone":              "404: Not Found; see that ",
+		strings.Repeat("long ", 1000):   "404: Not Found; see that ",
+		"there is nothing\nof any kind": "404: there is nothing; see that ",
+		`{"error":"No","code":"wrong"}`: "404 wrong: No",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, answer)
+		}))
+		c, _ := newClient(t, server.URL)
+		err := c.Publish(t.Context(), Event{Name: "e", Channels: []string{"x"}})
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "body") {
+			t.Errorf("%.20q: got %v", answer, err)
+		}
 	}
 }
 
@@ -203,7 +228,7 @@ func TestPublishGivesUp(t *testing.T) {
 			"at once after a refusal", 400, `{"error":"Bad name","code":"invalid_input","status":400}`, 0,
 			APIError{400, "invalid_input", "Bad name", 0},
 		},
-		{"with the plain text of an unknown route", 404, "404 NOT FOUND", 0, APIError{404, "", "404 NOT FOUND", 0}},
+		{"with the plain text of an unknown route", 404, "404 NOT FOUND", 0, APIError{404, "", "Not Found", 0}},
 		{
 			"after enough tries", 503, `{"error":"behind","code":"backpressure","status":503}`, maxTries - 1,
 			APIError{503, "backpressure", "behind", 0},

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,10 +104,24 @@ func unanswered(server string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+	_, isNoTLS := errors.AsType[tls.RecordHeaderError](err)
+	if isNoTLS || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
 		return fmt.Errorf("no answer from %s: %w; the server there speaks no TLS: write http://", server, err)
 	}
 	return fmt.Errorf("no answer from %s: %w; see that a server runs there, or give the URL of another", server, err)
+}
+
+// maxPlain bounds, in bytes, what is told of an answer that is no JSON.
+const maxPlain = 200
+
+// plain is what an answer that is no JSON says in its first line, or what its status means: a proxy or
+// another server may answer with a page.
+func plain(status int, answer []byte) string {
+	line, _, _ := bytes.Cut(bytes.TrimSpace(answer), []byte("\n"))
+	if len(line) == 0 || len(line) > maxPlain || line[0] == '<' || bytes.HasPrefix(line, []byte(strconv.Itoa(status))) {
+		return http.StatusText(status)
+	}
+	return string(line)
 }
 
 func refusal(status int, answer []byte) error {
@@ -115,10 +130,7 @@ func refusal(status int, answer []byte) error {
 		Replayed, Discarded int
 	}
 	if json.Unmarshal(answer, &body) != nil || body.Error == "" {
-		body.Error = string(bytes.TrimSpace(answer))
-	}
-	if body.Error == "" {
-		body.Error = http.StatusText(status)
+		body.Error = plain(status, answer)
 	}
 	return &APIError{Status: status, Code: body.Code, Message: body.Error, Done: body.Replayed + body.Discarded}
 }

@@ -60,8 +60,14 @@ func (c *Client) watchOnce(ctx context.Context, engine *socket.Engine, view stri
 	if o.Token == "" && refusedStatus(err) == http.StatusUnauthorized {
 		return &credentialsError{fmt.Errorf("%w: %w: the app wants a token from clients, or does not have this key; give one with --token (\"millrace token mint\" makes one), or read the view with \"millrace view get\", which the secret signs", ErrRefused, err)}
 	}
-	if refusedStatus(err) == http.StatusNotFound {
-		return c.notServed(err)
+	switch refusedStatus(err) {
+	case http.StatusNotFound:
+		if strings.HasSuffix(err.Error(), http.StatusText(http.StatusNotFound)) { // without a code: it is no Millrace
+			return c.notServed(err)
+		}
+		return &credentialsError{fmt.Errorf("%w: %w: no app of the server has this key, or the app has no views", ErrRefused, err)}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return &credentialsError{fmt.Errorf("%w: %w", ErrRefused, err)}
 	}
 	if isRefusedUpgrade(err) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)

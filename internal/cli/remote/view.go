@@ -193,7 +193,11 @@ type ViewWatchCmd struct {
 
 // Run prints until ctx ends, which is how it usually does.
 func (c *ViewWatchCmd) Run(ctx context.Context, env *command.Env) error {
-	options := client.WatchOptions{ViewOptions: c.options(env), Token: cmp.Or(c.Token, env.Variable(command.TokenVariable))}
+	options := client.WatchOptions{ViewOptions: c.options(env), Token: c.Token}
+	if variable := env.Variable(command.TokenVariable); c.Token == "" && variable != "" {
+		options.Token = variable
+		env.Hint("The token was the one of " + command.TokenVariable + ".")
+	}
 	s, err := c.client(env)
 	if err != nil {
 		return err
