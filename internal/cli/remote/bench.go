@@ -39,8 +39,8 @@ type benchLoad struct {
 	Prefix        string        `help:"Beginning of channel names. Channels that begin with private- are signed." default:"bench-"`
 	LiveViews     bool          `help:"Put the load on live views: channels are entity types, connections subscribe to their lists, publications are mutations."`
 	Views         bool          `hidden:"" help:"Earlier name of --live-views."`
-	Rate          float64       `help:"Publishes per second. The latency of a publish counts from when it was due." short:"r" xor:"load"`
-	Window        int           `help:"Publishes that are outstanding at a time, each until its last subscriber has it." short:"w" xor:"load"`
+	Rate          float64       `help:"Publishes per second, 10 unless --window is given. The latency of a publish counts from when it was due." short:"r" xor:"load" placeholder:"N"`
+	Window        int           `help:"Publishes that are outstanding at a time, each until its last subscriber has it." short:"w" xor:"load" placeholder:"N"`
 	Payload       int           `help:"Bytes of event data." default:"128"`
 	Publishers    int           `help:"HTTP connections that publish." default:"4"`
 	Warmup        time.Duration `help:"Duration of the load before the measurement." default:"2s"`
@@ -51,8 +51,8 @@ type benchLoad struct {
 	Churn int  `help:"Publish nothing, and connect and disconnect everything so often." placeholder:"ROUNDS" xor:"scenario"`
 
 	ConnectConcurrency int    `help:"Connections that are opened at a time." default:"64"`
-	Readers            int    `help:"Pollers that read deliveries. 0 is one for two processors."`
-	ServerPID          int    `name:"server-pid" help:"Process of the server. By default the process of this machine that listens on the port."`
+	Readers            int    `help:"Pollers that read deliveries. 0 is one for two processors." placeholder:"N"`
+	ServerPID          int    `name:"server-pid" help:"Process of the server. By default the process of this machine that listens on the port." placeholder:"PID"`
 	MetricsURL         string `name:"metrics-url" help:"Metrics page of the server." default:"http://127.0.0.1:9601/metrics"`
 
 	Quiet bool `help:"Print no progress." short:"q"`

@@ -44,8 +44,8 @@ type appFlags struct {
 type adminFlags struct {
 	serverFlags
 	Config      string `help:"Configuration file of the server. Its address and its admin credentials are used." placeholder:"FILE" type:"path"`
-	AdminKey    string `help:"Key of the operator. By default the key of --config, then MILLRACE_ADMIN_KEY, then the context." placeholder:"KEY"`
-	AdminSecret string `help:"Secret of the operator. By default the secret of --config, then MILLRACE_ADMIN_SECRET, then the context." placeholder:"SECRET"`
+	AdminKey    string `help:"Key of the operator. By default MILLRACE_ADMIN_KEY, then the key of --config, then the context." placeholder:"KEY"`
+	AdminSecret string `help:"Secret of the operator. By default MILLRACE_ADMIN_SECRET, then the secret of --config, then the context." placeholder:"SECRET"`
 }
 
 // setting is a value that a command uses, and where it comes from.
@@ -178,8 +178,14 @@ func (f *adminFlags) configured(env *command.Env, t *target) error {
 	for _, s := range []struct {
 		setting          *setting
 		flag, configured string
-	}{{&t.key, f.AdminKey, cfg.Admin.Key}, {&t.secret, f.AdminSecret, cfg.Admin.Secret.Reveal()}, {&t.url, f.URL, adminURL(cfg)}} {
-		if s.flag == "" && s.configured != "" {
+		variable         string // overrides the file, as for the server; empty: none does
+	}{
+		{&t.key, f.AdminKey, cfg.Admin.Key, adminKeyVariable},
+		{&t.secret, f.AdminSecret, cfg.Admin.Secret.Reveal(), adminSecretVariable},
+		{&t.url, f.URL, adminURL(cfg), ""},
+	} {
+		isOverridden := s.variable != "" && env.Variable(s.variable) != ""
+		if s.flag == "" && s.configured != "" && !isOverridden {
 			*s.setting = setting{s.configured, "--config"}
 		}
 	}
