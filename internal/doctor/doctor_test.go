@@ -182,7 +182,7 @@ func TestEveryTroubleIsFoundAndHasAFix(t *testing.T) {
 			o.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) }
 		}},
 		{"a secret that is wrong", "test event", "problem: ", func(o *doctor.Options) { healthy(o); o.App.Secret = "other" }},
-		{"a key that is wrong", "test event", "problem: no subscription: ", func(o *doctor.Options) { healthy(o); o.App.Key = "other" }},
+		{"a key that is wrong", "test event", "problem: no subscription: subscribe: refused: 4001: ", func(o *doctor.Options) { healthy(o); o.App.Key = "other" }},
 		{"everybody is trusted", "forwarded headers", "warning: ", func(o *doctor.Options) { o.TrustedProxies = []string{"0.0.0.0/0"} }},
 		{"a collector that is not there", "endpoints", "problem: usage.endpoint is not reached", func(o *doctor.Options) {
 			o.Endpoints = []doctor.Endpoint{{Name: "usage.endpoint", URL: "http://127.0.0.1:1/events?token=hidden"}}

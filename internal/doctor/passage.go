@@ -28,7 +28,7 @@ func (e *examination) client() *client.Client {
 		URL: e.o.URL, App: e.o.App.ID, Key: e.o.App.Key, Secret: e.o.App.Secret, HTTP: e.http,
 	})
 	if err != nil {
-		e.problem(err.Error(), "give --url as http://host:port or https://host:port")
+		e.problem(said(err), "give --url as http://host:port or https://host:port")
 		return nil
 	}
 	return c
@@ -62,15 +62,15 @@ func (e *examination) event(ctx context.Context) {
 	err := await(ctx, subscribed, ended)
 	if err != nil {
 		stop()
-		e.problem("no subscription: "+err.Error(), subscribeFix(err))
+		e.problem("no subscription: "+said(err), subscribeFix(err))
 		e.join(err, ended)
 		return
 	}
 	began := time.Now()
 	if err = c.Publish(ctx, client.Event{Name: "doctor", Channels: []string{channel}, Data: "{}"}); err != nil {
-		e.problem(err.Error(), publishFix(err))
+		e.problem(said(err), publishFix(err))
 	} else if err = await(ctx, received, ended); err != nil {
-		e.problem("an event was published, and its subscriber did not receive it: "+err.Error(),
+		e.problem("an event was published, and its subscriber did not receive it: "+said(err),
 			"let one server answer all requests of an app: nodes that know nothing of each other cannot share a front door; and turn off buffering in the proxy")
 	} else {
 		e.good(fmt.Sprintf("an event went through in %s", time.Since(began).Round(10*time.Microsecond)))
@@ -102,6 +102,9 @@ func (e *examination) join(err error, ended <-chan error) {
 	}
 }
 
+// said is the text of an error of package client, which users do not know.
+func said(err error) string { return strings.TrimPrefix(err.Error(), "client: ") }
+
 func subscribeFix(err error) string {
 	if errors.Is(err, client.ErrRefused) {
 		return "see the code: the key must be one of an app of the running server (reload it after a change), the app enabled, and its limits not reached"
@@ -132,7 +135,7 @@ func (e *examination) view(ctx context.Context) {
 	}
 	views, err := c.Views(ctx)
 	if err != nil {
-		e.problem("views cannot be listed: "+err.Error(), publishFix(err))
+		e.problem("views cannot be listed: "+said(err), publishFix(err))
 		return
 	}
 	if len(views) == 0 {
@@ -146,7 +149,7 @@ func (e *examination) view(ctx context.Context) {
 	}
 	rows, err := c.ReadView(ctx, views[0].ID, o)
 	if err != nil {
-		e.problem("view "+views[0].ID+" cannot be read: "+err.Error(), publishFix(err))
+		e.problem("view "+views[0].ID+" cannot be read: "+said(err), publishFix(err))
 		return
 	}
 	e.good(fmt.Sprintf("%s was read at %s: one of %d views", views[0].ID, rows.Position, len(views)))
