@@ -17,7 +17,7 @@ import (
 type CheckCmd struct {
 	command.JSONFlag
 	File string `arg:"" help:"Configuration file." type:"path"`
-	Dev  bool   `help:"Development mode, whatever would end it. Checks the file as serve --dev reads it."`
+	Dev  bool   `help:"Keep development mode, also where other machines reach the server. The file is checked as serve --dev reads it."`
 }
 
 // checked is what there is to say about a file.

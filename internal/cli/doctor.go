@@ -28,7 +28,7 @@ type DoctorCmd struct {
 	command.JSONFlag
 	Config string `help:"Configuration file of the server. Without it, the settings of the development app." placeholder:"FILE" type:"path"`
 	URL    string `help:"URL of the server. Where clients connect, through the proxies before it; without it, the server's own listener." placeholder:"URL"`
-	Dev    bool   `help:"Development mode, whatever would end it. For a server that runs with --dev."`
+	Dev    bool   `help:"Keep development mode, also where other machines reach the server. For a server that runs with --dev."`
 }
 
 // Run prints every finding, and fails if one of them is a problem.

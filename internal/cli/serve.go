@@ -21,7 +21,7 @@ import (
 type ServeCmd struct {
 	Config string `help:"Configuration file of the server. It is in TOML; \"millrace config\" prints one. Without it the server runs a development app, unless the environment has an app." placeholder:"FILE" type:"path"`
 	Listen string `help:"Address for clients and the HTTP API, instead of the configured one." placeholder:"ADDR"`
-	Dev    bool   `help:"Development mode, whatever would end it. For containers and phones: the page of the server signs for every visitor."`
+	Dev    bool   `help:"Keep development mode, also where other machines reach the server. For containers and phones: the page of the server then signs for every visitor."`
 
 	inherited net.Listener // of the service manager; nil: there is none
 }

@@ -48,7 +48,7 @@ type benchLoad struct {
 	Settle        time.Duration `help:"Time before memory is measured, and after a round of churn."`
 
 	Idle  bool `help:"Publish nothing, and measure what idle connections cost." xor:"scenario"`
-	Churn int  `help:"Publish nothing, and connect and disconnect everything so often." placeholder:"ROUNDS" xor:"scenario"`
+	Churn int  `help:"Publish nothing, and connect and disconnect everything this many times." placeholder:"ROUNDS" xor:"scenario"`
 
 	ConnectConcurrency int    `help:"Connections that are opened at a time." default:"64"`
 	Readers            int    `help:"Pollers that read deliveries. 0 is one for two processors." placeholder:"N"`

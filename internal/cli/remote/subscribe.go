@@ -44,6 +44,9 @@ func (c *SubscribeCmd) Run(ctx context.Context, env *command.Env) error {
 			member.Info = json.RawMessage(c.UserInfo)
 		}
 	}
+	if c.Count < 0 {
+		return command.Usagef("--count %d is below zero; give how many events to print, or leave it out to print all", c.Count)
+	}
 	return stream(ctx, c.Count, func(ctx context.Context, p *printer) error {
 		return s.Subscribe(ctx, c.Channels, member, func(m client.Message) {
 			p.print(func() error { return c.print(env, m) })

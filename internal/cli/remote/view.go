@@ -202,6 +202,9 @@ func (c *ViewWatchCmd) Run(ctx context.Context, env *command.Env) error {
 	if err != nil {
 		return err
 	}
+	if c.Count < 0 {
+		return command.Usagef("--count %d is below zero; give how many events to print, or leave it out to print all", c.Count)
+	}
 	return stream(ctx, c.Count, func(ctx context.Context, p *printer) error {
 		return s.Watch(ctx, c.View, options, func(change client.Change) {
 			p.print(func() error { return c.print(env, &change) })
