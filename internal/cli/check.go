@@ -38,7 +38,7 @@ func (c *CheckCmd) Run(_ context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	advice := rules.Advise(cfg)
+	advice := append(rules.Advise(cfg), exposed(c.File, cfg)...)
 	if c.JSON {
 		return command.EncodeLine(env.Stdout, checked{
 			File: c.File, Apps: len(cfg.Apps), Problems: []config.Problem{}, Advice: append([]config.Problem{}, advice...),

@@ -64,7 +64,7 @@ func (c *DoctorCmd) examine(ctx context.Context, env *Env) []doctor.Finding {
 		return []doctor.Finding{{Check: check, Status: doctor.Problem, Text: err.Error(), Fix: "name a file that this user may read, with --config"}}
 	}
 	findings := []doctor.Finding{{Check: check, Status: doctor.Good, Text: fmt.Sprintf("no problem; apps: %d", len(cfg.Apps))}}
-	for _, p := range rules.Advise(cfg) {
+	for _, p := range append(rules.Advise(cfg), exposed(c.Config, cfg)...) {
 		what, fix, _ := strings.Cut(p.Message, "; ")
 		findings = append(findings, doctor.Finding{Check: check, Status: doctor.Warning, Text: p.Path + ": " + what, Fix: fix})
 	}
