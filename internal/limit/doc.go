@@ -9,6 +9,13 @@
 // [None] means nothing at all.
 package limit
 
+import "time"
+
+// lateness is how much earlier than the event before it an event may be and count in the same window.
+// Callers read the clock before they wait for a lock, so events overtake each other. A larger step
+// back means that the clock was set.
+const lateness = 2 * time.Second
+
 // None is the maximum that admits nothing. It is below zero so that a limit that was never
 // set cannot mean it.
 const None = -1 << 31

@@ -29,10 +29,11 @@ func newGenerations[K comparable, V any](maxKeys int) generations[K, V] {
 
 // use finds the value of a key, whose window is as long as per. The caller puts it back into newer.
 func (g *generations[K, V]) use(key K, now time.Time, per time.Duration) V {
+	g.longest = max(g.longest, per)
 	v, isKnown := g.newer[key]
 	if !isKnown {
 		v = g.older[key] // before it is forgotten
-		g.turn(now, per)
+		g.turn(now)
 	}
 	return v
 }
@@ -49,10 +50,9 @@ func (g *generations[K, V]) look(key K) V {
 func (g *generations[K, V]) len() int { return len(g.newer) + len(g.older) }
 
 // turn makes room for one more key. A clock that was set back turns, too.
-func (g *generations[K, V]) turn(now time.Time, per time.Duration) {
-	g.longest = max(g.longest, per)
+func (g *generations[K, V]) turn(now time.Time) {
 	age := now.Sub(g.since)
-	if len(g.newer) < g.half && age >= 0 && age < g.longest {
+	if len(g.newer) < g.half && age > -lateness && age < g.longest {
 		return
 	}
 	g.older, g.newer, g.since = g.newer, make(map[K]V), now

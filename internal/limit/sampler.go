@@ -18,7 +18,9 @@ type Sampler struct {
 // Pass reports whether to speak, and how many were skipped since the last time.
 func (s *Sampler) Pass(now time.Time) (skipped int64, ok bool) {
 	last := s.last.Load()
-	if now.UnixNano()-last < int64(cmp.Or(s.Every, time.Second)) || !s.last.CompareAndSwap(last, now.UnixNano()) {
+	age := now.UnixNano() - last
+	isSoon := age > -int64(lateness) && age < int64(cmp.Or(s.Every, time.Second)) // a clock that was set back is not
+	if isSoon || !s.last.CompareAndSwap(last, now.UnixNano()) {
 		s.skipped.Add(1)
 		return 0, false
 	}

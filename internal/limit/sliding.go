@@ -58,8 +58,8 @@ func (s *Sliding) Allow(now time.Time, r Rate) (wait time.Duration, ok bool) {
 	if bound <= 0 {
 		return max(r.Per, 0), bound < 0
 	}
-	t, length := now.UnixNano(), r.millis()
-	s.expire(t, length)
+	length := r.millis()
+	t := s.expire(now.UnixNano(), length)
 	if s.log == nil {
 		s.log = &slidingLog{times: make([]uint32, min(bound, 4))}
 	}
@@ -86,17 +86,20 @@ func (s *Sliding) Used(now time.Time, r Rate) int {
 	return int(s.log.len)
 }
 
-// expire forgets what has left the window at t. A clock that was set back empties it, or a
-// wrong clock could keep it full for years.
-func (s *Sliding) expire(t int64, length uint32) {
+// expire forgets what has left the window at t. It returns t, or the time of the newest event if
+// that is later: another event overtook this one. A clock that was set back empties the window, or
+// a wrong clock could keep it full for years.
+func (s *Sliding) expire(t int64, length uint32) int64 {
 	l := s.log
 	if l == nil {
-		return
+		return t
 	}
-	if age := t - l.newest; age < 0 || age >= (int64(length)+1)*int64(time.Millisecond) {
+	age := t - l.newest
+	if age <= -int64(lateness) || age >= (int64(length)+1)*int64(time.Millisecond) {
 		s.log = nil
-		return
+		return t
 	}
+	t = max(t, l.newest)
 	for l.len > 0 && l.age(0, t) >= int64(length) {
 		l.head = l.index(1)
 		l.len--
@@ -104,6 +107,7 @@ func (s *Sliding) expire(t int64, length uint32) {
 	if l.len == 0 {
 		s.log = nil
 	}
+	return t
 }
 
 // age of the i-th oldest event in milliseconds; -1 for one in this very millisecond.

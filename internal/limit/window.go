@@ -57,12 +57,12 @@ func (w *Window) Until(now time.Time, length time.Duration) time.Duration {
 	if w.used == 0 || w.over(t, length) {
 		return 0
 	}
-	return time.Duration(w.start + int64(length) - t)
+	return min(time.Duration(w.start+int64(length)-t), length)
 }
 
 // over reports whether the window has ended at t. A clock that was set back ends it too,
-// or a wrong clock could hold it open for years.
+// or a wrong clock could hold it open for years. An event that is only late does not.
 func (w *Window) over(t int64, length time.Duration) bool {
 	d := t - w.start
-	return d < 0 || d >= int64(length)
+	return d <= -int64(lateness) || d >= int64(length)
 }
