@@ -44,13 +44,13 @@ func (l *limits) check(a *app.App, publish bool, now time.Time) *problem.Problem
 }
 
 // spend counts n events, one for each target channel, all or none.
-func (l *limits) spend(a *app.App, n int, now time.Time) *problem.Problem {
+func (l *limits) spend(a *app.App, n int, now func() time.Time) *problem.Problem {
 	perSecond := a.Limits.MaxBackendEventsPerSecond
 	if perSecond <= 0 {
 		return nil
 	}
 	l.mu.Lock()
-	ok := l.usageLocked(a).events.AllowN(now, n, perSecond, time.Second)
+	ok := l.usageLocked(a).events.AllowN(now(), n, perSecond, time.Second)
 	l.mu.Unlock()
 	if !ok {
 		return failEvents()

@@ -111,8 +111,12 @@ func (r *Request) Flag(name string) (bool, *problem.Problem) {
 // ClientIP is where the request comes from, after trusted proxies.
 func (r *Request) ClientIP() string { return r.api.o.ClientIP(r.HTTP) }
 
-// Spend takes n events off what the app may publish in this second, all or none.
-func (r *Request) Spend(n int) *problem.Problem { return r.api.limits.spend(r.App, n, r.Now) }
+// Spend takes n events off what the app may publish in this second, all or none. The second is the
+// present one: the body may have taken a long time to come.
+func (r *Request) Spend(n int) *problem.Problem { return r.api.limits.spend(r.App, n, r.api.o.Now) }
+
+// Present is the time now, which may be long after Now.
+func (r *Request) Present() time.Time { return r.api.o.Now() }
 
 // Wait is ctx, which also ends when the request has waited for as long as a request may wait for
 // room. The caller calls EndWait when it is done, and before it calls Wait again.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -230,6 +232,37 @@ func TestPublishLimit(t *testing.T) { // A45
 		<-time.After(time.Second)
 		n.Expect(n.Publish(`{"name":"e","channel":"a","data":"5"}`), 200, `{}`)
 	})
+}
+
+// TestPublishLimitOfSlowBodies publishes while the body of another publish is on its way: what began
+// long ago must not open the window again.
+func TestPublishLimitOfSlowBodies(t *testing.T) {
+	t.Parallel()
+	change := func(a *app.App, _ *apitest.Options) { a.Limits.MaxBackendEventsPerSecond = 1 }
+	apitest.In(t, change, func(n *apitest.Node) {
+		body := &slowBody{Reader: strings.NewReader(apitest.Tick), before: func() {
+			<-time.After(10 * time.Second)
+			n.Expect(n.Publish(apitest.Tick), 200, `{}`)
+		}}
+		target := apitest.Signed("POST", "/apps/77/events", apitest.Tick, "mill-key", time.Now())
+		w := httptest.NewRecorder()
+		n.API.ServeHTTP(w, httptest.NewRequest("POST", target, body))
+		n.Expect(w, 429, " rate_limited")
+	})
+}
+
+// slowBody does something before it is read.
+type slowBody struct {
+	io.Reader
+	before func()
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.before != nil {
+		b.before()
+		b.before = nil
+	}
+	return b.Reader.Read(p)
 }
 
 func TestReadLimit(t *testing.T) {

@@ -114,7 +114,7 @@ func (h *handler) spendBytes(r *httpapi.Request) *problem.Problem {
 		return nil
 	}
 	most := granted(r.Reader.Limits.MaxBytesPerMinute, h.o.ReaderLimits.MaxBytes)
-	if count, ok := h.readers.bytes.Spend(readerID(r), r.Now, int64(len(r.Out)), limit.Rate{Max: most, Per: h.budgetWindow()}); !ok {
+	if count, ok := h.readers.bytes.Spend(readerID(r), r.Present(), int64(len(r.Out)), limit.Rate{Max: most, Per: h.budgetWindow()}); !ok {
 		return problem.FromIssue(protocol.IssueEgressLimit.After(count.Reset))
 	}
 	return nil
