@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -25,10 +24,10 @@ type Admin struct {
 
 // NewAdmin checks the options, of which URL, Key and Secret are needed.
 func NewAdmin(o Options) (*Admin, error) {
-	u, err := url.Parse(strings.TrimRight(o.URL, "/"))
+	u, err := parseURL(o.URL)
 	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fmt.Errorf("client: url %q: want http://host:port or https://host:port", o.URL)
+	case err != nil:
+		return nil, err
 	case o.Key == "", o.Secret == "":
 		return nil, errors.New("client: the admin key and the admin secret are needed")
 	}

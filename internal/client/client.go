@@ -74,9 +74,14 @@ func CheckURL(text string) error {
 	return err
 }
 
+// parseURL refuses a user and a password: no request would use them, and they would stand in errors and
+// lists.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(text, "/"))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	switch {
+	case err == nil && u.User != nil:
+		return nil, fmt.Errorf("client: url %q: leave out the user and the password; a key and its secret are flags of their own", u.Redacted())
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return nil, fmt.Errorf("client: url %q: want http://host:port or https://host:port", text)
 	}
 	return u, nil

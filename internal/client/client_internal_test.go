@@ -85,6 +85,19 @@ func TestDelaysGrowWithinBounds(t *testing.T) {
 	}
 }
 
+func TestURLsWithAPasswordAreRefusedAndNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"http://user:hush@host", "ftp://user:hush@host", "https://user@host"} {
+		_, err := New(Options{URL: url, Key: testKey})
+		_, adminErr := NewAdmin(Options{URL: url, Key: testKey, Secret: testSecret})
+		for _, err := range []error{err, adminErr} {
+			if err == nil || !strings.Contains(err.Error(), "leave out the user") || strings.Contains(err.Error(), "hush") {
+				t.Errorf("%s: got error %v", url, err)
+			}
+		}
+	}
+}
+
 func TestNewWantsAWholeURL(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"127.0.0.1:6001", "localhost:6001", "http://", "ws://host", "http://[::1"} {

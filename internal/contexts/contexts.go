@@ -39,7 +39,7 @@ type File struct {
 // they name no folder.
 func Path(variable func(name string) string) string {
 	folder := variable("XDG_CONFIG_HOME")
-	if folder == "" {
+	if !filepath.IsAbs(folder) { // to be ignored, by the specification of the variable
 		home := variable("HOME")
 		if home == "" {
 			return ""
@@ -80,7 +80,8 @@ func Read(path string) (File, error) {
 	return f, nil
 }
 
-// Write replaces the file at path, and makes its folder.
+// Write replaces the file at path, and makes its folder. A symbolic link stays one: the file that it
+// names is replaced.
 func (f *File) Write(path string) error {
 	if path == "" {
 		return errors.New("contexts: no place for the file; set HOME or XDG_CONFIG_HOME")
@@ -88,6 +89,9 @@ func (f *File) Write(path string) error {
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return fmt.Errorf("contexts: %w", err)
+	}
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		path = file
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("contexts: %w", err)

@@ -21,6 +21,7 @@ func TestPathFollowsTheEnvironment(t *testing.T) {
 	}{
 		{"the folder for configurations", map[string]string{"XDG_CONFIG_HOME": "/cfg", "HOME": "/home/a"}, "/cfg/millrace/contexts.json"},
 		{"the home of the user", map[string]string{"HOME": "/home/a"}, "/home/a/.config/millrace/contexts.json"},
+		{"a folder that is not absolute", map[string]string{"XDG_CONFIG_HOME": "cfg", "HOME": "/home/a"}, "/home/a/.config/millrace/contexts.json"},
 		{"neither", nil, ""},
 	} {
 		if got := contexts.Path(func(name string) string { return tt.environ[name] }); filepath.ToSlash(got) != tt.want {
@@ -87,5 +88,29 @@ func TestAFileThatCannotBeReadSaysWhatToDo(t *testing.T) {
 	var f contexts.File
 	if err := f.Write(""); err == nil || !strings.Contains(err.Error(), "HOME") {
 		t.Errorf("without a place: %v", err)
+	}
+}
+
+func TestASymbolicLinkStaysOne(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file, link := filepath.Join(folder, "real.json"), filepath.Join(folder, "contexts.json")
+	f := contexts.File{Contexts: map[string]contexts.Context{"dev": {URL: "http://127.0.0.1:6001"}}}
+	if err := f.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	f.Current = "dev"
+	if err := f.Write(link); err != nil {
+		t.Fatal(err)
+	}
+	got, err := contexts.Read(file)
+	if err != nil || got.Current != "dev" {
+		t.Errorf("the file behind the link has the current context %q, %v; want dev", got.Current, err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is a link no more: %v, %v", info, err)
 	}
 }

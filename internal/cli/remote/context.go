@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/millrace/millrace/internal/cli/command"
 	"github.com/millrace/millrace/internal/client"
@@ -71,6 +72,9 @@ func (c *ContextSetCmd) Run(_ context.Context, env *command.Env) error {
 	}
 	if c.Name == "" {
 		return command.Usagef("the name of the context is empty; give it one, such as demo")
+	}
+	if strings.ContainsFunc(c.Name, unicode.IsControl) {
+		return command.Usagef("the name of the context has control characters, which would command a terminal")
 	}
 	if c.URL != "" {
 		if err := client.CheckURL(c.URL); err != nil {
