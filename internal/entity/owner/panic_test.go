@@ -33,6 +33,9 @@ func TestAPanicEndsTheEngine(t *testing.T) {
 	if _, err := e.Apply(t.Context(), batch(upsert("b", `{}`))); !errors.Is(err, entity.ErrClosed) {
 		t.Errorf("a later batch: %v, want %v", err, entity.ErrClosed)
 	}
+	if x := e.Find("app", "Auction"); !x.TryLock() {
+		t.Error("the type is locked for ever: its connections cannot leave, and the server cannot end")
+	}
 	again := start(t, owner.Options{Store: s}, idle{})
 	if again.Find("app", "Auction") == nil {
 		t.Error("the next start does not have what was stored")
