@@ -252,7 +252,7 @@ func (h *handler) authenticate(c *call, now time.Time) *problem.Problem {
 		return problem.New(problem.AuthFailed, err.Error())
 	}
 	if c.query.Key() != h.o.Key {
-		return problem.New(problem.AuthFailed, "auth_key is missing or not that of the operator")
+		return problem.New(problem.AuthFailed, "auth_key is missing, or is not the key of [admin]; sign the request with the key and secret of [admin]")
 	}
 	signed := auth.Request{Method: c.r.Method, Path: c.path, Prefix: h.o.PathPrefix}
 	if err := new(auth.Verifier).VerifyHead(signed, &c.query, h.o.Secret, now); err != nil {

@@ -172,8 +172,8 @@ func lagFigures(l *views.Lag) []Figure {
 	resident, reachable := l.RSSDuring-l.RSSBefore, l.HeapDuring-l.HeapBefore
 	memory.Measured = fmt.Sprintf("%+.1f MB", float64(resident)/1e6)
 	memory.IsMet = resident <= barQueue+barQueueNoise && reachable <= barQueue && isRight && isUnderway
-	memory.Note = fmt.Sprintf("resident, of %.1f MB, of which %.0f MB may be noise, with the server quiet and the reader in the middle of its snapshot; reachable %+.2f MB; in %d rounds, when the others had been measured, it had received %d rows or more and the server had made at most %.0f; then it read at full speed, was done after %s at most, and %s",
-		float64(l.RSSBefore)/1e6, barQueueNoise/1e6, float64(reachable)/1e6, len(l.Misses), slices.Min(l.Arrived), slices.Max(l.Sent),
+	memory.Note = fmt.Sprintf("the server had %.1f MB resident before, and %.0f MB of the difference may be noise; it was quiet when it was weighed, and the reader was in the middle of its snapshot: over %d rounds the reader had received at least %d rows and the server had made at most %.0f; reachable memory grew by %.2f MB; then the reader read at full speed, was done after %s at most, and %s",
+		float64(l.RSSBefore)/1e6, barQueueNoise/1e6, len(l.Misses), slices.Min(l.Arrived), slices.Max(l.Sent), float64(reachable)/1e6,
 		slices.Max(l.CatchUp).Round(10*time.Millisecond), outcome(l))
 	p99 := func(r *bench.Result) float64 { return r.Latency.P99 / 1e3 }
 	p50 := func(r *bench.Result) float64 { return r.Latency.P50 / 1e3 }
