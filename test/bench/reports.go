@@ -140,10 +140,11 @@ func (c *hostileCmd) Run(ctx context.Context, s streams) error {
 type pairsCmd struct {
 	measurement
 
-	Before string `help:"Binary of the server to compare with." required:"" type:"existingfile" placeholder:"FILE"`
+	Before  string `help:"Binary of the server to compare with." required:"" type:"existingfile" placeholder:"FILE"`
+	Contest string `help:"Only contests with this in their name." placeholder:"TEXT"`
 }
 
 // Run measures and prints, and fails if a run was not clean.
 func (c *pairsCmd) Run(ctx context.Context, s streams) error {
-	return c.check(ctx, s, report.Pairs, report.Options{Before: c.Before})
+	return c.check(ctx, s, report.Pairs, report.Options{Before: c.Before, Contest: c.Contest})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/internal/bench"
 	"github.com/millrace/millrace/test/bench/child"
@@ -87,6 +88,9 @@ type duel struct{ now, before []*bench.Result }
 
 func (r *reporter) pairs(ctx context.Context) error {
 	for _, c := range r.contests() {
+		if !strings.Contains(c.name, r.o.Contest) {
+			continue
+		}
 		d, err := r.duel(ctx, c)
 		if err != nil {
 			return err

@@ -22,6 +22,7 @@ type Options struct {
 	IsQuick  bool   // all of it, but little of it: a look at whether it works
 	Attack   string // of hostile connections only those with this in their name
 	Before   string // another binary of the server, of Pairs alone
+	Contest  string // of Pairs only contests with this in their name
 	Progress io.Writer
 }
 
