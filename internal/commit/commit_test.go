@@ -295,6 +295,7 @@ func TestCallersThatGiveUp(t *testing.T) {
 		b.call(ctx, &item{name: "waits"})
 		b.calls("stays")
 		cancel()
+		time.Sleep(20 * time.Millisecond) // in which no caller asks
 		b.expect(context.Canceled, "waits")
 		b.expect(commit.ErrUncertain, "taken")
 		close(l.gate)

@@ -130,11 +130,14 @@ func (q *Queue[T]) put(item T, c claim) error {
 
 // Do adds an item and returns when its group was committed, with the answer that the Committer has
 // given to t or, without one, the error of the group. No other call may have t until then; after
-// ErrUncertain no other call may have it at all.
+// ErrUncertain no other call may have it at all. That ctx has ended is noticed after [soon].
 func (q *Queue[T]) Do(ctx context.Context, item T, size Size, t *Ticket) error {
 	t.err, t.isAnswered = nil, false
 	if err := q.put(item, claim{t, size}); err != nil {
 		return err
+	}
+	if t.answeredSoon() {
+		return t.err
 	}
 	select {
 	case <-t.done:

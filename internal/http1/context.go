@@ -15,7 +15,8 @@ const watchAfter = 20 * time.Millisecond
 
 // requestContext is the context of a request: it ends with the handler, with the client, and with
 // the server. Nothing is done for it before something asks whether it has ended, so one serves the
-// next request of the connection as well if nothing has asked. Then the connection is read, by a
+// next request of the connection as well if nothing has asked. The first call of Err in a request is
+// no question: a handler that looks once does not wait. Then the connection is read, by a
 // goroutine of its own, once the body has been read: a client has left when that fails, as to
 // net/http. What comes instead is kept for the next request, and the watch is over.
 //
@@ -29,6 +30,7 @@ type requestContext struct {
 	cancel     context.CancelFunc // of live; guarded by mu
 	timer      *time.Timer        // begins the watch; guarded by mu, nil with live
 	isOver     bool               // the handler has returned, or not begun; guarded by mu
+	isPolled   bool               // Err was called in this request; guarded by mu
 	mayWatch   bool               // the connection may be read while the handler has the request; guarded by mu
 	isBodyRead bool               // guarded by mu
 	isDue      bool               // the watch waits for the end of the body; guarded by mu
@@ -46,7 +48,16 @@ func newRequestContext(server context.Context, nc net.Conn) *requestContext {
 func (r *requestContext) Done() <-chan struct{} { return r.ask().Done() }
 
 // Err implements context.Context.
-func (r *requestContext) Err() error { return r.ask().Err() }
+func (r *requestContext) Err() error {
+	r.mu.Lock()
+	isQuestion := r.isPolled || r.isOver || r.live != nil
+	r.isPolled = true
+	r.mu.Unlock()
+	if isQuestion {
+		return r.ask().Err()
+	}
+	return r.Context.Err()
+}
 
 // Value implements context.Context. By live, package context finds out that a child can be
 // registered there, and needs no goroutine.
@@ -84,7 +95,7 @@ func (r *requestContext) begin(hasBody bool) bool {
 	if r.live != nil {
 		return false
 	}
-	r.isOver, r.mayWatch, r.isBodyRead = false, true, !hasBody
+	r.isOver, r.isPolled, r.mayWatch, r.isBodyRead = false, false, true, !hasBody
 	return true
 }
 
