@@ -264,6 +264,11 @@ func removed(channel, user string) string {
 	return `{"name":"member_removed","channel":"` + channel + `","user_id":"` + user + `"}`
 }
 
+// afterRestart is an event of a subject that has not come back since the start.
+func afterRestart(event string) string {
+	return strings.TrimSuffix(event, "}") + `,"cause":"server_restart"}`
+}
+
 func count(channel string, n int) string {
 	return fmt.Sprintf(`{"name":"subscription_count","channel":%q,"subscription_count":%d}`, channel, n)
 }

@@ -12,6 +12,7 @@ import (
 // Event is one webhook event. It is immutable.
 type Event struct {
 	Kind          Kind
+	Cause         Cause // of going; zero: it was seen to go
 	App           string
 	Channel, User string
 	Name          string // client_event
@@ -19,6 +20,21 @@ type Event struct {
 	Socket        protocol.SocketID
 	Number        uint64 // subscription_count: the count; users: the sequence number
 	Time          int64  // Unix milliseconds
+}
+
+// Cause says why the going of a subject is told that was not seen to go.
+type Cause uint8
+
+// CauseServerRestart: a former process told that the subject is there, and it has not come back
+// since the start.
+const CauseServerRestart Cause = 1
+
+// String names the cause as the wire does.
+func (c Cause) String() string {
+	if c == CauseServerRestart {
+		return "server_restart"
+	}
+	return ""
 }
 
 // Size is about what the event costs in memory.
@@ -57,6 +73,9 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `,"seq":`...)
 		dst = strconv.AppendUint(dst, e.Number, 10)
 	default: // nothing more to tell
+	}
+	if e.Cause != 0 {
+		dst = appendMember(dst, "cause", e.Cause.String())
 	}
 	return append(dst, '}')
 }

@@ -95,6 +95,11 @@ func (s Kinds) With(k Kind) Kinds { return s | 1<<k }
 // Tracks reports whether the set has the coming or the going of such subjects.
 func (s Kinds) Tracks(k SubjectKind) bool { return s.Has(k.Event(true)) || s.Has(k.Event(false)) }
 
+// TellsGoing reports whether the set has the going of any subjects.
+func (s Kinds) TellsGoing() bool {
+	return s.Has(KindChannelVacated) || s.Has(KindMemberRemoved) || s.Has(KindUserOffline)
+}
+
 // SubjectKind says what a [Subject] is. The values are stored.
 type SubjectKind uint8
 

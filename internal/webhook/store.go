@@ -43,13 +43,16 @@ func (c *Commit) IsEmpty() bool {
 
 // Loader takes what is stored.
 type Loader struct {
-	Part     func(Part) error   // by batch and index
-	Letter   func(Letter) error // by number, without Events
-	Subject  func(Subject) error
+	Part     func(Part) error    // by batch and index
+	Letter   func(Letter) error  // by number, without Events
+	Subject  func(Subject) error // by app, kind, channel and user
 	Sequence func(Sequence) error
 }
 
 // Store keeps webhooks over a restart and a kill. Implementations pass storetest.
+//
+// The subjects that were told present are the told set. It changes in the commit that stores the
+// events which tell the change, so a kill leaves an event stored and the set changed, or neither.
 type Store interface {
 	// LoadWebhooks calls the functions of l with everything stored: parts, letters, subjects that
 	// were told present, sequences. What they are given may be kept.

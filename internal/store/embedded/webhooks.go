@@ -213,14 +213,24 @@ func scanLetter(rows *sql.Rows) (webhook.Letter, error) {
 	return l, err
 }
 
+// loadSubjects gives neighbours one copy of the names that they share: each subject stays in memory
+// for as long as it is present.
 func (s *Store) loadSubjects(ctx context.Context, l webhook.Loader) error {
+	var last webhook.Subject
 	return s.each(ctx, func(rows *sql.Rows) error {
 		var found webhook.Subject
 		if err := rows.Scan(&found.App, &found.Kind, &found.Channel, &found.User); err != nil {
 			return err
 		}
+		if found.App == last.App {
+			found.App = last.App
+		}
+		if found.Channel == last.Channel {
+			found.Channel = last.Channel
+		}
+		last = found
 		return l.Subject(found)
-	}, "SELECT app, kind, channel, user FROM webhook_subjects")
+	}, "SELECT app, kind, channel, user FROM webhook_subjects ORDER BY app, kind, channel, user")
 }
 
 func (s *Store) loadSequences(ctx context.Context, l webhook.Loader) error {

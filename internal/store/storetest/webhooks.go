@@ -54,15 +54,20 @@ func loadWebhooks(t *testing.T, s webhook.Store) (got webhooks) {
 	if err != nil {
 		t.Fatalf("LoadWebhooks: %v", err)
 	}
+	if !slices.IsSortedFunc(got.Subjects, bySubject) {
+		t.Errorf("subjects come in the order %v", got.Subjects)
+	}
 	got.sort()
 	return got
 }
 
-// sort what may come in any order: parts and letters have one.
+func bySubject(a, b webhook.Subject) int {
+	return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.User, b.User))
+}
+
+// sort brings what is compared into one order.
 func (w *webhooks) sort() {
-	slices.SortFunc(w.Subjects, func(a, b webhook.Subject) int {
-		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.User, b.User))
-	})
+	slices.SortFunc(w.Subjects, bySubject)
 	slices.SortFunc(w.Sequences, func(a, b webhook.Sequence) int { return cmp.Compare(a.App, b.App) })
 }
 
@@ -180,7 +185,7 @@ func subjects() []webhook.Subject {
 func keepsSubjects(t *testing.T, n *webhookNode) {
 	all := subjects()
 	var told []webhook.Told
-	for _, s := range all {
+	for _, s := range slices.Backward(all) {
 		told = append(told, webhook.Told{Subject: s, IsPresent: true})
 	}
 	commitWebhooks(t, n, webhook.Commit{Told: told})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -55,6 +56,33 @@ func BenchmarkEndpoint(b *testing.B) {
 			b.ReportMetric(float64(told)/time.Since(start).Seconds(), "events/s")
 		})
 	}
+}
+
+// BenchmarkRecovery takes over 100,000 members in 1,000 channels that a former process has told, as a
+// start does, and says what each costs in memory while it may come back.
+func BenchmarkRecovery(b *testing.B) {
+	const members = 100_000
+	s := openStore(b, b.TempDir())
+	defer closeStore(b, s)
+	all := make([]webhook.Subject, members)
+	for i := range all {
+		all[i] = webhook.Subject{App: "app", Kind: webhook.SubjectMember, Channel: fmt.Sprintf("presence-room-%d", i%1000), User: fmt.Sprintf("user-%d", i)}
+	}
+	leave(b, s, all...)
+	var before, after runtime.MemStats
+	var e *outbox.Outbox
+	for b.Loop() {
+		e = outbox.New(outbox.Options{Apps: apps(b), Store: s})
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		if err := e.Load(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+	}
+	runtime.KeepAlive(e)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/members, "B/member")
 }
 
 // BenchmarkTell is what the teller pays under its lock.

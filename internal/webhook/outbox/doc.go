@@ -17,9 +17,11 @@
 // channels, which some libraries cannot read, have a queue and a worker of their own: a
 // [webhook.Lane].
 //
-// What receivers have been told is stored together with the events that tell it. After a restart
-// the engine compares it with what comes back within Options.StartGrace, and reports the rest as
-// gone: a receiver's picture becomes true again whatever ended the process. This costs one row for
+// What receivers have been told is stored together with the events that tell it, in one
+// transaction. After a restart the engine compares it with what comes back within Options.StartGrace,
+// and reports the rest as gone, once, with a cause and as fast as an endpoint takes it: a receiver's
+// picture becomes true again whatever ended the process. What no endpoint asks for any more is
+// removed from the store and not told. This costs one row for
 // each occupied channel, present member and signed-in user of the apps that have such webhooks, at
 // most Options.MaxSubjects together.
 //

@@ -58,7 +58,7 @@ type request struct {
 	Status int // of the answer
 }
 
-// events are the events of the request, each as "name channel user".
+// events are the events of the request, each as "name channel user", then what else it has.
 func (r request) events(t testing.TB) []string {
 	t.Helper()
 	var all []string
@@ -70,6 +70,7 @@ func (r request) events(t testing.TB) []string {
 			Count   *int   `json:"subscription_count"`
 			Event   string
 			Seq     int
+			Cause   string
 		}
 		if err := json.Unmarshal(e, &fields); err != nil {
 			t.Fatalf("event %s: %v", e, err)
@@ -84,6 +85,7 @@ func (r request) events(t testing.TB) []string {
 		if fields.Seq != 0 {
 			words = append(words, strconv.Itoa(fields.Seq))
 		}
+		words = append(words, fields.Cause)
 		all = append(all, strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), " "))
 	}
 	return all

@@ -12,7 +12,8 @@ import (
 
 // Load takes up what a former process has left: pending batches go on, each for the endpoint
 // that has its ID when the endpoints of its app are set, before or after; what is still without
-// an endpoint after Options.StartGrace becomes dead letters. It comes before Run and before
+// an endpoint after Options.StartGrace becomes dead letters. Subjects that were told present have
+// until Options.StartGrace after the start of Run to come back. Load comes before Run and before
 // anything is told.
 func (e *Outbox) Load(ctx context.Context) error {
 	e.configure.Lock()
@@ -30,7 +31,7 @@ func (e *Outbox) Load(ctx context.Context) error {
 			return nil
 		},
 		Subject: func(s webhook.Subject) error {
-			e.tracker.Restore(s, e.o.StartGrace)
+			e.tracker.Restore(s)
 			if s.Kind == webhook.SubjectUser {
 				e.online.restore(s.App, s.User, 0)
 			}
@@ -46,6 +47,7 @@ func (e *Outbox) Load(ctx context.Context) error {
 		return fmt.Errorf("webhook: load: %w", err)
 	}
 	w.letters.sort()
+	w.recovery.load()
 	if err := e.upgradePending(ctx); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ type Metrics struct {
 	events        *prometheus.CounterVec
 	dropped       *prometheus.CounterVec
 	refused       prometheus.Counter
+	recovered     *prometheus.CounterVec
 	commits       prometheus.Histogram
 	storeFailures prometheus.Counter
 	dead          *prometheus.CounterVec
@@ -38,6 +39,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_webhook_untracked_subjects_total",
 			Help: "Channels, members and users of which no webhook tells because too many are tracked.",
 		}),
+		recovered: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_webhook_recovered_subjects_total",
+			Help: "Channels, members and users that were told present before the start, by outcome: told (that they are gone), returned or forgotten (no webhook asks for them any more).",
+		}, []string{"outcome"}),
 		commits: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_webhook_commit_seconds",
 			Help:    "Time until a group of events was stored.",

@@ -69,6 +69,7 @@ func New(o Options) *Outbox {
 		letters: index{o: &e.o, byApp: map[string]*letters{}, swept: o.Now()},
 		told:    map[webhook.Subject]bool{}, sequences: map[string]uint64{},
 	}
+	e.writer.recovery.w = &e.writer
 	return e
 }
 
@@ -86,6 +87,7 @@ func (e *Outbox) IsStoring() bool { return e == nil || !e.isFailing.Load() }
 func (e *Outbox) Run(ctx context.Context) error {
 	e.isStarted.Store(true)
 	defer close(e.ended)
+	e.tracker.Begin(e.o.StartGrace)
 	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err := e.events.Serve(sending, &e.writer)

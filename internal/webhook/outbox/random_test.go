@@ -31,6 +31,7 @@ func (p *picture) apply(t *rapid.T, tb testing.TB, r *receiver) {
 		for _, e := range req.events(tb) {
 			name, rest, _ := strings.Cut(e, " ")
 			noun, verb, _ := strings.Cut(name, "_")
+			rest = strings.TrimSuffix(rest, " server_restart")
 			if noun == "user" {
 				var user string
 				var seq int

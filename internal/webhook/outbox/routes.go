@@ -35,6 +35,30 @@ func (r *routes) tracks(s *webhook.Subject) bool {
 	})
 }
 
+// takes reports whether an event goes to any target.
+func (r *routes) takes(e *webhook.Event) bool {
+	return r != nil && slices.ContainsFunc(r.targets, func(t target) bool { return t.takes(e.Kind, e.Channel) })
+}
+
+// hasRoom reports whether less than so many bytes wait for some target that is told of going, or
+// there is none: a target that is slow or dead holds up no other.
+func (r *routes) hasRoom(bytes int) bool {
+	if r == nil {
+		return true
+	}
+	isAsked := false
+	for i := range r.targets {
+		t := &r.targets[i]
+		if !t.kinds.TellsGoing() {
+			continue
+		}
+		if isAsked = true; t.lanes[webhook.LaneUsual].Size() < bytes {
+			return true
+		}
+	}
+	return !isAsked
+}
+
 // find finds the queues of an endpoint; nil means that there is no such endpoint.
 func (r *routes) find(endpoint string) *delivery.Lanes {
 	if r == nil {

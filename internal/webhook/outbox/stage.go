@@ -40,6 +40,7 @@ func (w *writer) stageEvents(events []webhook.Event, now time.Time) {
 			app, routes = e.App, w.routesOf(e.App)
 		}
 		w.note(e)
+		w.recovery.note(e, routes)
 		if routes != nil {
 			w.stageEvent(e, routes, now)
 		}

@@ -134,7 +134,8 @@ func TestRestart(t *testing.T) {
 					}
 				}
 				want := map[string]bool{
-					"member_removed presence-a u-2": true, "channel_vacated b": true, "channel_vacated c": true, "user_offline u-2 3": true,
+					"member_removed presence-a u-2 server_restart": true, "channel_vacated b server_restart": true,
+					"channel_vacated c server_restart": true, "user_offline u-2 3 server_restart": true,
 				}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("after the start grace (-want +got):\n%s", diff)

@@ -28,9 +28,10 @@ var (
 // goroutine that calls Run owns it.
 type writer struct {
 	*Outbox
-	letters index
-	text    []byte
-	adrift  time.Time // when what waits for endpoints that were not set is given up
+	letters  index
+	text     []byte
+	adrift   time.Time // when what waits for endpoints that were not set is given up
+	recovery recovery
 
 	isEnding bool // no worker is started any more
 
@@ -57,6 +58,7 @@ func (w *writer) Prepare() {
 		w.abandon(now)
 	}
 	w.tracker.Expire()
+	w.recovery.advance()
 }
 
 // Store stages the events with all else that waits, and stores it. It implements commit.Committer.
@@ -78,6 +80,7 @@ func (w *writer) Install(ctx context.Context, _ []webhook.Event) {
 		ctx, cancel = context.WithCancel(ctx)
 		cancel()
 	}
+	w.recovery.conclude()
 	w.online.apply(w.changes) // before it is sent, so that no receiver knows more than the snapshot
 	for _, t := range w.touched {
 		t.queue.Stored(ctx, t.batch)

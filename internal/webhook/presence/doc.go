@@ -6,8 +6,17 @@
 // an event of a leave only after its grace. Therefore occupied and vacated of a channel alternate,
 // whatever happens in between; likewise members and users.
 //
+// # After a start
+//
+// The caller restores the subjects that a former process has announced. They are announced and not
+// there, in a state of their own: the recovery. A subject leaves it once, when it comes back or when
+// the grace of the start is over and its end is told, with [webhook.CauseServerRestart]. So a subject that comes back in
+// time causes no event at all, and after another kill the same starts over with the subjects that
+// are left. The caller says how many it takes in one turn.
+//
 // It must never know endpoints, stores and requests. It starts no goroutine and never waits: rooms
-// call it under their locks, and the writer calls [Tracker.Expire] when [Tracker.Wait] says so.
+// call it under their locks, and the writer calls [Tracker.Expire] and [Tracker.Recover] when
+// [Tracker.Wait] says so.
 //
 // # Loss
 //

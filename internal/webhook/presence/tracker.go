@@ -3,7 +3,6 @@ package presence
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -55,6 +54,7 @@ type subject struct {
 	isAnnounced bool          // an event says so: it is in the queue, or later on its way
 	isWaiting   bool          // it is among the departures
 	isLate      bool          // it is in Tracker.late
+	isRestored  bool          // it counts in Tracker.recovery: a former process has announced it
 	deadline    time.Duration // when its grace is over, since the start
 }
 
@@ -66,7 +66,8 @@ type tracked struct {
 }
 
 // Tracker holds the presence of subjects and puts events into the queue of the writer. Its methods
-// are safe for concurrent use, except that one goroutine, the writer, calls Taken, Expire and Wait.
+// are safe for concurrent use, except that one goroutine, the writer, calls Taken, Expire, Missing,
+// Recover and Wait.
 //
 // The lock is taken under locks of the caller that tells and is held for a moment only; nothing but
 // the lock of the queue is taken under it.
@@ -82,6 +83,7 @@ type Tracker struct {
 	isFull     bool       // an event did not fit since the writer took what waited
 	late       []*subject // their state differs from what was announced, and there was no room to tell
 	departures departures
+	recovery   recovery
 	alarm      time.Duration // when the writer calls Expire next, unless it is woken earlier
 	lost       Lost          // since the last call of Taken
 	isHeld     bool          // no grace ends
@@ -151,6 +153,12 @@ func (t *Tracker) Enter(id webhook.Subject) {
 		t.count++
 	}
 	s.isPresent = true
+	if s.isRestored {
+		t.recovery.returned++
+		if t.recovery.settle(s); t.recovery.left == 0 {
+			t.queue.Wake()
+		}
+	}
 	t.settleLocked(a, s, now)
 }
 
@@ -177,30 +185,6 @@ func (t *Tracker) Leave(id webhook.Subject, grace time.Duration) {
 	t.settleLocked(a, s, now)
 }
 
-// Restore notes a subject that a former process has announced. It is gone after grace unless it
-// comes back.
-func (t *Tracker) Restore(id webhook.Subject, grace time.Duration) {
-	now := t.now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.appLocked(id.App)
-	if a.subjects[id] != nil {
-		return
-	}
-	s := &subject{id: id, isAnnounced: true, deadline: now + grace}
-	a.subjects[id] = s
-	t.count++
-	t.departures.add(s, now)
-}
-
-// RestoreSequence continues the sequence of an app after the last number of a former process.
-func (t *Tracker) RestoreSequence(app string, last uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.appLocked(app)
-	a.seq = max(a.seq, last)
-}
-
 // Tell adds an event that tells of no presence, with the present time.
 func (t *Tracker) Tell(e webhook.Event) {
 	e.Time = t.o.Now().UnixMilli()
@@ -224,7 +208,7 @@ func (t *Tracker) settleLocked(a *tracked, s *subject, now time.Duration) {
 			delete(a.subjects, s.id)
 			t.count--
 		}
-	case !s.isPresent && now < s.deadline: // Expire comes back to it
+	case !s.isPresent && now < s.deadline: // Expire or Recover comes back to it
 	default:
 		if !t.announceLocked(a, s) {
 			s.isLate = true
@@ -244,10 +228,14 @@ func (t *Tracker) announceLocked(a *tracked, s *subject) bool {
 	if s.id.Kind == webhook.SubjectUser {
 		e.Number = a.seq + 1
 	}
+	if s.isRestored {
+		e.Cause = webhook.CauseServerRestart
+	}
 	if !t.pushLocked(e) {
 		return false
 	}
 	s.isAnnounced = s.isPresent
+	t.recovery.settle(s)
 	if s.id.Kind == webhook.SubjectUser {
 		a.seq++
 	}
@@ -319,15 +307,15 @@ func (t *Tracker) settle(due []*subject, now time.Duration) {
 	}
 }
 
-// Wait is how long until a grace may be over. The writer calls Expire then, or earlier when the
-// queue wakes it.
+// Wait is how long until a grace may be over. The writer calls Expire and Missing then, or earlier
+// when the queue wakes it.
 func (t *Tracker) Wait() time.Duration {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	wait := idleWait
 	if !t.isHeld {
-		wait = t.departures.wait(now)
+		wait = min(t.departures.wait(now), t.recovery.wait(now))
 	}
 	t.alarm = now + wait
 	return wait
@@ -354,7 +342,7 @@ func (t *Tracker) Close(isFinal bool) {
 		rest := slices.Collect(maps.Values(a.subjects))
 		for _, s := range rest {
 			if s.isPresent {
-				s.isPresent, s.deadline = false, math.MaxInt64 // after those that went before
+				s.isPresent, s.deadline = false, never // after those that went before
 			}
 		}
 		sortByEnd(rest)

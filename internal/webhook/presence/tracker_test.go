@@ -26,9 +26,16 @@ type writer struct {
 	lost    presence.Lost
 	got     []string
 	taking  func() // called once, between the taking of a group and Taken
+	most    int    // that one turn of the recovery tells
 }
 
-func (w *writer) Prepare()                                            { w.Expire() }
+func (w *writer) Prepare() {
+	w.Expire()
+	for _, app := range w.Missing() {
+		w.Recover(app, w.most)
+	}
+}
+
 func (w *writer) Install(context.Context, []webhook.Event)            {}
 func (w *writer) Refuse([]webhook.Event, error) (retry time.Duration) { return 0 }
 func (w *writer) Next() (wait time.Duration, goesOn bool)             { return w.Wait(), !w.IsEmpty() }
@@ -46,6 +53,9 @@ func (w *writer) Store(_ context.Context, group []webhook.Event) error {
 		if e.Number > 0 {
 			text += fmt.Sprintf(" %d", e.Number)
 		}
+		if e.Cause != 0 {
+			text += " " + e.Cause.String()
+		}
 		w.got = append(w.got, text)
 	}
 	return nil
@@ -56,6 +66,7 @@ func start(maxBytes int, o presence.Options) *writer {
 	w := &writer{
 		queue: commit.New[webhook.Event](commit.Options{Max: commit.Size{Bytes: maxBytes}}),
 		now:   time.UnixMilli(1_900_000_000_000),
+		most:  1000,
 	}
 	o.Now = func() time.Time { return w.now }
 	o.Dropped = func(k webhook.Kind) { w.dropped = append(w.dropped, k.String()) }
@@ -136,12 +147,13 @@ func courses() map[string]course {
 		"what a former process has announced is gone unless it comes back": {
 			func(w *writer) {
 				w.RestoreSequence("app", 7)
-				w.Restore(user("gone"), grace)
-				w.Restore(user("back"), grace)
+				w.Restore(user("gone"))
+				w.Restore(user("back"))
+				w.Begin(grace)
 				w.Enter(user("back"))
 				w.now = w.now.Add(grace)
 			},
-			[]string{"user_offline gone 8"},
+			[]string{"user_offline gone 8 server_restart"},
 		},
 		"a subject of a kind that no endpoint wants any more is gone": {
 			func(w *writer) { w.Enter(channel("a")); w.Want("app", 0); w.Enter(channel("b")) },
