@@ -169,7 +169,16 @@ type hooked struct {
 
 func connect(t *testing.T, s *server.Server) *hooked {
 	t.Helper()
-	p := dial(t, s, "/app/"+testkit.Key+"?protocol=7")
+	return connectTo(t, s.Addr().String())
+}
+
+func connectTo(t *testing.T, addr string) *hooked {
+	t.Helper()
+	p, err := testkit.DialPeer(addr, "/app/"+testkit.Key+"?protocol=7", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Cut)
 	id, err := p.Established(waitLimit)
 	if err != nil {
 		t.Fatal(err)

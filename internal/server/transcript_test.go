@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/testkit/killtest"
 	"github.com/millrace/millrace/internal/testkit/transcript"
 )
 
@@ -13,6 +14,7 @@ var rewrite = flag.Bool("rewrite", false, "write what came into the transcripts 
 
 // TestMain lets more tests run at a time than there are processors: most wait for a timer.
 func TestMain(m *testing.M) {
+	killtest.Main(map[string]func(args []string) error{"serves": serves})
 	flag.Parse()
 	isGiven := false
 	flag.Visit(func(f *flag.Flag) { isGiven = isGiven || f.Name == "test.parallel" })
