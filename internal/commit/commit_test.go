@@ -305,6 +305,28 @@ func TestCallersThatGiveUp(t *testing.T) {
 	})
 }
 
+// Where a Committer waits for nothing, a caller gets its answer and not the end of its context.
+func TestAnInstantCommitter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{gate: make(chan struct{})}
+		b := serve(t, commit.Options{IsInstant: true}, l)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.call(ctx, &item{name: "taken"})
+		b.call(ctx, &item{name: "waits"})
+		b.call(ctx, &item{name: "refused", answer: errDisk})
+		cancel()
+		time.Sleep(time.Minute)
+		close(l.gate)
+		b.expect(nil, "taken", "waits")
+		b.expect(errDisk, "refused")
+		l.expect(t, "store taken", "install taken", "store waits refused", "install waits refused")
+		if err := b.finish(l); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTheEndFinishesWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,8 @@
 //
 // An item is refused with [ErrFull] when the queue has no room for it, and with [ErrClosed] after
 // the end: then nothing has happened. A caller whose context ends while its item still waits
-// gets the context's error, and the item is not committed; later it gets [ErrUncertain].
+// gets the context's error, and the item is not committed; later it gets [ErrUncertain]. Where
+// [Options.IsInstant], it gets its answer.
 //
 // When Serve's context ends, its caller closes the queue for new items, and Finish commits what was
 // accepted.

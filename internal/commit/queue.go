@@ -42,6 +42,9 @@ type Options struct {
 	// HoldsGroup counts what was taken in Max until it is answered: for items that a Committer
 	// does not account for itself.
 	HoldsGroup bool
+	// IsInstant: Store and Install wait for nothing. Then no item is kept back until others come, and a
+	// caller waits for its answer without a look at its context.
+	IsInstant bool
 	// Waiting, if set, is told the bytes that count in Max when they change. It must not block.
 	Waiting func(bytes int)
 }
@@ -130,11 +133,16 @@ func (q *Queue[T]) put(item T, c claim) error {
 
 // Do adds an item and returns when its group was committed, with the answer that the Committer has
 // given to t or, without one, the error of the group. No other call may have t until then; after
-// ErrUncertain no other call may have it at all. That ctx has ended is noticed after [soon].
+// ErrUncertain no other call may have it at all. That ctx has ended is noticed after [soon], or not
+// at all where Options.IsInstant.
 func (q *Queue[T]) Do(ctx context.Context, item T, size Size, t *Ticket) error {
 	t.err, t.isAnswered = nil, false
 	if err := q.put(item, claim{t, size}); err != nil {
 		return err
+	}
+	if q.o.IsInstant {
+		<-t.done
+		return t.err
 	}
 	if t.answeredSoon() {
 		return t.err

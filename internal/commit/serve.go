@@ -34,12 +34,13 @@ type Scheduler interface {
 type run[T any] struct {
 	*Queue[T]
 	c         Committer[T]
-	scheduler Scheduler // nil: c is none
+	scheduler Scheduler       // nil: c is none
+	storing   context.Context //nolint:containedctx // of Store: that of Serve or Finish, and does not end with it
 	timer     *time.Timer
 }
 
-func (q *Queue[T]) newRun(c Committer[T]) *run[T] {
-	r := &run[T]{Queue: q, c: c}
+func (q *Queue[T]) newRun(ctx context.Context, c Committer[T]) *run[T] {
+	r := &run[T]{Queue: q, c: c, storing: context.WithoutCancel(ctx)}
 	r.scheduler, _ = c.(Scheduler)
 	r.timer = time.NewTimer(0)
 	if r.scheduler == nil {
@@ -51,7 +52,7 @@ func (q *Queue[T]) newRun(c Committer[T]) *run[T] {
 // Serve commits group after group until ctx ends or a Scheduler has nothing to do any more. It
 // leaves what waits then to Finish. An error is a *Panic.
 func (q *Queue[T]) Serve(ctx context.Context, c Committer[T]) error {
-	r := q.newRun(c)
+	r := q.newRun(ctx, c)
 	defer r.timer.Stop()
 	for ctx.Err() == nil {
 		select {
@@ -72,7 +73,7 @@ func (q *Queue[T]) Serve(ctx context.Context, c Committer[T]) error {
 // or says that ctx has ended before all was stored. Its caller has closed the queue, unless a
 // Scheduler puts what is left.
 func (q *Queue[T]) Finish(ctx context.Context, c Committer[T]) error {
-	r := q.newRun(c)
+	r := q.newRun(ctx, c)
 	defer r.timer.Stop()
 	for ctx.Err() == nil {
 		goesOn, err := r.work(ctx)
@@ -125,7 +126,9 @@ func (r *run[T]) step(ctx context.Context) (wait time.Duration, goesOn bool, err
 		}
 	}()
 	if !r.isStaged {
-		r.gather()
+		if !r.o.IsInstant {
+			r.gather()
+		}
 		if r.scheduler != nil {
 			r.scheduler.Prepare()
 		}
@@ -146,7 +149,7 @@ func (r *run[T]) step(ctx context.Context) (wait time.Duration, goesOn bool, err
 }
 
 func (r *run[T]) commit(ctx context.Context) (retry time.Duration) {
-	err := r.c.Store(context.WithoutCancel(ctx), r.group.items)
+	err := r.c.Store(r.storing, r.group.items) //nolint:contextcheck // it inherits from the ctx of the run
 	if err == nil {
 		r.c.Install(ctx, r.group.items)
 	} else {

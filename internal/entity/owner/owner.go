@@ -88,6 +88,7 @@ func New(s *entity.State, o Options) *Owner {
 			Group: commit.Size{Entries: maxGroup},
 			// A group is memory too, until its callers have their answers.
 			HoldsGroup: true,
+			IsInstant:  o.Store == nil,
 			Waiting:    func(bytes int) { o.Metrics.waiting.Set(float64(bytes)) },
 		}),
 	}
@@ -105,7 +106,8 @@ func New(s *entity.State, o Options) *Owner {
 //
 // Errors: *entity.Error, entity.ErrBackpressure, entity.ErrClosed, entity.ErrNotStored with the store's: then
 // nothing was changed. Or ctx's: then nothing was changed, unless it is commit.ErrUncertain too: the
-// applier had the batch already, or has failed. Apply keeps Append of the mutations and nothing else of b.
+// applier had the batch already, or has failed. Without a Store ctx counts at the beginning only: no answer is
+// long in coming. Apply keeps Append of the mutations and nothing else of b.
 func (e *Owner) Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error) {
 	seq, err := e.apply(ctx, b)
 	if err != nil {
