@@ -64,7 +64,7 @@ const maxSpareChanges = 8192
 //millrace:hot BenchmarkInstall TestInstallAllocs
 func (s *State) Install(d *Decisions, r Receiver) error {
 	var number uint64
-	t := s.Find(d.App, d.Type)
+	t, isKnown := s.find(d.App, d.Type)
 	if t != nil {
 		number = t.number
 	}
@@ -75,14 +75,15 @@ func (s *State) Install(d *Decisions, r Receiver) error {
 	if len(list) == 0 && (t == nil || d.Forgotten.Number <= t.tombstones.forgotten.Number) {
 		return nil
 	}
-	t = s.Declare(d.App, d.Type)
+	if !isKnown {
+		t = s.Declare(d.App, d.Type)
+	}
 	live, gone := len(t.entities), len(t.tombstones.byKey)
 	if len(list) > 0 {
 		s.runs.reach(list[len(list)-1].Seq) // before a client can have it from a reader of the type
 	}
 	changes := t.install(s.changes[:0], list, d.Forgotten, r)
-	s.metrics.entities.Add(float64(len(t.entities) - live))
-	s.metrics.tombstones.Add(float64(len(t.tombstones.byKey) - gone))
+	s.metrics.count(len(t.entities)-live, len(t.tombstones.byKey)-gone)
 	clear(changes)
 	if s.changes = changes[:0]; cap(changes) > maxSpareChanges {
 		s.changes = nil

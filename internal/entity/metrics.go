@@ -25,3 +25,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 	}
 }
+
+// count adds what an installation has changed. Most change neither number.
+func (m *Metrics) count(entities, tombstones int) {
+	if entities != 0 {
+		m.entities.Add(float64(entities))
+	}
+	if tombstones != 0 {
+		m.tombstones.Add(float64(tombstones))
+	}
+}

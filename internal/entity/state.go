@@ -34,17 +34,21 @@ func NewState(m *Metrics) *State {
 
 // Find is nil for a type that was not declared, never had an entity and is not held.
 func (s *State) Find(app, name string) *Type {
+	t, _ := s.find(app, name)
+	return t
+}
+
+// find is Find; isKnown reports whether the type is there for good.
+func (s *State) find(app, name string) (t *Type, isKnown bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.types[typeID{app, name}]
+	t = s.types[typeID{app, name}]
+	return t, t != nil && t.isKnown
 }
 
 // Declare finds or makes a type, which stays. The name must pass CheckType.
 func (s *State) Declare(app, name string) *Type {
-	s.mu.RLock()
-	t := s.types[typeID{app, name}]
-	isKnown := t != nil && t.isKnown
-	s.mu.RUnlock()
+	t, isKnown := s.find(app, name)
 	if isKnown {
 		return t
 	}
