@@ -34,11 +34,12 @@ const (
 
 // Mutation is one change that a publisher asks for.
 type Mutation struct {
-	Type   string // entity type
-	Key    string // may be empty
-	Op     Op
-	Data   []byte   // a JSON object; ignored by OpDelete
-	Append []string // OpPatch: dotted paths of arrays to append to; must not be changed any more
+	Type     string // entity type
+	Key      string // may be empty
+	Op       Op
+	IsParsed bool     // Data is a value of what package jsonscan has parsed: it is JSON
+	Data     []byte   // a JSON object; ignored by OpDelete
+	Append   []string // OpPatch: dotted paths of arrays to append to; must not be changed any more
 }
 
 // Batch is applied whole or not at all. All its mutations share one Seq.

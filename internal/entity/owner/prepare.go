@@ -127,7 +127,10 @@ func (p *preparer) mutation(to *prepared, m *entity.Mutation) {
 	if m.Op == entity.OpDelete {
 		return
 	}
-	v, ok := jsonscan.Parse(m.Data)
+	v, ok := jsonscan.Value(m.Data), m.IsParsed
+	if !ok {
+		v, ok = jsonscan.Parse(m.Data)
+	}
 	switch {
 	case !ok && isDeeper(m.Data, p.o.MaxDepth):
 		p.fail(p.tooDeep())

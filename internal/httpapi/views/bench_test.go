@@ -83,8 +83,8 @@ func TestMutationAllocs(t *testing.T) {
 	if per := (many - one) / 100; per > 3.1 {
 		t.Errorf("%v allocations per mutation, want at most 3", per)
 	}
-	if one > 10 {
-		t.Errorf("%v allocations for one mutation, want at most 10", one)
+	if one > 5 {
+		t.Errorf("%v allocations for one mutation, want at most 5", one)
 	}
 }
 

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/entity"
@@ -16,8 +17,9 @@ import (
 //
 //millrace:hot BenchmarkMutationHandler TestMutationAllocs
 func (h *handler) mutate(ctx context.Context, r *httpapi.Request) *problem.Problem {
-	b, bad := h.readBatch(r.App.ID, r.Body())
-	if bad != nil {
+	b := h.batches.Get().(*entity.Batch)
+	defer h.giveBack(b)
+	if bad := h.readBatch(b, r.App.ID, r.Body()); bad != nil {
 		return bad
 	}
 	if bad := r.Spend(len(b.Mutations)); bad != nil {
@@ -45,11 +47,25 @@ func (h *handler) apply(ctx context.Context, r *httpapi.Request, b *entity.Batch
 	return h.o.Entities.Apply(ctx, b)
 }
 
-// readBatch reads the body. The data of the batch is part of it: the engine keeps none.
-func (h *handler) readBatch(appID string, body []byte) (*entity.Batch, *problem.Problem) {
+// maxKept is how many mutations a batch has room for at most that is used again.
+const maxKept = 64
+
+// giveBack lets a later request use b, of which the engine keeps nothing.
+func (h *handler) giveBack(b *entity.Batch) {
+	if cap(b.Mutations) > maxKept {
+		return
+	}
+	clear(b.Mutations)
+	*b = entity.Batch{Mutations: b.Mutations[:0]}
+	h.batches.Put(b)
+}
+
+// readBatch reads the body into b, which is empty. The data of the batch is part of it: the engine
+// keeps none.
+func (h *handler) readBatch(b *entity.Batch, appID string, body []byte) *problem.Problem {
 	v, bad := httpapi.ParseObject(body)
 	if bad != nil {
-		return nil, bad
+		return bad
 	}
 	var list, key jsonscan.Value
 	for name, v := range v.Entries() {
@@ -60,23 +76,23 @@ func (h *handler) readBatch(appID string, body []byte) (*entity.Batch, *problem.
 			key = v
 		}
 	}
-	b := &entity.Batch{App: appID}
+	b.App = appID
 	if key.IsGiven() {
 		b.IdempotencyKey = key.Text()
 		if n := len(b.IdempotencyKey); n == 0 || n > idempotency.MaxKey {
-			return nil, problem.Invalid(fmt.Sprintf("idempotency_key must be a string of 1 to %d bytes", idempotency.MaxKey))
+			return problem.Invalid(fmt.Sprintf("idempotency_key must be a string of 1 to %d bytes", idempotency.MaxKey))
 		}
 	}
 	if list.Kind() != jsonscan.Array {
-		return nil, problem.Invalid("mutations must be an array of mutations")
+		return problem.Invalid("mutations must be an array of mutations")
 	}
 	if bad := h.readMutations(b, list); bad != nil {
-		return nil, bad
+		return bad
 	}
 	if len(b.Mutations) == 0 {
-		return nil, problem.Invalid("mutations is empty")
+		return problem.Invalid("mutations is empty")
 	}
-	return b, nil
+	return nil
 }
 
 func (h *handler) readMutations(b *entity.Batch, list jsonscan.Value) *problem.Problem {
@@ -88,7 +104,7 @@ func (h *handler) readMutations(b *entity.Batch, list jsonscan.Value) *problem.P
 			return problem.New(problem.LimitExceeded, fmt.Sprintf("The batch holds more than %d mutations", h.o.MaxBatch))
 		}
 		if n == 0 {
-			b.Mutations = make([]entity.Mutation, 0, min(1+len(list)/len(v), h.o.MaxBatch)) // they are usually of a size
+			b.Mutations = slices.Grow(b.Mutations, min(1+len(list)/len(v), h.o.MaxBatch)) // they are usually of a size
 		}
 		b.Mutations = append(b.Mutations, entity.Mutation{})
 		m := &b.Mutations[n]
@@ -143,7 +159,7 @@ func readMutation(m *entity.Mutation, v jsonscan.Value) (place, wrong string) {
 	if data.Kind() != jsonscan.Object {
 		return ".data", "must be a JSON object"
 	}
-	m.Data = data
+	m.Data, m.IsParsed = data, true
 	return readPaths(m, paths)
 }
 

@@ -20,11 +20,8 @@ func FuzzMutations(f *testing.F) {
 	}
 	h := newHandler(Options{MaxBatch: 5})
 	f.Fuzz(func(t *testing.T, body string) {
-		b, fail := h.readBatch("77", []byte(body))
-		if (b == nil) != (fail != nil) {
-			t.Fatalf("%q: got %v and %v", body, b, fail)
-		}
-		if fail != nil {
+		b := new(entity.Batch)
+		if h.readBatch(b, "77", []byte(body)) != nil {
 			return
 		}
 		var members map[string]json.RawMessage
@@ -40,4 +37,24 @@ func FuzzMutations(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A batch that is used again has nothing of the request before.
+func TestBatchIsEmptyAgain(t *testing.T) {
+	t.Parallel()
+	h, b := newHandler(Options{}), new(entity.Batch)
+	body := `{"mutations":[{"entity":"A","key":"a","data":{"l":[1]},"append":["l"]},{"entity":"A","key":"b","op":"delete"}],"idempotency_key":"k"}`
+	if bad := h.readBatch(b, "77", []byte(body)); bad != nil {
+		t.Fatal(bad)
+	}
+	room := b.Mutations[:cap(b.Mutations)]
+	h.giveBack(b)
+	if b.App != "" || b.IdempotencyKey != "" || len(b.Mutations) != 0 {
+		t.Errorf("got %+v", b)
+	}
+	for i := range room {
+		if m := &room[i]; m.Type != "" || m.Key != "" || m.Op != 0 || m.IsParsed || m.Data != nil || m.Append != nil {
+			t.Errorf("mutation %d is still %+v", i, m)
+		}
+	}
 }

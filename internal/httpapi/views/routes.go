@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
@@ -35,6 +36,7 @@ type Definitions interface {
 
 // Entities is what the API asks of the owner of entities; see [owner.Owner].
 type Entities interface {
+	// Apply keeps nothing of b but the Append of its mutations.
 	Apply(ctx context.Context, b *entity.Batch) (entity.Seq, error)
 }
 
@@ -103,7 +105,8 @@ func (o Options) withDefaults() Options {
 type handler struct {
 	o       Options
 	readers readers
-	answers *answers // bounds of large answers to readers without a signature
+	answers *answers  // bounds of large answers to readers without a signature
+	batches sync.Pool // of *entity.Batch, empty
 
 	exposed, revalidate []string // values of headers that all answers share
 }
@@ -134,6 +137,7 @@ func newHandler(o Options) *handler {
 	o = o.withDefaults()
 	return &handler{
 		o: o, readers: newReaders(), answers: newAnswers(o.Answers),
+		batches: sync.Pool{New: func() any { return new(entity.Batch) }},
 		exposed: []string{"ETag, " + positionHeader}, revalidate: []string{"private, no-cache"},
 	}
 }
