@@ -35,22 +35,21 @@ func (r *root) publishBaseLocked(b *baseView, ch *entity.Change) {
 	if keyed == nil && b.all.subs == 0 {
 		return
 	}
-	c := &protocol.Change{View: b.view, Mode: b.mode, Key: ch.Key, Seq: r.seqTextLocked(ch.Seq), Number: ch.Number}
-	var data []byte
-	switch ch.Op {
+	n := &notice{change: protocol.Change{View: b.view, Mode: b.mode, Key: ch.Key, Seq: r.seqTextLocked(ch.Seq), Number: ch.Number}}
+	switch c := &n.change; ch.Op {
 	case entity.OpPatch:
-		c.Op, c.Append, data = protocol.OpPatch, ch.Append, ch.Patch
+		c.Op, c.Append, n.publication.Data = protocol.OpPatch, ch.Append, ch.Patch
 	case entity.OpUpsert:
-		c.Op, data = protocol.OpUpsert, ch.New.Wire()
+		c.Op, n.publication.Data = protocol.OpUpsert, ch.New.Wire()
 	case entity.OpDelete:
 		c.Op = protocol.OpDelete
 	}
-	if b.all.subs > 0 {
-		r.engine.publishLocked(&b.all, c, data)
+	if b.all.subs > 0 && keyed != nil {
+		r.engine.publishLocked(&b.all, &notice{publication: n.publication, change: n.change})
+	} else if keyed == nil {
+		keyed = &b.all
 	}
-	if keyed != nil {
-		r.engine.publishLocked(keyed, c, data)
-	}
+	r.engine.publishLocked(keyed, n)
 }
 
 // flushLocked ends a group of changes: every watched window publishes its net difference. Views in

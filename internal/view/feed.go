@@ -80,8 +80,16 @@ func (e *Engine) detachLocked(f *feed) {
 	}
 }
 
-// publishLocked sends one change to all who are subscribed to f.
-func (e *Engine) publishLocked(f *feed, ch *protocol.Change, data []byte) {
-	e.bus.Publish(&protocol.Publication{Topic: f.topic, Kind: protocol.KindChange, Change: ch, Data: data})
+// notice is a change on its way to the subscriptions of one feed, in one piece of memory.
+type notice struct {
+	publication protocol.Publication // its Data is set
+	change      protocol.Change
+}
+
+// publishLocked sends a notice, which is not changed afterwards, to all who are subscribed to f.
+func (e *Engine) publishLocked(f *feed, n *notice) {
+	p := &n.publication
+	p.Topic, p.Kind, p.Change = f.topic, protocol.KindChange, &n.change
+	e.bus.Publish(p)
 	e.metrics.frames.Inc()
 }

@@ -226,12 +226,12 @@ func (s *windowState) tellLocked(seq string) {
 	}
 	for _, v := range s.rows {
 		if !isShown[v.Key] {
-			w.publishLocked(&protocol.Change{Mode: s.mode, Op: protocol.OpDelete, Key: v.Key, Seq: seq}, nil)
+			w.publishLocked(protocol.Change{Mode: s.mode, Op: protocol.OpDelete, Key: v.Key, Seq: seq}, nil)
 		}
 	}
 	mode := n.modeLocked()
 	for _, v := range rows {
-		ch := &protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: v.Key, Seq: n.root.Load().seqTextLocked(v.Seq)}
+		ch := protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: v.Key, Seq: n.root.Load().seqTextLocked(v.Seq)}
 		w.publishLocked(ch, project(n.shape, v))
 	}
 }

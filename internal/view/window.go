@@ -80,7 +80,7 @@ func (w *window) flushLocked(seq string) {
 	mode := w.derived.modeLocked()
 	for i := range list {
 		if c := &list[i]; c.Was != nil && c.Is == nil {
-			w.publishLocked(&protocol.Change{Mode: mode, Op: protocol.OpDelete, Key: c.Key, Seq: seq}, nil)
+			w.publishLocked(protocol.Change{Mode: mode, Op: protocol.OpDelete, Key: c.Key, Seq: seq}, nil)
 		}
 	}
 	for i := range list {
@@ -95,7 +95,7 @@ func (w *window) flushLocked(seq string) {
 // subscribers' version to the present one if there is one and it is shorter.
 func (w *window) publishChangeLocked(c *derived.RowChange, mode protocol.Mode) {
 	n := w.derived
-	ch := &protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: c.Key, Seq: n.root.Load().seqTextLocked(c.Is.Seq)}
+	ch := protocol.Change{Mode: mode, Op: protocol.OpUpsert, Key: c.Key, Seq: n.root.Load().seqTextLocked(c.Is.Seq)}
 	data := project(n.shape, c.Is)
 	if c.Was == nil {
 		w.publishLocked(ch, data)
@@ -111,8 +111,8 @@ func (w *window) publishChangeLocked(c *derived.RowChange, mode protocol.Mode) {
 	w.publishLocked(ch, data)
 }
 
-func (w *window) publishLocked(ch *protocol.Change, data []byte) {
+func (w *window) publishLocked(ch protocol.Change, data []byte) {
 	w.rememberLocked(ch.Key)
 	ch.View, ch.Number = w.derived.id, w.sent.Last()
-	w.derived.engine.publishLocked(&w.feed, ch, data)
+	w.derived.engine.publishLocked(&w.feed, &notice{publication: protocol.Publication{Data: data}, change: ch})
 }
