@@ -52,13 +52,16 @@ func (r *groupReader) record(data [][]byte) (p Part, own []byte) {
 		r.Err = fmt.Errorf("%w (topic of %s)", ErrNewer, kind)
 	}
 	p.Topic = protocol.Topic{App: r.Text(), Kind: kind, Name: r.Text()}
-	if p.Kind == KindPublication {
+	switch p.Kind {
+	case KindPublication:
 		own = r.publication(&p, data)
-	} else {
+	case KindEdge:
+		p.Edge = r.edge()
+	case KindPurge:
+		p.StreamID, p.Serial = r.Text(), r.Uvarint()
+	case KindReset:
 		p.StreamID = r.Text()
-	}
-	if p.Kind == KindPurge {
-		p.Serial = r.Uvarint()
+	case KindClaim, KindKnown, KindState: // refused above
 	}
 	if r.Err != nil {
 		return p, nil

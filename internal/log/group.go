@@ -20,6 +20,7 @@ type Part struct {
 	StreamID string
 	Serial   uint64 // KindPublication; KindPurge: the first that stays
 	Time     int64  // KindPublication
+	Edge     *Edge  // KindEdge; not to be changed
 
 	// envelope is the publication's, without its data if that is shared with an earlier record.
 	envelope, shared []byte
@@ -48,7 +49,10 @@ func (p *Part) Record() (Record, error) {
 		r.Publication, r.StreamID = publication, ""
 	case KindPurge:
 		r.Before = p.Serial
+	case KindEdge:
+		r.Edge = p.Edge
 	case KindReset: // the stream id is all
+	case KindClaim, KindKnown, KindState: // they have no stored form yet
 	}
 	return r, nil
 }
@@ -58,8 +62,8 @@ func (p *Part) Record() (Record, error) {
 //
 // The form: one byte, the number of records, and each of them: its kind, the kind of its topic,
 // the app and the name of the topic; then for a publication how many records
-// before the one that has its data is, zero for none, and the envelope; for the other kinds the
-// stream id and, for a purge, the serial. Numbers are uvarints; what has a length has it before.
+// before the one that has its data is, zero for none, and the envelope; for an edge what appendEdge says; for the other
+// kinds the stream id and, for a purge, the serial. Numbers are uvarints; what has a length has it before.
 func Encode(group []Record) (body []byte, parts []Part, err error) {
 	if len(group) == 0 {
 		return nil, nil, fmt.Errorf("%w: the group is empty", ErrInvalid)
@@ -87,6 +91,9 @@ func Encode(group []Record) (body []byte, parts []Part, err error) {
 func (r *Record) roughSize() int {
 	const fixed = 160
 	size := fixed + len(r.Topic.App) + len(r.Topic.Name) + len(r.StreamID)
+	if r.Edge != nil {
+		size += r.Edge.size()
+	}
 	if p := r.Publication; p != nil {
 		size += len(p.StreamID) + len(p.MessageID) + len(p.Event) + len(p.Data)
 	}
@@ -96,9 +103,12 @@ func (r *Record) roughSize() int {
 // appendRecord appends the record at i.
 func appendRecord(body []byte, group []Record, parts []Part, i int) []byte {
 	r, p := &group[i], &parts[i]
-	*p = Part{Topic: r.Topic, Kind: r.Kind, StreamID: r.streamID(), Serial: r.Before}
+	*p = Part{Topic: r.Topic, Kind: r.Kind, StreamID: r.streamID(), Serial: r.Before, Edge: r.Edge}
 	body = append(body, byte(r.Kind), byte(r.Topic.Kind))
 	body = varint.Append(varint.Append(body, r.Topic.App), r.Topic.Name)
+	if r.Kind == KindEdge {
+		return appendEdge(body, r.Edge)
+	}
 	if r.Kind != KindPublication {
 		body = varint.Append(body, r.StreamID)
 		if r.Kind == KindPurge {

@@ -30,6 +30,21 @@ func purge(name string, before uint64) log.Record {
 	return log.Record{Topic: topic(name), Kind: log.KindPurge, StreamID: "t", Before: before}
 }
 
+// edges are one of each form.
+func edges() []log.Record {
+	all := []log.Edge{
+		{ID: "1-2-3", Kind: log.EdgeTopic, Is: true, Node: "node-1", Life: 300, Time: 1_900_000_000_000},
+		{ID: "1-2-4", Kind: log.EdgeMember, Is: true, User: "ada", Info: []byte(`{}`), Node: "node-1", Time: 1},
+		{ID: "1-2-5", Kind: log.EdgeMember, User: "ada", Cause: log.CauseOrphaned},
+		{ID: "1-2-6", Kind: log.EdgeTopic, Cause: log.CauseLeft, Time: 2},
+	}
+	var group []log.Record
+	for i := range all {
+		group = append(group, log.Record{Topic: topic("a"), Kind: log.KindEdge, Edge: &all[i]})
+	}
+	return group
+}
+
 func records(t *testing.T, parts []log.Part) []log.Record {
 	t.Helper()
 	all := make([]log.Record, len(parts))
@@ -51,6 +66,8 @@ func TestGroupsAreReadAsTheyWereWritten(t *testing.T) {
 		publication("d", 1, shared), purge("a", 300), publication("d", 2, nil),
 	}
 	group[6].Publication.Content = envelope.ContentNone
+	group = append(group, edges()...)
+	group = append(group, publication("e", 1, shared))
 	body, parts, err := log.Encode(group)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +83,7 @@ func TestGroupsAreReadAsTheyWereWritten(t *testing.T) {
 		}
 	}
 	if n := bytes.Count(body, shared); n != 2 {
-		t.Errorf("data that three records share is stored %d times with that of another, want 2", n)
+		t.Errorf("data that four records share is stored %d times with that of another, want 2", n)
 	}
 }
 
@@ -77,6 +94,46 @@ func decode(t *testing.T, body []byte) []log.Part {
 		t.Fatal(err)
 	}
 	return parts
+}
+
+// What was stored once must be read for ever.
+func TestGoldenEdges(t *testing.T) {
+	t.Parallel()
+	const want = "0104" +
+		"0400" + "03617070" + "0161" + "0101" + "05312d322d33" + "00" + "80f0cc86a637" + "066e6f64652d31" + "ac02" + "00" +
+		"0400" + "03617070" + "0161" + "0201" + "05312d322d34" + "03616461" + "01" + "066e6f64652d31" + "00" + "027b7d" +
+		"0400" + "03617070" + "0161" + "0200" + "05312d322d35" + "03616461" + "00" + "02" +
+		"0400" + "03617070" + "0161" + "0100" + "05312d322d36" + "00" + "02" + "00"
+	body, _, err := log.Encode(edges())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hex.EncodeToString(body); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A group with what this program does not know is of a newer one, whatever follows it.
+func TestGroupsOfANewerProgram(t *testing.T) {
+	t.Parallel()
+	const first, topic = "0102" + "0200" + "03617070" + "0161" + "0174", "03617070" + "0161"
+	for name, text := range map[string]string{
+		"the first kind that is unknown": first + "0500" + topic + "ffffff",
+		"a kind":                         first + "ff00" + topic + "00000000",
+		"a kind without a topic":         first + "0700" + "0000000000",
+		"a kind of topic":                first + "04ff" + topic + "00000000",
+		"a kind of edge":                 first + "0400" + topic + "0301ffffff",
+		"a cause":                        first + "0400" + topic + "0100" + "0131" + "00" + "00" + "03",
+		"a form":                         "02ffff",
+	} {
+		body, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := log.Decode(body); !errors.Is(err, log.ErrNewer) {
+			t.Errorf("%s: %v, want ErrNewer", name, err)
+		}
+	}
 }
 
 // What was stored once must be read for ever.
@@ -102,19 +159,47 @@ func TestRecordsThatBreakTheContract(t *testing.T) {
 		change(&r)
 		return r
 	}
+	member := func(change func(e *log.Edge)) log.Record {
+		r := edges()[1]
+		change(r.Edge)
+		return r
+	}
+	gone := func(change func(e *log.Edge)) log.Record {
+		r := edges()[2]
+		change(r.Edge)
+		return r
+	}
 	for name, r := range map[string]log.Record{
-		"no topic":         without(func(r *log.Record) { r.Topic.Name = "" }),
-		"no app":           without(func(r *log.Record) { r.Topic.App = "" }),
-		"a long name":      without(func(r *log.Record) { r.Topic.Name = strings.Repeat("x", 1025) }),
-		"an unknown topic": without(func(r *log.Record) { r.Topic.Kind = protocol.NumTopicKinds }),
-		"no kind":          without(func(r *log.Record) { r.Kind = 0 }),
-		"an unknown kind":  without(func(r *log.Record) { r.Kind = 9 }),
-		"no publication":   without(func(r *log.Record) { r.Publication = nil }),
-		"no stream":        without(func(r *log.Record) { r.Publication.StreamID = "" }),
-		"no serial":        without(func(r *log.Record) { r.Publication.Serial = 0 }),
-		"no kind of data":  without(func(r *log.Record) { r.Publication.Content = 0 }),
-		"a reset to none":  {Topic: topic("a"), Kind: log.KindReset},
-		"a reset and more": without(func(r *log.Record) { r.Kind = log.KindReset }),
+		"no edge":                            {Topic: topic("a"), Kind: log.KindEdge},
+		"an edge that is a reset":            {Topic: topic("a"), Kind: log.KindReset, StreamID: "t", Edge: edges()[0].Edge},
+		"an edge with a stream":              {Topic: topic("a"), Kind: log.KindEdge, StreamID: "t", Edge: edges()[0].Edge},
+		"an edge with a serial":              {Topic: topic("a"), Kind: log.KindEdge, Before: 1, Edge: edges()[0].Edge},
+		"an edge without an id":              member(func(e *log.Edge) { e.ID = "" }),
+		"an edge of no kind":                 member(func(e *log.Edge) { e.Kind = 0 }),
+		"an edge of an unknown kind":         member(func(e *log.Edge) { e.Kind = 3 }),
+		"an unknown cause":                   gone(func(e *log.Edge) { e.Cause = 3 }),
+		"a member without a name":            member(func(e *log.Edge) { e.User = "" }),
+		"a member with a long name":          member(func(e *log.Edge) { e.User = strings.Repeat("x", 1025) }),
+		"a topic with a user":                member(func(e *log.Edge) { e.Kind, e.Info = log.EdgeTopic, nil }),
+		"information about a topic":          member(func(e *log.Edge) { e.Kind, e.User = log.EdgeTopic, "" }),
+		"information about what is gone":     gone(func(e *log.Edge) { e.Info = []byte("1") }),
+		"what has come to no node":           member(func(e *log.Edge) { e.Node = "" }),
+		"a cause of coming":                  member(func(e *log.Edge) { e.Cause = log.CauseNodeDied }),
+		"what is gone from a node":           gone(func(e *log.Edge) { e.Node = "node-1" }),
+		"what is gone from the life of one":  gone(func(e *log.Edge) { e.Life = 1 }),
+		"an edge before the beginning of it": gone(func(e *log.Edge) { e.Time = -1 }),
+		"no topic":                           without(func(r *log.Record) { r.Topic.Name = "" }),
+		"no app":                             without(func(r *log.Record) { r.Topic.App = "" }),
+		"a long name":                        without(func(r *log.Record) { r.Topic.Name = strings.Repeat("x", 1025) }),
+		"an unknown topic":                   without(func(r *log.Record) { r.Topic.Kind = protocol.NumTopicKinds }),
+		"no kind":                            without(func(r *log.Record) { r.Kind = 0 }),
+		"an unknown kind":                    without(func(r *log.Record) { r.Kind = 9 }),
+		"no publication":                     without(func(r *log.Record) { r.Publication = nil }),
+		"no stream":                          without(func(r *log.Record) { r.Publication.StreamID = "" }),
+		"no serial":                          without(func(r *log.Record) { r.Publication.Serial = 0 }),
+		"no kind of data":                    without(func(r *log.Record) { r.Publication.Content = 0 }),
+		"a reset to none":                    {Topic: topic("a"), Kind: log.KindReset},
+		"a reset and more":                   without(func(r *log.Record) { r.Kind = log.KindReset }),
 	} {
 		if _, _, err := log.Encode([]log.Record{publication("b", 1, []byte(`1`)), r}); !errors.Is(err, log.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
@@ -134,6 +219,8 @@ func FuzzDecode(f *testing.F) {
 	for _, group := range [][]log.Record{
 		{publication("a", 1, shared)},
 		{publication("a", 1, shared), publication("b", 1, shared), reset("a"), purge("b", 2)},
+		edges(),
+		append(edges(), publication("a", 1, shared), publication("b", 1, shared)),
 	} {
 		body, _, err := log.Encode(group)
 		if err != nil {

@@ -20,8 +20,16 @@ const (
 	KindReset
 	// KindPurge removes the publications of the topic below a serial, if its stream id is the topic's.
 	KindPurge
+	// KindEdge notes that something has come or gone that webhooks tell. It has no serial.
+	KindEdge
+	// KindClaim notes a request with an idempotency key. It has no serial, and its topic has the app and the key as names.
+	KindClaim
+	// KindKnown notes the id of a publication of such a request. It has no serial.
+	KindKnown
+	// KindState is another document of an app, in the partition of its state. It has no serial, and its topic no name.
+	KindState
 
-	lastKind = KindPurge
+	lastKind = KindEdge
 )
 
 // Publication is a publication of a log.
@@ -35,6 +43,17 @@ type Record struct {
 	Publication *Publication // KindPublication
 	StreamID    string       // KindReset: of the new stream; KindPurge: of the present one
 	Before      uint64       // KindPurge: the first serial that stays
+	Edge        *Edge        // KindEdge
+	Claim       *Claim       // KindClaim
+	Known       *Known       // KindKnown
+	State       *State       // KindState
+}
+
+// State is the document of an app: its settings, keys, revocations, definitions.
+type State struct {
+	Number uint64 // of the change that made it, dense from 1 in its partition
+	ID     string // of that change: one that is asked for again is made once
+	Body   []byte // nil: the app is removed
 }
 
 // Bounds of names.
@@ -57,6 +76,10 @@ func (r *Record) check() error {
 		problem = fmt.Sprintf("its kind %d is unknown", r.Kind)
 	case (r.Kind == KindPublication) != (r.Publication != nil):
 		problem = "its kind and its content contradict each other"
+	case (r.Kind == KindEdge) != (r.Edge != nil), r.Kind == KindEdge && (r.StreamID != "" || r.Before != 0):
+		problem = "its kind and its content contradict each other"
+	case r.Kind == KindEdge:
+		problem = r.Edge.problem()
 	case r.streamID() == "" || len(r.streamID()) > maxStreamID:
 		problem = fmt.Sprintf("its stream id is empty or longer than %d bytes", maxStreamID)
 	case r.Kind == KindPublication && r.Publication.Serial == 0:

@@ -40,6 +40,16 @@ const logBlocks = `
 		body BLOB NOT NULL
 	) STRICT`
 
+// logTold makes the table of what webhooks were told to be there, of log/embedded. told is the entry up to which it has
+// all edges. life is a uint64, stored as the int64 of the same bits.
+const logTold = `
+	ALTER TABLE log_state ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+	CREATE TABLE log_told (
+		app TEXT NOT NULL, kind INTEGER NOT NULL, name TEXT NOT NULL, user TEXT NOT NULL,
+		node TEXT NOT NULL, life INTEGER NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL,
+		PRIMARY KEY (app, kind, name, user)
+	) STRICT, WITHOUT ROWID`
+
 // migrations lead from one version of the schema to the next: migrations[0] makes version 1.
 // A migration that has been released is never changed.
 func migrations() []string {
@@ -115,6 +125,7 @@ func migrations() []string {
 		) STRICT`,
 		logTables,
 		logBlocks,
+		logTold,
 	}
 }
 

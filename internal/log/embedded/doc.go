@@ -28,6 +28,12 @@
 // are beyond it when there is enough of them. Of what is purged, or is too old when topics are
 // looked at, nothing stays in the table: a block of which only a part stays is written again.
 //
+// # What was told
+//
+// Edges are not of a topic's records: the folder applies them to a table of what webhooks were told to be there, in the
+// order of entries. Each slice has whole entries and writes up to which entry the table has all edges. So the table is at
+// any moment the state after one entry, and a read puts the edges of the tail that follow over it.
+//
 // # Copies
 //
 // A copy is the database file as it is at one moment (package sqlite). What is not in the fold yet is in it

@@ -99,6 +99,9 @@ func (f *folder) fold(ctx context.Context) error {
 	for rest := work; err == nil && len(rest) > 0; {
 		rest, err = f.foldSlice(ctx, rest)
 	}
+	for rest := g.edges; err == nil && len(rest) > 0; {
+		rest, err = f.foldEdges(ctx, rest)
+	}
 	if err == nil {
 		err = f.finish(ctx, g)
 	}

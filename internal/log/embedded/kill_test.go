@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -46,6 +47,56 @@ func childRecord(i int, serial uint64) log.Record {
 	}}
 }
 
+// childGroup has the publications of a topic from one serial to another, and after every fourth an edge: its users come one after
+// the other, and then go.
+func childGroup(i int, from, to uint64) (group []log.Record) {
+	for serial := from; serial <= to; serial++ {
+		group = append(group, childRecord(i, serial))
+		if e := childEdge(serial); e != nil {
+			group = append(group, log.Record{Topic: childTopic(i), Kind: log.KindEdge, Edge: e})
+		}
+	}
+	return group
+}
+
+// childEdge is the edge after a serial, nil if there is none.
+func childEdge(serial uint64) *log.Edge {
+	const users = 5
+	if serial%4 != 1 {
+		return nil
+	}
+	e := &log.Edge{ID: fmt.Sprint("edge-", serial), Kind: log.EdgeMember, User: fmt.Sprint("user-", serial/4%users), Time: int64(serial)}
+	if e.Is = serial/4/users%2 == 0; e.Is {
+		e.Node, e.Life = logtest.Node, serial
+	}
+	return e
+}
+
+// checkTold: what is told of a topic is the state after its last publication.
+func checkTold(t *testing.T, l *opened, i int, last uint64) {
+	t.Helper()
+	want := map[string]log.Present{}
+	for serial := uint64(1); serial <= last; serial++ {
+		if e := childEdge(serial); e != nil && e.Is {
+			want[e.User] = e.Present(childTopic(i))
+		} else if e != nil {
+			delete(want, e.User)
+		}
+	}
+	got := map[string]log.Present{}
+	for p, err := range l.Told(t.Context(), "app") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Topic == childTopic(i) {
+			got[p.User] = p
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("topic %d: after %d publications, told is %v, want %v", i, last, got, want)
+	}
+}
+
 // appends prints the topic and the serial of each publication that was acknowledged, in the log of the folder
 // that is its first argument. One of eight groups has two. A second argument is a folder for copies: it
 // makes one after the other there, and prints the name of each when it is whole: its number, and the last
@@ -67,12 +118,11 @@ func appends(args []string) error {
 		go func() {
 			s, err := l.Stream(ctx, childTopic(i))
 			for serial := max(s.Next, 1); err == nil; serial++ {
-				group := []log.Record{childRecord(i, serial)}
+				from := serial
 				if serial%8 == 0 {
 					serial++
-					group = append(group, childRecord(i, serial))
 				}
-				if _, err = l.Append(ctx, tenure, group); err == nil {
+				if _, err = l.Append(ctx, tenure, childGroup(i, from, serial)); err == nil {
 					acknowledged[i].Store(serial)
 					_, err = fmt.Fprintln(os.Stdout, i, serial)
 				}
@@ -161,6 +211,7 @@ func checkWhole(t *testing.T, l *opened, i int) (last uint64) {
 			t.Fatalf("topic %d: %d stands where %d should: %s", i, got.Serial, serial, got.Data)
 		}
 	}
+	checkTold(t, l, i, last)
 	if want := min(last, childKeeps); uint64(len(p.Publications)) != want {
 		t.Errorf("topic %d has %d publications, want %d", i, len(p.Publications), want)
 	}
@@ -174,6 +225,9 @@ func checkEntries(t *testing.T, l *opened) {
 	var last [childTopics]uint64
 	check := func(_ log.Index, _ log.Term, records []log.Record) error {
 		for _, r := range records {
+			if r.Kind == log.KindEdge {
+				continue
+			}
 			i := int(r.Topic.Name[len(r.Topic.Name)-1] - '0')
 			if serial := r.Publication.Serial; last[i] > 0 && serial != last[i]+1 {
 				t.Errorf("topic %d: %d follows %d", i, serial, last[i])
@@ -263,7 +317,7 @@ func checkCopy(t *testing.T, folder, name string) {
 		if last < least {
 			t.Errorf("copy %s: topic %d ends with %d", name, i, last)
 		}
-		if _, err := l.Append(t.Context(), tenure, []log.Record{childRecord(i, last+1)}); err != nil {
+		if _, err := l.Append(t.Context(), tenure, childGroup(i, last+1, last+1)); err != nil {
 			t.Errorf("copy %s: topic %d: %v", name, i, err)
 		}
 	}
@@ -297,11 +351,7 @@ func TestInstallationsThatAreKilled(t *testing.T) {
 		folder := t.TempDir()
 		l := open(t, folder, childOptions())
 		tenure, _ := l.Tenure()
-		var group []log.Record
-		for serial := uint64(1); serial <= last; serial++ {
-			group = append(group, childRecord(0, serial))
-		}
-		if _, err := l.Append(t.Context(), tenure, group); err != nil {
+		if _, err := l.Append(t.Context(), tenure, childGroup(0, 1, last)); err != nil {
 			t.Fatal(err)
 		}
 		c, err := l.Copy(t.Context())

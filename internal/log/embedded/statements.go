@@ -19,9 +19,11 @@ type statements struct {
 	topicOne, topicMany   *sql.Stmt // topics: likewise
 	remove                *sql.Stmt // blocks
 	heads, body           *sql.Stmt // of blocks
+	putTold, removeTold   *sql.Stmt
 
 	// Of the reader.
 	topic, readHeads, readBody, newestFirst, oldestFirst *sql.Stmt
+	toldOf, toldOfAll                                    *sql.Stmt
 }
 
 const (
@@ -38,6 +40,12 @@ const (
 	selectTopic = `SELECT ` + topicColumns + ` FROM log_topics WHERE name = ? AND app = ? AND kind = ?`
 	selectHeads = `SELECT id, count, bytes, oldest, newest FROM log_blocks WHERE id >= ? AND id <= ? ORDER BY id`
 	selectBody  = `SELECT body FROM log_blocks WHERE id = ?`
+	insertTold  = `INSERT INTO log_told (app, kind, name, user, node, life, id, time) VALUES (?,?,?,?,?,?,?,?)
+		ON CONFLICT (app, kind, name, user) DO UPDATE SET node = excluded.node, life = excluded.life, id = excluded.id, time = excluded.time`
+	deleteTold = `DELETE FROM log_told WHERE app = ? AND kind = ? AND name = ? AND user = ?`
+	selectTold = `SELECT app, kind, name, user, node, life, id, time FROM log_told `
+	orderTold  = `ORDER BY app, kind, name, user`
+
 	// The blocks that begin in a range of keys, but for those that end before a key.
 	selectBlocks = `SELECT id, body FROM log_blocks
 		WHERE id >= ? AND id <= ? AND id + count > ? AND newest >= ? AND oldest <= ? ORDER BY id `
@@ -58,6 +66,10 @@ func (s *statements) prepare(ctx context.Context, db *sqlite.DB) error {
 		{db.Writer(), &s.remove, "DELETE FROM log_blocks WHERE id >= ? AND id <= ?"},
 		{db.Writer(), &s.heads, selectHeads},
 		{db.Writer(), &s.body, selectBody},
+		{db.Writer(), &s.putTold, insertTold},
+		{db.Writer(), &s.removeTold, deleteTold},
+		{db.Reader(), &s.toldOf, selectTold + "WHERE app = ? " + orderTold},
+		{db.Reader(), &s.toldOfAll, selectTold + orderTold},
 		{db.Reader(), &s.topic, selectTopic},
 		{db.Reader(), &s.readHeads, selectHeads},
 		{db.Reader(), &s.readBody, selectBody},

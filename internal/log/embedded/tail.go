@@ -15,8 +15,9 @@ type tail struct {
 // generation is the records of a range of entries.
 type generation struct {
 	runs    map[protocol.Topic]*run
-	last    log.Index // the last entry
-	bytes   int64     // of entries
+	edges   []recentEdge // in the order of entries
+	last    log.Index    // the last entry
+	bytes   int64        // of entries
 	records int
 }
 
@@ -34,6 +35,13 @@ type run struct {
 type recent struct {
 	index log.Index
 	*log.Part
+}
+
+// recentEdge is an edge with the index of its entry.
+type recentEdge struct {
+	index log.Index
+	topic protocol.Topic
+	*log.Edge
 }
 
 func newGeneration() *generation { return &generation{runs: map[protocol.Topic]*run{}} }
@@ -59,6 +67,10 @@ func (t *tail) add(index log.Index, parts []log.Part) {
 }
 
 func (g *generation) add(index log.Index, p *log.Part) {
+	if p.Kind == log.KindEdge {
+		g.edges = append(g.edges, recentEdge{index, p.Topic, p.Edge})
+		return
+	}
 	r := g.runs[p.Topic]
 	if r == nil {
 		r = &run{stream: p.StreamID}
@@ -90,6 +102,15 @@ func (g *generation) add(index log.Index, p *log.Part) {
 // grow counts an entry.
 func (g *generation) grow(last log.Index, bytes int64, records int) {
 	g.last, g.bytes, g.records = last, g.bytes+bytes, g.records+records
+}
+
+// edges are the edges of both generations, the older first. What is in them does not change, only what is behind them.
+func (t *tail) edges() (all [2][]recentEdge) {
+	if t.folding != nil {
+		all[0] = t.folding.edges
+	}
+	all[1] = t.fresh.edges
+	return all
 }
 
 // runsOf are the runs of a topic, the older first.

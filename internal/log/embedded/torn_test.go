@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/log/embedded"
 	"github.com/millrace/millrace/internal/sqlite"
 )
@@ -25,11 +24,7 @@ func TestATornTail(t *testing.T) {
 	wal := filepath.Join(folder, sqlite.FileName+"-wal")
 	sizes[0] = size(t, wal)
 	for g := range uint64(groups) {
-		var group []log.Record
-		for i := range uint64(perGroup) {
-			group = append(group, childRecord(0, g*perGroup+i+1))
-		}
-		index, err := l.Append(t.Context(), tenure, group)
+		index, err := l.Append(t.Context(), tenure, childGroup(0, g*perGroup+1, (g+1)*perGroup))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +91,8 @@ func checkTorn(t *testing.T, folder string, want uint64) {
 	if err != nil || s.Next != want+1 || s.Count() != want {
 		t.Errorf("%d publications are there, %v; want %d", s.Count(), err, want)
 	}
-	if _, err := l.Append(t.Context(), tenure, []log.Record{childRecord(0, s.Next)}); err != nil {
+	checkTold(t, l, 0, want)
+	if _, err := l.Append(t.Context(), tenure, childGroup(0, s.Next, s.Next)); err != nil {
 		t.Error(err)
 	}
 	checkEntries(t, l)

@@ -19,8 +19,9 @@ func copies(t *testing.T, h Harness) {
 	}
 	const all, each, wanted = 4, 60, 4
 	n.append(publications("quiet", "q", 1, 40)...)
-	n.append(log.Record{Topic: topic("empty"), Kind: log.KindReset, StreamID: "e"})
+	n.append(log.Record{Topic: topic("empty"), Kind: log.KindReset, StreamID: "e"}, come("quiet", "folded", 1))
 	n.fold()
+	n.append(come("quiet", "", 2), come("quiet", "short", 3), gone("quiet", "short", 4))
 	var acknowledged [all]atomic.Uint64
 	var running sync.WaitGroup
 	for i := range all {
@@ -89,4 +90,5 @@ func (n *node) isCopy(least []uint64) {
 	}
 	n.keeps("in a copy", "quiet", "q", 1, 40)
 	n.keeps("in a copy", "empty", "e", 1, 0)
+	n.tells("in a copy", "app", come("quiet", "", 2), come("quiet", "folded", 1))
 }

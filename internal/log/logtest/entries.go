@@ -22,16 +22,20 @@ func order(t *testing.T, h Harness) {
 	if first != 1 || second != 2 || third != 3 {
 		t.Errorf("indexes %d, %d, %d; want 1, 2, 3", first, second, third)
 	}
-	want := []string{"1 a-s-1", "2 b-s-1 a-s-2", "3 2:b-t-0 3:a-s-2"}
+	fourth := n.append(come("a", "ada", 1), publication("b", "t", 1), gone("a", "ada", 2))
+	if fourth != 4 {
+		t.Errorf("index %d, want 4", fourth)
+	}
+	want := []string{"1 a-s-1", "2 b-s-1 a-s-2", "3 2:b-t-0 3:a-s-2", "4 edge-1 b-t-1 edge-2"}
 	n.each(func(when string) {
 		same(t, when, want, n.entries(0))
 		same(t, when+", from the second on", want[1:], n.entries(2))
-		same(t, when+", behind the last", nil, n.entries(4))
-		if last, _ := n.Committed(); last != 3 {
+		same(t, when+", behind the last", nil, n.entries(5))
+		if last, _ := n.Committed(); last != 4 {
 			t.Errorf("%s: the last entry is %d", when, last)
 		}
 	})
-	if again := n.append(publication("a", "s", 3)); again != 4 {
+	if again := n.append(publication("a", "s", 3)); again != 5 {
 		t.Errorf("after restarts the next index is %d", again)
 	}
 	stop := errors.New("enough")
@@ -186,6 +190,7 @@ func invalid(t *testing.T, h Harness) {
 		"a serial of before":    {[]log.Record{publication("a", "s", 3)}, log.ErrInvalid},
 		"a gap":                 {[]log.Record{publication("a", "s", 5)}, log.ErrInvalid},
 		"a gap within a group":  {[]log.Record{publication("a", "s", 4), publication("a", "s", 6)}, log.ErrInvalid},
+		"an edge without an id": {[]log.Record{{Topic: topic("a"), Kind: log.KindEdge, Edge: &log.Edge{Kind: log.EdgeTopic}}}, log.ErrInvalid},
 		"too much for one time": {[]log.Record{large()}, log.ErrTooLarge},
 	} {
 		if _, err := n.Append(t.Context(), n.tenure, c.group); !errors.Is(err, c.want) {

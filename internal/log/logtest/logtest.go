@@ -25,6 +25,7 @@ const Node log.NodeID = "node-1"
 type Log interface {
 	log.Log
 	log.History
+	log.Told
 	// Fold brings all that is stored into the fold.
 	Fold(ctx context.Context) error
 	// Close ends the log. What is stored stays.
@@ -86,6 +87,9 @@ func Run(t *testing.T, harness func(tb testing.TB) Harness) {
 		"copies under appends":                               copies,
 		"serials of any size":                                largeSerials,
 		"random operations observe what a simple model does": random,
+		"edges are told as they were appended":               told,
+		"what is told changes by whole groups":               toldByGroups,
+		"random edges":                                       randomEdges,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -273,9 +277,12 @@ func (n *node) entries(from log.Index) (all []string) {
 	err := n.Read(n.t.Context(), from, func(i log.Index, term log.Term, records []log.Record) error {
 		text := fmt.Append(nil, i)
 		for _, r := range records {
-			if r.Kind == log.KindPublication {
+			switch r.Kind {
+			case log.KindPublication:
 				text = append(append(text, ' '), r.Publication.MessageID...)
-			} else {
+			case log.KindEdge:
+				text = append(append(text, ' '), r.Edge.ID...)
+			default:
 				text = fmt.Appendf(text, " %d:%s-%s-%d", r.Kind, r.Topic.Name, r.StreamID, r.Before)
 			}
 		}
