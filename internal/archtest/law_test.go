@@ -79,15 +79,25 @@ var ranks = map[string]int{
 
 	"internal/gate": 4,
 
-	"internal/view":           4,
-	"internal/admin":          4,
-	"internal/page":           4,
-	"internal/projection":     4,
-	"internal/store/embedded": 4,
-	"internal/store/postgres": 4,
-	"internal/log/embedded":   4,
-	"internal/bench":          4,
-	"internal/client":         4,
+	"internal/view":             4,
+	"internal/admin":            4,
+	"internal/page":             4,
+	"internal/projection":       4,
+	"internal/store/embedded":   4,
+	"internal/store/postgres":   4,
+	"internal/log/embedded":     4,
+	"internal/bench":            4,
+	"internal/client":           4,
+	"internal/cluster":          4,
+	"internal/cluster/link":     4,
+	"internal/cluster/known":    4,
+	"internal/cluster/follower": 4,
+	"internal/cluster/budget":   4,
+	"internal/cluster/order":    4,
+
+	"internal/cluster/owner":     5,
+	"internal/cluster/admission": 5,
+	"internal/cluster/node":      6,
 
 	"internal/store/sqlstore":   2,
 	"internal/webhook":          2,
@@ -305,6 +315,22 @@ var pure = map[string]rule{
 	"internal/idempotency": {
 		[]string{"sync", "net", "net/http", "os", "io", "log/slog"},
 		"which request carries a key out is decided without I/O and without locks; its owner has these",
+	},
+	"internal/cluster/budget": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"a budget is a state machine, so that the simulator can run it",
+	},
+	"internal/cluster/admission": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"a gate is a state machine, so that the simulator can run it",
+	},
+	"internal/cluster/order": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"a desk is a state machine, so that the simulator can run it",
+	},
+	"internal/cluster/link": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"a link is a state machine, so that the simulator can run it: its caller has the connection, the lock and the clock",
 	},
 	"internal/socket": {
 		[]string{module + "/internal/app", module + "/internal/protocol"},

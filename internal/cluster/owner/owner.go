@@ -1,0 +1,362 @@
+package owner
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/cluster"
+	"github.com/millrace/millrace/internal/cluster/budget"
+	"github.com/millrace/millrace/internal/cluster/known"
+	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/protocol"
+)
+
+// Keeps says what is kept of the publications of a topic.
+type Keeps uint8
+
+// What a topic keeps.
+const (
+	Nothing Keeps = iota
+	Ring          // the last ones, in the owner's memory
+	Log           // all, in the log; the last ones in the owner's memory too
+)
+
+// Options of an owner. Keeps, Tells and Wall are required; zero fields mean the default.
+type Options struct {
+	Partition cluster.Partition // default 0
+	Self      cluster.NodeID    // required where there are Nodes
+	Nodes     []cluster.NodeID  // all other nodes: one that was not heard yet may be alive; default none
+	Heartbeat time.Duration     // heartbeat time-out of the log; default 500 ms
+	MaxQueue  int               // bytes of requests that wait; default 16 MiB
+	RingCount int               // publications that a replay ring keeps; default 100
+	MaxKeyed  int               // bytes of claims and of ids of publications with keys; default 64 MiB
+	// Keeps is what the settings of an app say about a topic.
+	Keeps func(*protocol.Topic) Keeps
+	// Tells is what the settings of an app say about the webhooks of a topic: they tell who comes and goes.
+	Tells func(*protocol.Topic) bool
+	// Limit is how many connections an app may have; default as many as it wants.
+	Limit func(app string) int
+	// Rate is how many events in a second an app may have; default as many as it wants.
+	Rate func(app string) int
+	// Wall is the time of day, for publications, in Unix milliseconds.
+	Wall   func() int64
+	Faults cluster.Faults // of the simulator's tests; default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 500 * time.Millisecond
+	}
+	if o.MaxQueue == 0 {
+		o.MaxQueue = 16 << 20
+	}
+	if o.RingCount == 0 {
+		o.RingCount = 100
+	}
+	if o.MaxKeyed == 0 {
+		o.MaxKeyed = 64 << 20
+	}
+	return o
+}
+
+// Owner owns one partition in the terms in which its node is the owner. Its methods are called by
+// one goroutine at a time, with times that do not go back.
+type Owner struct {
+	o   Options
+	out *cluster.Output
+
+	term  log.Term // zero: the node does not own the partition
+	lease cluster.Lease
+
+	nodes            map[cluster.NodeID]*node
+	dropped          map[cluster.NodeID]cluster.Incarnation // lives that were taken for dead in this term
+	unheard          map[cluster.NodeID]bool                // nodes that may be alive, and were not heard since this one has started
+	topics           *topics                                // nil between terms
+	streams          int                                    // streams that were made in this term, for the identities of unlogged ones
+	offset           uint64
+	joins, edgeCount uint64 // in this term
+
+	patterns  patterns
+	queue     queue    // requests that wait to be decided, in their order
+	behind    []*part  // what the next group stores, or comes after such
+	appended  uint64   // number of the last append
+	groups    []*group // outstanding in the log: at most one
+	isFailing bool     // the log has refused a group; until the next proposal of the lease
+	ids       known.IDs
+	claims    known.Claims
+	reserved  int                          // bytes for keys of parts that wait
+	told      told                         // as of all that the log of the node has
+	telling   map[log.Subject]cluster.Peer // what edges of this term have changed of it, stored or not; no node: it is gone
+	takeover  takeover
+	cold      []coldReplay   // replays that wait for the log
+	ticked    time.Duration  // the last Tick
+	lender    *budget.Lender // of the term
+	splitter  *budget.Splitter
+	state     state        // as of all that the log of the node has
+	stale     []log.Record // a fault
+}
+
+// node is a node that is alive, as far as the owner's node hears.
+type node struct {
+	cluster.Peer
+	// hasReported says that the owner knows what the node is interested in; before that the
+	// node is sent everything.
+	hasReported bool
+	reporting   []*cluster.TopicReport  // the pieces of a report that has not ended
+	patterns    []cluster.PatternReport // of the same
+	contact     contact
+	answers     answers
+}
+
+// New makes the owner of a partition. What it wants done goes to out.
+func New(out *cluster.Output, o Options) *Owner {
+	o = o.withDefaults()
+	w := &Owner{
+		o: o, out: out, nodes: make(map[cluster.NodeID]*node), unheard: make(map[cluster.NodeID]bool),
+		ids: known.NewIDs(), claims: known.NewClaims(), told: make(told), state: newState(),
+	}
+	for _, id := range o.Nodes {
+		w.unheard[id] = true
+	}
+	return w
+}
+
+// Term is the term in which the node owns the partition; zero if it does not.
+func (o *Owner) Term() log.Term { return o.term }
+
+// Decides reports whether the owner may decide now.
+func (o *Owner) Decides(now time.Duration) bool { return o.term != 0 && o.lease.IsValid(now) }
+
+// Begin begins a term: the log of the node has applied everything that was committed before. The owner asks
+// for its first lease, and has every node report.
+func (o *Owner) Begin(now time.Duration, term log.Term) {
+	o.clear()
+	o.term, o.lease = term, cluster.NewLease(o.o.Heartbeat, o.o.Faults)
+	o.patterns = make(patterns)
+	o.topics, o.telling = new(topics), make(map[log.Subject]cluster.Peer)
+	o.beginTakeover(now)
+	o.beginContacts()
+	if o.o.Faults.Has(cluster.FaultIDsForgotten) {
+		o.ids = known.NewIDs()
+	}
+	if o.o.Faults.Has(cluster.FaultClaimsForgotten) {
+		o.claims = known.NewClaims()
+	}
+	o.renew(now)
+	if len(o.stale) > 0 {
+		o.append(now, &group{}, o.stale)
+		o.stale = nil
+	}
+}
+
+// End ends the term. What the log has not answered for may be stored; what waited is not.
+func (o *Owner) End() {
+	if o.term == 0 {
+		return
+	}
+	o.abandon()
+	o.clear()
+}
+
+// giveUp ends the term for the owner and has the log end it: the owner does not know what the log has.
+func (o *Owner) giveUp() {
+	o.out.Add(cluster.GiveUp{Partition: o.o.Partition, Term: o.term})
+	o.abandon()
+	o.clear()
+}
+
+// abandon answers everything that waits.
+func (o *Owner) abandon() {
+	if o.o.Faults.Has(cluster.FaultProposedLater) && len(o.groups) > 0 {
+		o.stale = o.groups[0].records
+	}
+	for _, g := range o.groups {
+		for _, p := range g.parts {
+			switch id := p.asks(); {
+			case p.change != nil: // it may be stored: askers ask the next owner
+			case len(p.items) > 0 && p.request != 0:
+				o.answerAll(p, cluster.Uncertain)
+			case id != 0:
+				o.refuse(p.from, id)
+			}
+		}
+	}
+	for _, p := range o.behind {
+		if p.change != nil {
+			o.abandonChange(p.change)
+		} else if id := p.asks(); id != 0 {
+			o.refuse(p.from, id)
+		}
+	}
+	for _, r := range o.takeover.waiting {
+		if id, ok := requestOf(r.message); ok {
+			o.refuse(r.from, id)
+		}
+	}
+	for _, c := range o.cold {
+		o.refuse(c.from, c.request.Request)
+	}
+	for _, r := range o.queue.takeAll() {
+		if id, ok := requestOf(r.message); ok {
+			o.refuse(r.from, id)
+		}
+	}
+}
+
+// clear forgets all that is true only within a term.
+func (o *Owner) clear() {
+	o.term, o.topics, o.streams, o.offset = 0, nil, 0, 0
+	o.behind, o.groups, o.appended, o.isFailing = nil, nil, 0, false
+	o.dropped = nil
+	o.takeover, o.telling, o.joins, o.edgeCount = takeover{}, nil, 0, 0
+	o.cold = nil
+	o.queue, o.reserved, o.patterns = queue{}, 0, nil
+	o.ids.EndTerm()
+	o.claims.EndTerm()
+	o.lender, o.splitter, o.state.spreading = nil, nil, nil
+}
+
+// refuse says that a request was not carried out here.
+func (o *Owner) refuse(to cluster.Peer, id cluster.RequestID) {
+	o.reply(to, &cluster.Moved{Request: id, Partition: o.o.Partition})
+}
+
+// reply answers a node in the life in which it has asked: another life has requests of its own with the same numbers.
+func (o *Owner) reply(to cluster.Peer, m cluster.Message) {
+	if n := o.nodes[to.Node]; n != nil && n.Incarnation == to.Incarnation {
+		o.send(to.Node, m)
+	}
+}
+
+func (o *Owner) send(to cluster.NodeID, m cluster.Message) {
+	o.out.Add(cluster.Send{To: to, Message: m})
+}
+
+// Alive tells of a node that is there, in one of its lives. A node in another life has lost what it had in the one before. It
+// reports false for a life that the owner has taken for dead in this term.
+func (o *Owner) Alive(now time.Duration, p cluster.Peer) bool {
+	n := o.nodes[p.Node]
+	delete(o.unheard, p.Node)
+	switch {
+	case o.dropped[p.Node] == p.Incarnation:
+		return false
+	case n == nil:
+		o.nodes[p.Node] = &node{Peer: p}
+		o.alive(p.Node)
+	case n.Incarnation < p.Incarnation:
+		o.lose(now, n)
+		*n = node{Peer: p}
+		o.alive(p.Node)
+	}
+	return true
+}
+
+// Dead tells of a node that is gone: what it had is gone with it. It reports whether the owner took it for alive.
+func (o *Owner) Dead(now time.Duration, id cluster.NodeID) bool {
+	if o.lender != nil {
+		o.lender.Gone(now, id)
+		o.splitter.Gone(id)
+	}
+	n := o.nodes[id]
+	if n == nil {
+		delete(o.unheard, id)
+		o.tickContacts(now)
+		o.tickTakeover(now)
+		return false
+	}
+	delete(o.nodes, id)
+	if o.dropped == nil {
+		o.dropped = make(map[cluster.NodeID]cluster.Incarnation)
+	}
+	o.dropped[id] = n.Incarnation
+	o.lose(now, n)
+	o.tickContacts(now)
+	o.tickTakeover(now)
+	o.advance(now)
+	return true
+}
+
+// lose takes a node out of every topic.
+func (o *Owner) lose(now time.Duration, n *node) {
+	o.takeover.forget(n.Node)
+	o.patterns.dropAll(n.Node, nil)
+	for _, t := range o.topicsOf(n.Node) {
+		o.leaveAll(now, t, n.Node)
+	}
+}
+
+// Receive takes a message of a node that is alive. Requests that come before the node owns the
+// partition, or after, are answered with Moved.
+func (o *Owner) Receive(now time.Duration, from cluster.Peer, m cluster.Message) {
+	if n := o.nodes[from.Node]; n == nil || n.Incarnation != from.Incarnation {
+		return // it is told that it was dropped, and asks again in its next life
+	}
+	if o.term == 0 {
+		if id, ok := requestOf(m); ok {
+			o.refuse(from, id)
+		}
+		return
+	}
+	r := request{from: from, message: m}
+	if isFull := o.queue.size+m.Size() > o.o.MaxQueue; isFull && o.refuseFull(from, m) {
+		return
+	}
+	if p, ok := m.(*cluster.Publish); ok && o.isAnswered(from, p) {
+		return
+	}
+	o.load(m)
+	o.queue.add(r)
+	o.advance(now)
+}
+
+// Tick does what has become due. It is called at the latest at Next.
+func (o *Owner) Tick(now time.Duration) {
+	if o.term == 0 {
+		return
+	}
+	o.ticked = now
+	o.renew(now)
+	o.tickContacts(now)
+	o.tickTakeover(now)
+	o.advance(now)
+}
+
+// Next is when Tick is to be called; zero: not at all.
+func (o *Owner) Next() time.Duration {
+	if o.term == 0 {
+		return 0
+	}
+	next := o.nextContact()
+	if len(o.groups) > 0 {
+		return next // otherwise the answer of the log is the next that happens
+	}
+	earlier := func(t time.Duration) {
+		if next == 0 || t < next {
+			next = t
+		}
+	}
+	earlier(o.lease.Next())
+	if !o.takeover.isOver && o.takeover.ends > o.ticked { // otherwise it waits for the lease
+		earlier(o.takeover.ends)
+	}
+	return next
+}
+
+// requestOf is the number of a message that has an answer.
+func requestOf(m cluster.Message) (cluster.RequestID, bool) {
+	switch m := m.(type) {
+	case *cluster.Publish:
+		return m.Request, true
+	case *cluster.Claim:
+		return m.Request, true
+	case *cluster.Join:
+		return m.Request, true
+	case *cluster.Replay:
+		return m.Request, true
+	case *cluster.JoinPattern:
+		return m.Request, true
+	case *cluster.Change:
+		return m.Request, true
+	default:
+		return 0, false
+	}
+}

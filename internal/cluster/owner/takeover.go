@@ -1,0 +1,254 @@
+package owner
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/cluster"
+	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/room"
+)
+
+// reportTime is how long joins wait for the reports of nodes.
+const reportTime = 3 * time.Second
+
+// takeover is the beginning of a term, in which nodes report what they have. Joins and leaves of topics with edges wait until
+// all have, or reportTime is over. Then the owner goes on, and decides no removal for a node that is missing until it reports or dies.
+type takeover struct {
+	isOver    bool
+	ends      time.Duration
+	missing   map[cluster.NodeID]bool // nodes that have not reported
+	waiting   []request
+	reported  []reported
+	isSettled bool // what was told agrees with what is
+}
+
+// reported is one member as a node has reported it.
+type reported struct {
+	topic protocol.Topic
+	place
+	member *protocol.Member
+	order  uint64
+}
+
+// beginTakeover fixes which nodes must report.
+func (o *Owner) beginTakeover(now time.Duration) {
+	o.takeover = takeover{ends: now + reportTime, missing: make(map[cluster.NodeID]bool)}
+	for id, n := range o.nodes {
+		n.hasReported, n.reporting, n.patterns, n.answers = false, nil, nil, answers{}
+		o.takeover.missing[id] = true
+	}
+	for id := range o.unheard {
+		o.takeover.missing[id] = true
+	}
+	if o.o.Faults.Has(cluster.FaultToldForgotten) {
+		clear(o.told)
+	}
+}
+
+// report enters what a node has, and tells it where topics stand.
+func (o *Owner) report(now time.Duration, from cluster.Peer, m *cluster.Report) {
+	if m.Term != o.term {
+		return
+	}
+	n := o.nodes[from.Node]
+	if len(n.reporting) == 0 {
+		o.takeover.forget(from.Node) // this report takes the place of an earlier one
+	}
+	for i := range m.Topics {
+		n.reporting = append(n.reporting, &m.Topics[i])
+		o.reportTopic(now, from, &m.Topics[i])
+	}
+	for _, r := range m.Patterns {
+		o.patterns.take(from.Node, r)
+	}
+	n.patterns = append(n.patterns, m.Patterns...)
+	if !m.IsLast {
+		return
+	}
+	o.patterns.dropAll(n.Node, n.patterns)
+	if !n.hasReported && len(n.patterns) > 0 {
+		o.send(from.Node, &cluster.Missed{Partition: o.o.Partition, Term: o.term})
+	}
+	o.forgetUnreported(now, n)
+	reported := n.reporting
+	n.hasReported, n.reporting, n.patterns = true, nil, nil
+	delete(o.takeover.missing, from.Node)
+	wasSettled := o.takeover.isSettled
+	o.tickTakeover(now)
+	if !wasSettled {
+		return
+	}
+	for _, r := range reported {
+		if t := o.topics.get(r.Topic); t != nil && len(r.Members) > 0 {
+			o.tellMembers(now, t, from.Node) // who has gone while a takeover went on was not told
+		}
+	}
+}
+
+// forget forgets the members that a node has reported and that rooms do not have yet.
+func (v *takeover) forget(id cluster.NodeID) {
+	v.reported = slices.DeleteFunc(v.reported, func(r reported) bool { return r.node == id })
+}
+
+// forgetUnreported ends what a node has not reported again: it was told of the end in a message that was lost.
+func (o *Owner) forgetUnreported(now time.Duration, n *node) {
+	is := make(map[protocol.Topic]*cluster.TopicReport)
+	for _, r := range n.reporting {
+		is[*r.Topic] = r
+	}
+	o.takeover.waiting = slices.DeleteFunc(o.takeover.waiting, func(r request) bool {
+		j, isJoin := r.message.(*cluster.Join)
+		return isJoin && r.from == n.Peer && !is[*j.Topic].Has(j.Subscriber)
+	})
+	for _, t := range o.topicsOf(n.Node) {
+		r := is[*t.room.Topic()]
+		if r == nil {
+			t.find(n.Node).Subscriptions = 0
+			r = new(cluster.TopicReport)
+		}
+		var gone []place
+		for _, p := range t.places {
+			if p.node == n.Node && !r.Has(p.subscriber) {
+				gone = append(gone, p)
+			}
+		}
+		if len(gone) > 0 || r.Topic == nil {
+			o.depart(now, t, gone, log.CauseLeft)
+		}
+	}
+}
+
+func (o *Owner) reportTopic(now time.Duration, from cluster.Peer, r *cluster.TopicReport) {
+	t := o.topic(r.Topic)
+	t.take(from.Node, r.Part)
+	for _, m := range r.Members {
+		o.takeover.reported = append(o.takeover.reported, reported{*r.Topic, place{from.Node, m.Subscriber}, m.Member, m.Order})
+	}
+	if !t.room.Kind().HasMembers() && (o.takeover.isOver || !o.hasEdges(r.Topic)) {
+		events, _ := t.room.Join(now, room.Join{Part: t.part()}, nil)
+		o.change(now, t, from, events, log.CauseLeft, &part{})
+	}
+	if isFirst := !o.nodes[from.Node].hasReported; t.stream == nil && isFirst || t.stream != nil && r.Position != o.position(t) {
+		o.send(from.Node, &cluster.Stands{Partition: o.o.Partition, Term: o.term, Topic: *r.Topic, Position: o.position(t)})
+	}
+}
+
+// tickTakeover goes on when every node has reported, or the time is over.
+func (o *Owner) tickTakeover(now time.Duration) {
+	v := &o.takeover
+	for id := range v.missing {
+		if o.nodes[id] == nil && !o.unheard[id] {
+			delete(v.missing, id) // it has died
+		}
+	}
+	if o.term == 0 || !o.lease.IsValid(now) {
+		return
+	}
+	isComplete := len(v.missing) == 0 || o.o.Faults.Has(cluster.FaultGoneBeforeReports)
+	if !v.isOver && (isComplete || now >= v.ends) {
+		v.isOver = true
+		o.enterReported(now)
+		waiting := v.waiting
+		v.waiting = nil
+		for _, r := range waiting {
+			o.decide(now, r)
+		}
+	} else if v.isOver && len(v.reported) > 0 {
+		o.enterReported(now) // of a node that was late
+	}
+	if v.isOver && !v.isSettled && isComplete {
+		o.compare(now)
+	}
+}
+
+// enterReported makes what nodes have reported the state of rooms: members in the order in which they joined.
+func (o *Owner) enterReported(now time.Duration) {
+	list := o.takeover.reported
+	o.takeover.reported = nil
+	slices.SortStableFunc(list, func(a, b reported) int {
+		return cmp.Or(compareTopics(&a.topic, &b.topic), cmp.Compare(a.order-1, b.order-1)) // zero is last
+	})
+	for i := range list {
+		r := &list[i]
+		t := o.topics.get(&r.topic)
+		if t == nil || t.find(r.node) == nil {
+			continue
+		}
+		t.enter(r.place, o)
+		events, _ := t.room.Join(now, room.Join{Part: t.part(), Subscriber: r.subscriber, Member: r.member}, nil)
+		if !o.takeover.isSettled && !o.o.Tells(&r.topic) {
+			events = nil // nodes are told who is there when all have reported
+		}
+		o.change(now, t, o.nodes[r.node].Peer, events, log.CauseLeft, &part{})
+	}
+	for _, t := range o.sorted() {
+		if o.hasEdges(t.room.Topic()) && !t.room.Kind().HasMembers() && len(t.nodes) > 0 {
+			events, _ := t.room.Join(now, room.Join{Part: t.part()}, nil)
+			o.change(now, t, o.nodes[t.nodes[0].node].Peer, events, log.CauseLeft, &part{})
+		}
+	}
+}
+
+// permitted leaves out of events what must not be told while a takeover goes on: the coming of what was told
+// before the term, and every going, since a node that has not reported may have the same user.
+func (o *Owner) permitted(t *topic, events []room.Event) (left []room.Event) {
+	if o.takeover.isSettled {
+		return events
+	}
+	for i := range events {
+		s := log.Subject{Topic: *t.room.Topic()}
+		switch events[i].Kind {
+		case room.MemberRemoved, room.ChannelVacated, room.UserOffline:
+			continue
+		case room.MemberAdded:
+			s.User = events[i].User
+		default: // it stands for the topic
+		}
+		if !o.isTold(s) {
+			left = append(left, events[i])
+		}
+	}
+	return left
+}
+
+// compare ends a takeover: it decides the going of what was told to be there and is not, and tells nodes who is there.
+func (o *Owner) compare(now time.Duration) {
+	for _, s := range o.allTold() {
+		if o.o.Faults.Has(cluster.FaultNotCompared) {
+			break
+		}
+		t := o.topic(&s.Topic)
+		isThere := t.room.Subscriptions() > 0
+		e := log.Edge{Kind: log.EdgeTopic, Cause: log.CauseLeft, Time: o.o.Wall()}
+		if at := o.toldAt(s); o.nodes[at.Node] == nil || o.nodes[at.Node].Peer != at {
+			e.Cause = log.CauseOrphaned
+		}
+		if s.User != "" {
+			isThere = t.has(s.User)
+			e.Kind, e.User = log.EdgeMember, s.User
+		}
+		if isThere {
+			o.removeIfEmpty(t)
+			continue
+		}
+		o.add(now, &part{topics: []protocol.Topic{s.Topic}, edges: []log.Record{o.edge(&s.Topic, e)}})
+	}
+	for _, t := range o.sorted() {
+		var to []cluster.NodeID
+		for i := range t.nodes {
+			to = append(to, t.nodes[i].node)
+		}
+		if len(to) > 0 {
+			o.tellMembers(now, t, to...)
+		}
+	}
+	o.takeover = takeover{isOver: true, isSettled: true}
+}
+
+// has reports whether a user is a member.
+func (t *topic) has(user string) bool {
+	return slices.ContainsFunc(t.room.Members(), func(m protocol.Member) bool { return m.UserID == user })
+}
