@@ -8,6 +8,8 @@ FUZZTIME ?= 30s
 BENCH ?= .
 SOAKTIME ?= 5m
 LOGTIME ?= 60s
+SEED ?= 1
+N ?= 20000
 # How long the tests of one package may take: many times what they do, for machines that are slow.
 TESTTIME ?= 40m
 
@@ -83,6 +85,10 @@ restarts: build ## measure how long pusher-js is away when its server restarts, 
 .PHONY: bench
 bench: build-bench ## measure every claim beside the floor and write docs/performance.md (quiet machine)
 	bin/bench report --commit "$$(git describe --always --dirty)"
+
+.PHONY: sim
+sim: ## simulated clusters under faults, N operations from SEED on: are their promises kept
+	@go run ./test/sim -seed=$(SEED) -n=$(N)
 
 .PHONY: bench-pairs
 bench-pairs: build-bench ## compare the server with that of the commit BEFORE, in pairs of runs (30 minutes, quiet machine)

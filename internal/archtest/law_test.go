@@ -138,7 +138,12 @@ var ranks = map[string]int{
 // tests and each other may import them.
 var beside = map[string]string{
 	"internal/archtest":           "reads the repository, imports none of it",
+	"internal/cluster/sim":        "is the world in which tests let machines of several nodes live",
+	"internal/cluster/sim/script": "is what happens in that world, as text",
 	"internal/bus/bustest":        "is the conformance suite of every bus",
+	"internal/cluster/sim/model":  "judges what a simulated cluster does",
+	"internal/cluster/sim/fleet":  "runs the machines of a cluster in that world, and has the models watch",
+	"test/sim":                    "lets fleets run for long by hand",
 	"internal/httpapi/apitest":    "boots the HTTP API on real engines for its tests",
 	"internal/soak":               "lets a whole server live through random clients",
 	"internal/log/logtest":        "is the conformance suite of every log",

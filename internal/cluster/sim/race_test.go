@@ -1,0 +1,6 @@
+//go:build race
+
+package sim_test
+
+// isRace: runs are deterministic and have one goroutine, so that the race detector needs few of them.
+const isRace = true
