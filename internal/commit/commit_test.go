@@ -454,32 +454,34 @@ func TestManyCallers(t *testing.T) {
 // Callers that are answered together are in one group again: no group of the first that comes is between.
 func TestCallersStayTogether(t *testing.T) {
 	t.Parallel()
-	const callers, rounds = 64, 50
-	q := commit.New[*number](commit.Options{})
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	c := &discard{wait: 200 * time.Microsecond}
-	go func() { served <- q.Serve(ctx, c) }()
-	var calling sync.WaitGroup
-	for range callers {
-		calling.Go(func() {
-			n := &number{ticket: commit.NewTicket()}
-			for range rounds {
-				if err := q.Do(ctx, n, commit.Size{Entries: 1}, n.ticket); err != nil {
-					t.Error(err)
+	synctest.Test(t, func(t *testing.T) { // in which a store ends when every caller waits, however loaded the machine is
+		const callers, rounds = 64, 50
+		q := commit.New[*number](commit.Options{})
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		c := &discard{wait: 200 * time.Microsecond}
+		go func() { served <- q.Serve(ctx, c) }()
+		var calling sync.WaitGroup
+		for range callers {
+			calling.Go(func() {
+				n := &number{ticket: commit.NewTicket()}
+				for range rounds {
+					if err := q.Do(ctx, n, commit.Size{Entries: 1}, n.ticket); err != nil {
+						t.Error(err)
+					}
 				}
-			}
-		})
-	}
-	calling.Wait()
-	stop()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
-	t.Logf("%d groups for %d rounds", c.groups, rounds)
-	if c.groups > rounds*17/10 { // twice as many as rounds otherwise
-		t.Errorf("%d groups for %d rounds", c.groups, rounds)
-	}
+			})
+		}
+		calling.Wait()
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		t.Logf("%d groups for %d rounds", c.groups, rounds)
+		if c.groups > rounds*17/10 { // twice as many as rounds otherwise
+			t.Errorf("%d groups for %d rounds", c.groups, rounds)
+		}
+	})
 }
 
 type number struct {
