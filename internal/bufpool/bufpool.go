@@ -20,8 +20,12 @@ var pools [maxClass + 1]sync.Pool
 
 // Buffer is a counted byte buffer. B may be appended to while there is one owner.
 type Buffer struct {
-	B     []byte
-	refs  atomic.Int32
+	B    []byte
+	refs atomic.Int32
+	// IsForOne says that at most one owner will keep the buffer for long: a small part of it may as well be
+	// copied. Get leaves it false; it is set while there is one owner.
+	IsForOne bool
+
 	shelf *Shelf // that lent it; nil: the pools did
 	hash  uint64 // of B on the shelf
 }
@@ -50,6 +54,7 @@ func Get(n int) *Buffer {
 		b = &Buffer{B: make([]byte, 0, 1<<c)}
 	}
 	b.refs.Store(1)
+	b.IsForOne = false
 	return b
 }
 

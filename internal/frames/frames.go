@@ -59,6 +59,16 @@ func (c *Codecs) Encode(v protocol.Variant, ps []*protocol.Publication, size int
 	return bufpool.Segment{Buf: buf, End: len(buf.B), Frames: n}
 }
 
+// Front is how much of pubs a run takes of at most so many frames, which is closed when it has so many
+// bytes, and its size.
+func Front(pubs []*protocol.Publication, frames, bytes int) (n, size int) {
+	for n < len(pubs) && n < frames && size < bytes {
+		size += pubs[n].Size()
+		n++
+	}
+	return n, size
+}
+
 // Run is frames in one buffer, encoded by an Encoder. The zero Run is not encoded yet.
 type Run struct {
 	buf         *bufpool.Buffer
@@ -103,10 +113,13 @@ type Encoder struct {
 // NewEncoder makes an Encoder.
 func NewEncoder(c *Codecs) Encoder { return Encoder{codecs: c} }
 
-// Begin begins a run of about size bytes. Until another one begins, Append adds to it.
-func (e *Encoder) Begin(size int) Run {
+// Begin begins a run of about size bytes, for one connection alone or for any number. Until another one
+// begins, Append adds to it.
+func (e *Encoder) Begin(size int, isForOne bool) Run {
 	n := int32(len(e.frames))
-	return Run{buf: bufpool.Get(size), first: n, last: n}
+	r := Run{buf: bufpool.Get(size), first: n, last: n}
+	r.buf.IsForOne = isForOne
+	return r
 }
 
 // Append adds p to r, which was begun last. What the codec has nothing to say of has no frame.

@@ -31,7 +31,7 @@ func codecs() *frames.Codecs {
 func encoder() frames.Encoder { return frames.NewEncoder(codecs()) }
 
 func encode(e *frames.Encoder, names ...string) frames.Run {
-	r := e.Begin(16)
+	r := e.Begin(16, false)
 	for _, name := range names {
 		e.Append(&r, protocol.VariantPusher, &protocol.Publication{Event: name})
 	}

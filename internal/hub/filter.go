@@ -73,10 +73,8 @@ func (sub *Subscription) setFilterLocked(f *protocol.Filter) error {
 // of the one without.
 func (sub *Subscription) enterLocked(to *cohort) {
 	switch {
-	case sub.stateLocked() == held && sub.hold == nil:
-		sub.hold = &hold{filtered: to}
 	case sub.stateLocked() == held:
-		sub.hold.filtered = to
+		sub.keptLocked().filtered = to
 	case to == nil:
 		c := sub.cohort
 		sub.moveLocked(c.list.plainLocked(c.variant, c.mode))
@@ -90,8 +88,8 @@ func (sub *Subscription) filteredLocked() *cohort {
 	switch {
 	case sub.cohort.isFiltered:
 		return sub.cohort
-	case sub.hold != nil:
-		return sub.hold.filtered
+	case sub.hold != nil && sub.hold.kept != nil:
+		return sub.hold.kept.filtered
 	default:
 		return nil
 	}

@@ -16,7 +16,7 @@ func (f *flusher) runOf(g *group, v protocol.Variant) *frames.Run {
 
 // encode makes the run of g in one variant.
 func (f *flusher) encode(g *group, v protocol.Variant) {
-	r := f.encoder.Begin(g.bytes)
+	r := f.encoder.Begin(g.bytes, g.n == 1)
 	for n, e := 0, g.First; n < g.frames; n++ {
 		var p *protocol.Publication
 		p, e = f.chains.At(e)

@@ -69,10 +69,27 @@ func (sub *Subscription) setPlaceLocked(place int32) {
 
 // hold is what most subscriptions do without: what is published while one is held or lags.
 type hold struct {
+	missed *missed.Notes // made by Follow: what was noted instead of being kept
+	kept   *kept         // nil: nothing is in it; of one that is held
+}
+
+// kept is what a held subscription keeps. Thousands of a connection may lag, and need none.
+type kept struct {
 	pubs       []*protocol.Publication
-	isOverflow bool          // more was published than is kept; pubs is empty
-	missed     *missed.Notes // made by Follow: what was noted instead of being kept
-	filtered   *cohort       // where it goes when it is released; nil: it stays where it is
+	isOverflow bool              // more was published than is kept; pubs is empty
+	last       protocol.Position // of what was published, after an overflow
+	filtered   *cohort           // where it goes when it is released; nil: it stays where it is
+}
+
+// keptLocked finds or makes what sub keeps.
+func (sub *Subscription) keptLocked() *kept {
+	if sub.hold == nil {
+		sub.hold = new(hold)
+	}
+	if sub.hold.kept == nil {
+		sub.hold.kept = new(kept)
+	}
+	return sub.hold.kept
 }
 
 // Subscribe adds sub to t, held: every publication that is received from now on is kept for
@@ -134,7 +151,7 @@ func (sub *Subscription) Hold() {
 	sub.hold = nil
 	sub.setStateLocked(held)
 	if filtered != nil {
-		sub.hold = &hold{filtered: filtered}
+		sub.keptLocked().filtered = filtered
 		sub.moveLocked(filtered.list.plainLocked(filtered.variant, filtered.mode))
 	}
 }
@@ -158,13 +175,16 @@ func (sub *Subscription) Release(after protocol.Position) error {
 	if after == (protocol.Position{}) {
 		after = sub.after
 	}
-	kept := sub.hold
+	var kept *kept
+	if sub.hold != nil {
+		kept = sub.hold.kept
+	}
 	if kept != nil && kept.isOverflow {
 		switch {
 		case !sub.isFollowLocked():
 			s.shard.hub.metrics.overflows.Inc()
 			return ErrHeldOverflow
-		case kept.missed != nil && !after.Covers(kept.missed.Last()):
+		case sub.hold.missed != nil && !after.Covers(kept.last):
 			sub.lagLocked()
 			return ErrLagging
 		}
@@ -201,7 +221,7 @@ func (sub *Subscription) deliverHeldLocked(pubs []*protocol.Publication) {
 	for len(wanted) > 0 {
 		n := len(wanted)
 		if sub.isFollowLocked() {
-			n, size = front(wanted)
+			n, size = frames.Front(wanted, maxRoundFrames, maxRoundBytes)
 		}
 		if !sub.writeHeldLocked(wanted[:n], size) {
 			break
@@ -211,15 +231,6 @@ func (sub *Subscription) deliverHeldLocked(pubs []*protocol.Publication) {
 	for _, p := range wanted {
 		sub.missLocked(p)
 	}
-}
-
-// front is how much of pubs a round would take, and its size.
-func front(pubs []*protocol.Publication) (n, size int) {
-	for n < len(pubs) && n < maxRoundFrames && size < maxRoundBytes {
-		size += pubs[n].Size()
-		n++
-	}
-	return n, size
 }
 
 // writeHeldLocked writes pubs, of about size bytes. It reports false when sub was made by
@@ -290,18 +301,16 @@ func (sub *Subscription) isFollowLocked() bool { return sub.cohort.mode != deliv
 
 // keepLocked adds publications to the hold.
 func (sub *Subscription) keepLocked(p *protocol.Publication, limit int) {
-	if sub.hold == nil {
-		sub.hold = new(hold)
-	}
-	switch h := sub.hold; {
-	case h.isOverflow && sub.isFollowLocked():
+	switch k := sub.keptLocked(); {
+	case k.isOverflow && sub.isFollowLocked():
+		k.last = p.Position
 		sub.missLocked(p)
-	case h.isOverflow:
-	case len(h.pubs) < limit:
-		h.pubs = append(h.pubs, p)
+	case k.isOverflow:
+	case len(k.pubs) < limit:
+		k.pubs = append(k.pubs, p)
 	default:
-		pubs := h.pubs
-		*h = hold{isOverflow: true, filtered: h.filtered}
+		pubs := k.pubs
+		*k = kept{isOverflow: true, last: p.Position, filtered: k.filtered}
 		if sub.isFollowLocked() {
 			for _, p := range append(pubs, p) {
 				sub.missLocked(p)

@@ -7,7 +7,7 @@
 package missed
 
 import (
-	"maps"
+	"slices"
 
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -30,29 +30,34 @@ type Lag struct {
 	IsOverflow bool                // more keys were missed than are remembered
 }
 
-// Notes are a Lag that still grows. Nil notes are empty.
+// Notes are a Lag that still grows. Nil notes are empty. A connection may have thousands, with a few keys
+// each.
 type Notes struct {
-	lag   Lag
-	bytes int               // that Keys take, about
-	last  protocol.Position // of the last publication noted
+	from, to   uint64   // see Lag
+	keys       []string // ascending
+	bytes      uint32   // that keys take, about
+	isOverflow bool
 }
 
 // Lag is what was noted. Keys are the caller's own.
 func (n *Notes) Lag() Lag {
-	lag := n.lag
-	lag.Keys = maps.Clone(lag.Keys)
+	lag := Lag{From: n.from, To: n.to, IsOverflow: n.isOverflow}
+	if len(n.keys) == 0 {
+		return lag
+	}
+	lag.Keys = make(map[string]struct{}, len(n.keys))
+	for _, key := range n.keys {
+		lag.Keys[key] = struct{}{}
+	}
 	return lag
 }
 
-// Last is the position of the last publication that was noted.
-func (n *Notes) Last() protocol.Position { return n.last }
-
 // Size is how many bytes n counts for.
 func (n *Notes) Size() int {
-	if n == nil || n.lag.IsOverflow {
+	if n == nil || n.isOverflow {
 		return 0
 	}
-	return n.bytes + FirstBytes
+	return int(n.bytes) + FirstBytes
 }
 
 // Add notes p and returns the notes with it. Keys beyond limit bytes are not remembered; nor is any
@@ -63,19 +68,20 @@ func (n *Notes) Add(p *protocol.Publication, limit int) *Notes {
 		c, limit = new(protocol.Change), 0
 	}
 	if n == nil {
-		n = &Notes{lag: Lag{From: c.Number}}
+		n = &Notes{from: c.Number}
 	}
-	n.lag.To, n.last = c.Number, p.Position
-	if _, isKnown := n.lag.Keys[c.Key]; isKnown || n.lag.IsOverflow {
+	if n.to = c.Number; n.isOverflow {
 		return n
 	}
-	if n.bytes += len(c.Key) + KeyBytes; n.bytes > limit {
-		n.lag.Keys, n.lag.IsOverflow = nil, true
+	at, isKnown := slices.BinarySearch(n.keys, c.Key)
+	if isKnown {
 		return n
 	}
-	if n.lag.Keys == nil {
-		n.lag.Keys = make(map[string]struct{}, 1)
+	size := int(n.bytes) + len(c.Key) + KeyBytes
+	if size > limit {
+		n.keys, n.isOverflow = nil, true
+		return n
 	}
-	n.lag.Keys[c.Key] = struct{}{}
+	n.keys, n.bytes = slices.Insert(n.keys, at, c.Key), uint32(size)
 	return n
 }

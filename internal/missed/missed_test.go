@@ -54,9 +54,6 @@ func TestNotes(t *testing.T) {
 		if diff := cmp.Diff(tt.want, n.Lag()); diff != "" || n.Size() != tt.size {
 			t.Errorf("%s: size %d, want %d (-want +got):\n%s", name, n.Size(), tt.size, diff)
 		}
-		if last := tt.pubs[len(tt.pubs)-1].Position; n.Last() != last {
-			t.Errorf("%s: the last is at %v, want %v", name, n.Last(), last)
-		}
 		if own := n.Lag().Keys; own != nil {
 			own["own"] = struct{}{}
 		}

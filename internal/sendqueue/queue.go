@@ -55,14 +55,14 @@ func (q *Queue) Bytes() int { return q.bytes }
 // All is what waits, in order.
 func (q *Queue) All() iter.Seq[bufpool.Segment] { return slices.Values(q.segs[q.head:]) }
 
-// Add queues s. It keeps the buffer, unless that is mostly something else, or there is room for
-// small frames anyway: then s is copied.
+// Add queues s. It keeps the buffer, unless that is mostly something else; for small frames also unless
+// there is room for them anyway, or no other queue would keep it: then s is copied.
 func (q *Queue) Add(s bufpool.Segment) {
 	size, room := s.End-s.Start, 0
 	if q.pack != nil {
 		room = cap(q.pack.B) - len(q.pack.B)
 	}
-	if 2*size >= cap(s.Buf.B) && (size > maxPacked || size > room) {
+	if 2*size >= cap(s.Buf.B) && (size > maxPacked || size > room && !s.Buf.IsForOne) {
 		s.Buf.Retain()
 		q.Push(s)
 		return
@@ -121,6 +121,23 @@ func (q *Queue) Wrote(n int) {
 	q.begun = begun
 	s.Frames -= whole
 	s.Start += n
+}
+
+// Tighten moves the first segment to a smaller buffer if most of its buffer is something else, such as
+// what has been written.
+func (q *Queue) Tighten() {
+	if q.IsEmpty() {
+		return
+	}
+	s := &q.segs[q.head]
+	size := s.End - s.Start
+	if 2*size >= cap(s.Buf.B) || bufpool.Room(size) >= cap(s.Buf.B) {
+		return
+	}
+	small := bufpool.Get(size)
+	small.B = append(small.B, s.Bytes()...)
+	s.Buf.Release()
+	s.Buf, s.Start, s.End = small, 0, size
 }
 
 // IsEmpty reports whether nothing waits.

@@ -1,6 +1,7 @@
 package sendqueue
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -213,6 +214,56 @@ func TestAQueueKeepsAboutWhatWaitsInIt(t *testing.T) {
 			t.Errorf("%s: %d segments, want at most %d", name, got, want)
 		}
 		q.Free()
+	}
+}
+
+// Small frames share buffers where no other queue would keep theirs.
+func TestFramesForOneConnectionSharePacks(t *testing.T) {
+	t.Parallel()
+	for _, isForOne := range []bool{false, true} {
+		var q Queue
+		for range 1000 {
+			buf := bufpool.Get(300)
+			buf.B = websocket.AppendFrame(buf.B, websocket.OpText, make([]byte, 300))
+			buf.IsForOne = isForOne
+			q.Add(bufpool.Segment{Buf: buf, End: len(buf.B), Frames: 1})
+			buf.Release()
+		}
+		if isPacked := len(q.segs) < 100; isPacked != isForOne {
+			t.Errorf("frames for one: %t: 1000 frames are in %d segments", isForOne, len(q.segs))
+		}
+		q.Free()
+	}
+}
+
+// What waits of a large write that the socket took in part does not keep all of its buffer.
+func TestTightenLeavesWhatWaits(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ size, wrote, want int }{
+		"nothing was written": {100 << 10, 0, 128 << 10},
+		"some was written":    {100 << 10, 10 << 10, 128 << 10},
+		"most was written":    {100 << 10, 95 << 10, 8 << 10},
+		"all was written":     {100 << 10, 100 << 10, 0},
+		"in a small buffer":   {300, 200, 512},
+	} {
+		buf := bufpool.Get(tt.size)
+		for i := range tt.size {
+			buf.B = append(buf.B, byte(i))
+		}
+		want := bytes.Clone(buf.B[tt.wrote:])
+		var q Queue
+		q.Push(bufpool.Segment{Buf: buf, End: tt.size, Frames: 1})
+		if tt.wrote > 0 {
+			q.Wrote(tt.wrote)
+		}
+		q.Tighten()
+		var got []byte
+		for s := range q.All() {
+			got = append(got, s.Bytes()...)
+		}
+		if !bytes.Equal(got, want) || q.Bytes() != len(want) || held(&q) != tt.want {
+			t.Errorf("%s: %d bytes wait in %d, want %d in %d", name, len(got), held(&q), len(want), tt.want)
+		}
 	}
 }
 

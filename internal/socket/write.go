@@ -82,6 +82,7 @@ func (c *Conn) queueRestLocked(s bufpool.Segment, n int, isReply bool) {
 	}
 	if n > 0 {
 		c.queue.Wrote(n)
+		c.queue.Tighten()
 	}
 	if c.ep.DropWhenFull {
 		c.eng.metrics.dropped.Add(float64(c.queue.Trim(c.ep.limits())))
