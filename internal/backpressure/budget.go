@@ -1,6 +1,7 @@
 // Package backpressure makes producers wait for consumers that are behind. A [Budget] is the bytes that
 // may wait in queues at a time; a producer that finds too much waiting waits for its turn, first come,
-// first served, and gives up when its context ends.
+// first served, and gives up when its context ends. A producer of many pieces at once paces itself with a
+// [Pacer].
 //
 // The package starts no goroutine and holds no queue of bytes itself: the owner says what has begun to
 // wait and what has ended. The bound is soft: producers that were let in together may exceed it
@@ -26,10 +27,11 @@ type Budget struct {
 	waits, refusals Counter // immutable
 
 	used      atomic.Int64
-	isWaiting atomic.Bool // the queue is not empty; written under mu
+	isWaiting atomic.Bool // a producer is queued or rests; written under mu
 
-	mu    sync.Mutex
-	queue []*waiter // guarded by mu
+	mu      sync.Mutex
+	queue   []*waiter       // guarded by mu
+	resting []chan struct{} // closed once hardly anything waits; guarded by mu
 }
 
 // waiter is a producer that waits for n bytes; let is closed when it is let in.
@@ -103,7 +105,7 @@ func (b *Budget) giveUp(ctx context.Context, w *waiter) error {
 	return ctx.Err()
 }
 
-// letInLocked lets in as many from the front of the queue as fit together.
+// letInLocked lets in as many from the front of the queue as fit together, and ends a rest that is over.
 func (b *Budget) letInLocked() {
 	used := b.used.Load()
 	free, in := b.max-used, 0
@@ -113,5 +115,17 @@ func (b *Budget) letInLocked() {
 		in++
 	}
 	b.queue = slices.Delete(b.queue, 0, in)
-	b.isWaiting.Store(len(b.queue) > 0)
+	if b.isCalm() {
+		for _, let := range b.resting {
+			close(let)
+		}
+		b.resting = nil
+	}
+	b.isWaiting.Store(len(b.queue)+len(b.resting) > 0)
+}
+
+// forgetLocked takes a rest out again that ends before b is calm.
+func (b *Budget) forgetLocked(let chan struct{}) {
+	b.resting = slices.DeleteFunc(b.resting, func(c chan struct{}) bool { return c == let })
+	b.letInLocked()
 }

@@ -1,7 +1,7 @@
 package catchup
 
 // Few is how many frames a Recent has room for at the least.
-const Few = 4
+const Few = 2
 
 // Recent remembers the keys of the last frames of a window. Frames are numbered from 1.
 type Recent struct {

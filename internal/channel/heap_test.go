@@ -31,7 +31,7 @@ func subscriptionBytes(t *testing.T, prefix string, member func(n int) protocol.
 		if err := n.Subscribe(context.Background(), &c.Connection, name, member(i), nil); err != nil {
 			t.Fatal(err)
 		}
-		for h.Waiting() > 0 {
+		for h.Inboxes().Used() > 0 {
 			runtime.Gosched() // until the flusher has let go of what was published
 		}
 	}

@@ -1,6 +1,10 @@
 package derived
 
-import "github.com/millrace/millrace/internal/entity"
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/internal/entity"
+)
 
 // fewChanges is for how many changes of a window there is room at first: a row leaves, another enters.
 const fewChanges = 2
@@ -17,6 +21,15 @@ const maxSpare = 4096
 type Range struct {
 	Skip, Take int  // Take below zero: as many as the view says
 	IsOther    bool // asks for another key than the one that an aggregate's row has
+}
+
+// String tells p from all other ranges, without a colon.
+func (p Range) String() string {
+	name := strconv.Itoa(p.Skip) + "," + strconv.Itoa(p.Take)
+	if p.IsOther {
+		name += "!"
+	}
+	return name
 }
 
 // Bounds is which ranks a range means. A sorted view without a limit shows as many rows as
@@ -87,6 +100,18 @@ func (w *Window) Find(r *Rows, t *entity.Type, key string) *entity.Version {
 		return nil
 	}
 	return v
+}
+
+// Step is that a member moved, for windows that note it later, but before another moves.
+type Step struct {
+	Change        *entity.Change
+	Before, After *entity.Version
+	From, To      int
+}
+
+// Take is Shift by s.
+func (w *Window) Take(r *Rows, p *Pool, s *Step) {
+	w.Shift(r, p, s.Change, s.Before, s.After, s.From, s.To)
 }
 
 // Shift notes what it does to the window that a member moved: to the mover, and to the

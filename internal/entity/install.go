@@ -49,7 +49,8 @@ type Change struct {
 
 // Receiver is told of changes, with the type locked exclusively, in the order of their
 // numbers, after they are stored. The state of the type is the one after all of them. It must
-// not block, and keep neither the slice nor a Decision.
+// not block under the lock, and keep neither the slice nor a Decision. It may unlock the type for a
+// moment during the call: until it returns, no other change is installed.
 type Receiver interface {
 	Changed(t *Type, changes []Change)
 }

@@ -144,6 +144,10 @@ func (h *Hub) Reserve(ctx context.Context, n int) error {
 	return nil
 }
 
+// Inboxes is the budget of what waits for flushers. A publisher of many publications at once paces itself
+// by it.
+func (h *Hub) Inboxes() *backpressure.Budget { return h.waiting }
+
 // Receive hands publications of one topic to every shard that has subscribers of it
 // (bus.Receiver). It never blocks. Calls for one topic must not be concurrent: their order is the
 // order of delivery.
@@ -171,9 +175,6 @@ func (h *Hub) receive(p *protocol.Publication) {
 // Lost counts a gap in what is received of a topic (bus.Receiver): subscribers of protocol 7 are not
 // told, because that has no word for it.
 func (h *Hub) Lost(_ protocol.Topic, _, _ protocol.Position) { h.metrics.gaps.Inc() }
-
-// Waiting is the number of bytes of publications that wait for flushers.
-func (h *Hub) Waiting() int64 { return h.waiting.Used() }
 
 // Connections is the number of attached connections.
 func (h *Hub) Connections() int { return int(h.connections.Load()) }

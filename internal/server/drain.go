@@ -101,7 +101,7 @@ func (s *Server) endPublishing(ctx context.Context, longest time.Duration) {
 	}
 	if err != nil {
 		s.log.Error("connections are closed although events that were acknowledged still wait for them; raise shutdown.grace_period",
-			"waited", longest.String(), "waiting_bytes", s.hub.Waiting(), "err", err)
+			"waited", longest.String(), "waiting_bytes", s.hub.Inboxes().Used(), "err", err)
 	}
 }
 

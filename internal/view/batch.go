@@ -82,7 +82,7 @@ func (e *Engine) stepLocked(s *subscription, isExclusive bool) *batch {
 	}
 	switch st := s.catchUp.(type) {
 	case *catchup.List:
-		st.Step(e.entities, s.base.root.typ, s.terms.asked().Request, e.options.sizes(), &b.Batch, isExclusive)
+		st.Step(e.entities, s.base.root.typ, s.asked().Request, e.options.sizes(), &b.Batch, isExclusive)
 	case *catchup.Key:
 		st.Step(s.base.root.typ, s.key, &b.Batch)
 	case *windowCatchUp:

@@ -16,7 +16,7 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (catchUp, int) {
 	t := s.base.root.typ
 	s.feed = s.base.feedLocked(s.key)
 	s.key = s.feed.Key() // not kept twice
-	if s.terms.asked().noSnapshot {
+	if s.asked().noSnapshot {
 		return catchup.LiveKey(t, s.key), 0
 	}
 	st := e.keyCatchUpLocked(s)
@@ -32,7 +32,7 @@ func (e *Engine) beginKeyLocked(s, old *subscription) (catchUp, int) {
 // HyperStack subscribe again without a cursor, and keep rows that a snapshot lacks.
 func (e *Engine) keyCatchUpLocked(s *subscription) *catchup.Key {
 	_, isDeleted := s.base.root.typ.DeletedLocked(s.key)
-	st, asked := &catchup.Key{IsSnapshot: true, IsWanted: true}, s.terms.asked()
+	st, asked := &catchup.Key{IsSnapshot: true, IsWanted: true}, s.asked()
 	st.IsAbsence = s.hasKey || isDeleted
 	if s.base.mode == protocol.ModeState {
 		return st
@@ -49,10 +49,10 @@ func (e *Engine) keyCatchUpLocked(s *subscription) *catchup.Key {
 func (e *Engine) beginListLocked(s, old *subscription) (catchUp, int) {
 	t := s.base.root.typ
 	s.feed = &s.base.all
-	if s.terms.asked().noSnapshot {
+	if s.asked().noSnapshot {
 		return catchup.LiveList(t), 0
 	}
-	st, rows := catchup.NewList(e.entities, t, s.terms.asked().Request)
+	st, rows := catchup.NewList(e.entities, t, s.asked().Request)
 	st.Wait()
 	if old != nil {
 		st.Replace(t, catchUpOf[*catchup.List](old), old.since)

@@ -37,7 +37,10 @@ type windowCatchUp struct {
 func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (catchUp, int) {
 	n := s.derived
 	w := n.windowLocked(partOf(s))
-	s.window, s.feed = w, &w.feed
+	w.settleLocked()
+	if s.window, s.feed = w, &w.feed; s.asked() == w.asked() {
+		s.terms = nil // not kept twice
+	}
 	rows := n.rows.Count(w.Low, w.High)
 	if rows > maxRows {
 		return nil, rows // not even copied
@@ -45,6 +48,7 @@ func (e *Engine) beginWindowLocked(s, old *subscription, maxRows int) (catchUp, 
 	// Nothing is sent for a window that never shows anything (views 5.4).
 	st := &windowCatchUp{isSnapshot: w.part.Take != 0 || n.rows.IsTotal(), isWaiting: true, isFirst: true}
 	if old != nil {
+		old.window.settleLocked()
 		way := catchUpOf[*windowCatchUp](old)
 		if way == nil {
 			way = e.leaveLocked(old)

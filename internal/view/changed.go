@@ -1,6 +1,8 @@
 package view
 
 import (
+	"github.com/millrace/millrace/internal/backpressure"
+	"github.com/millrace/millrace/internal/derived"
 	"github.com/millrace/millrace/internal/entity"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -55,15 +57,38 @@ func (r *root) publishBaseLocked(b *baseView, ch *entity.Change) {
 // flushLocked ends a group of changes: every watched window publishes its net difference. Views in
 // dirty come after the views they derive from.
 func (r *root) flushLocked(seq entity.Seq) {
-	for i, n := range r.dirty {
-		n.isDirty = false
-		if n.rows.IsTotal() {
+	for _, n := range r.dirty {
+		if n.isDirty = false; n.rows.IsTotal() {
 			n.sumUpLocked(seq)
 		}
-		for _, w := range n.windows {
-			w.flushLocked(r.seqTextLocked(seq))
-		}
+	}
+	pacer := r.engine.hub.Inboxes().Pace()
+	defer pacer.Close()
+	for i, n := range r.dirty {
+		n.flushLocked(r, &pacer)
 		r.dirty[i] = nil
 	}
 	r.dirty = r.dirty[:0]
 }
+
+// flushLocked makes the windows of n publish, while n belongs to r. It gives the lock away where the pacer
+// pauses. The state is the one after the group then, and a caller that has to do with a window calls
+// settleLocked first.
+func (n *derivedView) flushLocked(r *root, pacer *backpressure.Pacer) {
+	for n.root.Load() == r {
+		if n.flushed == len(n.windows) {
+			n.endFlushLocked()
+			return
+		}
+		w := n.windows[n.flushed]
+		n.flushed++
+		if w.settleLocked(); pacer.Made() {
+			r.typ.Unlock()
+			pacer.Pause()
+			r.typ.Lock()
+		}
+	}
+}
+
+// endFlushLocked forgets the group, which all windows have published.
+func (n *derivedView) endFlushLocked() { n.step, n.flushed = derived.Step{}, 0 }

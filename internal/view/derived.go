@@ -27,8 +27,11 @@ type derivedView struct {
 	shape    *query.Plan   // whose projection the view shows; nil: everything
 	source   *derivedView  // nil: X/list
 	children []*derivedView
-	windows  []*window // that connections watch
-	isDirty  bool      // in root.dirty
+	windows  []*window    // that connections watch
+	step     derived.Step // of the group that is being told, while it is the only one; windows take it when they settle
+	steps    uint32       // counts them
+	flushed  int          // windows, from the first on, that have published what the group of the flush under way did
+	isDirty  bool         // in root.dirty
 }
 
 func newDerivedView(e *Engine, app, id string, r *root) *derivedView {
@@ -106,16 +109,29 @@ func (n *derivedView) applyLocked(ch *entity.Change, before, after *entity.Versi
 		n.markDirtyLocked()
 		return
 	}
+	n.takeStepLocked() // by the rows as they are, and as it has left them
 	from, to := n.rows.Move(before, after)
 	if len(n.windows) > 0 {
-		n.markDirtyLocked()
-		pool := &n.root.Load().pool
-		for _, w := range n.windows {
-			w.Shift(n.rows, pool, ch, before, after, from, to)
+		n.steps++
+		n.step = derived.Step{Change: ch, Before: before, After: after, From: from, To: to}
+		if n.isDirty {
+			n.takeStepLocked()
 		}
+		n.markDirtyLocked()
 	}
 	if len(n.children) > 0 {
 		n.cascadeLocked(ch, before, after, from, to)
+	}
+}
+
+// takeStepLocked makes all windows note the step that is not in all of them yet. Of the only step of a
+// group each window makes a note when it settles, so that few hold one at a time.
+func (n *derivedView) takeStepLocked() {
+	if n.step != (derived.Step{}) {
+		for _, w := range n.windows {
+			w.takeStepLocked()
+		}
+		n.step = derived.Step{}
 	}
 }
 

@@ -10,12 +10,14 @@
 // its position, read the state" is one step. A derived view belongs to the type at the end of
 // its sources. Lock order: type (two of them by name), then the tables of Engine, then topic
 // of the bus, then the hub's. The lock is held over calls of [Bus] and the hub, which by their contracts
-// do not wait, and never over a reply.
+// do not wait, and never over a reply or a wait.
 //
 // Publications: base views publish every change once, as it was given. A derived view publishes,
 // once for each watched window, the net difference that a group of changes makes to it: the rows
 // that left, then the rows that entered or changed. A change outside of a window costs two
-// comparisons and publishes nothing.
+// comparisons and publishes nothing. A group that concerns more windows than flushers keep up with is
+// published in parts, and the lock is free between them: a caller sees the state after the group, and a window
+// that it has to do with publishes first.
 //
 // Snapshots: a subscriber is brought up to date in batches (package catchup), read one by one from the state
 // as it is then, and only while its connection is not congested. Changes since its beginning follow by

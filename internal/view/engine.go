@@ -132,7 +132,7 @@ func (e *Engine) setOpen(app string, isOpen bool) {
 }
 
 // Reserve waits until fan-out has room for what b publishes, or until ctx ends, which is
-// hub.ErrBackpressure. A caller that applies batches calls it before: Changed cannot wait.
+// hub.ErrBackpressure. A caller that applies batches calls it before: Changed pauses, but for a moment.
 func (e *Engine) Reserve(ctx context.Context, b *entity.Batch) error {
 	size := 0
 	for i := range b.Mutations {

@@ -1,12 +1,6 @@
 package view
 
-import (
-	"strconv"
-	"strings"
-
-	"github.com/millrace/millrace/internal/derived"
-	"github.com/millrace/millrace/internal/protocol"
-)
+import "github.com/millrace/millrace/internal/protocol"
 
 // feed is one topic of a view and how many subscriptions need it. The engine receives the topic
 // from the bus, and publishes to it, only while there are any. Guarded by the type's lock.
@@ -18,47 +12,6 @@ type feed struct {
 
 // Key is the key of the entity, of a feed of one.
 func (f *feed) Key() string { return f.topic.Name[f.keyAt:] }
-
-// The topics of one kind are named so that no two are alike, whatever characters are in views and
-// keys.
-
-func allTopic(app, view string) protocol.Topic {
-	return protocol.Topic{App: app, Kind: protocol.TopicView, Name: view}
-}
-
-// keyTopic begins its name with the length of the view, which the key follows.
-func keyTopic(app, view, key string) protocol.Topic {
-	return protocol.Topic{App: app, Kind: protocol.TopicKey, Name: strconv.Itoa(len(view)) + ":" + view + key}
-}
-
-func windowTopic(app, view string, p derived.Range) protocol.Topic {
-	name := strconv.Itoa(p.Skip) + "," + strconv.Itoa(p.Take)
-	if p.IsOther {
-		name += "!"
-	}
-	return protocol.Topic{App: app, Kind: protocol.TopicWindow, Name: name + ":" + view}
-}
-
-// ViewOfTopic is the view whose changes are published on t; false for a topic that is not of a view.
-// It is for those who list the subscriptions of a connection.
-func ViewOfTopic(t protocol.Topic) (id string, ok bool) {
-	switch t.Kind {
-	case protocol.TopicView:
-		return t.Name, true
-	case protocol.TopicKey:
-		of, rest, ok := strings.Cut(t.Name, ":")
-		n, err := strconv.Atoi(of)
-		if !ok || err != nil || n < 0 || n > len(rest) {
-			return "", false
-		}
-		return rest[:n], true
-	case protocol.TopicWindow:
-		_, id, ok := strings.Cut(t.Name, ":")
-		return id, ok
-	default:
-		return "", false
-	}
-}
 
 // attachLocked counts one more subscription of f.
 func (e *Engine) attachLocked(f *feed) {

@@ -122,6 +122,7 @@ func (e *Engine) change(n *derivedView, r *root, fn func()) {
 // moveToLocked makes n belong to r.
 func (n *derivedView) moveToLocked(r *root) {
 	if was := n.root.Load(); was != r {
+		n.endFlushLocked() // if one is under way
 		n.root.Store(n.engine.holdType(r.typ.App, r.typ.Name))
 		n.engine.releaseType(was)
 	}
@@ -212,6 +213,7 @@ type windowState struct {
 }
 
 func (w *window) sceneLocked() windowState {
+	w.settleLocked()
 	return windowState{w, w.derived.modeLocked(), w.rowsLocked()}
 }
 

@@ -23,7 +23,7 @@ func TestEachNumberOnceInOrder(t *testing.T) {
 		"T/sorted", "T/sorted take=3", "T/first", "T/latest",
 	}
 	s := setup{
-		hub:   hub.Options{MaxHeld: 50},
+		hub:   hub.Options{MaxHeld: 50, MaxInboxBytes: 1},
 		views: view.Options{FirstBatch: 3, NextBatch: 5},
 	}
 	inNodeWith(t, s, func(t *testing.T, n *node) {

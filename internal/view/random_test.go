@@ -148,7 +148,7 @@ func runRandom(t *testing.T, rt *rapid.T) {
 	small := rapid.Bool().Draw(rt, "small")
 	s := setup{views: view.Options{FirstBatch: 2, NextBatch: 3, DefaultWindow: 4}}
 	if small {
-		s.hub = hub.Options{MaxHeld: 2, MaxLagBytes: 150}
+		s.hub = hub.Options{MaxHeld: 2, MaxLagBytes: 150, MaxInboxBytes: 1}
 		s.views.MaxMissed = 5
 		s.views.MaxBatchBytes = 100
 		s.entities.MaxTombstones = 3

@@ -130,7 +130,7 @@ func (e *Engine) readLocked(res *Result, s *subscription, l Limits) ([]*entity.V
 // dropLimitLocked keeps a whole view from being cut that a client asked for as a page of changes:
 // no position would lead to the rows that were cut off.
 func (e *Engine) dropLimitLocked(s *subscription) {
-	asked := s.terms.asked()
+	asked := s.asked()
 	if !asked.HasAfter || !asked.HasLimit {
 		return
 	}
@@ -157,11 +157,11 @@ func (n *derivedView) readLocked(res *Result, s *subscription, maxRows int) ([]*
 func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*entity.Version {
 	t, st := s.base.root.typ, e.keyCatchUpLocked(s)
 	if res.IsWhole = !st.IsResumed; st.IsResumed && !st.IsWanted {
-		res.Position = s.terms.asked().After // nothing after it is told
+		res.Position = s.asked().After // nothing after it is told
 	}
 	if t.GetLocked(key) != nil {
 		res.Total = 1
-	} else if s.terms.asked().HasAfter {
+	} else if s.asked().HasAfter {
 		res.Deleted = []string{key}
 	}
 	if v := st.Find(t, key); v != nil {
@@ -172,7 +172,7 @@ func (e *Engine) readKeyLocked(res *Result, s *subscription, key string) []*enti
 
 // readListLocked returns nothing, and how many rows there would be, when these are too many.
 func (e *Engine) readListLocked(res *Result, s *subscription, maxRows int) (rows []*entity.Version, count int) {
-	t, r := s.base.root.typ, s.terms.asked().Request
+	t, r := s.base.root.typ, s.asked().Request
 	res.Total = t.LenLocked()
 	st, count := catchup.NewList(e.entities, t, r)
 	if res.IsWhole = st.IsWhole(); count > maxRows {

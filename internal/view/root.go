@@ -46,7 +46,7 @@ func (r *root) base(index int) *baseView {
 		return b
 	}
 	mode := baseMode(index)
-	all := feed{topic: allTopic(r.typ.App, baseID(r.typ, index))}
+	all := feed{topic: protocol.ViewTopic(r.typ.App, baseID(r.typ, index))}
 	r.bases[index].CompareAndSwap(nil, &baseView{root: r, index: index, view: all.topic.Name, mode: mode, all: all})
 	return r.bases[index].Load()
 }
@@ -55,7 +55,7 @@ func (r *root) base(index int) *baseView {
 func (b *baseView) feedLocked(key string) *feed {
 	f := b.keyed.Get(key)
 	if f == nil {
-		f = &feed{topic: keyTopic(b.root.typ.App, b.view, key)}
+		f = &feed{topic: protocol.KeyTopic(b.root.typ.App, b.view, key)}
 		f.keyAt = int32(len(f.topic.Name) - len(key))
 		b.keyed.Add(f)
 	}

@@ -28,7 +28,7 @@ type subscription struct {
 	hub.Subscription
 	catchUp catchUp
 	feed    *feed  // once it has begun
-	terms   *terms // nil: nothing in particular
+	terms   *terms // nil: nothing in particular or, with a window, nothing that its part does not say; see asked
 
 	base    *baseView    // of a base view, otherwise nil
 	derived *derivedView // of a derived view, otherwise nil
@@ -48,10 +48,14 @@ func (s *subscription) view() string {
 	return s.base.view
 }
 
-// lock locks the type that decides what s sees.
+// lock locks the type that decides what s sees. The window of s has published all that it shows.
 func (s *subscription) lock() *entity.Type {
 	if s.derived != nil {
-		return s.derived.lock()
+		t := s.derived.lock()
+		if s.window != nil {
+			s.window.settleLocked()
+		}
+		return t
 	}
 	t := s.base.root.typ
 	t.Lock()
@@ -144,7 +148,7 @@ func (n *derivedView) sortLocked() (path []string, isDescending bool) {
 // start replaces what c has under the same id by s, if that is another.
 func (e *Engine) start(c *Connection, s *subscription, r *protocol.ViewRequest, l Limits, m *protocol.ViewMessage) *protocol.Issue {
 	old := c.subs.Get(newID(r.View, r.Key))
-	if old != nil && old.terms.asked() == s.terms.asked() {
+	if old != nil && old.asked() == s.asked() {
 		return nil
 	}
 	if old == nil && r.NoSnapshot && s.derived == nil {

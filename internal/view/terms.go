@@ -38,10 +38,23 @@ func (t terms) kept() *terms {
 	return &t
 }
 
-// asked is what kept was made of.
-func (t *terms) asked() terms {
-	if t == nil {
+// asked is what s was asked for.
+func (s *subscription) asked() terms {
+	switch {
+	case s.terms != nil:
+		return *s.terms
+	case s.window != nil:
+		return s.window.asked()
+	default:
 		return terms{}
 	}
-	return *t
+}
+
+// asked is what a subscription asks for that says nothing but which part it is about.
+func (w *window) asked() terms {
+	t := terms{skip: w.part.Skip}
+	if w.part.Take >= 0 {
+		t.take, t.hasTake = w.part.Take, true
+	}
+	return t
 }

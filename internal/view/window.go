@@ -19,8 +19,10 @@ type window struct {
 	part           derived.Range  // immutable
 	sent           catchup.Recent // frames; they are numbered per window (protocol.Change.Number)
 
+	steps uint32 // up to which of derivedView.steps it has noted all
+
 	// Of the subscriptions that are being brought up to date.
-	behind int    // how many there are
+	behind int32  // how many there are
 	seen   uint64 // up to which frame each of them has accounted for all; while there are any
 }
 
@@ -31,7 +33,7 @@ func (n *derivedView) windowLocked(p derived.Range) *window {
 			return w
 		}
 	}
-	w := &window{derived: n, part: p, feed: feed{topic: windowTopic(n.app, n.id, p)}}
+	w := &window{derived: n, part: p, steps: n.steps, feed: feed{topic: protocol.WindowTopic(n.app, n.id, p.String())}}
 	w.resolveLocked()
 	n.windows = append(n.windows, w)
 	n.engine.metrics.windows.Inc()
@@ -45,13 +47,16 @@ func (n *derivedView) forgetLocked(w *window) {
 	}
 	if i := slices.Index(n.windows, w); i >= 0 {
 		n.windows = slices.Delete(n.windows, i, i+1)
+		if i < n.flushed {
+			n.flushed--
+		}
 		n.engine.metrics.windows.Dec()
 	}
 }
 
 // partOf is which part s is about.
 func partOf(s *subscription) derived.Range {
-	asked := s.terms.asked()
+	asked := s.asked()
 	p := derived.Range{Skip: asked.skip, Take: -1, IsOther: s.hasKey && s.key != derived.TotalKey}
 	if asked.hasTake {
 		p.Take = asked.take
@@ -69,13 +74,26 @@ func (w *window) findLocked(key string) *entity.Version {
 	return w.Find(w.derived.rows, w.derived.root.Load().typ, key)
 }
 
-// flushLocked publishes what the group did: first the rows that left, then the rows that entered or
-// changed, so that no client ever shows more than the window holds (views 5.5 [M]).
-func (w *window) flushLocked(seq string) {
+// takeStepLocked notes the last step, unless it has.
+func (w *window) takeStepLocked() {
+	if n := w.derived; w.steps != n.steps {
+		w.steps = n.steps
+		w.Take(n.rows, &n.root.Load().pool, &n.step)
+	}
+}
+
+// settleLocked publishes what the last group of changes did, if that was not published yet: first the
+// rows that left, then the rows that entered or changed, so that no client ever shows more than the window
+// holds (views 5.5 [M]).
+func (w *window) settleLocked() {
+	w.takeStepLocked()
 	list := w.Changes()
 	if len(list) == 0 {
 		return
 	}
+	r := w.derived.root.Load()
+	last, _ := r.typ.LastLocked()
+	seq := r.seqTextLocked(last)
 	w.forgetSentLocked()
 	mode := w.derived.modeLocked()
 	for i := range list {
@@ -88,7 +106,7 @@ func (w *window) flushLocked(seq string) {
 			w.publishChangeLocked(c, mode)
 		}
 	}
-	w.Done(&w.derived.root.Load().pool)
+	w.Done(&r.pool)
 }
 
 // publishChangeLocked publishes a row that entered or changed: as the patch that led from the

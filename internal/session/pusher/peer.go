@@ -10,7 +10,6 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
 	"github.com/millrace/millrace/internal/session"
-	"github.com/millrace/millrace/internal/view"
 )
 
 var _ session.Peer = (*Session)(nil)
@@ -45,7 +44,7 @@ func (s *Session) Joined() (userID string, channels []string) {
 			userID = t.Name
 		case protocol.TopicWatch:
 		default:
-			if id, ok := view.ViewOfTopic(t); ok {
+			if id, ok := protocol.ViewOfTopic(t); ok {
 				channels = append(channels, pusher.ViewChannel(id))
 			}
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/views"
 	"github.com/millrace/millrace/internal/session"
-	"github.com/millrace/millrace/internal/view"
 )
 
 var _ session.Peer = (*Session)(nil)
@@ -36,7 +35,7 @@ func (s *Session) IP() netip.Addr {
 // Joined tells the subject of the present token, and the views.
 func (s *Session) Joined() (userID string, ids []string) {
 	for _, t := range s.subscriber.Topics() {
-		if id, ok := view.ViewOfTopic(t); ok {
+		if id, ok := protocol.ViewOfTopic(t); ok {
 			ids = append(ids, id)
 		}
 	}

@@ -1,9 +1,8 @@
-package view
+package protocol_test
 
 import (
 	"testing"
 
-	"github.com/millrace/millrace/internal/derived"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -11,10 +10,10 @@ func TestViewOfTopic(t *testing.T) {
 	t.Parallel()
 	for _, view := range []string{"Auction/list", "a:b/c", "7:x"} {
 		for _, topic := range []protocol.Topic{
-			allTopic("1", view), keyTopic("1", view, "k:1"),
-			windowTopic("1", view, derived.Range{Skip: 1, Take: 2}), windowTopic("1", view, derived.Range{IsOther: true}),
+			protocol.ViewTopic("1", view), protocol.KeyTopic("1", view, "k:1"),
+			protocol.WindowTopic("1", view, "1,2"), protocol.WindowTopic("1", view, "0,0!"),
 		} {
-			if got, ok := ViewOfTopic(topic); got != view || !ok {
+			if got, ok := protocol.ViewOfTopic(topic); got != view || !ok {
 				t.Errorf("%+v: got %q, %v", topic, got, ok)
 			}
 		}
@@ -30,7 +29,7 @@ func TestViewOfTopic(t *testing.T) {
 		{Kind: protocol.TopicWindow, Name: "1"},
 		{Kind: protocol.NumTopicKinds, Name: "4:a/bc"},
 	} {
-		if got, ok := ViewOfTopic(other); ok {
+		if got, ok := protocol.ViewOfTopic(other); ok {
 			t.Errorf("%+v: got %q", other, got)
 		}
 	}
