@@ -71,6 +71,8 @@ type (
 		Subscriber protocol.SocketID
 		Member     *protocol.Member // of topics with members
 		MaxMembers int
+		// WantsMembers: the answer tells who is there, since the node does not know yet.
+		WantsMembers bool
 	}
 	// Leave makes the end of a subscription known. It has no answer.
 	Leave struct {
@@ -143,8 +145,8 @@ type (
 		Term     log.Term
 		Topic    protocol.Topic
 		Position Position
-		Order    uint64 // of the join, in topics with members
-		Members  []protocol.Member
+		Order    uint64            // of the join, in topics with members
+		Members  []protocol.Member // where the Join wants them
 		Retained *Publication
 		Refusal  *protocol.Error // nil: it has joined
 	}

@@ -35,7 +35,7 @@ type run[T any] struct {
 	*Queue[T]
 	c         Committer[T]
 	scheduler Scheduler       // nil: c is none
-	storing   context.Context //nolint:containedctx // of Store: that of Serve or Finish, and does not end with it
+	storing   context.Context //nolint:containedctx // what Store gets: the values of the context of the run, without its end
 	timer     *time.Timer
 }
 

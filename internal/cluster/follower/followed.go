@@ -45,7 +45,7 @@ func (f *Follower) end(t *followed) {
 
 // joined takes the answer to a Join. A topic is live from the first one on.
 func (f *Follower) joined(now time.Duration, from cluster.NodeID, m *cluster.Joined) {
-	r := f.open(m.Request)
+	r := f.requests[m.Request]
 	if r == nil || !f.believes(from, f.partition(&m.Topic), m.Term) {
 		return
 	}
@@ -225,7 +225,7 @@ func (f *Follower) retryReplay(now time.Duration, r *request) {
 
 // replayed takes a piece of a replay, and asks for the next one.
 func (f *Follower) replayed(now time.Duration, from cluster.NodeID, m *cluster.Replayed) {
-	r := f.open(m.Request)
+	r := f.requests[m.Request]
 	if r == nil || !f.believes(from, f.partition(&m.Topic), m.Term) || r.message.(*cluster.Replay).After != m.After {
 		return
 	}

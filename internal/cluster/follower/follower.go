@@ -126,7 +126,7 @@ func (f *Follower) Receive(now time.Duration, from cluster.NodeID, m cluster.Mes
 	case *cluster.Moved:
 		f.moved(from, m)
 	case *cluster.Changed:
-		if r := f.open(m.Request); r != nil {
+		if r := f.requests[m.Request]; r != nil {
 			f.answer(r, m)
 		}
 	}
@@ -158,7 +158,7 @@ func (f *Follower) Join(now time.Duration, j cluster.Join) cluster.RequestID {
 	}
 	r := f.add(now, f.partition(j.Topic))
 	r.isSafe = true
-	j.Request = r.id
+	j.Request, j.WantsMembers = r.id, j.Member != nil && !t.isLive
 	r.message = &j
 	f.ask(r)
 	return r.id

@@ -31,7 +31,7 @@ func (f *Follower) PublishOnce(now time.Duration, k *cluster.Keyed) cluster.Requ
 
 // claimed takes the answer to a Claim.
 func (f *Follower) claimed(now time.Duration, m *cluster.Claimed) {
-	r := f.open(m.Request)
+	r := f.requests[m.Request]
 	if r == nil {
 		return
 	}

@@ -84,7 +84,7 @@ func (f *Follower) forget(is func(*joining) bool) {
 
 // patternJoined takes the answer of one partition.
 func (f *Follower) patternJoined(from cluster.NodeID, m *cluster.PatternJoined) {
-	r := f.open(m.Request)
+	r := f.requests[m.Request]
 	if r == nil || !f.believes(from, m.Partition, m.Term) {
 		return
 	}

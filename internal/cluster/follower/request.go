@@ -130,14 +130,10 @@ func (f *Follower) expire(now time.Duration, r *request) {
 	}
 }
 
-// open is the request that an owner answers; nil if it has ended, or the answer is of an owner that
-// is none any more, whose answer counts where the request has not gone to another.
-func (f *Follower) open(id cluster.RequestID) *request { return f.requests[id] }
-
 // published takes the answer to a Publish. An owner that gives up does not know; the next one does. What an owner has
 // refused counts only if no later owner was asked.
 func (f *Follower) published(m *cluster.Published) {
-	r := f.open(m.Request)
+	r := f.requests[m.Request]
 	if r == nil {
 		return
 	}
@@ -156,7 +152,7 @@ func (f *Follower) published(m *cluster.Published) {
 
 // moved takes the answer of a node that has not carried a request out and never will.
 func (f *Follower) moved(from cluster.NodeID, m *cluster.Moved) {
-	r := f.open(m.Request)
+	r := f.requests[m.Request]
 	if r == nil || r.asked != from {
 		return
 	}

@@ -67,6 +67,7 @@ type Node struct {
 	desk      *order.Desk
 	announced time.Duration // when nodes were last told that did not know of an owner here
 	last      time.Duration // of the last input
+	ticked    time.Duration // the last Tick
 	deaf      time.Duration // until when silence means nothing, since the node has not listened
 }
 
@@ -94,7 +95,7 @@ func New(out *cluster.Output, o Options) *Node {
 
 // Start begins the node's life.
 func (n *Node) Start(now time.Duration) {
-	n.last = now
+	n.last, n.ticked = now, now
 	n.connect(now)
 	for _, w := range n.owners {
 		w.Alive(now, n.o.Self)
@@ -320,6 +321,7 @@ func (n *Node) heartbeat() *cluster.Heartbeat {
 // Tick does what has become due. It is called at the latest at Next.
 func (n *Node) Tick(now time.Duration) {
 	n.wake(now)
+	n.ticked = now
 	n.bury(now)
 	n.follower.Tick(now)
 	n.gate.Tick(now)
@@ -351,7 +353,7 @@ func (n *Node) bury(now time.Duration) {
 
 // Next is when Tick and Frames are to be called.
 func (n *Node) Next() time.Duration {
-	next := n.last + n.o.Heartbeat
+	next := n.ticked + n.o.Heartbeat // and not of the last input: a busy node looks for dead ones too
 	earlier := func(t time.Duration) {
 		if t > 0 {
 			next = min(next, t)

@@ -21,7 +21,7 @@ func (o *Owner) Applied(now time.Duration, records []log.Record) {
 		case log.KindClaim:
 			o.claims.Apply(now, r)
 		case log.KindEdge:
-			o.told.apply(r)
+			o.applyEdge(r)
 		case log.KindState:
 			o.applyState(r)
 		default: // it changes nothing that owners keep over their terms

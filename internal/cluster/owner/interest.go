@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -36,7 +37,9 @@ func (o *Owner) join(now time.Duration, from cluster.Peer, m *cluster.Join) {
 		return
 	}
 	if m.Member != nil {
-		answer.Order = t.enter(place{from.Node, m.Subscriber}, o)
+		answer.Order = o.enter(t, place{from.Node, m.Subscriber})
+	}
+	if m.WantsMembers {
 		answer.Members = t.room.Members()
 	}
 	if p, _ := t.room.Retained(now); p != nil {
@@ -45,13 +48,25 @@ func (o *Owner) join(now time.Duration, from cluster.Peer, m *cluster.Join) {
 	o.change(now, t, from, events, log.CauseLeft, &part{from: from, joined: answer})
 }
 
-// enter notes who has a connection that is a member, and gives the join its number.
-func (t *topic) enter(p place, o *Owner) (order uint64) {
-	if !slices.Contains(t.places, p) {
-		t.places = append(t.places, p)
+// enter notes which node has a connection that is a member, and gives the join its number.
+func (o *Owner) enter(t *topic, p place) (order uint64) {
+	if t.places == nil {
+		t.places = make(map[place]struct{})
 	}
+	t.places[p] = struct{}{}
 	o.joins++
 	return uint64(o.term)<<32 | o.joins
+}
+
+// placesOf are the connections of a node that are members, in an order that does not depend on chance.
+func (t *topic) placesOf(id cluster.NodeID) (ps []place) {
+	for p := range t.places {
+		if p.node == id {
+			ps = append(ps, p)
+		}
+	}
+	slices.SortFunc(ps, func(a, b place) int { return cmp.Compare(a.subscriber.String(), b.subscriber.String()) })
+	return ps
 }
 
 // answerState tells the state of a topic with the position at which it is right.
@@ -81,20 +96,14 @@ func (o *Owner) leave(now time.Duration, from cluster.Peer, m *cluster.Leave) {
 // leaveAll ends what a node has in a topic, with the node.
 func (o *Owner) leaveAll(now time.Duration, t *topic, id cluster.NodeID) {
 	t.find(id).Subscriptions = 0
-	var of []place
-	for _, p := range t.places {
-		if p.node == id {
-			of = append(of, p)
-		}
-	}
-	o.depart(now, t, of, log.CauseNodeDied)
+	o.depart(now, t, t.placesOf(id), log.CauseNodeDied)
 }
 
 // depart takes connections out of a topic whose parts are changed already.
 func (o *Owner) depart(now time.Duration, t *topic, ps []place, cause log.Cause) {
 	events := []room.Event(nil)
 	for _, p := range ps {
-		t.places = slices.DeleteFunc(t.places, func(in place) bool { return in == p })
+		delete(t.places, p)
 	}
 	sum := t.part()
 	t.trim()

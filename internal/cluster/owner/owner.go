@@ -83,9 +83,9 @@ type Owner struct {
 	isFailing bool     // the log has refused a group; until the next proposal of the lease
 	ids       known.IDs
 	claims    known.Claims
-	reserved  int                          // bytes for keys of parts that wait
-	told      told                         // as of all that the log of the node has
-	telling   map[log.Subject]cluster.Peer // what edges of this term have changed of it, stored or not; no node: it is gone
+	reserved  int                     // bytes for keys of parts that wait
+	told      told                    // as of all that the log of the node has
+	telling   map[log.Subject]telling // what edges of this term change of it, until the log of the node has them
 	takeover  takeover
 	cold      []coldReplay   // replays that wait for the log
 	ticked    time.Duration  // the last Tick
@@ -132,7 +132,7 @@ func (o *Owner) Begin(now time.Duration, term log.Term) {
 	o.clear()
 	o.term, o.lease = term, cluster.NewLease(o.o.Heartbeat, o.o.Faults)
 	o.patterns = make(patterns)
-	o.topics, o.telling = new(topics), make(map[log.Subject]cluster.Peer)
+	o.topics, o.telling = new(topics), make(map[log.Subject]telling)
 	o.beginTakeover(now)
 	o.beginContacts()
 	if o.o.Faults.Has(cluster.FaultIDsForgotten) {

@@ -109,12 +109,7 @@ func (o *Owner) forgetUnreported(now time.Duration, n *node) {
 			t.find(n.Node).Subscriptions = 0
 			r = new(cluster.TopicReport)
 		}
-		var gone []place
-		for _, p := range t.places {
-			if p.node == n.Node && !r.Has(p.subscriber) {
-				gone = append(gone, p)
-			}
-		}
+		gone := slices.DeleteFunc(t.placesOf(n.Node), func(p place) bool { return r.Has(p.subscriber) })
 		if len(gone) > 0 || r.Topic == nil {
 			o.depart(now, t, gone, log.CauseLeft)
 		}
@@ -177,7 +172,7 @@ func (o *Owner) enterReported(now time.Duration) {
 		if t == nil || t.find(r.node) == nil {
 			continue
 		}
-		t.enter(r.place, o)
+		o.enter(t, r.place)
 		events, _ := t.room.Join(now, room.Join{Part: t.part(), Subscriber: r.subscriber, Member: r.member}, nil)
 		if !o.takeover.isSettled && !o.o.Tells(&r.topic) {
 			events = nil // nodes are told who is there when all have reported

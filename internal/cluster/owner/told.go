@@ -25,10 +25,28 @@ func (t told) apply(r *log.Record) {
 	}
 }
 
+// telling is what edges of the term change of one subject.
+type telling struct {
+	at    cluster.Peer // where it is by the last of them; no node: it is gone
+	edges int          // that were decided and are not applied
+}
+
+// applyEdge takes an edge that is stored. Edges of an earlier term are all applied when a term begins.
+func (o *Owner) applyEdge(r *log.Record) {
+	o.told.apply(r)
+	s := log.Subject{Topic: r.Topic, User: r.Edge.User}
+	t, ok := o.telling[s]
+	if t.edges--; t.edges > 0 {
+		o.telling[s] = t
+	} else if ok {
+		delete(o.telling, s)
+	}
+}
+
 // isTold reports whether webhooks are told that something is there, by what is stored or decided.
 func (o *Owner) isTold(s log.Subject) bool {
-	if p, ok := o.telling[s]; ok {
-		return p.Node != ""
+	if t, ok := o.telling[s]; ok {
+		return t.at.Node != ""
 	}
 	_, is := o.told[s]
 	return is
@@ -36,8 +54,8 @@ func (o *Owner) isTold(s log.Subject) bool {
 
 // toldAt is the node that had something first that webhooks are told of.
 func (o *Owner) toldAt(s log.Subject) cluster.Peer {
-	if p, ok := o.telling[s]; ok {
-		return p
+	if t, ok := o.telling[s]; ok {
+		return t.at
 	}
 	return o.told[s]
 }
@@ -50,8 +68,8 @@ func (o *Owner) allTold() []log.Subject {
 			list = append(list, s)
 		}
 	}
-	for s, p := range o.telling {
-		if _, isListed := o.told[s]; p.Node != "" && !isListed {
+	for s, t := range o.telling {
+		if _, isListed := o.told[s]; t.at.Node != "" && !isListed {
 			list = append(list, s)
 		}
 	}
@@ -96,7 +114,8 @@ func (o *Owner) edges(t *protocol.Topic, events []room.Event, cause log.Cause, a
 // edge is the record of an edge, with an id of its own.
 func (o *Owner) edge(t *protocol.Topic, e log.Edge) log.Record {
 	o.edgeCount++
-	o.telling[log.Subject{Topic: *t, User: e.User}] = cluster.Peer{Node: e.Node, Incarnation: cluster.Incarnation(e.Life)}
+	s := log.Subject{Topic: *t, User: e.User}
+	o.telling[s] = telling{cluster.Peer{Node: e.Node, Incarnation: cluster.Incarnation(e.Life)}, o.telling[s].edges + 1}
 	e.ID = fmt.Sprintf("%d-%d-%d", o.o.Partition, o.term, o.edgeCount)
 	return log.Record{Topic: *t, Kind: log.KindEdge, Edge: &e}
 }

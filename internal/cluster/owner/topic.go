@@ -15,11 +15,11 @@ import (
 // topic is what the owner has of a topic in a term.
 type topic struct {
 	room    room.Room
-	nodes   []interest // that have subscriptions
-	places  []place    // of members
-	stream  *stream    // nil: it keeps nothing
-	version uint32     // of the room's part, which is the sum of all nodes
-	waiting int32      // parts of behind and of groups that concern it
+	nodes   []interest         // that have subscriptions
+	places  map[place]struct{} // of members; nil without
+	stream  *stream            // nil: it keeps nothing
+	version uint32             // of the room's part, which is the sum of all nodes
+	waiting int32              // parts of behind and of groups that concern it
 }
 
 // interest is the part of one node in a topic.

@@ -42,6 +42,7 @@ const (
 	DiskGuard // a node has left the log because its disk stands still
 	Trim
 	Copy
+	NoReports // a node that lives, and whose reports do not come, until it is started again
 
 	numFaults
 )
@@ -57,7 +58,7 @@ func (f Fault) String() string {
 		Election: "election", HandOver: "hand_over", HandOverFailed: "hand_over_failed", TenureLost: "tenure_lost",
 		AppendTorn: "append_torn", AppendRefused: "append_refused", AppendUncertain: "append_uncertain",
 		AppendLate: "append_late", AppendFenced: "append_fenced", AppendSkipped: "append_skipped", ResultLate: "result_late",
-		DiskStall: "disk_stall", DiskGuard: "disk_guard", Trim: "trim", Copy: "copy",
+		DiskStall: "disk_stall", DiskGuard: "disk_guard", Trim: "trim", Copy: "copy", NoReports: "no_reports",
 	}[f]
 }
 

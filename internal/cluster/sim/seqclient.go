@@ -17,7 +17,7 @@ type seqClient struct {
 	isStarted bool
 	known     log.Index // the last entry that the node has heard of
 	seen      log.Term  // the latest term of the entries that it has heard of
-	owner     int       // as the service has told; -1: nobody
+	owner     int       // as the service has told; -1: no node
 	ownerTerm log.Term
 	heard     time.Duration // the reading at which it told so
 

@@ -54,8 +54,7 @@ type Fleet struct {
 	orders   orders
 }
 
-// New makes a fleet whose nodes all start.
-func New(seed uint64, o Options) *Fleet {
+func (o Options) withDefaults() Options {
 	if o.Core == 0 {
 		o.Core, o.Edges = 3, 1
 	}
@@ -65,14 +64,26 @@ func New(seed uint64, o Options) *Fleet {
 	if o.LinkBytes == 0 {
 		o.LinkBytes = 8 << 10
 	}
-	f := &Fleet{o: o, models: model.New(), decided: make(map[string]time.Duration), nodes: make(map[cluster.NodeID]*member), topics: topics(), seen: make([]int, o.Partitions)}
+	return o
+}
+
+// names are the nodes of a fleet.
+func names(o Options) (cores, all []cluster.NodeID) {
 	for i := range o.Core {
-		f.cores = append(f.cores, cluster.NodeID(fmt.Sprintf("core-%d", i+1)))
+		cores = append(cores, cluster.NodeID(fmt.Sprintf("core-%d", i+1)))
 	}
-	f.names = append(f.names, f.cores...)
+	all = slices.Clone(cores)
 	for i := range o.Edges {
-		f.names = append(f.names, cluster.NodeID(fmt.Sprintf("edge-%d", i+1)))
+		all = append(all, cluster.NodeID(fmt.Sprintf("edge-%d", i+1)))
 	}
+	return cores, all
+}
+
+// New makes a fleet whose nodes all start.
+func New(seed uint64, o Options) *Fleet {
+	o = o.withDefaults()
+	f := &Fleet{o: o, models: model.New(), decided: make(map[string]time.Duration), nodes: make(map[cluster.NodeID]*member), topics: topics(), seen: make([]int, o.Partitions)}
+	f.cores, f.names = names(o)
 	all := f.names
 	if o.IsSequenced {
 		all = append(slices.Clip(all), "service")

@@ -29,6 +29,7 @@ type member struct {
 	ticks      time.Duration // the reading of the clock at which Tick is called next; zero: it is not planned
 	clients    clients
 	joinedLate map[lateJoin]time.Duration // a fault
+	mutes      int                        // faults that keep its reports away
 	deaf       int                        // faults that keep it from being heard
 	guests     guests
 }
@@ -98,6 +99,7 @@ func (m *member) do(input func(now time.Duration)) {
 	for _, f := range m.machine.Frames(m.node.Clock()) {
 		m.sending(f.To, f.Frame)
 		m.enterLate(f)
+		m.muffle(f)
 		m.traceFrame(f)
 		m.fleet.frames.Send(m.id, f.To, f.Frame)
 	}
@@ -282,6 +284,15 @@ func (m *member) sending(to cluster.NodeID, fr *link.Frame) {
 		}
 		for _, p := range d.Publications {
 			h.ObserveSending(now, d.Term, d.Topic, p.StreamID)
+		}
+	}
+}
+
+// muffle takes reports out of a frame.
+func (m *member) muffle(o node.Outgoing) {
+	for i, message := range o.Frame.Messages {
+		if _, isReport := message.(*cluster.Report); isReport && m.mutes > 0 {
+			o.Frame.Messages[i] = &cluster.Heartbeat{}
 		}
 	}
 }

@@ -25,6 +25,7 @@ const (
 	verbEnd     = "end"     // node, number: which of its connections, and how many
 	verbChange  = "change"  // node, number: of which app
 	verbOrder   = "order"   // node, number: what kind
+	verbMute    = "mute"    // node, for: its reports do not come, then it is killed
 )
 
 // warmup is how long a fleet is left alone before the first operation, and quiet after the last.
@@ -36,11 +37,11 @@ const (
 // Generate makes a script of so many operations.
 func Generate(seed uint64, n int, o Options) *script.Run {
 	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it is to be repeatable
-	f := New(seed, o)                   // for its names
+	_, nodes := names(o.withDefaults())
 	ts := topics()
 	s := &script.Run{Seed: seed}
 	for i := range n {
-		op := script.Op{Node: f.names[r.IntN(len(f.names))], Number: uint64(i)}
+		op := script.Op{Node: nodes[r.IntN(len(nodes))], Number: uint64(i)}
 		switch k := r.IntN(100); {
 		case k < 42:
 			op.Verb = verbPublish
@@ -61,7 +62,6 @@ func Generate(seed uint64, n int, o Options) *script.Run {
 		case k < 97:
 			op.Verb, op.Number, op.Text = verbOnce, drawKey(r, i), drawContent(r)
 		default:
-			nodes := f.names
 			op = script.Draw(r, faults(), nodes)
 		}
 		op.Wait = time.Duration(r.ExpFloat64() * float64(8*time.Millisecond)).Round(10 * time.Microsecond)
@@ -149,7 +149,8 @@ func (o *Options) Name() string {
 
 // faults are the faults of scripts.
 func faults() []script.FaultKind {
-	return slices.DeleteFunc(script.DefaultFaults(), func(k script.FaultKind) bool { return k.Verb == script.VerbHandOver })
+	kinds := slices.DeleteFunc(script.DefaultFaults(), func(k script.FaultKind) bool { return k.Verb == script.VerbHandOver })
+	return append(kinds, script.FaultKind{Verb: verbMute, Weight: 2, Least: time.Second, Most: 8 * time.Second})
 }
 
 // NotExpected are kinds of faults that fleets do not meet: their links have rules of their own for what frames do, and their
@@ -211,6 +212,18 @@ func (f *Fleet) use(m *member, o *script.Op) {
 	}
 }
 
+// mute keeps the reports of a node away for a time. Then the node is started again: an owner that has waited for them would wait
+// for ever.
+func (f *Fleet) mute(o *script.Op) {
+	f.world.Faults[sim.NoReports]++
+	m := f.nodes[o.Node]
+	m.mutes++
+	f.world.After(o.For, func() {
+		m.mutes--
+		f.injector.Do(&script.Op{Verb: script.VerbKill, Node: o.Node, For: 50 * time.Millisecond})
+	})
+}
+
 // fault carries a fault out, and tells the models how long it lasts.
 func (f *Fleet) fault(o *script.Op) {
 	if !slices.Contains(f.names, o.Node) || o.Verb == script.VerbStall && !slices.Contains(f.cores, o.Node) {
@@ -218,7 +231,7 @@ func (f *Fleet) fault(o *script.Op) {
 	}
 	heard := []cluster.NodeID(nil)
 	switch o.Verb {
-	case script.VerbPause, script.VerbSuspend, script.VerbIsolate, script.VerbCut, script.VerbCutPair:
+	case script.VerbPause, script.VerbSuspend, script.VerbIsolate, script.VerbCut, script.VerbCutPair, verbMute:
 		heard = append(heard, o.Node)
 		if o.Other != "" {
 			heard = append(heard, o.Other)
@@ -230,7 +243,11 @@ func (f *Fleet) fault(o *script.Op) {
 		f.nodes[id].deaf++
 		f.models.ObserveHeard(f.now(), id, false)
 	}
-	f.injector.Do(o)
+	if o.Verb == verbMute {
+		f.mute(o)
+	} else {
+		f.injector.Do(o)
+	}
 	f.world.After(max(o.For, 0)+100*time.Millisecond, func() {
 		f.active--
 		f.models.ObserveFaults(f.now(), f.active)
