@@ -62,7 +62,7 @@ func (h *handler) unclaimed(a *app.App, err error) (p *problem.Problem, outcome 
 	case errors.Is(err, idempotency.ErrFull):
 		return problem.New(problem.Backpressure, "Too many idempotency keys are remembered; try again").Because(causeClaims), "full"
 	case errors.Is(err, idempotency.ErrShareFull):
-		return problem.New(problem.Backpressure, "Too many idempotency keys of this app are remembered; try again").Because(causeShare), "app_full"
+		return problem.New(problem.RateLimited, "Too many idempotency keys of this app are remembered; try again, or publish without a key").Because(causeShare), "app_full"
 	}
 	h.o.Log.Error("idempotency key not claimed", "app", a.ID, "err", err)
 	return problem.New(problem.Unavailable, "The idempotency key cannot be looked up right now; try again"), "failed"

@@ -114,6 +114,11 @@ func TestIdempotencyKeys(t *testing.T) {
 		}, []step{
 			{events, "h", plain, 200, `{}`, 1}, {events, "i", plain, 503, " backpressure", 0}, {events, "h", plain, 200, `{}`, 0},
 		}},
+		{"no room for a key of the app", func(_ *app.App, o *apitest.Options) {
+			o.Channels.Idempotency.Owner = local.New(idempotency.Limits{BytesPerApp: 1})
+		}, []step{
+			{events, "h", plain, 429, " rate_limited", 0}, {events, "-", plain, 200, `{}`, 1},
+		}},
 		{"claims cannot be asked", func(_ *app.App, o *apitest.Options) { o.Channels.Idempotency.Owner = noClaims{} }, []step{
 			{events, "h", plain, 503, " service_unavailable", 0}, {events, "-", plain, 200, `{}`, 1},
 		}},
