@@ -59,10 +59,7 @@ type Subject struct {
 
 // Compare orders subjects: by app, kind and name of the topic, then by user, the topic itself first.
 func (s *Subject) Compare(other *Subject) int {
-	return cmp.Or(
-		cmp.Compare(s.Topic.App, other.Topic.App), cmp.Compare(s.Topic.Kind, other.Topic.Kind),
-		cmp.Compare(s.Topic.Name, other.Topic.Name), cmp.Compare(s.User, other.User),
-	)
+	return cmp.Or(s.Topic.Compare(&other.Topic), cmp.Compare(s.User, other.User))
 }
 
 // Present is a subject that webhooks were told to be there, by the edge with which it came.

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -20,6 +21,11 @@ type TopicName struct{ App, Name string }
 
 // Key is the key of t.
 func (t *Topic) Key() TopicName { return TopicName{t.App, t.Name} }
+
+// Compare orders topics: by app, then by kind, then by name.
+func (t *Topic) Compare(other *Topic) int {
+	return cmp.Or(cmp.Compare(t.App, other.App), cmp.Compare(t.Kind, other.Kind), cmp.Compare(t.Name, other.Name))
+}
 
 // TopicKind says what a topic is about, and so what its Name names. The numbers are stored in logs:
 // they never change.

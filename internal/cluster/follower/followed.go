@@ -1,7 +1,6 @@
 package follower
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -303,8 +302,5 @@ func (f *Follower) sorted(p cluster.Partition) (ts []*followed) {
 }
 
 func sortTopics(ts []*followed) {
-	slices.SortFunc(ts, func(a, b *followed) int {
-		x, y := a.topic, b.topic
-		return cmp.Or(cmp.Compare(x.App, y.App), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Name, y.Name))
-	})
+	slices.SortFunc(ts, func(a, b *followed) int { return a.topic.Compare(b.topic) })
 }

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -69,9 +68,7 @@ func (d *dropped) after(sequence uint64) cluster.Loss {
 			loss.Topics = append(loss.Topics, topic)
 		}
 	}
-	slices.SortFunc(loss.Topics, func(a, b protocol.Topic) int {
-		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(loss.Topics, func(a, b protocol.Topic) int { return a.Compare(&b) })
 	return loss
 }
 

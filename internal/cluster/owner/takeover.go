@@ -164,7 +164,7 @@ func (o *Owner) enterReported(now time.Duration) {
 	list := o.takeover.reported
 	o.takeover.reported = nil
 	slices.SortStableFunc(list, func(a, b reported) int {
-		return cmp.Or(compareTopics(&a.topic, &b.topic), cmp.Compare(a.order-1, b.order-1)) // zero is last
+		return cmp.Or(a.topic.Compare(&b.topic), cmp.Compare(a.order-1, b.order-1)) // zero is last
 	})
 	for i := range list {
 		r := &list[i]

@@ -74,7 +74,7 @@ func (o *Owner) allTold() []log.Subject {
 		}
 	}
 	slices.SortFunc(list, func(a, b log.Subject) int {
-		return cmp.Or(compareTopics(&a.Topic, &b.Topic), cmp.Compare(b.User, a.User)) // members before their channel
+		return cmp.Or(a.Topic.Compare(&b.Topic), cmp.Compare(b.User, a.User)) // members before their channel
 	})
 	return list
 }

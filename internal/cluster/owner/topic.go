@@ -1,7 +1,6 @@
 package owner
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
@@ -164,11 +163,7 @@ func (o *Owner) sorted() (ts []*topic) {
 }
 
 func sortTopics(ts []*topic) {
-	slices.SortFunc(ts, func(a, b *topic) int { return compareTopics(a.room.Topic(), b.room.Topic()) })
-}
-
-func compareTopics(a, b *protocol.Topic) int {
-	return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(ts, func(a, b *topic) int { return a.room.Topic().Compare(b.room.Topic()) })
 }
 
 // drop forgets the part of a node.
