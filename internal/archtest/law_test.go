@@ -91,6 +91,7 @@ var ranks = map[string]int{
 	"internal/cluster":          4,
 	"internal/cluster/link":     4,
 	"internal/cluster/known":    4,
+	"internal/cluster/interest": 4,
 	"internal/cluster/follower": 4,
 	"internal/cluster/budget":   4,
 	"internal/cluster/order":    4,

@@ -146,7 +146,7 @@ func (o *Owner) release(g *group) {
 	for _, p := range g.parts {
 		o.reserved -= p.reserves
 		for i := range p.topics {
-			o.topic(&p.topics[i]).waiting--
+			o.interest.Topic(&p.topics[i]).Release()
 		}
 	}
 }
@@ -155,6 +155,6 @@ func (o *Owner) release(g *group) {
 func (o *Owner) hold(p *part) {
 	o.reserved += p.reserves
 	for i := range p.topics {
-		o.topic(&p.topics[i]).waiting++
+		o.interest.Topic(&p.topics[i]).Hold()
 	}
 }

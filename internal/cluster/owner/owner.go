@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/internal/cluster"
 	"github.com/millrace/millrace/internal/cluster/budget"
+	"github.com/millrace/millrace/internal/cluster/interest"
 	"github.com/millrace/millrace/internal/cluster/known"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
@@ -67,15 +68,12 @@ type Owner struct {
 	term  log.Term // zero: the node does not own the partition
 	lease cluster.Lease
 
-	nodes            map[cluster.NodeID]*node
-	dropped          map[cluster.NodeID]cluster.Incarnation // lives that were taken for dead in this term
-	unheard          map[cluster.NodeID]bool                // nodes that may be alive, and were not heard since this one has started
-	topics           *topics                                // nil between terms
-	streams          int                                    // streams that were made in this term, for the identities of unlogged ones
-	offset           uint64
-	joins, edgeCount uint64 // in this term
+	nodes     map[cluster.NodeID]*node
+	dropped   map[cluster.NodeID]cluster.Incarnation // lives that were taken for dead in this term
+	unheard   map[cluster.NodeID]bool                // nodes that may be alive, and were not heard since this one has started
+	interest  interest.Table                         // in this term
+	edgeCount uint64                                 // in this term
 
-	patterns  patterns
 	queue     queue    // requests that wait to be decided, in their order
 	behind    []*part  // what the next group stores, or comes after such
 	appended  uint64   // number of the last append
@@ -98,13 +96,10 @@ type Owner struct {
 // node is a node that is alive, as far as the owner's node hears.
 type node struct {
 	cluster.Peer
-	// hasReported says that the owner knows what the node is interested in; before that the
-	// node is sent everything.
-	hasReported bool
-	reporting   []*cluster.TopicReport  // the pieces of a report that has not ended
-	patterns    []cluster.PatternReport // of the same
-	contact     contact
-	answers     answers
+	reporting []*cluster.TopicReport  // the pieces of a report that has not ended
+	patterns  []cluster.PatternReport // of the same
+	contact   contact
+	answers   answers
 }
 
 // New makes the owner of a partition. What it wants done goes to out.
@@ -117,7 +112,16 @@ func New(out *cluster.Output, o Options) *Owner {
 	for _, id := range o.Nodes {
 		w.unheard[id] = true
 	}
+	w.interest = w.newInterest()
 	return w
+}
+
+// newInterest is the interest in topics with which a term begins.
+func (o *Owner) newInterest() interest.Table {
+	return interest.New(interest.Options{
+		Partition: o.o.Partition, Term: o.term, RingCount: o.o.RingCount, Faults: o.o.Faults,
+		HasRing: func(t *protocol.Topic) bool { return o.o.Keeps(t) == Ring },
+	})
 }
 
 // Term is the term in which the node owns the partition; zero if it does not.
@@ -131,8 +135,7 @@ func (o *Owner) Decides(now time.Duration) bool { return o.term != 0 && o.lease.
 func (o *Owner) Begin(now time.Duration, term log.Term) {
 	o.clear()
 	o.term, o.lease = term, cluster.NewLease(o.o.Heartbeat, o.o.Faults)
-	o.patterns = make(patterns)
-	o.topics, o.telling = new(topics), make(map[log.Subject]telling)
+	o.interest, o.telling = o.newInterest(), make(map[log.Subject]telling)
 	o.beginTakeover(now)
 	o.beginContacts()
 	if o.o.Faults.Has(cluster.FaultIDsForgotten) {
@@ -204,12 +207,13 @@ func (o *Owner) abandon() {
 
 // clear forgets all that is true only within a term.
 func (o *Owner) clear() {
-	o.term, o.topics, o.streams, o.offset = 0, nil, 0, 0
+	o.term = 0
+	o.interest = o.newInterest()
 	o.behind, o.groups, o.appended, o.isFailing = nil, nil, 0, false
 	o.dropped = nil
-	o.takeover, o.telling, o.joins, o.edgeCount = takeover{}, nil, 0, 0
+	o.takeover, o.telling, o.edgeCount = takeover{}, nil, 0
 	o.cold = nil
-	o.queue, o.reserved, o.patterns = queue{}, 0, nil
+	o.queue, o.reserved = queue{}, 0
 	o.ids.EndTerm()
 	o.claims.EndTerm()
 	o.lender, o.splitter, o.state.spreading = nil, nil, nil
@@ -241,10 +245,12 @@ func (o *Owner) Alive(now time.Duration, p cluster.Peer) bool {
 		return false
 	case n == nil:
 		o.nodes[p.Node] = &node{Peer: p}
+		o.interest.Await(p.Node)
 		o.alive(p.Node)
 	case n.Incarnation < p.Incarnation:
 		o.lose(now, n)
 		*n = node{Peer: p}
+		o.interest.Await(p.Node)
 		o.alive(p.Node)
 	}
 	return true
@@ -264,6 +270,7 @@ func (o *Owner) Dead(now time.Duration, id cluster.NodeID) bool {
 		return false
 	}
 	delete(o.nodes, id)
+	o.interest.Settle(id)
 	if o.dropped == nil {
 		o.dropped = make(map[cluster.NodeID]cluster.Incarnation)
 	}
@@ -278,8 +285,8 @@ func (o *Owner) Dead(now time.Duration, id cluster.NodeID) bool {
 // lose takes a node out of every topic.
 func (o *Owner) lose(now time.Duration, n *node) {
 	o.takeover.forget(n.Node)
-	o.patterns.dropAll(n.Node, nil)
-	for _, t := range o.topicsOf(n.Node) {
+	o.interest.DropPatterns(n.Node, nil)
+	for _, t := range o.interest.TopicsOf(n.Node) {
 		o.leaveAll(now, t, n.Node)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
+	"github.com/millrace/millrace/internal/cluster/interest"
 	"github.com/millrace/millrace/internal/cluster/known"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
@@ -57,8 +58,8 @@ func (p *part) isKnown() bool {
 func (o *Owner) add(now time.Duration, p *part) {
 	mustWait := len(p.edges) > 0 || p.claiming != nil || p.change != nil
 	for i := range p.topics {
-		t := o.topic(&p.topics[i])
-		mustWait = mustWait || t.waiting > 0
+		t := o.interest.Topic(&p.topics[i])
+		mustWait = mustWait || t.IsHeld()
 	}
 	for i := range p.items {
 		mustWait = mustWait || o.stores(&p.items[i])
@@ -114,9 +115,8 @@ func (o *Owner) assign(p *part) (records []log.Record) {
 func (o *Owner) place(it *cluster.Item) *cluster.Publication {
 	d := *it.Publication
 	d.Time = o.o.Wall()
-	if s := o.topic(&it.Topic).stream; s != nil {
-		d.StreamID, d.Serial = s.id, s.next
-		s.next++
+	if s := o.interest.Topic(&it.Topic).Stream(); s != nil {
+		s.Place(&d)
 	}
 	return &d
 }
@@ -130,8 +130,8 @@ func (o *Owner) takeBack(p *part) {
 		if d == nil {
 			continue
 		}
-		if s := o.topic(&p.items[i].Topic).stream; s != nil {
-			s.next = min(s.next, d.Serial)
+		if s := o.interest.Topic(&p.items[i].Topic).Stream(); s != nil {
+			s.TakeBack(d)
 		}
 		o.ids.Undecide(known.IDOf(&p.items[i]))
 	}
@@ -145,7 +145,7 @@ func (o *Owner) carryOut(now time.Duration, ps []*part) {
 		for i := range p.items {
 			if p.decided[i] != nil {
 				o.settle(now, p, i)
-				d.add(o.topic(&p.items[i].Topic), p.decided[i])
+				d.add(o.interest.Topic(&p.items[i].Topic), p.decided[i])
 			}
 		}
 		if p.claiming != nil {
@@ -165,8 +165,8 @@ func (o *Owner) carryOut(now time.Duration, ps []*part) {
 			o.published(p, p.outcomes)
 		}
 		for i := range p.topics {
-			if t := o.topics.get(&p.topics[i]); t != nil {
-				o.removeIfEmpty(t)
+			if t := o.interest.Find(&p.topics[i]); t != nil {
+				o.interest.RemoveIfEmpty(t)
 			}
 		}
 	}
@@ -176,12 +176,11 @@ func (o *Owner) carryOut(now time.Duration, ps []*part) {
 func (o *Owner) settle(now time.Duration, p *part, i int) {
 	it, d := &p.items[i], p.decided[i]
 	if d.StreamID == "" {
-		o.offset++
-		d.Serial = o.offset
+		d.Serial = o.interest.NextOffset()
 		p.outcomes[i].Position.Serial = d.Serial
 	}
 	if it.Retain > 0 {
-		o.topic(&it.Topic).room.Retain(now, asRetained(&it.Topic, d), it.Retain)
+		o.interest.Topic(&it.Topic).Retain(now, asRetained(&it.Topic, d), it.Retain)
 	}
 	if !o.o.Faults.Has(cluster.FaultAppliedIDsOnly) {
 		o.ids.Keep(now, known.IDOf(it), known.Place{Position: cluster.Position{StreamID: d.StreamID, Serial: d.Serial}, IsStored: o.stores(it)}, it.KnownFor)
@@ -190,13 +189,13 @@ func (o *Owner) settle(now time.Duration, p *part, i int) {
 
 // delivery is publications by topic, in the order of the topics' first ones.
 type delivery struct {
-	topics []*topic
-	of     map[*topic][]*cluster.Publication
+	topics []*interest.Topic
+	of     map[*interest.Topic][]*cluster.Publication
 }
 
-func (d *delivery) add(t *topic, p *cluster.Publication) {
+func (d *delivery) add(t *interest.Topic, p *cluster.Publication) {
 	if d.of == nil {
-		d.of = make(map[*topic][]*cluster.Publication)
+		d.of = make(map[*interest.Topic][]*cluster.Publication)
 	}
 	if d.of[t] == nil {
 		d.topics = append(d.topics, t)
@@ -213,16 +212,9 @@ func (o *Owner) flush(d *delivery) {
 }
 
 // deliver sends publications of one topic to every node that may want them.
-func (o *Owner) deliver(t *topic, ps []*cluster.Publication) {
-	if s := t.stream; s != nil {
-		s.delivered = ps[len(ps)-1].Serial
-		s.ring = append(s.ring, ps...)
-		if more := len(s.ring) - o.o.RingCount; more > 0 {
-			s.ring = append([]*cluster.Publication(nil), s.ring[more:]...)
-		}
-	}
-	m := &cluster.Deliver{Partition: o.o.Partition, Term: o.term, Topic: *t.room.Topic(), Publications: ps}
-	for _, id := range o.receivers(t) {
+func (o *Owner) deliver(t *interest.Topic, ps []*cluster.Publication) {
+	m := &cluster.Deliver{Partition: o.o.Partition, Term: o.term, Topic: *t.Topic(), Publications: ps}
+	for _, id := range o.interest.Deliver(t, ps) {
 		o.send(id, m)
 	}
 }

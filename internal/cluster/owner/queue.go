@@ -74,8 +74,7 @@ func (o *Owner) load(m cluster.Message) {
 		if o.o.Keeps(t) != Log {
 			return
 		}
-		if tp := o.topic(t); tp.stream == nil {
-			tp.stream = &stream{isLoading: true}
+		if o.interest.Load(t) {
 			o.out.Add(cluster.Load{Partition: o.o.Partition, Topic: *t})
 		}
 	})
@@ -83,28 +82,16 @@ func (o *Owner) load(m cluster.Message) {
 
 // Loaded answers a Load: the stream of a topic, as of everything that was committed before the term.
 func (o *Owner) Loaded(now time.Duration, t *protocol.Topic, s log.Stream) {
-	if o.term == 0 {
-		return
+	if o.interest.Loaded(t, s) {
+		o.advance(now)
 	}
-	tp := o.topics.get(t)
-	if tp == nil || tp.stream == nil || !tp.stream.isLoading {
-		return
-	}
-	next := max(s.Next, 1)
-	*tp.stream = stream{id: s.ID, next: next, delivered: next - 1}
-	if s.ID == "" {
-		tp.stream.id = o.newStreamID(t) // of its first publication, if there is ever one
-	}
-	o.advance(now)
 }
 
 // isReady reports whether the owner knows all that a request needs.
 func (o *Owner) isReady(m cluster.Message) bool {
 	isReady := true
 	topicsIn(m, func(t *protocol.Topic) {
-		if tp := o.topics.get(t); tp != nil && tp.stream != nil && tp.stream.isLoading {
-			isReady = false
-		}
+		isReady = isReady && !o.interest.IsLoading(t)
 	})
 	return isReady
 }
@@ -148,7 +135,7 @@ func (o *Owner) decide(now time.Duration, r request) {
 		o.leavePattern(r.from, m)
 	case *cluster.AskMembers:
 		if o.takeover.isSettled { // otherwise every node is told then
-			o.tellMembers(now, o.topic(&m.Topic), r.from.Node)
+			o.tellMembers(now, o.interest.Topic(&m.Topic), r.from.Node)
 		}
 	case *cluster.Replay:
 		o.replay(r.from, m)

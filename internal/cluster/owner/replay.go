@@ -13,26 +13,26 @@ const maxPiece = 64 << 10
 
 // replay answers with what follows a position: from the ring, else from the log.
 func (o *Owner) replay(from cluster.Peer, m *cluster.Replay) {
-	t := o.topic(&m.Topic)
-	stands := o.position(t)
+	t := o.interest.Topic(&m.Topic)
+	stands := o.interest.Position(t)
 	answer := &cluster.Replayed{Request: m.Request, Term: o.term, Topic: m.Topic, After: m.After, Position: stands, IsLast: true}
-	switch s := t.stream; {
+	switch s := t.Stream(); {
 	case stands.StreamID != m.After.StreamID:
 		answer.Result = cluster.StreamReset
 	case s == nil:
 		answer.Result = cluster.PositionExpired
-	case m.After.Serial >= s.delivered: // a stream has nothing beyond it
-	case s.has(m.After.Serial + 1):
-		add(answer, s.after(m.After.Serial))
+	case m.After.Serial >= s.Delivered(): // a stream has nothing beyond it
+	case s.Has(m.After.Serial + 1):
+		add(answer, s.After(m.After.Serial))
 	case o.o.Keeps(&m.Topic) == Log:
 		o.cold = append(o.cold, coldReplay{from, m})
-		o.out.Add(cluster.ReadBack{Partition: o.o.Partition, Topic: m.Topic, After: m.After.Serial, Until: s.delivered, MaxBytes: maxPiece})
+		o.out.Add(cluster.ReadBack{Partition: o.o.Partition, Topic: m.Topic, After: m.After.Serial, Until: s.Delivered(), MaxBytes: maxPiece})
 		return
 	default:
 		answer.Result = cluster.PositionExpired
 	}
 	o.reply(from, answer)
-	o.removeIfEmpty(t)
+	o.interest.RemoveIfEmpty(t)
 }
 
 // coldReplay waits for a page of the log.
@@ -49,18 +49,18 @@ func (o *Owner) HasRead(_ time.Duration, topic *protocol.Topic, after uint64, ps
 	}
 	c := o.cold[i]
 	o.cold = slices.Delete(o.cold, i, i+1)
-	t := o.topics.get(topic)
-	if t == nil || t.stream == nil || t.stream.id != c.request.After.StreamID {
+	t := o.interest.Find(topic)
+	if t == nil || t.Stream() == nil || t.Stream().ID() != c.request.After.StreamID {
 		o.refuse(c.from, c.request.Request)
 		return
 	}
 	answer := &cluster.Replayed{
-		Request: c.request.Request, Term: o.term, Topic: *topic, After: c.request.After, Position: o.position(t), Result: cluster.Cold, IsLast: true,
+		Request: c.request.Request, Term: o.term, Topic: *topic, After: c.request.After, Position: o.interest.Position(t), Result: cluster.Cold, IsLast: true,
 	}
-	if len(ps) == 0 || ps[0].Serial != after+1 || ps[0].StreamID != t.stream.id {
+	if len(ps) == 0 || ps[0].Serial != after+1 || ps[0].StreamID != t.Stream().ID() {
 		answer.Result = cluster.PositionExpired
 	} else {
-		ps = slices.DeleteFunc(ps, func(p *cluster.Publication) bool { return p.Serial > t.stream.delivered })
+		ps = slices.DeleteFunc(ps, func(p *cluster.Publication) bool { return p.Serial > t.Stream().Delivered() })
 		add(answer, ps)
 	}
 	o.reply(c.from, answer)
@@ -76,12 +76,4 @@ func add(r *cluster.Replayed, ps []*cluster.Publication) {
 	last := ps[n-1].Serial
 	r.Publications, r.IsLast = ps[:n:n], last == r.Position.Serial
 	r.Position.Serial = last
-}
-
-// has reports whether the ring has a publication that was delivered.
-func (s *stream) has(serial uint64) bool { return len(s.ring) > 0 && s.ring[0].Serial <= serial }
-
-// after are the publications of the ring behind a serial.
-func (s *stream) after(serial uint64) []*cluster.Publication {
-	return s.ring[serial+1-s.ring[0].Serial:]
 }

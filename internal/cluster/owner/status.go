@@ -14,9 +14,9 @@ type Status struct {
 
 // Status reads a topic. It reports false if the owner has nothing of it.
 func (o *Owner) Status(t *protocol.Topic) (Status, bool) {
-	tp := o.topics.get(t)
+	tp := o.interest.Find(t)
 	if tp == nil {
 		return Status{}, false
 	}
-	return Status{Position: o.position(tp), Subscriptions: tp.room.Subscriptions(), Members: tp.room.Members()}, true
+	return Status{Position: o.interest.Position(tp), Subscriptions: tp.Subscriptions(), Members: tp.Members()}, true
 }

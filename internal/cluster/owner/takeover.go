@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
+	"github.com/millrace/millrace/internal/cluster/interest"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
@@ -28,7 +29,7 @@ type takeover struct {
 // reported is one member as a node has reported it.
 type reported struct {
 	topic protocol.Topic
-	place
+	interest.Place
 	member *protocol.Member
 	order  uint64
 }
@@ -37,7 +38,8 @@ type reported struct {
 func (o *Owner) beginTakeover(now time.Duration) {
 	o.takeover = takeover{ends: now + reportTime, missing: make(map[cluster.NodeID]bool)}
 	for id, n := range o.nodes {
-		n.hasReported, n.reporting, n.patterns, n.answers = false, nil, nil, answers{}
+		n.reporting, n.patterns, n.answers = nil, nil, answers{}
+		o.interest.Await(id)
 		o.takeover.missing[id] = true
 	}
 	for id := range o.unheard {
@@ -62,19 +64,20 @@ func (o *Owner) report(now time.Duration, from cluster.Peer, m *cluster.Report) 
 		o.reportTopic(now, from, &m.Topics[i])
 	}
 	for _, r := range m.Patterns {
-		o.patterns.take(from.Node, r)
+		o.interest.TakePattern(from.Node, r)
 	}
 	n.patterns = append(n.patterns, m.Patterns...)
 	if !m.IsLast {
 		return
 	}
-	o.patterns.dropAll(n.Node, n.patterns)
-	if !n.hasReported && len(n.patterns) > 0 {
+	o.interest.DropPatterns(n.Node, n.patterns)
+	if !o.interest.IsSettled(n.Node) && len(n.patterns) > 0 {
 		o.send(from.Node, &cluster.Missed{Partition: o.o.Partition, Term: o.term})
 	}
 	o.forgetUnreported(now, n)
 	reported := n.reporting
-	n.hasReported, n.reporting, n.patterns = true, nil, nil
+	n.reporting, n.patterns = nil, nil
+	o.interest.Settle(n.Node)
 	delete(o.takeover.missing, from.Node)
 	wasSettled := o.takeover.isSettled
 	o.tickTakeover(now)
@@ -82,7 +85,7 @@ func (o *Owner) report(now time.Duration, from cluster.Peer, m *cluster.Report) 
 		return
 	}
 	for _, r := range reported {
-		if t := o.topics.get(r.Topic); t != nil && len(r.Members) > 0 {
+		if t := o.interest.Find(r.Topic); t != nil && len(r.Members) > 0 {
 			o.tellMembers(now, t, from.Node) // who has gone while a takeover went on was not told
 		}
 	}
@@ -90,7 +93,7 @@ func (o *Owner) report(now time.Duration, from cluster.Peer, m *cluster.Report) 
 
 // forget forgets the members that a node has reported and that rooms do not have yet.
 func (v *takeover) forget(id cluster.NodeID) {
-	v.reported = slices.DeleteFunc(v.reported, func(r reported) bool { return r.node == id })
+	v.reported = slices.DeleteFunc(v.reported, func(r reported) bool { return r.Node == id })
 }
 
 // forgetUnreported ends what a node has not reported again: it was told of the end in a message that was lost.
@@ -103,13 +106,13 @@ func (o *Owner) forgetUnreported(now time.Duration, n *node) {
 		j, isJoin := r.message.(*cluster.Join)
 		return isJoin && r.from == n.Peer && !is[*j.Topic].Has(j.Subscriber)
 	})
-	for _, t := range o.topicsOf(n.Node) {
-		r := is[*t.room.Topic()]
+	for _, t := range o.interest.TopicsOf(n.Node) {
+		r := is[*t.Topic()]
 		if r == nil {
-			t.find(n.Node).Subscriptions = 0
+			t.End(n.Node)
 			r = new(cluster.TopicReport)
 		}
-		gone := slices.DeleteFunc(t.placesOf(n.Node), func(p place) bool { return r.Has(p.subscriber) })
+		gone := slices.DeleteFunc(t.PlacesOf(n.Node), func(p interest.Place) bool { return r.Has(p.Subscriber) })
 		if len(gone) > 0 || r.Topic == nil {
 			o.depart(now, t, gone, log.CauseLeft)
 		}
@@ -117,17 +120,17 @@ func (o *Owner) forgetUnreported(now time.Duration, n *node) {
 }
 
 func (o *Owner) reportTopic(now time.Duration, from cluster.Peer, r *cluster.TopicReport) {
-	t := o.topic(r.Topic)
-	t.take(from.Node, r.Part)
+	t := o.interest.Topic(r.Topic)
+	t.Take(from.Node, r.Part)
 	for _, m := range r.Members {
-		o.takeover.reported = append(o.takeover.reported, reported{*r.Topic, place{from.Node, m.Subscriber}, m.Member, m.Order})
+		o.takeover.reported = append(o.takeover.reported, reported{*r.Topic, interest.Place{Node: from.Node, Subscriber: m.Subscriber}, m.Member, m.Order})
 	}
-	if !t.room.Kind().HasMembers() && (o.takeover.isOver || !o.hasEdges(r.Topic)) {
-		events, _ := t.room.Join(now, room.Join{Part: t.part()}, nil)
+	if !t.Kind().HasMembers() && (o.takeover.isOver || !o.hasEdges(r.Topic)) {
+		events, _ := t.Join(now, room.Join{})
 		o.change(now, t, from, events, log.CauseLeft, &part{})
 	}
-	if isFirst := !o.nodes[from.Node].hasReported; t.stream == nil && isFirst || t.stream != nil && r.Position != o.position(t) {
-		o.send(from.Node, &cluster.Stands{Partition: o.o.Partition, Term: o.term, Topic: *r.Topic, Position: o.position(t)})
+	if isFirst := !o.interest.IsSettled(from.Node); t.Stream() == nil && isFirst || t.Stream() != nil && r.Position != o.interest.Position(t) {
+		o.send(from.Node, &cluster.Stands{Partition: o.o.Partition, Term: o.term, Topic: *r.Topic, Position: o.interest.Position(t)})
 	}
 }
 
@@ -168,33 +171,33 @@ func (o *Owner) enterReported(now time.Duration) {
 	})
 	for i := range list {
 		r := &list[i]
-		t := o.topics.get(&r.topic)
-		if t == nil || t.find(r.node) == nil {
+		t := o.interest.Find(&r.topic)
+		if t == nil || !t.IsWantedBy(r.Node) {
 			continue
 		}
-		o.enter(t, r.place)
-		events, _ := t.room.Join(now, room.Join{Part: t.part(), Subscriber: r.subscriber, Member: r.member}, nil)
+		o.interest.Enter(t, r.Place)
+		events, _ := t.Join(now, room.Join{Subscriber: r.Subscriber, Member: r.member})
 		if !o.takeover.isSettled && !o.o.Tells(&r.topic) {
 			events = nil // nodes are told who is there when all have reported
 		}
-		o.change(now, t, o.nodes[r.node].Peer, events, log.CauseLeft, &part{})
+		o.change(now, t, o.nodes[r.Node].Peer, events, log.CauseLeft, &part{})
 	}
-	for _, t := range o.sorted() {
-		if o.hasEdges(t.room.Topic()) && !t.room.Kind().HasMembers() && len(t.nodes) > 0 {
-			events, _ := t.room.Join(now, room.Join{Part: t.part()}, nil)
-			o.change(now, t, o.nodes[t.nodes[0].node].Peer, events, log.CauseLeft, &part{})
+	for _, t := range o.interest.Topics() {
+		if nodes := t.Nodes(); len(nodes) > 0 && o.hasEdges(t.Topic()) && !t.Kind().HasMembers() {
+			events, _ := t.Join(now, room.Join{})
+			o.change(now, t, o.nodes[nodes[0]].Peer, events, log.CauseLeft, &part{})
 		}
 	}
 }
 
 // permitted leaves out of events what must not be told while a takeover goes on: the coming of what was told
 // before the term, and every going, since a node that has not reported may have the same user.
-func (o *Owner) permitted(t *topic, events []room.Event) (left []room.Event) {
+func (o *Owner) permitted(t *interest.Topic, events []room.Event) (left []room.Event) {
 	if o.takeover.isSettled {
 		return events
 	}
 	for i := range events {
-		s := log.Subject{Topic: *t.room.Topic()}
+		s := log.Subject{Topic: *t.Topic()}
 		switch events[i].Kind {
 		case room.MemberRemoved, room.ChannelVacated, room.UserOffline:
 			continue
@@ -215,35 +218,26 @@ func (o *Owner) compare(now time.Duration) {
 		if o.o.Faults.Has(cluster.FaultNotCompared) {
 			break
 		}
-		t := o.topic(&s.Topic)
-		isThere := t.room.Subscriptions() > 0
+		t := o.interest.Topic(&s.Topic)
+		isThere := t.Subscriptions() > 0
 		e := log.Edge{Kind: log.EdgeTopic, Cause: log.CauseLeft, Time: o.o.Wall()}
 		if at := o.toldAt(s); o.nodes[at.Node] == nil || o.nodes[at.Node].Peer != at {
 			e.Cause = log.CauseOrphaned
 		}
 		if s.User != "" {
-			isThere = t.has(s.User)
+			isThere = t.HasMember(s.User)
 			e.Kind, e.User = log.EdgeMember, s.User
 		}
 		if isThere {
-			o.removeIfEmpty(t)
+			o.interest.RemoveIfEmpty(t)
 			continue
 		}
 		o.add(now, &part{topics: []protocol.Topic{s.Topic}, edges: []log.Record{o.edge(&s.Topic, e)}})
 	}
-	for _, t := range o.sorted() {
-		var to []cluster.NodeID
-		for i := range t.nodes {
-			to = append(to, t.nodes[i].node)
-		}
-		if len(to) > 0 {
+	for _, t := range o.interest.Topics() {
+		if to := t.Nodes(); len(to) > 0 {
 			o.tellMembers(now, t, to...)
 		}
 	}
 	o.takeover = takeover{isOver: true, isSettled: true}
-}
-
-// has reports whether a user is a member.
-func (t *topic) has(user string) bool {
-	return slices.ContainsFunc(t.room.Members(), func(m protocol.Member) bool { return m.UserID == user })
 }
