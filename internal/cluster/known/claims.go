@@ -10,44 +10,35 @@ import (
 // Claims are the requests with keys of a partition. A claim is a record, not a lock: whichever node finds one without an answer
 // carries the request out, under the same ids.
 type Claims struct {
-	kept     map[cluster.Key]Claim
-	deciding map[cluster.Key]Claim // in groups that are outstanding
+	kept     map[cluster.Key]claim
+	deciding map[cluster.Key]*log.Claim // in groups that are outstanding
 	order    expiries[cluster.Key]
 	size     int // bytes
 	made     uint64
 }
 
-// Claim is one request.
-type Claim struct {
+// claim is one request.
+type claim struct {
 	*log.Claim
 	ends time.Duration
 }
 
 // NewClaims knows none.
 func NewClaims() Claims {
-	return Claims{kept: make(map[cluster.Key]Claim), deciding: make(map[cluster.Key]Claim)}
+	return Claims{kept: make(map[cluster.Key]claim), deciding: make(map[cluster.Key]*log.Claim)}
 }
 
-// CostOfClaim is about how many bytes a claim takes, with the answer that it will have.
-func CostOfClaim(k cluster.Key, digest string, items int) int {
+// costOfClaim is about how many bytes a claim takes, with the answer that it will have.
+func costOfClaim(k cluster.Key, digest string, items int) int {
 	const fixed, perItem = 256, 64
 	return fixed + k.Size() + len(digest) + perItem*items
 }
 
 func (s *Claims) costOf(k cluster.Key) int {
 	if c, ok := s.kept[k]; ok {
-		return CostOfClaim(k, c.Digest, c.Items)
+		return costOfClaim(k, c.Digest, c.Items)
 	}
 	return 0
-}
-
-// Find is the claim of a key as it is, or will be once a group is committed.
-func (s *Claims) Find(k cluster.Key) (Claim, bool) {
-	if c, ok := s.deciding[k]; ok {
-		return c, true
-	}
-	c, ok := s.kept[k]
-	return c, ok
 }
 
 // Apply takes a claim that is stored. Its time begins with its first record.
@@ -59,7 +50,7 @@ func (s *Claims) Apply(now time.Duration, r *log.Record) {
 		return
 	}
 	s.size -= s.costOf(k)
-	c := Claim{r.Claim, now + time.Duration(r.Claim.TTL)*time.Millisecond}
+	c := claim{r.Claim, now + time.Duration(r.Claim.TTL)*time.Millisecond}
 	if isKnown && was.Number == c.Number {
 		c.ends = was.ends
 	} else {
@@ -83,33 +74,6 @@ func (s *Claims) Forget(now time.Duration) {
 func (s *Claims) EndTerm() {
 	clear(s.deciding)
 	s.made = 0
-}
-
-// Kept is the claim of a key as it is stored.
-func (s *Claims) Kept(k cluster.Key) (Claim, bool) {
-	c, ok := s.kept[k]
-	return c, ok
-}
-
-// IsDeciding reports whether a group that is not committed changes the claim of a key.
-func (s *Claims) IsDeciding(k cluster.Key) bool {
-	_, ok := s.deciding[k]
-	return ok
-}
-
-// Decide notes a claim as it will be once its group is committed.
-func (s *Claims) Decide(k cluster.Key, c *log.Claim) Claim {
-	s.deciding[k] = Claim{Claim: c}
-	return s.deciding[k]
-}
-
-// Undecide forgets what Decide has noted.
-func (s *Claims) Undecide(k cluster.Key) { delete(s.deciding, k) }
-
-// Number is a number that no claim of the term has had.
-func (s *Claims) Number(term log.Term) uint64 {
-	s.made++
-	return uint64(term)<<32 | s.made
 }
 
 // Size is how many bytes the claims take.

@@ -1,39 +1,12 @@
 package owner
 
-import (
-	"github.com/millrace/millrace/internal/cluster"
-)
-
-// keepAnswers is how many answers to publishes are kept for each node.
-const keepAnswers = 1024
-
-// answers are the last answers that a node got in this term and in its life. A link that drops messages makes it ask again.
-type answers struct {
-	by        map[cluster.RequestID]*cluster.Published
-	order     []cluster.RequestID
-	forgotten cluster.RequestID // the highest request whose answer is not kept any more
-	asked     cluster.RequestID // the highest request that has come
-}
-
-func (a *answers) keep(m *cluster.Published) {
-	if a.by == nil {
-		a.by = make(map[cluster.RequestID]*cluster.Published)
-	}
-	a.by[m.Request] = m
-	a.order = append(a.order, m.Request)
-	if len(a.order) > keepAnswers {
-		a.forgotten = max(a.forgotten, a.order[0])
-		delete(a.by, a.order[0])
-		a.order = a.order[1:]
-	}
-}
+import "github.com/millrace/millrace/internal/cluster"
 
 // isAnswered answers a publish that has come before, or that the owner is still at. It reports whether there is nothing
 // left to do.
 func (o *Owner) isAnswered(from cluster.Peer, m *cluster.Publish) bool {
 	a := &o.nodes[from.Node].answers
-	hasCome := m.Request <= a.asked
-	a.asked = max(a.asked, m.Request)
+	hasCome := a.Ask(m.Request)
 	if !m.IsAgain {
 		return false
 	}
@@ -44,14 +17,14 @@ func (o *Owner) isAnswered(from cluster.Peer, m *cluster.Publish) bool {
 	if !hasCome {
 		return false
 	}
-	if known := a.by[m.Request]; known != nil {
+	if known := a.Find(m.Request); known != nil {
 		o.send(from.Node, known)
 		return true
 	}
 	if o.isAt(from, m.Request) {
 		return true
 	}
-	if m.Request <= a.forgotten {
+	if a.IsForgotten(m.Request) {
 		o.send(from.Node, &cluster.Published{Request: m.Request, Term: o.term, Outcomes: outcomes(len(m.Items), cluster.Uncertain)})
 		return true
 	}

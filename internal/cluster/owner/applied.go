@@ -21,9 +21,9 @@ func (o *Owner) Applied(now time.Duration, records []log.Record) {
 		case log.KindClaim:
 			o.claims.Apply(now, r)
 		case log.KindEdge:
-			o.applyEdge(r)
+			o.told.Apply(r)
 		case log.KindState:
-			o.applyState(r)
+			o.documents.Apply(&cluster.Document{App: r.Topic.App, Number: r.State.Number, ID: r.State.ID, Body: r.State.Body})
 		default: // it changes nothing that owners keep over their terms
 		}
 	}

@@ -1,7 +1,6 @@
 package owner
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -10,24 +9,8 @@ import (
 	"github.com/millrace/millrace/internal/protocol"
 )
 
-const (
-	// spreadTime is how long a change waits for nodes that are alive.
-	spreadTime = 5 * time.Second
-	// keepChanges is how many ids of changes are known.
-	keepChanges = 256
-)
-
-// state is the documents of apps. Each change has a number, dense from 1 in the partition, and is a record of the log.
-type state struct {
-	number    uint64 // up to which changes are stored
-	documents map[string]cluster.Document
-	ids       map[string]uint64 // numbers of the last changes
-	order     []string          // of ids
-
-	// In a term.
-	next      uint64    // of the next change that is decided
-	spreading []*change // stored, and not answered
-}
+// spreadTime is how long a change waits for nodes that are alive.
+const spreadTime = 5 * time.Second
 
 // change is another document of an app.
 type change struct {
@@ -42,27 +25,6 @@ type asker struct {
 	request cluster.RequestID
 }
 
-func newState() state {
-	return state{documents: make(map[string]cluster.Document), ids: make(map[string]uint64)}
-}
-
-// begin begins a term: all that was stored before it is known.
-func (s *state) begin() { s.next = s.number + 1 }
-
-// apply takes a change that is stored, unless it is known.
-func (s *state) apply(d *cluster.Document) {
-	if d.Number <= s.number {
-		return
-	}
-	s.number = d.Number
-	s.documents[d.App] = *d
-	s.ids[d.ID] = d.Number
-	if s.order = append(s.order, d.ID); len(s.order) > keepChanges {
-		delete(s.ids, s.order[0])
-		s.order = s.order[1:]
-	}
-}
-
 // changeApp takes a change. One that was decided before is answered as it is.
 func (o *Owner) changeApp(now time.Duration, from cluster.Peer, m *cluster.Change) {
 	a := asker{from, m.Request}
@@ -71,7 +33,7 @@ func (o *Owner) changeApp(now time.Duration, from cluster.Peer, m *cluster.Chang
 		return
 	}
 	c := &change{document: cluster.Document{App: m.App, ID: m.ID, Body: m.Body}, askers: []asker{a}}
-	if number, isStored := o.state.ids[m.ID]; isStored {
+	if number, isStored := o.documents.Find(m.ID); isStored {
 		c.document.Number = number
 		o.spread(now, c)
 		return
@@ -94,7 +56,7 @@ func (o *Owner) findChange(id string) *change {
 			return c
 		}
 	}
-	for _, c := range o.state.spreading {
+	for _, c := range o.spreading {
 		if c.document.ID == id {
 			return c
 		}
@@ -104,22 +66,16 @@ func (o *Owner) findChange(id string) *change {
 
 // numberChange decides the number of a change, and returns its record.
 func (o *Owner) numberChange(c *change) log.Record {
-	c.document.Number = o.state.next
-	o.state.next++
+	c.document.Number = o.documents.Decide()
 	return log.Record{
 		Topic: protocol.Topic{App: c.document.App}, Kind: log.KindState,
 		State: &log.State{Number: c.document.Number, ID: c.document.ID, Body: c.document.Body},
 	}
 }
 
-// applyState takes a record of a change.
-func (o *Owner) applyState(r *log.Record) {
-	o.state.apply(&cluster.Document{App: r.Topic.App, Number: r.State.Number, ID: r.State.ID, Body: r.State.Body})
-}
-
 // changed makes a change that is stored the state, and tells every node.
 func (o *Owner) changed(now time.Duration, c *change) {
-	o.state.apply(&c.document)
+	o.documents.Apply(&c.document)
 	for _, id := range o.aliveNodes() {
 		o.send(id, &cluster.State{
 			Partition: o.o.Partition, Term: o.term, After: c.document.Number - 1, Number: c.document.Number, Documents: []cluster.Document{c.document},
@@ -131,13 +87,13 @@ func (o *Owner) changed(now time.Duration, c *change) {
 // spread waits until nodes have a change.
 func (o *Owner) spread(now time.Duration, c *change) {
 	c.ends = now + spreadTime
-	o.state.spreading = append(o.state.spreading, c)
+	o.spreading = append(o.spreading, c)
 	o.settleChanges(now)
 }
 
 // settleChanges answers changes that every node has, or that have waited long enough.
 func (o *Owner) settleChanges(now time.Duration) {
-	o.state.spreading = slices.DeleteFunc(o.state.spreading, func(c *change) bool {
+	o.spreading = slices.DeleteFunc(o.spreading, func(c *change) bool {
 		missing := o.missing(now, c.document.Number)
 		if len(missing) > 0 && now < c.ends {
 			return false
@@ -173,24 +129,10 @@ func (o *Owner) abandonChange(c *change) {
 
 // fetch sends documents that have changed after a number.
 func (o *Owner) fetch(from cluster.Peer, m *cluster.Fetch) {
-	var later []cluster.Document
-	for _, d := range o.state.documents {
-		if d.Number > m.After {
-			later = append(later, d)
-		}
-	}
-	slices.SortFunc(later, func(a, b cluster.Document) int { return cmp.Compare(a.Number, b.Number) })
-	answer := &cluster.State{Partition: o.o.Partition, Term: o.term, After: m.After, Number: o.state.number}
-	size := 0
-	for i := range later {
-		if size += later[i].Size(); size > maxPiece && i > 0 {
-			answer.Number = later[i-1].Number
-			break
-		}
-		answer.Documents = append(answer.Documents, later[i])
-	}
+	answer := &cluster.State{Partition: o.o.Partition, Term: o.term, After: m.After}
+	answer.Documents, answer.Number = o.documents.After(m.After, maxPiece)
 	o.send(from.Node, answer)
 }
 
 // HasState is the number of the state of the partition, as far as it is stored.
-func (o *Owner) HasState() uint64 { return o.state.number }
+func (o *Owner) HasState() uint64 { return o.documents.Number() }

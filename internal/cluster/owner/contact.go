@@ -25,7 +25,7 @@ func (o *Owner) beginContacts() {
 	for _, n := range o.nodes {
 		n.contact = contact{}
 	}
-	o.state.begin()
+	o.documents.BeginTerm()
 }
 
 // allNodes are all nodes, in an order that is the same each time.
@@ -48,7 +48,7 @@ func (o *Owner) renewContact(now time.Duration, from cluster.Peer, m *cluster.Re
 	c.renewed, c.state = m.Number, m.State
 	o.lender.Renew(now, from.Node, m.Loans, m.IsWhole)
 	answer := &cluster.Renewed{
-		Partition: o.o.Partition, Term: o.term, Sent: m.Sent, State: o.state.number, WantsWhole: c.wantsWhole,
+		Partition: o.o.Partition, Term: o.term, Sent: m.Sent, State: o.documents.Number(), WantsWhole: c.wantsWhole,
 	}
 	for _, d := range m.Demands {
 		answer.Shares = append(answer.Shares, cluster.RateShare{App: d.App, PerSecond: o.splitter.Share(from.Node, d)})
@@ -68,7 +68,7 @@ func (o *Owner) tickContacts(now time.Duration) {
 // nextContact is when tickContacts is to be called; zero: not at all.
 func (o *Owner) nextContact() time.Duration {
 	next := o.lender.Next()
-	for _, c := range o.state.spreading {
+	for _, c := range o.spreading {
 		if next == 0 || c.ends < next {
 			next = c.ends
 		}

@@ -81,15 +81,15 @@ type Owner struct {
 	isFailing bool     // the log has refused a group; until the next proposal of the lease
 	ids       known.IDs
 	claims    known.Claims
-	reserved  int                     // bytes for keys of parts that wait
-	told      told                    // as of all that the log of the node has
-	telling   map[log.Subject]telling // what edges of this term change of it, until the log of the node has them
+	reserved  int // bytes for keys of parts that wait
+	told      known.Told
+	documents known.Documents
+	spreading []*change // stored, and not answered
 	takeover  takeover
 	cold      []coldReplay   // replays that wait for the log
 	ticked    time.Duration  // the last Tick
 	lender    *budget.Lender // of the term
 	splitter  *budget.Splitter
-	state     state        // as of all that the log of the node has
 	stale     []log.Record // a fault
 }
 
@@ -99,7 +99,7 @@ type node struct {
 	reporting []*cluster.TopicReport  // the pieces of a report that has not ended
 	patterns  []cluster.PatternReport // of the same
 	contact   contact
-	answers   answers
+	answers   known.Answers
 }
 
 // New makes the owner of a partition. What it wants done goes to out.
@@ -107,7 +107,7 @@ func New(out *cluster.Output, o Options) *Owner {
 	o = o.withDefaults()
 	w := &Owner{
 		o: o, out: out, nodes: make(map[cluster.NodeID]*node), unheard: make(map[cluster.NodeID]bool),
-		ids: known.NewIDs(), claims: known.NewClaims(), told: make(told), state: newState(),
+		ids: known.NewIDs(), claims: known.NewClaims(), told: known.NewTold(), documents: known.NewDocuments(),
 	}
 	for _, id := range o.Nodes {
 		w.unheard[id] = true
@@ -135,7 +135,7 @@ func (o *Owner) Decides(now time.Duration) bool { return o.term != 0 && o.lease.
 func (o *Owner) Begin(now time.Duration, term log.Term) {
 	o.clear()
 	o.term, o.lease = term, cluster.NewLease(o.o.Heartbeat, o.o.Faults)
-	o.interest, o.telling = o.newInterest(), make(map[log.Subject]telling)
+	o.interest = o.newInterest()
 	o.beginTakeover(now)
 	o.beginContacts()
 	if o.o.Faults.Has(cluster.FaultIDsForgotten) {
@@ -211,12 +211,13 @@ func (o *Owner) clear() {
 	o.interest = o.newInterest()
 	o.behind, o.groups, o.appended, o.isFailing = nil, nil, 0, false
 	o.dropped = nil
-	o.takeover, o.telling, o.edgeCount = takeover{}, nil, 0
+	o.takeover, o.edgeCount = takeover{}, 0
 	o.cold = nil
 	o.queue, o.reserved = queue{}, 0
 	o.ids.EndTerm()
 	o.claims.EndTerm()
-	o.lender, o.splitter, o.state.spreading = nil, nil, nil
+	o.told.EndTerm()
+	o.lender, o.splitter, o.spreading = nil, nil, nil
 }
 
 // refuse says that a request was not carried out here.

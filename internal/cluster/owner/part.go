@@ -17,7 +17,7 @@ type part struct {
 	from     cluster.Peer      // whose request it is; without a node for the owner's own
 	request  cluster.RequestID // a Publish
 	items    []cluster.Item
-	claiming *claiming        // a Claim or a Settle
+	claiming *known.Claiming  // a Claim or a Settle
 	edges    []log.Record     // what webhooks are to be told
 	joined   *cluster.Joined  // the answer to a Join
 	members  *cluster.Members // sent to tells
@@ -38,8 +38,8 @@ func (p *part) asks() cluster.RequestID {
 	switch {
 	case p.joined != nil:
 		return p.joined.Request
-	case p.claiming != nil && p.claiming.asks != nil:
-		return p.claiming.asks.Request
+	case p.claiming != nil:
+		return p.claiming.Request()
 	default:
 		return p.request
 	}
@@ -124,7 +124,7 @@ func (o *Owner) place(it *cluster.Item) *cluster.Publication {
 // takeBack undoes assign.
 func (o *Owner) takeBack(p *part) {
 	if p.change != nil {
-		o.state.next = min(o.state.next, p.change.document.Number)
+		o.documents.Undecide(p.change.document.Number)
 	}
 	for i, d := range p.decided {
 		if d == nil {
@@ -227,7 +227,7 @@ func (o *Owner) answerAll(p *part, r cluster.Result) {
 func (o *Owner) published(p *part, os []cluster.Outcome) {
 	m := &cluster.Published{Request: p.request, Term: o.term, Outcomes: os}
 	if n := o.nodes[p.from.Node]; n != nil && n.Incarnation == p.from.Incarnation {
-		n.answers.keep(m)
+		n.answers.Keep(m)
 	}
 	o.reply(p.from, m)
 }

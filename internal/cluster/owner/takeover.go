@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/internal/cluster"
 	"github.com/millrace/millrace/internal/cluster/interest"
+	"github.com/millrace/millrace/internal/cluster/known"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
@@ -38,7 +39,7 @@ type reported struct {
 func (o *Owner) beginTakeover(now time.Duration) {
 	o.takeover = takeover{ends: now + reportTime, missing: make(map[cluster.NodeID]bool)}
 	for id, n := range o.nodes {
-		n.reporting, n.patterns, n.answers = nil, nil, answers{}
+		n.reporting, n.patterns, n.answers = nil, nil, known.Answers{}
 		o.interest.Await(id)
 		o.takeover.missing[id] = true
 	}
@@ -46,7 +47,7 @@ func (o *Owner) beginTakeover(now time.Duration) {
 		o.takeover.missing[id] = true
 	}
 	if o.o.Faults.Has(cluster.FaultToldForgotten) {
-		clear(o.told)
+		o.told = known.NewTold()
 	}
 }
 
@@ -205,7 +206,7 @@ func (o *Owner) permitted(t *interest.Topic, events []room.Event) (left []room.E
 			s.User = events[i].User
 		default: // it stands for the topic
 		}
-		if !o.isTold(s) {
+		if _, isTold := o.told.Find(s); !isTold {
 			left = append(left, events[i])
 		}
 	}
@@ -214,14 +215,14 @@ func (o *Owner) permitted(t *interest.Topic, events []room.Event) (left []room.E
 
 // compare ends a takeover: it decides the going of what was told to be there and is not, and tells nodes who is there.
 func (o *Owner) compare(now time.Duration) {
-	for _, s := range o.allTold() {
+	for _, s := range o.told.All() {
 		if o.o.Faults.Has(cluster.FaultNotCompared) {
 			break
 		}
 		t := o.interest.Topic(&s.Topic)
 		isThere := t.Subscriptions() > 0
 		e := log.Edge{Kind: log.EdgeTopic, Cause: log.CauseLeft, Time: o.o.Wall()}
-		if at := o.toldAt(s); o.nodes[at.Node] == nil || o.nodes[at.Node].Peer != at {
+		if at, _ := o.told.Find(s); o.nodes[at.Node] == nil || o.nodes[at.Node].Peer != at {
 			e.Cause = log.CauseOrphaned
 		}
 		if s.User != "" {
