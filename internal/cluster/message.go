@@ -21,6 +21,26 @@ type Message interface {
 // RequestID is the number of a request of one node in one incarnation. They grow, and an answer carries the number.
 type RequestID uint64
 
+// RequestOf is the number of a message that an owner answers; false for other messages.
+func RequestOf(m Message) (RequestID, bool) {
+	switch m := m.(type) {
+	case *Publish:
+		return m.Request, true
+	case *Claim:
+		return m.Request, true
+	case *Join:
+		return m.Request, true
+	case *Replay:
+		return m.Request, true
+	case *JoinPattern:
+		return m.Request, true
+	case *Change:
+		return m.Request, true
+	default:
+		return 0, false
+	}
+}
+
 // Item is a publication that a node asks the owner to publish. The owner gives it its place and time.
 type Item struct {
 	Topic       protocol.Topic

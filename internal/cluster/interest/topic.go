@@ -116,3 +116,22 @@ func (t *Topic) HasMember(user string) bool {
 func (t *Topic) isEmpty() bool {
 	return len(t.nodes) == 0 && t.stream == nil && t.holds == 0 && t.IsEmpty()
 }
+
+// Retain keeps a publication instead of what was kept, for a time from now on.
+func (t *Topic) Retain(now time.Duration, p *cluster.Publication, ttl time.Duration) {
+	t.Room.Retain(now, &protocol.Publication{
+		Topic: *t.Topic(), Kind: p.Kind, Event: p.Event, Data: p.Data, UserID: p.UserID, HasNumericID: p.HasNumericID,
+		Position: protocol.Position{Offset: p.Serial},
+	}, ttl)
+}
+
+// Retained is the publication that is kept; nil: there is none.
+func (t *Topic) Retained(now time.Duration) *cluster.Publication {
+	p, _ := t.Room.Retained(now)
+	if p == nil {
+		return nil
+	}
+	return &cluster.Publication{
+		Kind: p.Kind, Event: p.Event, Data: p.Data, UserID: p.UserID, HasNumericID: p.HasNumericID, Serial: p.Position.Offset,
+	}
+}

@@ -38,18 +38,10 @@ func (o *Owner) isAt(from cluster.Peer, id cluster.RequestID) bool {
 			return true
 		}
 	}
-	is := func(ps []*part) bool {
-		for _, p := range ps {
-			if p.from == from && p.request == id {
-				return true
-			}
-		}
-		return false
-	}
-	for _, g := range o.groups {
-		if is(g.parts) {
+	for p := range o.undone() {
+		if p.from == from && p.request == id {
 			return true
 		}
 	}
-	return is(o.behind)
+	return false
 }

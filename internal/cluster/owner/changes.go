@@ -43,17 +43,9 @@ func (o *Owner) changeApp(now time.Duration, from cluster.Peer, m *cluster.Chang
 
 // findChange finds a change of the term that is not answered.
 func (o *Owner) findChange(id string) *change {
-	find := func(ps []*part) *change {
-		for _, p := range ps {
-			if p.change != nil && p.change.document.ID == id {
-				return p.change
-			}
-		}
-		return nil
-	}
-	for _, g := range o.groups {
-		if c := find(g.parts); c != nil {
-			return c
+	for p := range o.undone() {
+		if p.change != nil && p.change.document.ID == id {
+			return p.change
 		}
 	}
 	for _, c := range o.spreading {
@@ -61,7 +53,7 @@ func (o *Owner) findChange(id string) *change {
 			return c
 		}
 	}
-	return find(o.behind)
+	return nil
 }
 
 // numberChange decides the number of a change, and returns its record.

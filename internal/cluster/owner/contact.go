@@ -92,5 +92,8 @@ func (o *Owner) Unaware() (ids []cluster.NodeID) {
 	return ids
 }
 
+// mayBeAlive reports whether a node is alive, or was never heard.
+func (o *Owner) mayBeAlive(id cluster.NodeID) bool { return o.nodes[id] != nil || o.unheard[id] }
+
 // aliveNodes are the nodes that are alive, in order.
 func (o *Owner) aliveNodes() []cluster.NodeID { return slices.Sorted(maps.Keys(o.nodes)) }

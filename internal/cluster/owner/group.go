@@ -2,6 +2,7 @@ package owner
 
 import (
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
@@ -17,6 +18,24 @@ type group struct {
 	proposed time.Duration
 	parts    []*part
 	records  []log.Record
+}
+
+// undone are the parts that are not carried out: those in groups, and those behind them.
+func (o *Owner) undone() iter.Seq[*part] {
+	return func(yield func(*part) bool) {
+		for _, g := range o.groups {
+			for _, p := range g.parts {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+		for _, p := range o.behind {
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // propose makes the next group of all that waits, if none is outstanding.

@@ -32,9 +32,7 @@ func (o *Owner) join(now time.Duration, from cluster.Peer, m *cluster.Join) {
 	if m.WantsMembers {
 		answer.Members = t.Members()
 	}
-	if p, _ := t.Retained(now); p != nil {
-		answer.Retained = fromRetained(p)
-	}
+	answer.Retained = t.Retained(now)
 	o.change(now, t, from, events, log.CauseLeft, &part{from: from, joined: answer})
 }
 

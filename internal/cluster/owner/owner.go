@@ -96,10 +96,9 @@ type Owner struct {
 // node is a node that is alive, as far as the owner's node hears.
 type node struct {
 	cluster.Peer
-	reporting []*cluster.TopicReport  // the pieces of a report that has not ended
-	patterns  []cluster.PatternReport // of the same
-	contact   contact
-	answers   known.Answers
+	report  interest.Report // the pieces of one that has not ended
+	contact contact
+	answers known.Answers
 }
 
 // New makes the owner of a partition. What it wants done goes to out.
@@ -191,7 +190,7 @@ func (o *Owner) abandon() {
 		}
 	}
 	for _, r := range o.takeover.waiting {
-		if id, ok := requestOf(r.message); ok {
+		if id, ok := cluster.RequestOf(r.message); ok {
 			o.refuse(r.from, id)
 		}
 	}
@@ -199,7 +198,7 @@ func (o *Owner) abandon() {
 		o.refuse(c.from, c.request.Request)
 	}
 	for _, r := range o.queue.takeAll() {
-		if id, ok := requestOf(r.message); ok {
+		if id, ok := cluster.RequestOf(r.message); ok {
 			o.refuse(r.from, id)
 		}
 	}
@@ -285,7 +284,7 @@ func (o *Owner) Dead(now time.Duration, id cluster.NodeID) bool {
 
 // lose takes a node out of every topic.
 func (o *Owner) lose(now time.Duration, n *node) {
-	o.takeover.forget(n.Node)
+	o.takeover.reports.Forget(n.Node)
 	o.interest.DropPatterns(n.Node, nil)
 	for _, t := range o.interest.TopicsOf(n.Node) {
 		o.leaveAll(now, t, n.Node)
@@ -299,7 +298,7 @@ func (o *Owner) Receive(now time.Duration, from cluster.Peer, m cluster.Message)
 		return // it is told that it was dropped, and asks again in its next life
 	}
 	if o.term == 0 {
-		if id, ok := requestOf(m); ok {
+		if id, ok := cluster.RequestOf(m); ok {
 			o.refuse(from, id)
 		}
 		return
@@ -347,24 +346,4 @@ func (o *Owner) Next() time.Duration {
 		earlier(o.takeover.ends)
 	}
 	return next
-}
-
-// requestOf is the number of a message that has an answer.
-func requestOf(m cluster.Message) (cluster.RequestID, bool) {
-	switch m := m.(type) {
-	case *cluster.Publish:
-		return m.Request, true
-	case *cluster.Claim:
-		return m.Request, true
-	case *cluster.Join:
-		return m.Request, true
-	case *cluster.Replay:
-		return m.Request, true
-	case *cluster.JoinPattern:
-		return m.Request, true
-	case *cluster.Change:
-		return m.Request, true
-	default:
-		return 0, false
-	}
 }

@@ -180,7 +180,7 @@ func (o *Owner) settle(now time.Duration, p *part, i int) {
 		p.outcomes[i].Position.Serial = d.Serial
 	}
 	if it.Retain > 0 {
-		o.interest.Topic(&it.Topic).Retain(now, asRetained(&it.Topic, d), it.Retain)
+		o.interest.Topic(&it.Topic).Retain(now, d, it.Retain)
 	}
 	if !o.o.Faults.Has(cluster.FaultAppliedIDsOnly) {
 		o.ids.Keep(now, known.IDOf(it), known.Place{Position: cluster.Position{StreamID: d.StreamID, Serial: d.Serial}, IsStored: o.stores(it)}, it.KnownFor)

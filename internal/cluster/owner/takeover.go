@@ -1,7 +1,6 @@
 package owner
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -21,30 +20,21 @@ const reportTime = 3 * time.Second
 type takeover struct {
 	isOver    bool
 	ends      time.Duration
-	missing   map[cluster.NodeID]bool // nodes that have not reported
+	reports   interest.Reports
 	waiting   []request
-	reported  []reported
 	isSettled bool // what was told agrees with what is
-}
-
-// reported is one member as a node has reported it.
-type reported struct {
-	topic protocol.Topic
-	interest.Place
-	member *protocol.Member
-	order  uint64
 }
 
 // beginTakeover fixes which nodes must report.
 func (o *Owner) beginTakeover(now time.Duration) {
-	o.takeover = takeover{ends: now + reportTime, missing: make(map[cluster.NodeID]bool)}
+	o.takeover = takeover{ends: now + reportTime}
 	for id, n := range o.nodes {
-		n.reporting, n.patterns, n.answers = nil, nil, known.Answers{}
+		n.report, n.answers = interest.Report{}, known.Answers{}
 		o.interest.Await(id)
-		o.takeover.missing[id] = true
+		o.takeover.reports.Expect(id)
 	}
 	for id := range o.unheard {
-		o.takeover.missing[id] = true
+		o.takeover.reports.Expect(id)
 	}
 	if o.o.Faults.Has(cluster.FaultToldForgotten) {
 		o.told = known.NewTold()
@@ -57,75 +47,59 @@ func (o *Owner) report(now time.Duration, from cluster.Peer, m *cluster.Report) 
 		return
 	}
 	n := o.nodes[from.Node]
-	if len(n.reporting) == 0 {
-		o.takeover.forget(from.Node) // this report takes the place of an earlier one
+	if len(n.report.Topics) == 0 {
+		o.takeover.reports.Forget(from.Node) // this report takes the place of an earlier one
 	}
+	n.report.Add(m)
 	for i := range m.Topics {
-		n.reporting = append(n.reporting, &m.Topics[i])
 		o.reportTopic(now, from, &m.Topics[i])
 	}
 	for _, r := range m.Patterns {
 		o.interest.TakePattern(from.Node, r)
 	}
-	n.patterns = append(n.patterns, m.Patterns...)
-	if !m.IsLast {
-		return
+	if m.IsLast {
+		o.reported(now, n)
 	}
-	o.interest.DropPatterns(n.Node, n.patterns)
-	if !o.interest.IsSettled(n.Node) && len(n.patterns) > 0 {
-		o.send(from.Node, &cluster.Missed{Partition: o.o.Partition, Term: o.term})
+}
+
+// reported ends what a node has not reported, and takes the node for one that has reported.
+func (o *Owner) reported(now time.Duration, n *node) {
+	report := n.report
+	n.report = interest.Report{}
+	o.interest.DropPatterns(n.Node, report.Patterns)
+	if !o.interest.IsSettled(n.Node) && len(report.Patterns) > 0 {
+		o.send(n.Node, &cluster.Missed{Partition: o.o.Partition, Term: o.term})
 	}
-	o.forgetUnreported(now, n)
-	reported := n.reporting
-	n.reporting, n.patterns = nil, nil
+	o.forgetUnreported(now, n.Peer, &report)
 	o.interest.Settle(n.Node)
-	delete(o.takeover.missing, from.Node)
+	o.takeover.reports.Done(n.Node)
 	wasSettled := o.takeover.isSettled
 	o.tickTakeover(now)
 	if !wasSettled {
 		return
 	}
-	for _, r := range reported {
+	for _, r := range report.Topics {
 		if t := o.interest.Find(r.Topic); t != nil && len(r.Members) > 0 {
-			o.tellMembers(now, t, from.Node) // who has gone while a takeover went on was not told
+			o.tellMembers(now, t, n.Node) // who has gone while a takeover went on was not told
 		}
 	}
-}
-
-// forget forgets the members that a node has reported and that rooms do not have yet.
-func (v *takeover) forget(id cluster.NodeID) {
-	v.reported = slices.DeleteFunc(v.reported, func(r reported) bool { return r.Node == id })
 }
 
 // forgetUnreported ends what a node has not reported again: it was told of the end in a message that was lost.
-func (o *Owner) forgetUnreported(now time.Duration, n *node) {
-	is := make(map[protocol.Topic]*cluster.TopicReport)
-	for _, r := range n.reporting {
-		is[*r.Topic] = r
-	}
-	o.takeover.waiting = slices.DeleteFunc(o.takeover.waiting, func(r request) bool {
-		j, isJoin := r.message.(*cluster.Join)
-		return isJoin && r.from == n.Peer && !is[*j.Topic].Has(j.Subscriber)
+func (o *Owner) forgetUnreported(now time.Duration, from cluster.Peer, r *interest.Report) {
+	o.takeover.waiting = slices.DeleteFunc(o.takeover.waiting, func(w request) bool {
+		j, isJoin := w.message.(*cluster.Join)
+		return isJoin && w.from == from && !r.Has(j.Topic, j.Subscriber)
 	})
-	for _, t := range o.interest.TopicsOf(n.Node) {
-		r := is[*t.Topic()]
-		if r == nil {
-			t.End(n.Node)
-			r = new(cluster.TopicReport)
-		}
-		gone := slices.DeleteFunc(t.PlacesOf(n.Node), func(p interest.Place) bool { return r.Has(p.Subscriber) })
-		if len(gone) > 0 || r.Topic == nil {
-			o.depart(now, t, gone, log.CauseLeft)
-		}
+	for _, d := range o.interest.NotIn(r, from.Node) {
+		o.depart(now, d.Topic, d.Places, log.CauseLeft)
 	}
 }
 
 func (o *Owner) reportTopic(now time.Duration, from cluster.Peer, r *cluster.TopicReport) {
 	t := o.interest.Topic(r.Topic)
 	t.Take(from.Node, r.Part)
-	for _, m := range r.Members {
-		o.takeover.reported = append(o.takeover.reported, reported{*r.Topic, interest.Place{Node: from.Node, Subscriber: m.Subscriber}, m.Member, m.Order})
-	}
+	o.takeover.reports.Add(from.Node, r)
 	if !t.Kind().HasMembers() && (o.takeover.isOver || !o.hasEdges(r.Topic)) {
 		events, _ := t.Join(now, room.Join{})
 		o.change(now, t, from, events, log.CauseLeft, &part{})
@@ -138,15 +112,10 @@ func (o *Owner) reportTopic(now time.Duration, from cluster.Peer, r *cluster.Top
 // tickTakeover goes on when every node has reported, or the time is over.
 func (o *Owner) tickTakeover(now time.Duration) {
 	v := &o.takeover
-	for id := range v.missing {
-		if o.nodes[id] == nil && !o.unheard[id] {
-			delete(v.missing, id) // it has died
-		}
-	}
+	isComplete := v.reports.IsComplete(o.mayBeAlive) || o.o.Faults.Has(cluster.FaultGoneBeforeReports)
 	if o.term == 0 || !o.lease.IsValid(now) {
 		return
 	}
-	isComplete := len(v.missing) == 0 || o.o.Faults.Has(cluster.FaultGoneBeforeReports)
 	if !v.isOver && (isComplete || now >= v.ends) {
 		v.isOver = true
 		o.enterReported(now)
@@ -155,7 +124,7 @@ func (o *Owner) tickTakeover(now time.Duration) {
 		for _, r := range waiting {
 			o.decide(now, r)
 		}
-	} else if v.isOver && len(v.reported) > 0 {
+	} else if v.isOver && v.reports.HasMembers() {
 		o.enterReported(now) // of a node that was late
 	}
 	if v.isOver && !v.isSettled && isComplete {
@@ -165,20 +134,16 @@ func (o *Owner) tickTakeover(now time.Duration) {
 
 // enterReported makes what nodes have reported the state of rooms: members in the order in which they joined.
 func (o *Owner) enterReported(now time.Duration) {
-	list := o.takeover.reported
-	o.takeover.reported = nil
-	slices.SortStableFunc(list, func(a, b reported) int {
-		return cmp.Or(a.topic.Compare(&b.topic), cmp.Compare(a.order-1, b.order-1)) // zero is last
-	})
+	list := o.takeover.reports.Take()
 	for i := range list {
 		r := &list[i]
-		t := o.interest.Find(&r.topic)
+		t := o.interest.Find(&r.Topic)
 		if t == nil || !t.IsWantedBy(r.Node) {
 			continue
 		}
 		o.interest.Enter(t, r.Place)
-		events, _ := t.Join(now, room.Join{Subscriber: r.Subscriber, Member: r.member})
-		if !o.takeover.isSettled && !o.o.Tells(&r.topic) {
+		events, _ := t.Join(now, room.Join{Subscriber: r.Subscriber, Member: r.Member})
+		if !o.takeover.isSettled && !o.o.Tells(&r.Topic) {
 			events = nil // nodes are told who is there when all have reported
 		}
 		o.change(now, t, o.nodes[r.Node].Peer, events, log.CauseLeft, &part{})
