@@ -34,6 +34,7 @@ var ranks = map[string]int{
 	"internal/missed":     1,
 	"internal/rawio":      1,
 	"internal/handshake":  1,
+	"internal/envelope":   1,
 	"internal/sendqueue":  1,
 
 	"internal/protocol/pusher": 2,
@@ -55,8 +56,8 @@ var ranks = map[string]int{
 	"internal/forwarded":       2,
 	"internal/probe":           2,
 	"internal/sqlite":          2,
-	"internal/envelope":        2,
 	"internal/idempotency":     2,
+	"internal/log":             2,
 	"internal/problem":         2,
 
 	"internal/idempotency/local": 3,
@@ -68,14 +69,14 @@ var ranks = map[string]int{
 	"internal/config/appdoc":    3,
 	"internal/config/foreign":   4,
 
-	"internal/bus/local":    3,
-	"internal/log":          3,
-	"internal/channel":      3,
-	"internal/reader":       3,
-	"internal/entity/owner": 3,
-	"internal/definition":   3,
-	"internal/derived":      3,
-	"internal/catchup":      3,
+	"internal/bus/local":      3,
+	"internal/channel":        3,
+	"internal/reader":         3,
+	"internal/entity/owner":   3,
+	"internal/definition":     3,
+	"internal/derived":        3,
+	"internal/catchup":        3,
+	"internal/cluster/budget": 3,
 
 	"internal/gate": 4,
 
@@ -93,7 +94,6 @@ var ranks = map[string]int{
 	"internal/cluster/known":    4,
 	"internal/cluster/interest": 4,
 	"internal/cluster/follower": 4,
-	"internal/cluster/budget":   4,
 	"internal/cluster/order":    4,
 
 	"internal/cluster/owner":     5,
