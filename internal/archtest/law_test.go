@@ -93,6 +93,7 @@ var ranks = map[string]int{
 	"internal/cluster/link":     4,
 	"internal/cluster/known":    4,
 	"internal/cluster/interest": 4,
+	"internal/cluster/contact":  4,
 	"internal/cluster/follower": 4,
 	"internal/cluster/order":    4,
 
@@ -329,6 +330,14 @@ var pure = map[string]rule{
 	"internal/cluster/admission": {
 		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
 		"a gate is a state machine, so that the simulator can run it",
+	},
+	"internal/cluster/contact": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"a register is a state machine, so that the simulator can run it",
+	},
+	"internal/cluster/interest": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"what an owner knows of topics is part of a state machine, so that the simulator can run it",
 	},
 	"internal/cluster/order": {
 		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},

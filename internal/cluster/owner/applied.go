@@ -23,7 +23,7 @@ func (o *Owner) Applied(now time.Duration, records []log.Record) {
 		case log.KindEdge:
 			o.told.Apply(r)
 		case log.KindState:
-			o.documents.Apply(&cluster.Document{App: r.Topic.App, Number: r.State.Number, ID: r.State.ID, Body: r.State.Body})
+			o.contacts.Applied(r)
 		default: // it changes nothing that owners keep over their terms
 		}
 	}

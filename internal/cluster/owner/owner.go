@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
-	"github.com/millrace/millrace/internal/cluster/budget"
+	"github.com/millrace/millrace/internal/cluster/contact"
 	"github.com/millrace/millrace/internal/cluster/interest"
 	"github.com/millrace/millrace/internal/cluster/known"
 	"github.com/millrace/millrace/internal/log"
@@ -83,21 +83,17 @@ type Owner struct {
 	claims    known.Claims
 	reserved  int // bytes for keys of parts that wait
 	told      known.Told
-	documents known.Documents
-	spreading []*change // stored, and not answered
+	contacts  *contact.Register
 	takeover  takeover
-	cold      []coldReplay   // replays that wait for the log
-	ticked    time.Duration  // the last Tick
-	lender    *budget.Lender // of the term
-	splitter  *budget.Splitter
-	stale     []log.Record // a fault
+	cold      []coldReplay  // replays that wait for the log
+	ticked    time.Duration // the last Tick
+	stale     []log.Record  // a fault
 }
 
 // node is a node that is alive, as far as the owner's node hears.
 type node struct {
 	cluster.Peer
 	report  interest.Report // the pieces of one that has not ended
-	contact contact
 	answers known.Answers
 }
 
@@ -106,7 +102,10 @@ func New(out *cluster.Output, o Options) *Owner {
 	o = o.withDefaults()
 	w := &Owner{
 		o: o, out: out, nodes: make(map[cluster.NodeID]*node), unheard: make(map[cluster.NodeID]bool),
-		ids: known.NewIDs(), claims: known.NewClaims(), told: known.NewTold(), documents: known.NewDocuments(),
+		ids: known.NewIDs(), claims: known.NewClaims(), told: known.NewTold(),
+		contacts: contact.New(out, contact.Options{
+			Partition: o.Partition, Nodes: append([]cluster.NodeID{o.Self}, o.Nodes...), Limit: o.Limit, Rate: o.Rate, Faults: o.Faults,
+		}),
 	}
 	for _, id := range o.Nodes {
 		w.unheard[id] = true
@@ -136,7 +135,7 @@ func (o *Owner) Begin(now time.Duration, term log.Term) {
 	o.term, o.lease = term, cluster.NewLease(o.o.Heartbeat, o.o.Faults)
 	o.interest = o.newInterest()
 	o.beginTakeover(now)
-	o.beginContacts()
+	o.contacts.Begin(term)
 	if o.o.Faults.Has(cluster.FaultIDsForgotten) {
 		o.ids = known.NewIDs()
 	}
@@ -184,7 +183,7 @@ func (o *Owner) abandon() {
 	}
 	for _, p := range o.behind {
 		if p.change != nil {
-			o.abandonChange(p.change)
+			o.contacts.Abandon(p.change)
 		} else if id := p.asks(); id != 0 {
 			o.refuse(p.from, id)
 		}
@@ -216,7 +215,7 @@ func (o *Owner) clear() {
 	o.ids.EndTerm()
 	o.claims.EndTerm()
 	o.told.EndTerm()
-	o.lender, o.splitter, o.spreading = nil, nil, nil
+	o.contacts.End()
 }
 
 // refuse says that a request was not carried out here.
@@ -246,22 +245,19 @@ func (o *Owner) Alive(now time.Duration, p cluster.Peer) bool {
 	case n == nil:
 		o.nodes[p.Node] = &node{Peer: p}
 		o.interest.Await(p.Node)
-		o.alive(p.Node)
+		o.contacts.Alive(p)
 	case n.Incarnation < p.Incarnation:
 		o.lose(now, n)
 		*n = node{Peer: p}
 		o.interest.Await(p.Node)
-		o.alive(p.Node)
+		o.contacts.Alive(p)
 	}
 	return true
 }
 
 // Dead tells of a node that is gone: what it had is gone with it. It reports whether the owner took it for alive.
 func (o *Owner) Dead(now time.Duration, id cluster.NodeID) bool {
-	if o.lender != nil {
-		o.lender.Gone(now, id)
-		o.splitter.Gone(id)
-	}
+	o.contacts.Gone(now, id)
 	n := o.nodes[id]
 	if n == nil {
 		delete(o.unheard, id)
@@ -315,6 +311,22 @@ func (o *Owner) Receive(now time.Duration, from cluster.Peer, m cluster.Message)
 	o.advance(now)
 }
 
+// tickContacts does what has become due for budgets and the state of apps.
+func (o *Owner) tickContacts(now time.Duration) {
+	if o.Decides(now) {
+		o.contacts.Tick(now)
+	}
+}
+
+// mayBeAlive reports whether a node is alive, or was never heard.
+func (o *Owner) mayBeAlive(id cluster.NodeID) bool { return o.nodes[id] != nil || o.unheard[id] }
+
+// Unaware are nodes that are alive and may not know of the term.
+func (o *Owner) Unaware() []cluster.NodeID { return o.contacts.Unaware() }
+
+// HasState is the number of the state of the partition, as far as it is stored.
+func (o *Owner) HasState() uint64 { return o.contacts.HasState() }
+
 // Tick does what has become due. It is called at the latest at Next.
 func (o *Owner) Tick(now time.Duration) {
 	if o.term == 0 {
@@ -332,7 +344,10 @@ func (o *Owner) Next() time.Duration {
 	if o.term == 0 {
 		return 0
 	}
-	next := o.nextContact()
+	next := o.contacts.Next()
+	if next <= o.ticked {
+		next = 0 // it waits for the lease
+	}
 	if len(o.groups) > 0 {
 		return next // otherwise the answer of the log is the next that happens
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
+	"github.com/millrace/millrace/internal/cluster/contact"
 	"github.com/millrace/millrace/internal/cluster/interest"
 	"github.com/millrace/millrace/internal/cluster/known"
 	"github.com/millrace/millrace/internal/log"
@@ -22,7 +23,7 @@ type part struct {
 	joined   *cluster.Joined  // the answer to a Join
 	members  *cluster.Members // sent to tells
 	tells    []cluster.NodeID // nodes with the topic of members
-	change   *change
+	change   *contact.Change
 	topics   []protocol.Topic // all that it concerns
 	size     int
 	reserves int // bytes of keys
@@ -106,7 +107,7 @@ func (o *Owner) assign(p *part) (records []log.Record) {
 		records = append(records, o.assignClaim(p.claiming)...)
 	}
 	if p.change != nil {
-		records = append(records, o.numberChange(p.change))
+		records = append(records, o.contacts.Decide(p.change))
 	}
 	return append(records, p.edges...)
 }
@@ -124,7 +125,7 @@ func (o *Owner) place(it *cluster.Item) *cluster.Publication {
 // takeBack undoes assign.
 func (o *Owner) takeBack(p *part) {
 	if p.change != nil {
-		o.documents.Undecide(p.change.document.Number)
+		o.contacts.Undecide(p.change)
 	}
 	for i, d := range p.decided {
 		if d == nil {
@@ -152,7 +153,7 @@ func (o *Owner) carryOut(now time.Duration, ps []*part) {
 			o.carryOutClaim(now, p)
 		}
 		if p.change != nil {
-			o.changed(now, p.change)
+			o.contacts.Commit(now, p.change)
 		}
 		if p.joined != nil || p.members != nil {
 			o.flush(&d)

@@ -142,10 +142,12 @@ func (o *Owner) decide(now time.Duration, r request) {
 	case *cluster.Report:
 		o.report(now, r.from, m)
 	case *cluster.Renew:
-		o.renewContact(now, r.from, m)
+		o.contacts.Renew(now, r.from, m)
 	case *cluster.Fetch:
-		o.fetch(r.from, m)
+		o.contacts.Fetch(r.from, m)
 	case *cluster.Change:
-		o.changeApp(now, r.from, m)
+		if c := o.contacts.Change(now, r.from, m); c != nil {
+			o.add(now, &part{from: r.from, change: c, size: m.Size()})
+		}
 	}
 }

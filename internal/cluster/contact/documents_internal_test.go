@@ -1,11 +1,10 @@
-package known_test
+package contact
 
 import (
 	"fmt"
 	"testing"
 
 	"github.com/millrace/millrace/internal/cluster"
-	"github.com/millrace/millrace/internal/cluster/known"
 )
 
 func document(app string, number uint64, size int) *cluster.Document {
@@ -29,14 +28,14 @@ func TestDocumentsInPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := known.NewDocuments()
+			s := newDocuments()
 			for i, size := range c.sizes {
-				s.Apply(document(fmt.Sprintf("app-%d", i), uint64(i+1), size)) //nolint:gosec // small
+				s.apply(document(fmt.Sprintf("app-%d", i), uint64(i+1), size)) //nolint:gosec // small
 			}
 			var has uint64
 			pages, documents := 0, 0
-			for has < s.Number() {
-				ds, upTo := s.After(has, c.maxBytes)
+			for has < s.number {
+				ds, upTo := s.after(has, c.maxBytes)
 				for i := range ds {
 					if has++; ds[i].Number != has {
 						t.Fatalf("page %d has change %d, want %d", pages, ds[i].Number, has)
@@ -58,15 +57,15 @@ func TestDocumentsInPages(t *testing.T) {
 // TestADocumentTakesThePlaceOfTheOneBefore, and a change that is applied again changes nothing.
 func TestADocumentTakesThePlaceOfTheOneBefore(t *testing.T) {
 	t.Parallel()
-	s := known.NewDocuments()
+	s := newDocuments()
 	for _, d := range []*cluster.Document{document("a", 1, 1), document("b", 2, 2), document("a", 3, 3), document("b", 2, 2), document("a", 1, 1)} {
-		s.Apply(d)
+		s.apply(d)
 	}
-	ds, upTo := s.After(0, 1000)
+	ds, upTo := s.after(0, 1000)
 	if len(ds) != 2 || ds[0].Number != 2 || ds[1].Number != 3 || upTo != 3 {
 		t.Errorf("got %v up to %d", ds, upTo)
 	}
-	if number, ok := s.Find("change-1"); !ok || number != 1 {
+	if number, ok := s.find("change-1"); !ok || number != 1 {
 		t.Errorf("the first change is number %d (%v), want 1", number, ok)
 	}
 }
@@ -74,33 +73,33 @@ func TestADocumentTakesThePlaceOfTheOneBefore(t *testing.T) {
 // TestNumbersOfChanges are dense: a number that is not stored is the next one's.
 func TestNumbersOfChanges(t *testing.T) {
 	t.Parallel()
-	s := known.NewDocuments()
-	s.Apply(document("a", 1, 1))
-	s.BeginTerm()
+	s := newDocuments()
+	s.apply(document("a", 1, 1))
+	s.beginTerm()
 	expect := func(want uint64) {
 		t.Helper()
-		if got := s.Decide(); got != want {
+		if got := s.decide(); got != want {
 			t.Errorf("the change is number %d, want %d", got, want)
 		}
 	}
 	expect(2)
 	expect(3)
-	s.Undecide(2)
-	s.Undecide(3)
+	s.undecide(2)
+	s.undecide(3)
 	expect(2)
-	s.BeginTerm()
+	s.beginTerm()
 	expect(2)
 }
 
 // TestIDsOfChangesAreForgotten: the last 256 are known.
 func TestIDsOfChangesAreForgotten(t *testing.T) {
 	t.Parallel()
-	s := known.NewDocuments()
+	s := newDocuments()
 	for n := range uint64(300) {
-		s.Apply(document("a", n+1, 1))
+		s.apply(document("a", n+1, 1))
 	}
 	for n := range uint64(300) {
-		number, ok := s.Find(fmt.Sprintf("change-%d", n+1))
+		number, ok := s.find(fmt.Sprintf("change-%d", n+1))
 		if wants := n >= 300-256; ok != wants || ok && number != n+1 {
 			t.Fatalf("change %d is known as %d (%v)", n+1, number, ok)
 		}
