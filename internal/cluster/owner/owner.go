@@ -65,29 +65,33 @@ type Owner struct {
 	o   Options
 	out *cluster.Output
 
-	term  log.Term // zero: the node does not own the partition
-	lease cluster.Lease
+	// As of all that the log of the node has.
+	ids      known.IDs
+	claims   known.Claims
+	told     known.Told
+	contacts *contact.Register
 
-	nodes     map[cluster.NodeID]*node
-	dropped   map[cluster.NodeID]cluster.Incarnation // lives that were taken for dead in this term
-	unheard   map[cluster.NodeID]bool                // nodes that may be alive, and were not heard since this one has started
-	interest  interest.Table                         // in this term
-	edgeCount uint64                                 // in this term
+	nodes   map[cluster.NodeID]*node
+	unheard map[cluster.NodeID]bool // nodes that may be alive, and were not heard since this one has started
 
-	queue     queue    // requests that wait to be decided, in their order
-	behind    []*part  // what the next group stores, or comes after such
-	appended  uint64   // number of the last append
-	groups    []*group // outstanding in the log: at most one
-	isFailing bool     // the log has refused a group; until the next proposal of the lease
-	ids       known.IDs
-	claims    known.Claims
-	reserved  int // bytes for keys of parts that wait
-	told      known.Told
-	contacts  *contact.Register
+	// In a term.
+	term      log.Term // zero: the node does not own the partition
+	lease     cluster.Lease
+	dropped   map[cluster.NodeID]cluster.Incarnation // lives that were taken for dead
+	interest  interest.Table
 	takeover  takeover
-	cold      []coldReplay  // replays that wait for the log
+	edgeCount uint64
 	ticked    time.Duration // the last Tick
-	stale     []log.Record  // a fault
+
+	// What waits in a term.
+	queue     queue        // requests to be decided, in their order
+	behind    []*part      // what the next group stores, or comes after such
+	groups    []*group     // outstanding in the log: at most one
+	appended  uint64       // number of the last append
+	isFailing bool         // the log has refused a group; until the next proposal of the lease
+	reserved  int          // bytes for keys of parts that wait
+	cold      []coldReplay // replays that wait for the log
+	stale     []log.Record // a fault: of the term before
 }
 
 // node is a node that is alive, as far as the owner's node hears.
@@ -205,13 +209,10 @@ func (o *Owner) abandon() {
 
 // clear forgets all that is true only within a term.
 func (o *Owner) clear() {
-	o.term = 0
-	o.interest = o.newInterest()
-	o.behind, o.groups, o.appended, o.isFailing = nil, nil, 0, false
-	o.dropped = nil
-	o.takeover, o.edgeCount = takeover{}, 0
-	o.cold = nil
-	o.queue, o.reserved = queue{}, 0
+	o.term, o.dropped = 0, nil
+	o.interest, o.takeover, o.edgeCount = o.newInterest(), takeover{}, 0
+	o.queue, o.behind, o.groups, o.cold = queue{}, nil, nil, nil
+	o.appended, o.isFailing, o.reserved = 0, false, 0
 	o.ids.EndTerm()
 	o.claims.EndTerm()
 	o.told.EndTerm()
