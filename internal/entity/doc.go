@@ -11,7 +11,8 @@
 // Installing is this package, on every node: [State.Install] takes [Decisions], puts the versions in
 // the table of their type and tells one [Receiver], in one step under the type's lock. It may know
 // what was decided and the state, and nothing else: no store, no clock, no queue, no owner. Decisions are
-// values: nothing in them points into the state of the owner, so they may come over a link or out of a log.
+// values: nothing in them points into the state of the owner, so they may come over a link or out of a log, for which they
+// have a stored form ([AppendDecisions]).
 //
 // The package must never know who subscribes to what, nor how a change travels.
 //

@@ -33,14 +33,35 @@ type runs struct {
 	present uint64         // its tag; guarded by mu
 }
 
-// reach notes an installed change, which need not be of the present run.
+// reach notes an installed change. One behind the present run that is of another begins that one: another owner has decided it.
 func (rs *runs) reach(s Seq) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if r := rs.byTag[rs.present]; s.Tag() == r.Tag && s.Compare(r.Last) > 0 {
-		r.Last = s
-		rs.byTag[r.Tag] = r
+	r := rs.byTag[rs.present]
+	if s.Compare(r.Last) <= 0 {
+		return
 	}
+	if s.Tag() != r.Tag {
+		r = NewRun(s.Tag(), s.Slot)
+		rs.present = r.Tag
+	}
+	r.Last = s
+	rs.byTag[r.Tag] = r
+}
+
+// Reached is the last position that the state has; zero: none. Above it the next run begins.
+func (s *State) Reached() Seq {
+	s.runs.mu.RLock()
+	defer s.runs.mu.RUnlock()
+	return s.runs.byTag[s.runs.present].Last
+}
+
+// HasRun reports whether the state knows a run with a tag.
+func (s *State) HasRun(tag uint64) bool {
+	s.runs.mu.RLock()
+	defer s.runs.mu.RUnlock()
+	_, ok := s.runs.byTag[tag]
+	return ok
 }
 
 // Begin says which runs the positions of the state are of. The last of them is the present one: it
