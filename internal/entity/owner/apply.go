@@ -27,6 +27,11 @@ type applier struct {
 func (a *applier) Store(ctx context.Context, batches []*pending) error {
 	now := a.o.Now()
 	mutations := a.decider.decide(batches, now)
+	for _, p := range batches {
+		if p.refusal != nil {
+			p.ticket.Answer(p.refusal)
+		}
+	}
 	a.o.Metrics.group.Observe(float64(mutations))
 	err := a.store(ctx, now)
 	if err == nil {

@@ -64,6 +64,62 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkDecide counts one mutation as one operation, as BenchmarkApply does: deciding, and what each node does that installs.
+func BenchmarkDecide(b *testing.B) {
+	const n = 100_000
+	s := entity.NewState(nil)
+	d := owner.NewDecider(s, owner.Options{})
+	stored := int64(0)
+	decide := func(batch *entity.Batch) []byte {
+		decided := d.Decide(1, []*entity.Batch{batch}, 1)
+		stored += int64(len(decided[0].Changes))
+		return decided[0].Changes
+	}
+	install := func(to *entity.State, changes []byte) {
+		all, err := entity.DecodeDecisions("app", changes)
+		for i := range all {
+			if err == nil {
+				err = to.Install(&all[i], idle{})
+			}
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	replica := entity.NewState(nil)
+	for from := 0; from < n; from += 1000 {
+		batch := &entity.Batch{App: "app"}
+		for i := range 1000 {
+			batch.Mutations = append(batch.Mutations, entity.Mutation{Type: "Auction", Key: key(from + i), Op: entity.OpUpsert, Data: body(from + i)})
+		}
+		changes := decide(batch)
+		install(s, changes)
+		install(replica, changes)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	batches := make([]*entity.Batch, 256)
+	for i := range batches {
+		batches[i] = patches(r, n)
+	}
+	runtime.GC()
+	for _, nodes := range [][]*entity.State{{s, replica}, {s}} {
+		b.Run(fmt.Sprintf("nodes=%d", len(nodes)), func(b *testing.B) {
+			b.ReportAllocs()
+			stored = 0
+			for i := 0; b.Loop(); i++ {
+				if i%100 != 0 {
+					continue // the batch has them all
+				}
+				changes := decide(batches[i/100%len(batches)])
+				for _, to := range nodes {
+					install(to, changes)
+				}
+			}
+			b.ReportMetric(float64(stored)/float64(b.N), "stored-B/op")
+		})
+	}
+}
+
 func patches(r *rand.Rand, n int) *entity.Batch {
 	b := &entity.Batch{App: "app"}
 	for range 100 {

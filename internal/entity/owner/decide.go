@@ -116,8 +116,7 @@ func (d *decider) decideBatch(p *pending) {
 		if problem != "" {
 			d.undoBatch()
 			d.clock.last = before
-			p.isRefused = true
-			p.ticket.Answer(&entity.Error{Index: i, Message: problem})
+			p.refusal = &entity.Error{Index: i, Message: problem}
 			return
 		}
 		isChanged = isChanged || changed

@@ -19,6 +19,9 @@
 //   - The decider turns it into decisions: drafts, one for each type of the group.
 //   - The applier stores and installs the drafts, or drops them.
 //
+// With several nodes a log stores instead. A [Decider] is the preparer and the decider alone: it answers with changes in their
+// stored form, which every node installs when the log has them.
+//
 // # Goroutines
 //
 // None of its own: Owner.Run is the applier, on the goroutine of its caller; Apply checks and reads a

@@ -92,7 +92,7 @@ func (m *Metrics) count(changes []entity.Decision) {
 // answer counts a batch that is applied, or was before.
 func (m *Metrics) answer(p *pending) {
 	switch {
-	case p.isRefused:
+	case p.refusal != nil:
 	case p.isRepeat:
 		m.repeats.Inc()
 	default:

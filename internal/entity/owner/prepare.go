@@ -54,11 +54,11 @@ type pending struct {
 	fields              []field // the first stands for none
 	size                int     // as it counts in Options.MaxWaiting
 
-	ticket    *commit.Ticket
-	seq       entity.Seq
-	isRefused bool   // there is a problem with the batch itself
-	isRepeat  bool   // an earlier batch was the same; seq is the earlier batch's
-	group     uint64 // isRepeat: in which that one was applied
+	ticket   *commit.Ticket
+	seq      entity.Seq
+	refusal  *entity.Error // the problem with the batch itself; nil: there is none
+	isRepeat bool          // an earlier batch was the same; seq is the earlier batch's
+	group    uint64        // isRepeat: in which that one was applied
 }
 
 // preparer copies the documents of a batch to pending.text, token by token. It recurses to
