@@ -57,6 +57,8 @@ func (r *groupReader) record(data [][]byte) (p Part, own []byte) {
 		own = r.publication(&p, data)
 	case KindEdge:
 		p.Edge = r.edge()
+	case KindChanges:
+		p.Changes = r.changes(p.Topic.App)
 	case KindPurge:
 		p.StreamID, p.Serial = r.Text(), r.Uvarint()
 	case KindReset:

@@ -18,9 +18,10 @@ type Part struct {
 	Topic    protocol.Topic
 	Kind     Kind
 	StreamID string
-	Serial   uint64 // KindPublication; KindPurge: the first that stays
-	Time     int64  // KindPublication
-	Edge     *Edge  // KindEdge; not to be changed
+	Serial   uint64   // KindPublication; KindPurge: the first that stays
+	Time     int64    // KindPublication
+	Edge     *Edge    // KindEdge; not to be changed
+	Changes  *Changes // KindChanges; not to be changed
 
 	// envelope is the publication's, without its data if that is shared with an earlier record.
 	envelope, shared []byte
@@ -51,6 +52,8 @@ func (p *Part) Record() (Record, error) {
 		r.Before = p.Serial
 	case KindEdge:
 		r.Edge = p.Edge
+	case KindChanges:
+		r.Changes = p.Changes
 	case KindReset: // the stream id is all
 	case KindClaim, KindKnown, KindState: // they have no stored form yet
 	}
@@ -62,7 +65,7 @@ func (p *Part) Record() (Record, error) {
 //
 // The form: one byte, the number of records, and each of them: its kind, the kind of its topic,
 // the app and the name of the topic; then for a publication how many records
-// before the one that has its data is, zero for none, and the envelope; for an edge what appendEdge says; for the other
+// before the one that has its data is, zero for none, and the envelope; for an edge what appendEdge says, for changes what appendChanges says; for the other
 // kinds the stream id and, for a purge, the serial. Numbers are uvarints; what has a length has it before.
 func Encode(group []Record) (body []byte, parts []Part, err error) {
 	if len(group) == 0 {
@@ -94,6 +97,9 @@ func (r *Record) roughSize() int {
 	if r.Edge != nil {
 		size += r.Edge.size()
 	}
+	if r.Changes != nil {
+		size += r.Changes.size()
+	}
 	if p := r.Publication; p != nil {
 		size += len(p.StreamID) + len(p.MessageID) + len(p.Event) + len(p.Data)
 	}
@@ -103,11 +109,14 @@ func (r *Record) roughSize() int {
 // appendRecord appends the record at i.
 func appendRecord(body []byte, group []Record, parts []Part, i int) []byte {
 	r, p := &group[i], &parts[i]
-	*p = Part{Topic: r.Topic, Kind: r.Kind, StreamID: r.streamID(), Serial: r.Before, Edge: r.Edge}
+	*p = Part{Topic: r.Topic, Kind: r.Kind, StreamID: r.streamID(), Serial: r.Before, Edge: r.Edge, Changes: r.Changes}
 	body = append(body, byte(r.Kind), byte(r.Topic.Kind))
 	body = varint.Append(varint.Append(body, r.Topic.App), r.Topic.Name)
 	if r.Kind == KindEdge {
 		return appendEdge(body, r.Edge)
+	}
+	if r.Kind == KindChanges {
+		return appendChanges(body, r.Changes)
 	}
 	if r.Kind != KindPublication {
 		body = varint.Append(body, r.StreamID)

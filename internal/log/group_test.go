@@ -45,6 +45,20 @@ func edges() []log.Record {
 	return group
 }
 
+// changes are one of each form.
+func changes() []log.Record {
+	all := []log.Changes{
+		{Number: 300, ID: "batch-1", TTL: 30_000, Seq: "7:000001000001", Body: []byte("changes")},
+		{Number: 301, Feed: &log.Feed{Topic: topic("a"), Place: log.Place{StreamID: "s", Serial: 7}}, Seq: "7:000001000001"},
+		{Number: 302, Feed: &log.Feed{Topic: topic("b"), Place: log.Place{Serial: 300}, Term: 5}},
+	}
+	var group []log.Record
+	for i := range all {
+		group = append(group, log.Record{Topic: protocol.Topic{App: "app"}, Kind: log.KindChanges, Changes: &all[i]})
+	}
+	return group
+}
+
 func records(t *testing.T, parts []log.Part) []log.Record {
 	t.Helper()
 	all := make([]log.Record, len(parts))
@@ -66,7 +80,7 @@ func TestGroupsAreReadAsTheyWereWritten(t *testing.T) {
 		publication("d", 1, shared), purge("a", 300), publication("d", 2, nil),
 	}
 	group[6].Publication.Content = envelope.ContentNone
-	group = append(group, edges()...)
+	group = append(append(group, edges()...), changes()...)
 	group = append(group, publication("e", 1, shared))
 	body, parts, err := log.Encode(group)
 	if err != nil {
@@ -113,17 +127,34 @@ func TestGoldenEdges(t *testing.T) {
 	}
 }
 
+// What was stored once must be read for ever.
+func TestGoldenChanges(t *testing.T) {
+	t.Parallel()
+	const want = "0103" +
+		"0500" + "03617070" + "00" + "ac02" + "0762617463682d31" + "b0ea01" + "0e373a303030303031303030303031" + "076368616e676573" +
+		"0500" + "03617070" + "00" + "ad02" + "00" + "00" + "0161" + "0173" + "07" + "00" + "0e373a303030303031303030303031" + "00" +
+		"0500" + "03617070" + "00" + "ae02" + "00" + "00" + "0162" + "00" + "ac02" + "05" + "00" + "00"
+	body, _, err := log.Encode(changes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hex.EncodeToString(body); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // A group with what this program does not know is of a newer one, whatever follows it.
 func TestGroupsOfANewerProgram(t *testing.T) {
 	t.Parallel()
 	const first, topic = "0102" + "0200" + "03617070" + "0161" + "0174", "03617070" + "0161"
 	for name, text := range map[string]string{
-		"the first kind that is unknown": first + "0500" + topic + "ffffff",
+		"the first kind that is unknown": first + "0600" + topic + "ffffff",
 		"a kind":                         first + "ff00" + topic + "00000000",
 		"a kind without a topic":         first + "0700" + "0000000000",
 		"a kind of topic":                first + "04ff" + topic + "00000000",
 		"a kind of edge":                 first + "0400" + topic + "0301ffffff",
 		"a cause":                        first + "0400" + topic + "0100" + "0131" + "00" + "00" + "03",
+		"a kind of topic of a feed":      first + "0500" + "03617070" + "00" + "01" + "00" + "ff" + "ffffff",
 		"a form":                         "02ffff",
 	} {
 		body, err := hex.DecodeString(text)
@@ -169,7 +200,30 @@ func TestRecordsThatBreakTheContract(t *testing.T) {
 		change(r.Edge)
 		return r
 	}
+	batch := func(change func(c *log.Changes)) log.Record {
+		r := changes()[0]
+		change(r.Changes)
+		return r
+	}
+	fed := func(change func(f *log.Feed)) log.Record {
+		r := changes()[1]
+		change(r.Changes.Feed)
+		return r
+	}
 	for name, r := range map[string]log.Record{
+		"no changes":                         {Topic: protocol.Topic{App: "app"}, Kind: log.KindChanges},
+		"changes of a topic":                 {Topic: topic("a"), Kind: log.KindChanges, Changes: changes()[0].Changes},
+		"changes that are an edge":           {Topic: protocol.Topic{App: "app"}, Kind: log.KindChanges, Changes: changes()[0].Changes, Edge: edges()[0].Edge},
+		"changes with a stream":              {Topic: protocol.Topic{App: "app"}, Kind: log.KindChanges, Changes: changes()[0].Changes, StreamID: "s"},
+		"changes without a number":           batch(func(c *log.Changes) { c.Number = 0 }),
+		"a batch without an id":              batch(func(c *log.Changes) { c.ID, c.TTL = "", 0 }),
+		"a batch with an id and a feed":      batch(func(c *log.Changes) { c.Feed = changes()[1].Changes.Feed }),
+		"a batch with a long id":             batch(func(c *log.Changes) { c.ID = strings.Repeat("x", 1025) }),
+		"a time that is negative":            batch(func(c *log.Changes) { c.TTL = -1 }),
+		"a feed of another app":              fed(func(f *log.Feed) { f.Topic.App = "other" }),
+		"a feed without a topic":             fed(func(f *log.Feed) { f.Topic.Name = "" }),
+		"a feed without a place":             fed(func(f *log.Feed) { f.Place.Serial = 0 }),
+		"a logged feed without a stream":     fed(func(f *log.Feed) { f.Place.StreamID = "" }),
 		"no edge":                            {Topic: topic("a"), Kind: log.KindEdge},
 		"an edge that is a reset":            {Topic: topic("a"), Kind: log.KindReset, StreamID: "t", Edge: edges()[0].Edge},
 		"an edge with a stream":              {Topic: topic("a"), Kind: log.KindEdge, StreamID: "t", Edge: edges()[0].Edge},
@@ -220,6 +274,7 @@ func FuzzDecode(f *testing.F) {
 		{publication("a", 1, shared)},
 		{publication("a", 1, shared), publication("b", 1, shared), reset("a"), purge("b", 2)},
 		edges(),
+		changes(),
 		append(edges(), publication("a", 1, shared), publication("b", 1, shared)),
 	} {
 		body, _, err := log.Encode(group)

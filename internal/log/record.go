@@ -22,6 +22,8 @@ const (
 	KindPurge
 	// KindEdge notes that something has come or gone that webhooks tell. It has no serial.
 	KindEdge
+	// KindChanges changes entities of an app. It has no serial, and its topic no name.
+	KindChanges
 	// KindClaim notes a request with an idempotency key. It has no serial, and its topic has the app and the key as names.
 	KindClaim
 	// KindKnown notes the id of a publication of such a request. It has no serial.
@@ -29,7 +31,7 @@ const (
 	// KindState is another document of an app, in the partition of its state. It has no serial, and its topic no name.
 	KindState
 
-	lastKind = KindEdge
+	lastKind = KindChanges // the others have no stored form yet
 )
 
 // Publication is a publication of a log.
@@ -44,6 +46,7 @@ type Record struct {
 	StreamID    string       // KindReset: of the new stream; KindPurge: of the present one
 	Before      uint64       // KindPurge: the first serial that stays
 	Edge        *Edge        // KindEdge
+	Changes     *Changes     // KindChanges
 	Claim       *Claim       // KindClaim
 	Known       *Known       // KindKnown
 	State       *State       // KindState
@@ -66,8 +69,8 @@ const (
 func (r *Record) check() error {
 	problem := ""
 	switch {
-	case r.Topic.App == "" || r.Topic.Name == "":
-		problem = "its topic has no name"
+	case r.Topic.App == "" || (r.Topic.Name == "") != (r.Kind == KindChanges):
+		problem = "its topic has no name, or it changes entities and has one"
 	case len(r.Topic.App) > maxName || len(r.Topic.Name) > maxName:
 		problem = fmt.Sprintf("the name of its topic is longer than %d bytes", maxName)
 	case r.Topic.Kind >= protocol.NumTopicKinds:
@@ -76,8 +79,11 @@ func (r *Record) check() error {
 		problem = fmt.Sprintf("its kind %d is unknown", r.Kind)
 	case (r.Kind == KindPublication) != (r.Publication != nil):
 		problem = "its kind and its content contradict each other"
-	case (r.Kind == KindEdge) != (r.Edge != nil), r.Kind == KindEdge && (r.StreamID != "" || r.Before != 0):
+	case (r.Kind == KindEdge) != (r.Edge != nil), (r.Kind == KindChanges) != (r.Changes != nil),
+		r.hasNoStream() && (r.StreamID != "" || r.Before != 0):
 		problem = "its kind and its content contradict each other"
+	case r.Kind == KindChanges:
+		problem = r.Changes.problem(r.Topic.App)
 	case r.Kind == KindEdge:
 		problem = r.Edge.problem()
 	case r.streamID() == "" || len(r.streamID()) > maxStreamID:
@@ -92,6 +98,9 @@ func (r *Record) check() error {
 	}
 	return fmt.Errorf("%w of topic %q: %s", ErrInvalid, r.Topic.Name, problem)
 }
+
+// hasNoStream reports whether records of the kind concern no stream of publications.
+func (r *Record) hasNoStream() bool { return r.Kind == KindEdge || r.Kind == KindChanges }
 
 // streamID is the stream that the record belongs to or begins.
 func (r *Record) streamID() string {

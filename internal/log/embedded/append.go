@@ -157,7 +157,7 @@ func (p *appender) stageLocked(a *appending) {
 // followsLocked refuses a serial that does not follow the topic's last one, if that is in the
 // entry or in the tail.
 func (p *appender) followsLocked(part *log.Part) error {
-	if part.Kind == log.KindPurge || part.Kind == log.KindEdge {
+	if part.Kind == log.KindPurge || part.Kind == log.KindEdge || part.Kind == log.KindChanges {
 		return nil
 	}
 	next := p.next[part.Topic]

@@ -71,6 +71,9 @@ func (g *generation) add(index log.Index, p *log.Part) {
 		g.edges = append(g.edges, recentEdge{index, p.Topic, p.Edge})
 		return
 	}
+	if p.Kind == log.KindChanges {
+		return // its fold is the state of entities
+	}
 	r := g.runs[p.Topic]
 	if r == nil {
 		r = &run{stream: p.StreamID}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/protocol"
 )
 
 func order(t *testing.T, h Harness) {
@@ -22,11 +23,12 @@ func order(t *testing.T, h Harness) {
 	if first != 1 || second != 2 || third != 3 {
 		t.Errorf("indexes %d, %d, %d; want 1, 2, 3", first, second, third)
 	}
-	fourth := n.append(come("a", "ada", 1), publication("b", "t", 1), gone("a", "ada", 2))
+	changes := log.Record{Topic: protocol.Topic{App: "app"}, Kind: log.KindChanges, Changes: &log.Changes{Number: 1, ID: "b", Body: []byte("changes")}}
+	fourth := n.append(come("a", "ada", 1), publication("b", "t", 1), changes, gone("a", "ada", 2))
 	if fourth != 4 {
 		t.Errorf("index %d, want 4", fourth)
 	}
-	want := []string{"1 a-s-1", "2 b-s-1 a-s-2", "3 2:b-t-0 3:a-s-2", "4 edge-1 b-t-1 edge-2"}
+	want := []string{"1 a-s-1", "2 b-s-1 a-s-2", "3 2:b-t-0 3:a-s-2", "4 edge-1 b-t-1 changes-1 edge-2"}
 	n.each(func(when string) {
 		same(t, when, want, n.entries(0))
 		same(t, when+", from the second on", want[1:], n.entries(2))

@@ -282,6 +282,8 @@ func (n *node) entries(from log.Index) (all []string) {
 				text = append(append(text, ' '), r.Publication.MessageID...)
 			case log.KindEdge:
 				text = append(append(text, ' '), r.Edge.ID...)
+			case log.KindChanges:
+				text = fmt.Appendf(text, " changes-%d", r.Changes.Number)
 			default:
 				text = fmt.Appendf(text, " %d:%s-%s-%d", r.Kind, r.Topic.Name, r.StreamID, r.Before)
 			}
