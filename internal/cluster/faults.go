@@ -40,6 +40,10 @@ const (
 	FaultAdmitsBehind
 	// FaultChangedAtOnce: a change of state is answered when it is stored.
 	FaultChangedAtOnce
+	// FaultBatchesForgotten: an owner that begins a term does not know which batches of mutations were applied.
+	FaultBatchesForgotten
+	// FaultFeedsForgotten: an owner that begins a term does not know up to where batches were made from topics.
+	FaultFeedsForgotten
 )
 
 // Has reports whether f has a fault.

@@ -36,6 +36,8 @@ func RequestOf(m Message) (RequestID, bool) {
 		return m.Request, true
 	case *Change:
 		return m.Request, true
+	case *Mutate:
+		return m.Request, true
 	default:
 		return 0, false
 	}
@@ -237,6 +239,7 @@ const (
 	Invalid                   // it has not happened, and never will
 	Conflict                  // another request has the key
 	Busy                      // it has not happened: there is no room for more keys or patterns
+	Misplaced                 // a batch with a Feed is not the next one of its topic: it may have happened
 )
 
 // ReplayResult says where a replay comes from, or why there is none.

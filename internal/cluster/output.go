@@ -58,6 +58,7 @@ type (
 	// connections what they know.
 	Receive struct {
 		Topic        protocol.Topic
+		Term         log.Term // of the owner that has sent them
 		Publications []*Publication
 		IsSilent     []bool // by publication; nil: none is
 	}

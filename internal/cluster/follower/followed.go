@@ -134,7 +134,7 @@ func (f *Follower) handOn(t *followed, term log.Term, ps []*cluster.Publication)
 	if t.members != nil {
 		isSilent = t.members.follow(ps)
 	}
-	f.out.Add(cluster.Receive{Topic: *t.topic, Publications: ps, IsSilent: isSilent})
+	f.out.Add(cluster.Receive{Topic: *t.topic, Term: term, Publications: ps, IsSilent: isSilent})
 }
 
 // lose tells that what came up to a position is not handed on. A logged stream in which nothing was published yet

@@ -125,6 +125,8 @@ func (f *Follower) Receive(now time.Duration, from cluster.NodeID, m cluster.Mes
 		}
 	case *cluster.Moved:
 		f.moved(from, m)
+	case *cluster.Mutated:
+		f.mutated(m)
 	case *cluster.Changed:
 		if r := f.requests[m.Request]; r != nil {
 			f.answer(r, m)

@@ -231,6 +231,8 @@ func (n *Node) partitionOf(m cluster.Message) (p cluster.Partition, ok bool) {
 		return m.Partition, true
 	case *cluster.Change:
 		return m.Partition, true
+	case *cluster.Mutate:
+		return m.Partition, true
 	case *cluster.Join:
 		return cluster.PartitionOf(m.Topic, n.o.Partitions), true
 	case *cluster.Leave:

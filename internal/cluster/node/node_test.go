@@ -32,6 +32,8 @@ type site struct {
 	isDeaf  map[cluster.NodeID]bool // nothing comes to them
 	said    []string
 	keyed   int // bytes of keys that an owner keeps
+	decides []cluster.Decide
+	decider func(cluster.Decide) []cluster.Decided // nil: it does not answer
 }
 
 func keeps(t *protocol.Topic) owner.Keeps {
@@ -52,7 +54,7 @@ func newSite(t *testing.T) *site { return newSiteFor(t, 0) }
 // newSiteFor makes a site whose owners keep so many bytes of keys.
 func newSiteFor(t *testing.T, keyed int) *site {
 	s := &site{
-		t: t, names: []cluster.NodeID{"a", "b", "c"}, nodes: map[cluster.NodeID]*node.Node{}, outs: map[cluster.NodeID]*cluster.Output{}, keyed: keyed,
+		t: t, names: []cluster.NodeID{"a", "b", "c"}, nodes: map[cluster.NodeID]*node.Node{}, outs: map[cluster.NodeID]*cluster.Output{}, keyed: keyed, decider: decideAll,
 	}
 	for _, id := range s.names {
 		s.boot(id, 1)
@@ -149,6 +151,11 @@ func (s *site) carryOut(id cluster.NodeID, e cluster.Effect) {
 			}
 		}
 		n.HasRead(s.now, 0, &e.Topic, e.After, ps)
+	case cluster.Decide:
+		s.decides = append(s.decides, e)
+		s.decide(id)
+	case cluster.InstallChanges:
+		s.said = append(s.said, fmt.Sprintf("%s installs %s at %s", id, e.Changes, e.Seq))
 	default:
 		s.admission(id, e)
 	}
@@ -176,6 +183,8 @@ func outcome(e cluster.Answer) string {
 		return fmt.Sprint("joined at ", m.Position.Serial)
 	case *cluster.Replayed:
 		return fmt.Sprintf("replayed %d to %d", len(m.Publications), m.Position.Serial)
+	case *cluster.Mutated:
+		return mutated(m)
 	case *cluster.Changed:
 		return fmt.Sprintf("changed %d, missing %v", m.Number, m.Missing)
 	default:

@@ -24,6 +24,8 @@ func (o *Owner) Applied(now time.Duration, records []log.Record) {
 			o.told.Apply(r)
 		case log.KindState:
 			o.contacts.Applied(r)
+		case log.KindChanges:
+			o.applyChanges(now, r.Topic.App, r.Changes)
 		default: // it changes nothing that owners keep over their terms
 		}
 	}

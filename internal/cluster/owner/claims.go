@@ -15,7 +15,8 @@ func (o *Owner) hasRoom(now time.Duration, size int) bool {
 	}
 	o.ids.Forget(now)
 	o.claims.Forget(now)
-	return o.ids.Size()+o.claims.Size()+o.reserved+size <= o.o.MaxKeyed
+	o.batches.Forget(now)
+	return o.ids.Size()+o.claims.Size()+o.batches.Size()+o.reserved+size <= o.o.MaxKeyed
 }
 
 // costOfIDs is how many bytes the ids of a publish with a key take that are not known yet.

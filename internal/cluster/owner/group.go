@@ -12,9 +12,9 @@ import (
 // maxGroup is how many bytes of publications a group has, but one part always.
 const maxGroup = 256 << 10
 
-// group is an append that the log has not answered.
+// group is an append that the log has not answered, or that waits for a decider.
 type group struct {
-	number   uint64
+	number   uint64 // zero: it waits for a decider
 	proposed time.Duration
 	parts    []*part
 	records  []log.Record
@@ -41,21 +41,30 @@ func (o *Owner) undone() iter.Seq[*part] {
 // propose makes the next group of all that waits, if none is outstanding.
 func (o *Owner) propose(now time.Duration) {
 	for len(o.behind) > 0 && o.lease.IsValid(now) && !o.isFailing && o.mayPropose() {
-		g, records := o.cut(), []log.Record(nil)
+		g := o.cut()
 		for _, p := range g.parts {
-			records = append(records, o.assign(p)...)
+			g.records = append(g.records, o.assign(p)...)
 		}
-		if len(records) == 0 {
-			o.commit(now, g)
-			continue
+		if !o.decideBatches(g) {
+			o.proposeGroup(now, g)
 		}
-		o.append(now, g, records)
 	}
 }
 
+// proposeGroup proposes a group of which all is decided, or carries it out if it stores nothing.
+func (o *Owner) proposeGroup(now time.Duration, g *group) {
+	if len(g.records) == 0 {
+		o.commit(now, g)
+		return
+	}
+	o.append(now, g, g.records)
+}
+
+func (g *group) isDeciding() bool { return g.number == 0 }
+
 func (o *Owner) mayPropose() bool {
 	const pipelined = 4
-	return len(o.groups) == 0 || o.o.Faults.Has(cluster.FaultPipelined) && len(o.groups) < pipelined
+	return len(o.groups) == 0 || o.o.Faults.Has(cluster.FaultPipelined) && len(o.groups) < pipelined && len(o.mutating) == 0
 }
 
 // cut takes the parts of the next group.
@@ -145,6 +154,8 @@ func (o *Owner) fail(g *group) {
 		switch {
 		case p.claiming != nil:
 			o.failClaim(p)
+		case p.mutation != nil:
+			o.failMutation(p.mutation)
 		case p.isFirm():
 			firm = append(firm, p)
 		case p.isKnown():

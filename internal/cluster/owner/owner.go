@@ -66,10 +66,13 @@ type Owner struct {
 	out *cluster.Output
 
 	// As of all that the log of the node has.
-	ids      known.IDs
-	claims   known.Claims
-	told     known.Told
-	contacts *contact.Register
+	ids       known.IDs
+	claims    known.Claims
+	told      known.Told
+	contacts  *contact.Register
+	batches   known.Batches
+	feeds     known.Feeds
+	installed uint64 // number of the last changes of entities
 
 	nodes   map[cluster.NodeID]*node
 	unheard map[cluster.NodeID]bool // nodes that may be alive, and were not heard since this one has started
@@ -84,14 +87,15 @@ type Owner struct {
 	ticked    time.Duration // the last Tick
 
 	// What waits in a term.
-	queue     queue        // requests to be decided, in their order
-	behind    []*part      // what the next group stores, or comes after such
-	groups    []*group     // outstanding in the log: at most one
-	appended  uint64       // number of the last append
-	isFailing bool         // the log has refused a group; until the next proposal of the lease
-	reserved  int          // bytes for keys of parts that wait
-	cold      []coldReplay // replays that wait for the log
-	stale     []log.Record // a fault: of the term before
+	queue     queue                    // requests to be decided, in their order
+	behind    []*part                  // what the next group stores, or comes after such
+	groups    []*group                 // outstanding in the log: at most one
+	appended  uint64                   // number of the last append
+	isFailing bool                     // the log has refused a group; until the next proposal of the lease
+	mutating  map[mutationID]*mutation // batches that wait, or are in a group
+	reserved  int                      // bytes for keys of parts that wait
+	cold      []coldReplay             // replays that wait for the log
+	stale     []log.Record             // a fault: of the term before
 }
 
 // node is a node that is alive, as far as the owner's node hears.
@@ -107,6 +111,7 @@ func New(out *cluster.Output, o Options) *Owner {
 	w := &Owner{
 		o: o, out: out, nodes: make(map[cluster.NodeID]*node), unheard: make(map[cluster.NodeID]bool),
 		ids: known.NewIDs(), claims: known.NewClaims(), told: known.NewTold(),
+		batches: known.NewBatches(), feeds: make(known.Feeds), mutating: make(map[mutationID]*mutation),
 		contacts: contact.New(out, contact.Options{
 			Partition: o.Partition, Nodes: append([]cluster.NodeID{o.Self}, o.Nodes...), Limit: o.Limit, Rate: o.Rate, Faults: o.Faults,
 		}),
@@ -146,6 +151,12 @@ func (o *Owner) Begin(now time.Duration, term log.Term) {
 	if o.o.Faults.Has(cluster.FaultClaimsForgotten) {
 		o.claims = known.NewClaims()
 	}
+	if o.o.Faults.Has(cluster.FaultBatchesForgotten) {
+		o.batches = known.NewBatches()
+	}
+	if o.o.Faults.Has(cluster.FaultFeedsForgotten) {
+		clear(o.feeds)
+	}
 	o.renew(now)
 	if len(o.stale) > 0 {
 		o.append(now, &group{}, o.stale)
@@ -171,13 +182,17 @@ func (o *Owner) giveUp() {
 
 // abandon answers everything that waits.
 func (o *Owner) abandon() {
+	if n := len(o.groups); n > 0 && o.groups[n-1].isDeciding() {
+		o.behind = append(o.groups[n-1].parts, o.behind...)
+		o.groups = o.groups[:n-1]
+	}
 	if o.o.Faults.Has(cluster.FaultProposedLater) && len(o.groups) > 0 {
 		o.stale = o.groups[0].records
 	}
 	for _, g := range o.groups {
 		for _, p := range g.parts {
 			switch id := p.asks(); {
-			case p.change != nil: // it may be stored: askers ask the next owner
+			case p.change != nil, p.mutation != nil: // it may be stored: askers ask the next owner
 			case len(p.items) > 0 && p.request != 0:
 				o.answerAll(p, cluster.Uncertain)
 			case id != 0:
@@ -188,6 +203,8 @@ func (o *Owner) abandon() {
 	for _, p := range o.behind {
 		if p.change != nil {
 			o.contacts.Abandon(p.change)
+		} else if p.mutation != nil {
+			o.abandonMutation(p.mutation)
 		} else if id := p.asks(); id != 0 {
 			o.refuse(p.from, id)
 		}
@@ -217,6 +234,7 @@ func (o *Owner) clear() {
 	o.claims.EndTerm()
 	o.told.EndTerm()
 	o.contacts.End()
+	clear(o.mutating)
 }
 
 // refuse says that a request was not carried out here.

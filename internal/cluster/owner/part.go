@@ -24,6 +24,7 @@ type part struct {
 	members  *cluster.Members // sent to tells
 	tells    []cluster.NodeID // nodes with the topic of members
 	change   *contact.Change
+	mutation *mutation        // a Mutate
 	topics   []protocol.Topic // all that it concerns
 	size     int
 	reserves int // bytes of keys
@@ -57,7 +58,7 @@ func (p *part) isKnown() bool {
 // add takes a part: it is carried out now where it stores nothing and nothing of its topics waits; otherwise it waits for
 // the next group.
 func (o *Owner) add(now time.Duration, p *part) {
-	mustWait := len(p.edges) > 0 || p.claiming != nil || p.change != nil
+	mustWait := len(p.edges) > 0 || p.claiming != nil || p.change != nil || p.mutation != nil
 	for i := range p.topics {
 		t := o.interest.Topic(&p.topics[i])
 		mustWait = mustWait || t.IsHeld()
@@ -154,6 +155,9 @@ func (o *Owner) carryOut(now time.Duration, ps []*part) {
 		}
 		if p.change != nil {
 			o.contacts.Commit(now, p.change)
+		}
+		if p.mutation != nil {
+			o.mutated(now, p.mutation)
 		}
 		if p.joined != nil || p.members != nil {
 			o.flush(&d)

@@ -32,6 +32,8 @@ func (o *Owner) refuseFull(from cluster.Peer, m cluster.Message) bool {
 		o.send(from.Node, &cluster.Published{Request: m.Request, Term: o.term, Outcomes: outcomes(len(m.Items), cluster.Unavailable)})
 	case *cluster.Claim:
 		o.send(from.Node, &cluster.Claimed{Request: m.Request, Term: o.term, Result: cluster.Unavailable})
+	case *cluster.Mutate:
+		o.send(from.Node, &cluster.Mutated{Request: m.Request, Result: cluster.Unavailable})
 	default:
 		return false
 	}
@@ -149,5 +151,7 @@ func (o *Owner) decide(now time.Duration, r request) {
 		if c := o.contacts.Change(now, r.from, m); c != nil {
 			o.add(now, &part{from: r.from, change: c, size: m.Size()})
 		}
+	case *cluster.Mutate:
+		o.mutate(now, r.from, m)
 	}
 }
