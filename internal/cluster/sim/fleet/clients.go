@@ -36,6 +36,7 @@ type waiting struct {
 	change   string         // id of a change
 	once     *once
 	listener *listener
+	asked    *asked
 }
 
 func newClients() clients {
@@ -146,6 +147,9 @@ func (m *member) answer(e cluster.Answer) {
 	case w.listener != nil:
 		delete(m.clients.requests, e.Request)
 		m.patternJoined(w.listener, e)
+	case w.asked != nil:
+		delete(m.clients.requests, e.Request)
+		m.mutated(w.asked, e)
 	case w.once != nil:
 		delete(m.clients.requests, e.Request)
 		m.publishedOnce(w.once, e)

@@ -32,6 +32,8 @@ func TestFaultsAreFound(t *testing.T) {
 		"a log is trimmed before the fold is durable":                                 {TrimsEarly: true},
 		"a claim of a key is a lock that is forgotten at a take-over":                 {Faults: cluster.FaultClaimsForgotten},
 		"nodes do not report their patterns at a take-over":                           {Faults: cluster.FaultPatternsForgotten},
+		"ids of batches are forgotten at a take-over":                                 {Faults: cluster.FaultBatchesForgotten},
+		"places of feeds are forgotten at a take-over":                                {Faults: cluster.FaultFeedsForgotten},
 		"members are taken for gone before all nodes have reported":                   {Faults: cluster.FaultGoneBeforeReports},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -213,6 +213,7 @@ func (f *Fleet) committed(r *log.Record) {
 		p := r.Publication
 		f.observeKeyed("log", r.Topic, p)
 		id, isOwn := idOf(p)
+		f.observeOwed(r.Topic, cluster.Position{StreamID: p.StreamID, Serial: p.Serial})
 		f.models.History.ObserveCommitted(f.now(), r.Topic, cluster.Position{StreamID: p.StreamID, Serial: p.Serial}, id, isOwn)
 	case log.KindEdge:
 		f.say("told of %s: %+v", r.Topic.Name, *r.Edge)
@@ -223,6 +224,8 @@ func (f *Fleet) committed(r *log.Record) {
 		}
 	case log.KindState:
 		f.states.committed(r)
+	case log.KindChanges:
+		f.observeChanges(r)
 	default: // none is made
 	}
 }

@@ -105,6 +105,7 @@ func (f *Fleet) probe() {
 		f.nodes[id].admit(limit)
 		f.nodes[id].change(uint64(len(id)))
 		f.nodes[id].order(cluster.ListConnections)
+		f.nodes[id].feed()
 	}
 	f.world.Run(7 * time.Second)
 	switch used := f.inUse(); {

@@ -32,6 +32,8 @@ type member struct {
 	mutes      int                        // faults that keep its reports away
 	deaf       int                        // faults that keep it from being heard
 	guests     guests
+	entities   entities // of a core node
+	feeders    map[protocol.Topic]*feeder
 }
 
 // A node makes its fold durable and trims its log now and then, so that one that was away gets a copy.
@@ -69,6 +71,7 @@ func (m *member) start() {
 		m.folds = make([]fold, f.o.Partitions)
 	}
 	m.recover()
+	m.entities, m.feeders = m.newEntities(), newFeeders()
 	for p := range m.folds {
 		for _, e := range m.folds[p].entries {
 			m.machine.Applied(m.node.Clock(), cluster.Partition(p), e.Group) //nolint:gosec // few
@@ -131,6 +134,7 @@ func (m *member) apply(now time.Duration, p cluster.Partition, e sim.Entry) {
 	}
 	d.entries = append(d.entries, e)
 	m.machine.Applied(now, p, e.Group)
+	m.feedFrom(&e)
 	if n := len(d.entries); n%foldEach == 0 {
 		d.durable = n - foldEach/2
 	}
@@ -207,6 +211,10 @@ func (m *member) carryOut(e cluster.Effect) {
 		f.orders.obeyed(m, e)
 	case cluster.Ordered:
 		f.orders.ended(m, e)
+	case cluster.Decide:
+		m.decide(e)
+	case cluster.InstallChanges:
+		m.install(e)
 	case cluster.Reborn:
 	}
 }
@@ -260,6 +268,7 @@ func (m *member) receive(e cluster.Receive) {
 		if e.IsSilent != nil && e.IsSilent[i] {
 			continue
 		}
+		m.feedReceived(&e, p)
 		switch p.Kind {
 		case protocol.KindMemberAdded, protocol.KindMemberRemoved:
 			f.models.Presence.ObserveEdge(f.now(), m.id, e.Topic, p.UserID, p.Kind == protocol.KindMemberAdded)

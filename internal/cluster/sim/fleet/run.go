@@ -25,6 +25,8 @@ const (
 	verbEnd     = "end"     // node, number: which of its connections, and how many
 	verbChange  = "change"  // node, number: of which app
 	verbOrder   = "order"   // node, number: what kind
+	verbMutate  = "mutate"  // node, number: which batch
+	verbFeed    = "feed"    // node: it makes batches from logged topics from now on
 	verbMute    = "mute"    // node, for: its reports do not come, then it is killed
 )
 
@@ -64,10 +66,24 @@ func Generate(seed uint64, n int, o Options) *script.Run {
 		default:
 			op = script.Draw(r, faults(), nodes)
 		}
+		if op.Verb == verbPublish {
+			drawMutation(&op, i)
+		}
 		op.Wait = time.Duration(r.ExpFloat64() * float64(8*time.Millisecond)).Round(10 * time.Microsecond)
 		s.Ops = append(s.Ops, op)
 	}
 	return s
+}
+
+// drawMutation makes some publishes mutations. Batches are asked for again, at once and some seconds later.
+func drawMutation(op *script.Op, i int) {
+	const each, per, back = 7, 15, 20
+	switch {
+	case i%each == 3:
+		op.Verb, op.Number, op.Text = verbMutate, uint64(max(0, i/per-back*(i/each%2))), "" //nolint:gosec // positive
+	case i%(each*each) == 5:
+		op.Verb, op.Number, op.Text = verbFeed, 0, ""
+	}
 }
 
 // Outcome is what a run has shown.
@@ -93,7 +109,9 @@ func Run(s *script.Run, o Options) *Outcome {
 	f.probe()
 	f.settle()
 	f.settle()
-	f.models.CheckQuiet(f.now(), f.standing())
+	standing := f.standing()
+	standing.Entities = f.contents()
+	f.models.CheckQuiet(f.now(), standing)
 	return &Outcome{
 		Script: s, Options: o,
 		Report:     sim.Report{Operations: len(s.Ops), Violations: f.models.Count() + len(f.broken), Faults: f.world.Faults},
@@ -160,7 +178,7 @@ func NotExpected() []sim.Fault { return []sim.Fault{sim.LinkGap, sim.HandOver, s
 func (f *Fleet) do(o *script.Op) {
 	m := f.nodes[o.Node]
 	switch o.Verb {
-	case verbPublish, verbJoin, verbLeave, verbReplay, verbOnce, verbListen, verbIgnore, verbAdmit, verbEnd, verbChange, verbOrder:
+	case verbPublish, verbJoin, verbLeave, verbReplay, verbOnce, verbListen, verbIgnore, verbAdmit, verbEnd, verbChange, verbOrder, verbMutate, verbFeed:
 		if m != nil && m.machine != nil && m.node.IsRunning() {
 			f.use(m, o)
 		}
@@ -195,6 +213,10 @@ func (f *Fleet) use(m *member, o *script.Op) {
 		if n := len(m.clients.conns); n > 0 {
 			m.leave(m.clients.conns[o.Number%uint64(n)])
 		}
+	case verbMutate:
+		m.mutate(o.Number)
+	case verbFeed:
+		m.feed()
 	case verbAdmit:
 		m.admit(1 + int(o.Number%4)) //nolint:gosec // small
 	case verbEnd:

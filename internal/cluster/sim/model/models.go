@@ -19,6 +19,7 @@ type Models struct {
 	Quotas   *Quotas
 	Keys     *Keys
 	Patterns *Patterns
+	Entities *Entities
 }
 
 // Standing is what owners have at a quiet moment. Functions that are nil are not asked.
@@ -27,6 +28,7 @@ type Standing struct {
 	Members  func(protocol.Topic) []string                 // users
 	Count    func(protocol.Topic) int                      // subscriptions
 	HasEdges bool                                          // backends are told edges
+	Entities map[cluster.NodeID]map[string][]string        // the marks of each entity, on each node that has entities
 }
 
 // New makes the models of a cluster in which nothing has happened.
@@ -42,6 +44,7 @@ func New() *Models {
 		Quotas:   NewQuotas(nodes),
 		Keys:     NewKeys(),
 		Patterns: NewPatterns(),
+		Entities: NewEntities(),
 	}
 }
 
@@ -56,6 +59,7 @@ func (m *Models) ObserveKill(now time.Duration, node cluster.NodeID) {
 	m.Nodes.ObserveKill(now, node)
 	m.History.kill(node)
 	m.Patterns.kill(node)
+	m.Entities.kill(node)
 	m.Presence.kill(now, node, m.Audience.kill(now, node))
 	m.Quotas.kill(now, node)
 }
@@ -94,6 +98,7 @@ func (m *Models) CheckQuiet(now time.Duration, owners Standing) {
 	}
 	m.Keys.CheckQuiet(now)
 	m.Patterns.CheckQuiet(now)
+	m.Entities.CheckQuiet(now, owners.Entities)
 }
 
 // Violations lists what was violated, model by model.
@@ -115,5 +120,5 @@ func (m *Models) Count() int {
 }
 
 func (m *Models) reports() []*report {
-	return []*report{&m.History.report, &m.Presence.report, &m.Told.report, &m.Counts.report, &m.Quotas.report, &m.Keys.report, &m.Patterns.report}
+	return []*report{&m.History.report, &m.Presence.report, &m.Told.report, &m.Counts.report, &m.Quotas.report, &m.Keys.report, &m.Patterns.report, &m.Entities.report}
 }
