@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
@@ -67,8 +68,12 @@ func (m *member) patternJoined(l *listener, e cluster.Answer) {
 	}
 	switch {
 	case !isThere:
-	case e.Message == nil:
-		m.leavePattern(l)
+	case e.Message == nil: // what came with the answer comes before the leave
+		m.node.Post(0, func() {
+			if slices.Contains(m.clients.listeners, l) {
+				m.leavePattern(l)
+			}
+		})
 	default:
 		m.fleet.models.Patterns.ObserveJoined(m.fleet.now(), m.id, l.pattern.Text)
 	}
