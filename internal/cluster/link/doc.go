@@ -11,7 +11,7 @@
 // streams is handed over any more.
 //
 // There is no hello. A frame carries the life of its sender and the life that it is meant for, zero as long as the sender
-// has not heard the peer. An end that has not heard its peer sends heartbeats only.
+// knows no life of the peer. An end that knows none sends heartbeats only.
 //
 // Live messages keep their order, and so do bulk messages. A bulk message is overtaken by live messages.
 //

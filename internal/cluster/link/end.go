@@ -15,7 +15,8 @@ import (
 type End struct {
 	options Options
 	self    cluster.Incarnation
-	peer    cluster.Incarnation // zero: not heard yet
+	peer    cluster.Incarnation // for which messages are; zero: not known yet
+	isHeard bool
 	out     sender
 	in      receiver
 
@@ -63,14 +64,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// New is the end of a node in a life that begins. A first frame is due.
-func New(self cluster.Incarnation, now time.Duration, o Options) *End {
+// New is the end of a node in a life that begins. Peer is the life of the peer that the node has heard in an earlier life of
+// its own; zero: none. A first frame is due.
+func New(self, peer cluster.Incarnation, now time.Duration, o Options) *End {
 	o = o.withDefaults()
-	return &End{options: o, self: self, out: newSender(&o), in: newReceiver(&o), heardAt: now, isUrgent: true, ackAt: never}
+	return &End{options: o, self: self, peer: peer, out: newSender(&o), in: newReceiver(&o), heardAt: now, isUrgent: true, ackAt: never}
 }
 
-// Send queues a message for the peer. It never blocks. What was sent before the peer is heard goes to the life that is
-// heard first.
+// Send queues a message for the peer. It never blocks. The message is for the life of the peer that is known; before one is
+// known, for the one that is heard first.
 //
 // A message with a method Bulk() bool that returns true waits for live ones. It should take at most 64 KiB. Its sender
 // sees to the order between it and live messages of the same topic: WaitingBulk says when it has been written.
@@ -86,7 +88,7 @@ func (e *End) Room() int { return e.out.maxBytes - e.out.bytes }
 // WaitingBulk is how many bulk messages have never been written.
 func (e *End) WaitingBulk() int { return e.out.bulk.length }
 
-// Peer is the life of the peer that was heard last; zero: none.
+// Peer is the life of the peer that is known last; zero: none.
 func (e *End) Peer() cluster.Incarnation { return e.peer }
 
 // Silent is how long the peer has not been heard; before it is heard, how old the end is.
@@ -138,7 +140,7 @@ func (e *End) Receive(now time.Duration, f *Frame) (got Received) {
 	case f.To > e.self:
 		got.Superseded = f.To
 		return got
-	case f.From > e.peer:
+	case f.From > e.peer || !e.isHeard:
 		e.begin(f.From)
 		got.Began = f.From
 	}
@@ -158,11 +160,11 @@ func (e *End) Receive(now time.Duration, f *Frame) (got Received) {
 	return got
 }
 
-// begin makes another life of the peer the one that is heard.
+// begin makes a life of the peer the one that is heard.
 func (e *End) begin(peer cluster.Incarnation) {
-	if e.peer != 0 {
+	if e.peer != 0 && peer > e.peer {
 		e.out.begin()
 	}
 	e.in.begin()
-	e.peer, e.heard, e.isUrgent, e.ackAt = peer, 0, true, never
+	e.peer, e.isHeard, e.heard, e.isUrgent, e.ackAt = peer, true, 0, true, never
 }

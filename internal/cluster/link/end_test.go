@@ -22,7 +22,7 @@ type pair struct {
 
 func newPair(t *testing.T, o link.Options) *pair {
 	t.Helper()
-	p := &pair{t, link.New(5, 0, o), link.New(7, 0, o)}
+	p := &pair{t, link.New(5, 0, 0, o), link.New(7, 0, 0, o)}
 	p.b.Receive(0, p.frame(p.a, 0))
 	p.a.Receive(0, p.frame(p.b, 0))
 	p.b.Receive(0, p.frame(p.a, 0))
@@ -80,7 +80,7 @@ func (p *pair) send(names ...string) {
 
 func TestTwoEndsHearEachOther(t *testing.T) {
 	t.Parallel()
-	p := &pair{t, link.New(5, 0, link.Options{}), link.New(7, 0, link.Options{})}
+	p := &pair{t, link.New(5, 0, 0, link.Options{}), link.New(7, 0, 0, link.Options{})}
 	m := live("x")
 	p.a.Send(m)
 	p.equal(p.a.Receive(100*ms, &link.Frame{Number: 1}), link.Received{})
@@ -142,13 +142,25 @@ func TestALaterLifeOfThePeerGetsNothingOfBefore(t *testing.T) {
 	p.frame(p.a, 0)
 	p.send("waiting")
 	p.a.Send(bulk("bulk"))
-	later := link.New(8, 0, link.Options{})
+	later := link.New(8, 0, 0, link.Options{})
 	p.equal(p.a.Receive(0, p.frame(later, 0)), link.Received{Began: 8})
 	p.equal(p.a.Room(), full.MaxBytes)
 	p.send("new", "2", "3", "4")
 	f := p.frame(p.a, 0)
 	p.equal(f.Gap, &link.Gap{First: 1, Last: 1, Loss: named("new")})
 	p.equal(names(f.Messages), "2 3 4")
+}
+
+// TestALifeThatIsKnown gets what is sent before it is heard, and a later one does not.
+func TestALifeThatIsKnown(t *testing.T) {
+	t.Parallel()
+	for life, want := range map[cluster.Incarnation]string{7: "x", 8: ""} {
+		p := &pair{t, link.New(5, 7, 0, link.Options{}), link.New(life, 0, 0, link.Options{})}
+		p.send("x")
+		p.equal(names(p.b.Receive(0, p.frame(p.a, 0)).Messages), want)
+		p.equal(p.a.Receive(0, p.frame(p.b, 0)).Began, life)
+		p.equal(p.a.Room(), 8<<20)
+	}
 }
 
 func TestAConfirmationOfWhatWasNotSentIsIgnored(t *testing.T) {
@@ -164,7 +176,7 @@ func TestAConfirmationOfWhatWasNotSentIsIgnored(t *testing.T) {
 
 func TestWhatWasSentBeforeThePeerIsHeardIsKept(t *testing.T) {
 	t.Parallel()
-	p := &pair{t, link.New(5, 0, link.Options{MaxBytes: 2 * counts}), link.New(7, 0, link.Options{})}
+	p := &pair{t, link.New(5, 0, 0, link.Options{MaxBytes: 2 * counts}), link.New(7, 0, 0, link.Options{})}
 	p.send("1", "2", "3")
 	p.a.Receive(0, p.frame(p.b, 0))
 	f := p.frame(p.a, 0)

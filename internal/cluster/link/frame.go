@@ -7,7 +7,7 @@ import "github.com/millrace/millrace/internal/cluster"
 // The fields from Round on are of the streams between the lives From and To. They are zero while To is zero.
 type Frame struct {
 	From   cluster.Incarnation // of the sender; above zero
-	To     cluster.Incarnation // for which the frame is meant; zero: the sender has not heard the peer
+	To     cluster.Incarnation // for which the frame is meant; zero: the sender knows none
 	Number uint64              // counts the frames that this life of the sender has written to the peer
 
 	Round    uint64            // grows each time that the sender goes back to what is not confirmed
@@ -32,7 +32,7 @@ type Received struct {
 	// Superseded, if set, is a later life of this node, which the peer has heard: this one is over, and the peer
 	// drops all that it sends. A node that is none the less alive begins a life above it.
 	Superseded cluster.Incarnation
-	// Began is set if this is the first frame of a life of the peer. Messages that were sent to an earlier life and
+	// Began is set if this is the first frame of a life of the peer that this end has heard. Messages that were sent to an earlier life and
 	// not confirmed are dropped, and no Lost reports them.
 	Began cluster.Incarnation
 	// Lost, if set, is a gap in what this end has sent, as the peer has passed over it.

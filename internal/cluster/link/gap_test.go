@@ -185,7 +185,7 @@ func TestConfirmedTopicsMakeRoomForNames(t *testing.T) {
 
 func TestAnEndKeepsNoMoreThanItMay(t *testing.T) {
 	t.Parallel()
-	e := link.New(1, 0, link.Options{})
+	e := link.New(1, 0, 0, link.Options{})
 	m := live("x")
 	m.Bytes = 60 << 10
 	for range 1000 {
@@ -223,7 +223,7 @@ func TestNothingIsAllocatedForAMessage(t *testing.T) {
 }
 
 func BenchmarkLink(b *testing.B) {
-	a, z := link.New(5, 0, link.Options{}), link.New(7, 0, link.Options{})
+	a, z := link.New(5, 0, 0, link.Options{}), link.New(7, 0, 0, link.Options{})
 	var f link.Frame
 	a.Next(0, math.MaxInt, &f)
 	z.Receive(0, &f)

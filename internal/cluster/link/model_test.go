@@ -80,7 +80,7 @@ func newWorld(seed uint64, n network, o link.Options) *world {
 // start begins a life of a side.
 func (w *world) start(s *side) {
 	life := s.life + 1 + cluster.Incarnation(w.random.IntN(3))
-	*s = side{name: s.name, life: life, end: link.New(life, w.now, w.options), out: &stream{from: life}}
+	*s = side{name: s.name, life: life, end: link.New(life, 0, w.now, w.options), out: &stream{from: life}}
 	s.room = s.end.Room()
 }
 

@@ -121,9 +121,11 @@ func (n *Node) Receive(now time.Duration, from cluster.NodeID, f *link.Frame) {
 // begins another one.
 func (n *Node) hears(now time.Duration, p *peer, began cluster.Incarnation) {
 	if began != 0 {
-		if p.Incarnation != 0 { // what its former life has not confirmed is gone
-			n.resync(p, true)
+		if p.Incarnation != 0 { // what was not confirmed between the former lives is gone
 			n.follower.Gap(now, p.Node, nil, true)
+		}
+		if p.Incarnation != 0 && p.Incarnation != began {
+			n.resync(p, true)
 		}
 		p.Incarnation = began
 		n.inner.Add(cluster.Send{To: p.Node, Message: n.heartbeat()})
@@ -270,7 +272,7 @@ func (n *Node) connect(now time.Duration) {
 		}
 		n.resync(n.peers[id], false)
 		n.peers[id].mustResync = false // the follower reports by itself when its node begins a life
-		n.peers[id].end = link.New(n.o.Self.Incarnation, now, link.Options{Heartbeat: n.o.Heartbeat, MaxBytes: n.o.LinkBytes, Faults: n.o.Faults})
+		n.peers[id].end = link.New(n.o.Self.Incarnation, n.peers[id].Incarnation, now, link.Options{Heartbeat: n.o.Heartbeat, MaxBytes: n.o.LinkBytes, Faults: n.o.Faults})
 	}
 }
 
