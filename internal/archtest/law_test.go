@@ -94,6 +94,7 @@ var ranks = map[string]int{
 	"internal/cluster/known":    4,
 	"internal/cluster/interest": 4,
 	"internal/cluster/contact":  4,
+	"internal/cluster/handover": 4,
 	"internal/cluster/follower": 4,
 	"internal/cluster/order":    4,
 
@@ -346,6 +347,10 @@ var pure = map[string]rule{
 	"internal/cluster/link": {
 		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
 		"a link is a state machine, so that the simulator can run it: its caller has the connection, the lock and the clock",
+	},
+	"internal/cluster/handover": {
+		[]string{"sync", "sync/atomic", "net", "os", "io", "context", "log/slog"},
+		"what is handed over is kept by a state machine, so that the simulator can run it",
 	},
 	"internal/socket": {
 		[]string{module + "/internal/app", module + "/internal/protocol"},

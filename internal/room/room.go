@@ -61,6 +61,14 @@ func (r *Room) Sender(id protocol.SocketID) protocol.Member {
 	return r.kept.Member(id)
 }
 
+// Said is what a connection that is a member has said about its user; zero if it is none.
+func (r *Room) Said(id protocol.SocketID) protocol.Member {
+	if r.kept == nil {
+		return protocol.Member{}
+	}
+	return r.kept.Said(id)
+}
+
 // IsEmpty reports whether nothing would be lost with the room.
 func (r *Room) IsEmpty() bool { return !r.isOccupied() && !r.IsRetaining() }
 

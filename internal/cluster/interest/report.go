@@ -27,6 +27,9 @@ func (r *Report) Add(m *cluster.Report) {
 	r.Patterns = append(r.Patterns, m.Patterns...)
 }
 
+// HasBegun reports whether there is a piece.
+func (r *Report) HasBegun() bool { return r.by != nil }
+
 // Has reports whether a connection is in a topic by the report.
 func (r *Report) Has(t *protocol.Topic, id protocol.SocketID) bool { return r.by[*t].Has(id) }
 

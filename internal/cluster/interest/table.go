@@ -32,6 +32,7 @@ type Table struct {
 	streams  int                         // that were made, for their identities
 	offset   uint64                      // the last serial of topics without streams
 	entered  uint64                      // members
+	floor    uint64                      // no topic that was removed had a higher version
 }
 
 // New is the table of a term that begins.
@@ -54,7 +55,7 @@ func (s *Table) Topic(t *protocol.Topic) *Topic {
 func (s *Table) Keep(t *protocol.Topic) *Topic {
 	tp := s.Find(t)
 	if tp == nil {
-		tp = &Topic{Room: room.New(t)}
+		tp = &Topic{Room: room.New(t), version: s.floor + 1}
 		s.topics[t.Kind].Add(tp)
 	}
 	return s.withStream(tp)
@@ -63,6 +64,7 @@ func (s *Table) Keep(t *protocol.Topic) *Topic {
 // withStream begins the stream of a topic that keeps a ring.
 func (s *Table) withStream(tp *Topic) *Topic {
 	if t := tp.Topic(); tp.stream == nil && s.o.HasRing(t) {
+		tp.version++
 		tp.stream = &Stream{id: s.newStreamID(t), next: 1}
 	}
 	return tp
@@ -71,6 +73,7 @@ func (s *Table) withStream(tp *Topic) *Topic {
 // RemoveIfEmpty forgets a topic of which nothing is known that matters.
 func (s *Table) RemoveIfEmpty(t *Topic) {
 	if t.isEmpty() {
+		s.floor = max(s.floor, t.version)
 		s.topics[t.Topic().Kind].Remove(t.Key())
 	}
 }
@@ -92,6 +95,7 @@ func (s *Table) Loaded(t *protocol.Topic, l log.Stream) bool {
 		return false
 	}
 	tp, next := s.Find(t), max(l.Next, 1)
+	tp.version++
 	*tp.stream = Stream{id: l.ID, next: next, delivered: next - 1}
 	if l.ID == "" {
 		tp.stream.id = s.newStreamID(t) // of its first publication, if there is ever one
@@ -133,6 +137,7 @@ func (s *Table) Position(t *Topic) cluster.Position {
 
 // Deliver notes that publications of a topic are delivered, and returns the nodes that are sent them, in order.
 func (s *Table) Deliver(t *Topic, ps []*cluster.Publication) []cluster.NodeID {
+	t.version++
 	if t.stream != nil {
 		t.stream.deliver(ps, s.o.RingCount)
 	}
@@ -167,11 +172,12 @@ func (s *Table) IsSettled(id cluster.NodeID) bool {
 // Enter notes which node has a connection that is a member. It returns the number of the join: a later one is greater.
 func (s *Table) Enter(t *Topic, p Place) (order uint64) {
 	if t.places == nil {
-		t.places = make(map[Place]struct{})
+		t.places = make(map[Place]uint64)
 	}
-	t.places[p] = struct{}{}
 	s.entered++
-	return uint64(s.o.Term)<<32 | s.entered
+	order = uint64(s.o.Term)<<32 | s.entered
+	t.places[p] = order
+	return order
 }
 
 // TopicsOf are the topics in which a node has a part, in order.

@@ -14,9 +14,9 @@ import (
 type Topic struct {
 	room.Room
 	nodes   parts
-	places  map[Place]struct{} // of members; nil without
-	stream  *Stream            // nil: it keeps nothing
-	version uint32             // of the room's part, which is the sum of all nodes
+	places  map[Place]uint64 // of members, with the numbers of their joins; nil without
+	stream  *Stream          // nil: it keeps nothing
+	version uint64           // grows with each change; of the room's part too, which is the sum of all nodes
 	holds   int32
 }
 
@@ -51,7 +51,10 @@ func (t *Topic) Nodes() []cluster.NodeID {
 func (t *Topic) IsWantedBy(id cluster.NodeID) bool { return t.nodes.find(id) != nil }
 
 // Take makes the part of a node known unless it is an old one. The room learns of it with the next Join or Leave.
-func (t *Topic) Take(id cluster.NodeID, p cluster.Part) { t.nodes.take(id, p) }
+func (t *Topic) Take(id cluster.NodeID, p cluster.Part) {
+	t.version++
+	t.nodes.take(id, p)
+}
 
 // End ends the subscriptions of a node that has a part. The next Remove forgets the part.
 func (t *Topic) End(id cluster.NodeID) { t.nodes.find(id).Subscriptions = 0 }
@@ -89,7 +92,7 @@ func (t *Topic) Leave(ps []Place) (events []room.Event) {
 // sum is the sum of all parts, as the room takes it.
 func (t *Topic) sum() room.Part {
 	t.version++
-	p := room.Part{Version: uint64(t.version)}
+	p := room.Part{Version: t.version}
 	for i := range t.nodes {
 		p.Subscriptions += t.nodes[i].Subscriptions
 	}
@@ -105,6 +108,15 @@ func (t *Topic) PlacesOf(id cluster.NodeID) (ps []Place) {
 	}
 	slices.SortFunc(ps, func(a, b Place) int { return cmp.Compare(a.Subscriber.String(), b.Subscriber.String()) })
 	return ps
+}
+
+// EndsWith are the places that end when a connection leaves: all of its node if the node has no subscriptions any more, since an
+// earlier leave may be lost.
+func (t *Topic) EndsWith(p Place) []Place {
+	if in := t.nodes.find(p.Node); in != nil && in.Subscriptions == 0 && len(t.places) > 0 {
+		return t.PlacesOf(p.Node)
+	}
+	return []Place{p}
 }
 
 // HasMember reports whether a user is a member.

@@ -57,7 +57,7 @@ func (o *Owner) leave(now time.Duration, from cluster.Peer, m *cluster.Leave) {
 		return
 	}
 	t.Take(from.Node, m.Part)
-	o.depart(now, t, []interest.Place{{Node: from.Node, Subscriber: m.Subscriber}}, log.CauseLeft)
+	o.depart(now, t, t.EndsWith(interest.Place{Node: from.Node, Subscriber: m.Subscriber}), log.CauseLeft)
 }
 
 // leaveAll ends what a node has in a topic, with the node.
@@ -69,10 +69,9 @@ func (o *Owner) leaveAll(now time.Duration, t *interest.Topic, id cluster.NodeID
 // depart takes connections out of a topic whose parts are changed already.
 func (o *Owner) depart(now time.Duration, t *interest.Topic, ps []interest.Place, cause log.Cause) {
 	t.Remove(ps)
-	if !o.takeover.isOver && o.hasEdges(t.Topic()) {
-		return // the room knows nothing of what nodes have reported yet
+	if o.takeover.isOver || !o.hasEdges(t.Topic()) { // otherwise the room knows nothing of what nodes have reported yet
+		o.change(now, t, cluster.Peer{}, t.Leave(ps), cause, &part{})
 	}
-	o.change(now, t, cluster.Peer{}, t.Leave(ps), cause, &part{})
 	o.interest.RemoveIfEmpty(t)
 }
 
