@@ -44,6 +44,10 @@ const (
 	FaultBatchesForgotten
 	// FaultFeedsForgotten: an owner that begins a term does not know up to where batches were made from topics.
 	FaultFeedsForgotten
+	// FaultQueueLost: an owner that hands over forgets the requests that wait.
+	FaultQueueLost
+	// FaultHandedLater: an owner takes what another one has handed over, whatever terms were between.
+	FaultHandedLater
 )
 
 // Has reports whether f has a fault.

@@ -30,6 +30,9 @@ func (l *Lease) Next() time.Duration { return l.proposed + l.length/2 }
 // Proposed notes that the owner proposes an entry now.
 func (l *Lease) Proposed(now time.Duration) { l.proposed = now }
 
+// End ends the lease before its time. No entry may be outstanding.
+func (l *Lease) End() { l.ends = 0 }
+
 // NewLease is a lease that has not begun, where voters elect no other node for a heartbeat time-out after they have heard the
 // owner.
 func NewLease(heartbeat time.Duration, f Faults) Lease {

@@ -46,6 +46,7 @@ type Ownership struct {
 	Partition Partition
 	Node      NodeID // empty: not known
 	Term      log.Term
+	After     log.Term // whose owner has handed over to this one; zero: none has
 }
 
 // Position is a place in a topic. A topic that keeps something has a stream, whose serials are dense from 1; the

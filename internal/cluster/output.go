@@ -41,6 +41,12 @@ type (
 		Partition Partition
 		Term      log.Term
 	}
+	// HandOver has the log give a term's partition to another node. The owner has ended its lease for ever.
+	HandOver struct {
+		Partition Partition
+		Term      log.Term
+		To        NodeID
+	}
 	// Load has the owner told the stream of a topic that is logged, as of all that is committed.
 	Load struct {
 		Partition Partition
@@ -92,6 +98,7 @@ type (
 func (Send) isEffect()            {}
 func (Append) isEffect()          {}
 func (GiveUp) isEffect()          {}
+func (HandOver) isEffect()        {}
 func (Load) isEffect()            {}
 func (ReadBack) isEffect()        {}
 func (Receive) isEffect()         {}

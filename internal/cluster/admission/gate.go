@@ -66,8 +66,9 @@ type contact struct {
 	isWhole bool          // the next Renew has all loans
 	isDue   bool          // the next Renew has what was asked for in the last second
 
-	state  uint64 // number of the state that the node has
-	newest uint64 // that it must have
+	state   uint64 // number of the state that the node has
+	newest  uint64 // that it must have
+	isKnown bool   // the node has had what it must have
 }
 
 // app is an app at this node.
@@ -201,7 +202,7 @@ func (g *Gate) renewed(now time.Duration, c *contact, m *cluster.Renewed) {
 	if m.WantsWhole {
 		c.isWhole, c.renewAt = true, now
 	}
-	if c.state < c.newest {
+	if c.isKnown = c.isKnown || c.state >= c.newest; c.state < c.newest {
 		g.send(c, &cluster.Fetch{Partition: m.Partition, After: c.state})
 	}
 	g.admitAll(now, c)
@@ -229,6 +230,7 @@ func (g *Gate) install(now time.Duration, c *contact, m *cluster.State) {
 			g.app(d.App).document = d
 		}
 		c.state, c.renewAt = m.Number, now
+		c.isKnown = c.isKnown || c.state >= c.newest
 		g.out.Add(cluster.Install{Partition: m.Partition, Number: m.Number, Documents: later})
 		g.admitAll(now, c)
 	} else if m.After > c.state {
@@ -262,7 +264,7 @@ func (g *Gate) Release(now time.Duration, app string) {
 }
 
 // Isolate tells that the node has become isolated by its own judgement, or is no longer. An isolated node admits by the state that it
-// has, each app up to its whole limit, and after a minute nothing any more.
+// has, each app up to its whole limit, and after a minute nothing any more. A node that has never had the state admits nothing.
 func (g *Gate) Isolate(now time.Duration, is bool) {
 	if g.alone = 0; !is {
 		return
@@ -292,7 +294,7 @@ func (g *Gate) admit(now time.Duration, name string) {
 // admitAlone decides about connections that wait, without an owner.
 func (g *Gate) admitAlone(now time.Duration, name string) {
 	a := g.app(name)
-	for len(a.waiting) > 0 && now < g.alone {
+	for len(a.waiting) > 0 && now < g.alone && g.contact(name).isKnown {
 		if !g.borrower.TakeAlone(name) {
 			g.refuse(name, cluster.OverLimit)
 			return

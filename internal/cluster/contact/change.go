@@ -117,6 +117,29 @@ func (r *Register) missing(now time.Duration, number uint64) (ids []cluster.Node
 	return ids
 }
 
+// IsStored reports whether a message asks for a change that is stored.
+func (r *Register) IsStored(m cluster.Message) bool {
+	c, ok := m.(*cluster.Change)
+	if !ok {
+		return false
+	}
+	_, ok = r.documents.find(c.ID)
+	return ok
+}
+
+// Unanswered takes the changes that are stored and not answered, as their askers have asked: another owner answers them.
+func (r *Register) Unanswered() (list []cluster.Forwarded) {
+	for _, c := range r.spreading {
+		for _, a := range c.askers {
+			list = append(list, cluster.Forwarded{From: a.Peer, Message: &cluster.Change{
+				Request: a.request, Partition: r.o.Partition, App: c.document.App, ID: c.document.ID, Body: c.document.Body,
+			}})
+		}
+	}
+	r.spreading = nil
+	return list
+}
+
 // Applied takes a record of a change, of this owner or an earlier one.
 func (r *Register) Applied(rec *log.Record) {
 	r.documents.apply(&cluster.Document{App: rec.Topic.App, Number: rec.State.Number, ID: rec.State.ID, Body: rec.State.Body})

@@ -203,6 +203,32 @@ func TestStateOutlivesTerms(t *testing.T) {
 	}
 }
 
+// TestAnotherOwnerAnswers changes that are stored and not answered: it gets them as they were asked for.
+func TestAnotherOwnerAnswers(t *testing.T) {
+	t.Parallel()
+	s := newOffice(t)
+	asks := func(id string) *cluster.Change { return &cluster.Change{ID: id} }
+	s.store(s.ask("a", 1, "stored"))
+	s.ask("b", 2, "stored")
+	s.ask("a", 3, "waits")
+	if !s.IsStored(asks("stored")) || s.IsStored(asks("waits")) || s.IsStored(&cluster.Fetch{}) {
+		t.Error("it is not known which change is stored")
+	}
+	var got []string
+	for _, f := range s.Unanswered() {
+		m := f.Message.(*cluster.Change)
+		got = append(got, fmt.Sprintf("%s asks %d for %s of %s: %s", f.From.Node, m.Request, m.ID, m.App, m.Body))
+	}
+	want := []string{"a asks 1 for stored of app: stored", "b asks 2 for stored of app: stored"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	s.out.Take()
+	s.renew("a", 1, 1)
+	s.renew("b", 1, 1)
+	s.says("a: in contact, state 1, wants whole false", "b: in contact, state 1, wants whole false") // and no answer
+}
+
 // TestContact: a node whose renewals have a gap tells all its loans. What it has told counts in one term and in one life.
 func TestContact(t *testing.T) {
 	t.Parallel()

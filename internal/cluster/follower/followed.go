@@ -177,14 +177,18 @@ func (f *Follower) standsAt(now time.Duration, t *followed, term log.Term, at cl
 	}
 }
 
-// Gap tells that messages of an owner were lost on the way: the topics in them, or all of its topics.
+// Gap tells that messages of a node were lost on the way: the topics in them, or all of its topics.
 func (f *Follower) Gap(now time.Duration, from cluster.NodeID, topics []protocol.Topic, isAll bool) {
-	if slices.ContainsFunc(f.owners, func(w cluster.Ownership) bool { return w.Node == from }) {
+	isOf := make([]bool, len(f.owners))
+	for p, w := range f.owners {
+		isOf[p] = w.Node == from || w.Node == "" && f.pauses[p].term != 0 // or it may be the successor
+	}
+	if slices.Contains(isOf, true) {
 		f.losePatterns(topics, isAll)
 	}
 	var ts []*followed
 	for _, t := range f.topics {
-		if t.isLive && f.owners[f.partition(t.topic)].Node == from && (isAll || slices.Contains(topics, *t.topic)) {
+		if t.isLive && isOf[f.partition(t.topic)] && (isAll || slices.Contains(topics, *t.topic)) {
 			ts = append(ts, t)
 		}
 	}
@@ -192,7 +196,12 @@ func (f *Follower) Gap(now time.Duration, from cluster.NodeID, topics []protocol
 	for _, t := range ts {
 		if t.position.StreamID == "" {
 			f.lose(t, t.position)
-		} else if t.replay == 0 {
+			continue
+		}
+		if t.members != nil {
+			t.members.isStale = true // a list of members may have been lost too
+		}
+		if t.replay == 0 {
 			f.refill(now, t)
 		}
 	}
@@ -270,6 +279,7 @@ const reportPiece = 256
 // report tells a new owner what the node has in its partition.
 func (f *Follower) report(w cluster.Ownership) {
 	ts, ps := f.sorted(w.Partition), f.reportPatterns()
+	f.formers[w.Partition] = nil
 	if f.o.Faults.Has(cluster.FaultPatternsForgotten) {
 		ps = nil
 	}

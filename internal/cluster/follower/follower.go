@@ -35,6 +35,8 @@ type Follower struct {
 	out *cluster.Output
 
 	owners   []cluster.Ownership // by partition
+	pauses   []pause             // by partition
+	formers  [][]cluster.NodeID  // by partition: owners that have handed over since the node has reported
 	topics   map[protocol.Topic]*followed
 	patterns map[string]*glob.Index[cluster.Part] // by app
 	last     cluster.RequestID
@@ -47,6 +49,7 @@ func New(out *cluster.Output, o Options) *Follower {
 	o = o.withDefaults()
 	f := &Follower{
 		o: o, out: out, owners: make([]cluster.Ownership, o.Partitions),
+		pauses: make([]pause, o.Partitions), formers: make([][]cluster.NodeID, o.Partitions),
 		topics: make(map[protocol.Topic]*followed), patterns: make(map[string]*glob.Index[cluster.Part]), requests: make(map[cluster.RequestID]*request),
 	}
 	for i := range f.owners {
@@ -64,22 +67,29 @@ func (f *Follower) partition(t *protocol.Topic) cluster.Partition {
 }
 
 // Owned tells of an owner. A later term than the known one begins: the node reports, and asks the
-// new owner what the former one has not answered. So it does when it hears of an owner again that had sent it away, since
-// that answer was of an earlier term of the same node.
+// new owner what the former one has not answered, unless the former one has handed all of that over. So it does when it
+// hears of an owner again that had sent it away, since that answer was of an earlier term of the same node.
 func (f *Follower) Owned(w cluster.Ownership) {
 	known := &f.owners[w.Partition]
-	isAgain := w.Term == known.Term && known.Node == "" && w.Node != ""
+	isAgain := w.Term == known.Term && known.Node == "" && w.Node != "" && f.pauses[w.Partition].term != w.Term
 	if w.Term <= known.Term && !isAgain {
 		return
 	}
+	paused := f.pauses[w.Partition]
+	f.pauses[w.Partition] = pause{}
 	*known = w
+	if w.After != 0 && w.After == paused.term {
+		f.goOn(w, paused.leaves)
+		return
+	}
 	f.report(w)
 	f.askAgain(w.Partition)
 }
 
 // Reborn begins another life of the node: owners have forgotten what it had.
 func (f *Follower) Reborn() {
-	for _, w := range f.owners {
+	for p, w := range f.owners {
+		f.pauses[p] = pause{}
 		if w.Node != "" {
 			f.report(w)
 			f.askAgain(w.Partition)
@@ -123,6 +133,10 @@ func (f *Follower) Receive(now time.Duration, from cluster.NodeID, m cluster.Mes
 		if f.believes(from, m.Partition, m.Term) {
 			f.losePatterns(nil, true)
 		}
+	case *cluster.Stopped:
+		f.stopped(from, m)
+	case *cluster.AskReport:
+		f.askReport(from, m)
 	case *cluster.Moved:
 		f.moved(from, m)
 	case *cluster.Mutated:
@@ -179,8 +193,11 @@ func (f *Follower) Leave(_ time.Duration, l cluster.Leave) {
 	if t.take(l.Part); t.part.Subscriptions == 0 {
 		f.end(t)
 	}
-	if w := f.owners[f.partition(&l.Topic)]; w.Node != "" {
+	p := f.partition(&l.Topic)
+	if w := f.owners[p]; w.Node != "" {
 		f.send(w.Node, &l)
+	} else if x := &f.pauses[p]; x.term != 0 {
+		x.leaves = append(x.leaves, &l)
 	}
 }
 

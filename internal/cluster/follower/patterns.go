@@ -67,8 +67,11 @@ func (f *Follower) LeavePattern(_ time.Duration, p cluster.Pattern, part cluster
 		of.Delete(p.Text)
 	}
 	for i, w := range f.owners {
+		m := &cluster.LeavePattern{Partition: cluster.Partition(i), Pattern: p, Part: part} //nolint:gosec // few
 		if w.Node != "" {
-			f.send(w.Node, &cluster.LeavePattern{Partition: cluster.Partition(i), Pattern: p, Part: part}) //nolint:gosec // few
+			f.send(w.Node, m)
+		} else if x := &f.pauses[i]; x.term != 0 {
+			x.leaves = append(x.leaves, m)
 		}
 	}
 }

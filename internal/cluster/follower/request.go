@@ -64,9 +64,14 @@ func (f *Follower) askAgain(p cluster.Partition) {
 // messages, or the node has begun another life. An owner in the same life knows what it has answered in its term; one in
 // another life does not.
 func (f *Follower) AskAgain(of cluster.NodeID, isOtherLife bool) {
+	for p := range f.pauses {
+		if f.owners[p].Node == "" {
+			f.pauses[p] = pause{} // what is missing may be of the successor: the node asks and reports as after a take-over
+		}
+	}
 	for _, id := range slices.Clone(f.order) {
 		r := f.requests[id]
-		if r == nil || r.asks == 0 || r.asked != of {
+		if r == nil || r.asks == 0 || r.asked != of && f.owners[r.partition].Node != of {
 			continue
 		}
 		if p, ok := r.message.(*cluster.Publish); ok && !r.isSafe {
@@ -78,17 +83,18 @@ func (f *Follower) AskAgain(of cluster.NodeID, isOtherLife bool) {
 			again.IsAgain = true
 			r.message = &again
 		}
-		if f.owners[r.partition].Node == of {
-			f.ask(r)
-		}
+		f.ask(r)
 	}
 }
 
 // ReportAgain tells a node all that this one has in the partitions that it owns: a link has dropped messages.
 func (f *Follower) ReportAgain(to cluster.NodeID) {
-	for _, w := range f.owners {
-		if w.Node == to {
+	for p, w := range f.owners {
+		switch isFormer := slices.Contains(f.formers[p], to); {
+		case w.Node == to, w.Node != "" && isFormer:
 			f.report(w)
+		case isFormer:
+			f.pauses[p] = pause{} // it reports to the next owner
 		}
 	}
 }

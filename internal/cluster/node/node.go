@@ -10,7 +10,6 @@ import (
 	"github.com/millrace/millrace/internal/cluster/link"
 	"github.com/millrace/millrace/internal/cluster/order"
 	"github.com/millrace/millrace/internal/cluster/owner"
-	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -24,6 +23,8 @@ type Options struct {
 	Heartbeat  time.Duration    // between two; default 500 ms
 	LinkBytes  int              // what a link keeps; default 8 MiB
 	MaxKeyed   int              // bytes of keys that an owner keeps; default 64 MiB
+	MaxRings   int              // bytes of rings that a hand-over carries; default 64 MiB
+	HandPiece  int              // bytes of a piece of a hand-over; default 64 KiB
 
 	Keeps  func(*protocol.Topic) owner.Keeps // see package owner
 	Tells  func(*protocol.Topic) bool        // see package owner
@@ -88,6 +89,7 @@ func New(out *cluster.Output, o Options) *Node {
 		n.owners = append(n.owners, owner.New(&n.inner, owner.Options{
 			Partition: cluster.Partition(p), Self: o.Self.Node, Nodes: others, Heartbeat: o.Heartbeat, //nolint:gosec // few
 			Keeps: o.Keeps, Tells: o.Tells, Limit: n.o.Limit, Rate: n.o.Rate, Wall: o.Wall, MaxKeyed: o.MaxKeyed, Faults: o.Faults,
+			MaxRings: o.MaxRings, HandPiece: o.HandPiece,
 		}))
 	}
 	return n
@@ -151,10 +153,25 @@ func (n *Node) hand(now time.Duration, p *peer, got *link.Received) {
 		if got.Gap.Loss.Requests {
 			n.resync(p, false)
 		}
+		if got.Gap.Loss.Reports {
+			n.missed(p)
+		}
 	}
+	life := n.o.Self.Incarnation
 	for _, m := range got.Messages {
+		if n.o.Self.Incarnation != life {
+			return // what follows was sent to the former life
+		}
 		n.take(now, p.Peer, m)
 	}
+}
+
+// missed notes that a node has sent something of what it has in topics, or has asked for that, which was lost.
+func (n *Node) missed(from *peer) {
+	for _, w := range n.owners {
+		w.Missed(from.Node)
+	}
+	n.resync(from, false)
 }
 
 // Reset tells that the connection to a node was lost, or that there is another one.
@@ -222,6 +239,12 @@ func (n *Node) partitionOf(m cluster.Message) (p cluster.Partition, ok bool) {
 	case *cluster.Settle:
 		return m.Partition, true
 	case *cluster.Report:
+		return m.Partition, true
+	case *cluster.Handed:
+		return m.Partition, true
+	case *cluster.Taken:
+		return m.Partition, true
+	case *cluster.Paused:
 		return m.Partition, true
 	case *cluster.JoinPattern:
 		return m.Partition, true
@@ -428,65 +451,3 @@ func (n *Node) Replay(now time.Duration, t protocol.Topic, after cluster.Positio
 	defer n.route(now)
 	return n.follower.Replay(now, t, after)
 }
-
-// Began tells that the log of a partition has made this node its owner, and applied what was committed before.
-func (n *Node) Began(now time.Duration, p cluster.Partition, term log.Term) {
-	n.wake(now)
-	n.owners[p].Begin(now, term)
-	n.follower.Owned(cluster.Ownership{Partition: p, Node: n.o.Self.Node, Term: term})
-	for _, id := range n.o.Nodes {
-		if id != n.o.Self.Node {
-			n.inner.Add(cluster.Send{To: id, Message: n.heartbeat()})
-		}
-	}
-	n.route(now)
-}
-
-// Ended tells that the log of a partition has ended a term of this node.
-func (n *Node) Ended(now time.Duration, p cluster.Partition, term log.Term) {
-	n.wake(now)
-	if n.owners[p].Term() == term {
-		n.owners[p].End()
-	}
-	n.route(now)
-}
-
-// Appended tells how an append has ended. See [owner.Owner.Appended].
-func (n *Node) Appended(now time.Duration, p cluster.Partition, term log.Term, number uint64, err error) {
-	n.wake(now)
-	n.owners[p].Appended(now, term, number, err)
-	n.route(now)
-}
-
-// Applied tells of a committed entry. See [owner.Owner.Applied].
-func (n *Node) Applied(now time.Duration, p cluster.Partition, records []log.Record) {
-	n.wake(now)
-	n.owners[p].Applied(now, records)
-	n.route(now)
-}
-
-// Loaded answers a Load. See [owner.Owner.Loaded].
-func (n *Node) Loaded(now time.Duration, p cluster.Partition, t *protocol.Topic, s log.Stream) {
-	n.wake(now)
-	n.owners[p].Loaded(now, t, s)
-	n.route(now)
-}
-
-// HasRead answers a ReadBack. See [owner.Owner.HasRead].
-func (n *Node) HasRead(now time.Duration, p cluster.Partition, t *protocol.Topic, after uint64, ps []*cluster.Publication) {
-	n.wake(now)
-	n.owners[p].HasRead(now, t, after, ps)
-	n.route(now)
-}
-
-// Status reads a topic at its owner, if this node is the owner. See [owner.Owner.Status].
-func (n *Node) Status(now time.Duration, t *protocol.Topic) (s owner.Status, ok bool) {
-	w := n.owners[cluster.PartitionOf(t, n.o.Partitions)]
-	if !w.Decides(now) {
-		return s, false
-	}
-	return w.Status(t)
-}
-
-// Decides reports whether this node owns a partition and may decide now.
-func (n *Node) Decides(now time.Duration, p cluster.Partition) bool { return n.owners[p].Decides(now) }

@@ -121,6 +121,8 @@ func (s *site) carryOut(id cluster.NodeID, e cluster.Effect) {
 			return
 		}
 		s.store(e)
+	case cluster.HandOver:
+		s.elect(e.To)
 	case cluster.Load:
 		st := log.Stream{Next: 1}
 		for _, r := range s.log {

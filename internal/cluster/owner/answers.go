@@ -8,7 +8,7 @@ func (o *Owner) isAnswered(from cluster.Peer, m *cluster.Publish) bool {
 	a := &o.nodes[from.Node].answers
 	hasCome := a.Ask(m.Request)
 	if !m.IsAgain {
-		return false
+		return m.Term != o.term // of an earlier term: the node asks again, or knows that it may have happened
 	}
 	if m.Term != o.term {
 		o.send(from.Node, &cluster.Published{Request: m.Request, Term: o.term, Outcomes: outcomes(len(m.Items), cluster.Uncertain)})

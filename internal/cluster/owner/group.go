@@ -93,7 +93,7 @@ func (o *Owner) append(now time.Duration, g *group, records []log.Record) {
 
 // renew proposes an empty entry when the lease needs one and no group will prove it.
 func (o *Owner) renew(now time.Duration) {
-	if len(o.groups) > 0 || o.appended > 0 && now < o.lease.Next() {
+	if len(o.groups) > 0 || o.appended > 0 && now < o.lease.Next() || o.hasStopped() && len(o.behind) == 0 {
 		return
 	}
 	o.isFailing = false
@@ -126,6 +126,7 @@ func (o *Owner) Appended(now time.Duration, term log.Term, number uint64, err er
 	o.tickContacts(now)
 	o.tickTakeover(now)
 	o.advance(now)
+	o.tickHandOver(now)
 }
 
 func (o *Owner) takeGroup(number uint64) *group {

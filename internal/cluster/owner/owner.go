@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/internal/cluster"
 	"github.com/millrace/millrace/internal/cluster/contact"
+	"github.com/millrace/millrace/internal/cluster/handover"
 	"github.com/millrace/millrace/internal/cluster/interest"
 	"github.com/millrace/millrace/internal/cluster/known"
 	"github.com/millrace/millrace/internal/log"
@@ -30,6 +31,8 @@ type Options struct {
 	MaxQueue  int               // bytes of requests that wait; default 16 MiB
 	RingCount int               // publications that a replay ring keeps; default 100
 	MaxKeyed  int               // bytes of claims and of ids of publications with keys; default 64 MiB
+	MaxRings  int               // bytes of rings that a hand-over carries; default 64 MiB
+	HandPiece int               // bytes of a piece of a hand-over; default 64 KiB
 	// Keeps is what the settings of an app say about a topic.
 	Keeps func(*protocol.Topic) Keeps
 	// Tells is what the settings of an app say about the webhooks of a topic: they tell who comes and goes.
@@ -56,6 +59,12 @@ func (o Options) withDefaults() Options {
 	if o.MaxKeyed == 0 {
 		o.MaxKeyed = 64 << 20
 	}
+	if o.MaxRings == 0 {
+		o.MaxRings = 64 << 20
+	}
+	if o.HandPiece == 0 {
+		o.HandPiece = 64 << 10
+	}
 	return o
 }
 
@@ -74,8 +83,9 @@ type Owner struct {
 	feeds     known.Feeds
 	installed uint64 // number of the last changes of entities
 
-	nodes   map[cluster.NodeID]*node
-	unheard map[cluster.NodeID]bool // nodes that may be alive, and were not heard since this one has started
+	nodes       map[cluster.NodeID]*node
+	unheard     map[cluster.NodeID]bool // nodes that may be alive, and were not heard since this one has started
+	inheritance *handover.Inheritance   // what an owner is handing over to this node
 
 	// In a term.
 	term      log.Term // zero: the node does not own the partition
@@ -84,6 +94,8 @@ type Owner struct {
 	interest  interest.Table
 	takeover  takeover
 	edgeCount uint64
+	after     log.Term      // whose owner has handed over to this one; zero: none has
+	handing   *handing      // the hand-over to another node; nil: there is none
 	ticked    time.Duration // the last Tick
 
 	// What waits in a term.
@@ -103,6 +115,7 @@ type node struct {
 	cluster.Peer
 	report  interest.Report // the pieces of one that has not ended
 	answers known.Answers
+	hasGap  bool // something of what it has told of topics is missing
 }
 
 // New makes the owner of a partition. What it wants done goes to out.
@@ -138,13 +151,17 @@ func (o *Owner) Term() log.Term { return o.term }
 func (o *Owner) Decides(now time.Duration) bool { return o.term != 0 && o.lease.IsValid(now) }
 
 // Begin begins a term: the log of the node has applied everything that was committed before. The owner asks
-// for its first lease, and has every node report.
+// for its first lease, and has every node report, unless the owner before has handed over to it.
 func (o *Owner) Begin(now time.Duration, term log.Term) {
 	o.clear()
 	o.term, o.lease = term, cluster.NewLease(o.o.Heartbeat, o.o.Faults)
 	o.interest = o.newInterest()
-	o.beginTakeover(now)
 	o.contacts.Begin(term)
+	if in := o.takeInheritance(); in != nil {
+		o.inherit(now, in)
+	} else {
+		o.beginTakeover(now)
+	}
 	if o.o.Faults.Has(cluster.FaultIDsForgotten) {
 		o.ids = known.NewIDs()
 	}
@@ -218,7 +235,7 @@ func (o *Owner) abandon() {
 		o.refuse(c.from, c.request.Request)
 	}
 	for _, r := range o.queue.takeAll() {
-		if id, ok := cluster.RequestOf(r.message); ok {
+		if id, ok := cluster.RequestOf(r.message); ok && !o.contacts.IsStored(r.message) {
 			o.refuse(r.from, id)
 		}
 	}
@@ -230,6 +247,7 @@ func (o *Owner) clear() {
 	o.interest, o.takeover, o.edgeCount = o.newInterest(), takeover{}, 0
 	o.queue, o.behind, o.groups, o.cold = queue{}, nil, nil, nil
 	o.appended, o.isFailing, o.reserved = 0, false, 0
+	o.after, o.handing = 0, nil
 	o.ids.EndTerm()
 	o.claims.EndTerm()
 	o.told.EndTerm()
@@ -261,6 +279,7 @@ func (o *Owner) Alive(now time.Duration, p cluster.Peer) bool {
 	switch {
 	case o.dropped[p.Node] == p.Incarnation:
 		return false
+	case o.isFixed(): // the next owner hears it
 	case n == nil:
 		o.nodes[p.Node] = &node{Peer: p}
 		o.interest.Await(p.Node)
@@ -276,6 +295,9 @@ func (o *Owner) Alive(now time.Duration, p cluster.Peer) bool {
 
 // Dead tells of a node that is gone: what it had is gone with it. It reports whether the owner took it for alive.
 func (o *Owner) Dead(now time.Duration, id cluster.NodeID) bool {
+	if o.isFixed() {
+		return false // the next owner says so
+	}
 	o.contacts.Gone(now, id)
 	n := o.nodes[id]
 	if n == nil {
@@ -312,7 +334,10 @@ func (o *Owner) Receive(now time.Duration, from cluster.Peer, m cluster.Message)
 	if n := o.nodes[from.Node]; n == nil || n.Incarnation != from.Incarnation {
 		return // it is told that it was dropped, and asks again in its next life
 	}
-	if o.term == 0 {
+	if o.receiveHandOver(now, from, m) {
+		return
+	}
+	if o.term == 0 || o.handing != nil && o.handing.step >= sending {
 		if id, ok := cluster.RequestOf(m); ok {
 			o.refuse(from, id)
 		}
@@ -332,7 +357,7 @@ func (o *Owner) Receive(now time.Duration, from cluster.Peer, m cluster.Message)
 
 // tickContacts does what has become due for budgets and the state of apps.
 func (o *Owner) tickContacts(now time.Duration) {
-	if o.Decides(now) {
+	if o.Decides(now) && !o.hasStopped() { // otherwise what nodes answer waits
 		o.contacts.Tick(now)
 	}
 }
@@ -356,26 +381,35 @@ func (o *Owner) Tick(now time.Duration) {
 	o.tickContacts(now)
 	o.tickTakeover(now)
 	o.advance(now)
+	o.tickHandOver(now)
 }
 
 // Next is when Tick is to be called; zero: not at all.
 func (o *Owner) Next() time.Duration {
-	if o.term == 0 {
+	switch {
+	case o.term == 0:
 		return 0
+	case o.isFixed():
+		return o.handing.deadline
 	}
 	next := o.contacts.Next()
 	if next <= o.ticked {
 		next = 0 // it waits for the lease
-	}
-	if len(o.groups) > 0 {
-		return next // otherwise the answer of the log is the next that happens
 	}
 	earlier := func(t time.Duration) {
 		if next == 0 || t < next {
 			next = t
 		}
 	}
-	earlier(o.lease.Next())
+	if o.handing != nil {
+		earlier(o.handing.deadline)
+	}
+	if len(o.groups) > 0 {
+		return next // otherwise the answer of the log is the next that happens
+	}
+	if !o.hasStopped() {
+		earlier(o.lease.Next())
+	}
 	if !o.takeover.isOver && o.takeover.ends > o.ticked { // otherwise it waits for the lease
 		earlier(o.takeover.ends)
 	}

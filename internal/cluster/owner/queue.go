@@ -100,7 +100,7 @@ func (o *Owner) isReady(m cluster.Message) bool {
 
 // advance decides what can be decided, and proposes the next group.
 func (o *Owner) advance(now time.Duration) {
-	for len(o.queue.waiting) > 0 && o.lease.IsValid(now) && o.isReady(o.queue.waiting[0].message) {
+	for len(o.queue.waiting) > 0 && !o.hasStopped() && o.lease.IsValid(now) && o.isReady(o.queue.waiting[0].message) {
 		r := o.queue.waiting[0]
 		o.queue.pop()
 		o.decide(now, r)

@@ -44,6 +44,9 @@ func (o *Owner) beginTakeover(now time.Duration) {
 // report enters what a node has, and tells it where topics stand.
 func (o *Owner) report(now time.Duration, from cluster.Peer, m *cluster.Report) {
 	if m.Term != o.term {
+		if m.IsLast && m.Term == o.after {
+			o.send(from.Node, &cluster.AskReport{Partition: o.o.Partition, Term: o.term})
+		}
 		return
 	}
 	n := o.nodes[from.Node]
@@ -71,6 +74,7 @@ func (o *Owner) reported(now time.Duration, n *node) {
 		o.send(n.Node, &cluster.Missed{Partition: o.o.Partition, Term: o.term})
 	}
 	o.forgetUnreported(now, n.Peer, &report)
+	n.hasGap = false
 	o.interest.Settle(n.Node)
 	o.takeover.reports.Done(n.Node)
 	wasSettled := o.takeover.isSettled

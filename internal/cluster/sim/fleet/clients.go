@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
@@ -121,7 +122,13 @@ func (m *member) leave(c *conn) {
 		f.models.History.ObserveLeft(m.id, c.topic)
 		f.models.Presence.ObserveForgotten(f.now(), m.id, c.topic)
 	}
+	m.clients.forget(func(w *waiting) bool { return w.conn == c })
 	m.do(func(now time.Duration) { m.machine.Leave(now, l) })
+}
+
+// forget forgets requests whose connections have left.
+func (c *clients) forget(is func(*waiting) bool) {
+	maps.DeleteFunc(c.requests, func(_ cluster.RequestID, w *waiting) bool { return is(w) })
 }
 
 // replay has a connection ask for what followed a position that the node has seen.
@@ -177,6 +184,9 @@ func (m *member) published(w *waiting, e cluster.Answer) {
 		o := cluster.Outcome{Result: e.Result}
 		if answer != nil {
 			o = answer.Outcomes[i]
+		}
+		if o.Result == cluster.Done {
+			f.acknowledged++
 		}
 		f.observeResult(m.id, id, o)
 	}

@@ -21,6 +21,7 @@ type Options struct {
 	Partitions  int  // default 1
 	IsSequenced bool // the log is fenced by its last sequence, instead of Raft's
 	LinkBytes   int  // what a link keeps; default 8 KiB, so that there are gaps
+	MaxRings    int  // bytes that a hand-over carries; default as of an owner
 	Faults      cluster.Faults
 	LateResults float64           // the chance that an answer of the log is late; default as package sim has it
 	TrimsEarly  bool              // a fault: nodes trim their logs before their folds are durable
@@ -47,11 +48,16 @@ type Fleet struct {
 	gaps     int                      // that links have reported
 	broken   []string                 // rules that the fleet itself watches
 	decided  map[string]time.Duration // by the id of an edge
+	handed   map[tenure]log.Term      // the term of the first owner, of owners that go on where another has handed over
 	sockets  uint64                   // of connections that were made
 	verdicts [3]int
 	isQuiet  bool
 	states   states
 	orders   orders
+
+	stumble      time.Duration // for which the next successor is paused when the log elects it
+	takeOvers    int           // of owners that nothing was handed over to
+	acknowledged int           // publications
 }
 
 func (o Options) withDefaults() Options {
@@ -82,7 +88,7 @@ func names(o Options) (cores, all []cluster.NodeID) {
 // New makes a fleet whose nodes all start.
 func New(seed uint64, o Options) *Fleet {
 	o = o.withDefaults()
-	f := &Fleet{o: o, models: model.New(), decided: make(map[string]time.Duration), nodes: make(map[cluster.NodeID]*member), topics: topics(), seen: make([]int, o.Partitions)}
+	f := &Fleet{o: o, models: model.New(), decided: make(map[string]time.Duration), handed: make(map[tenure]log.Term), nodes: make(map[cluster.NodeID]*member), topics: topics(), seen: make([]int, o.Partitions)}
 	f.cores, f.names = names(o)
 	all := f.names
 	if o.IsSequenced {
@@ -101,7 +107,7 @@ func New(seed uint64, o Options) *Fleet {
 	} else {
 		f.log = sim.NewRaftLog(f.network, f.cores, f.input, lo)
 	}
-	f.injector = script.Injector{World: f.world, Network: f.network, Log: f.log, Start: f.start}
+	f.injector = script.Injector{World: f.world, Network: f.network, Log: f.log, Start: f.start, HandOver: f.handOver}
 	f.models.Told.Wants = func(t protocol.Topic) bool { return tells(&t) }
 	f.states, f.orders = newStates(f), newOrders(f)
 	f.models.Quotas.ObserveLimit(app, limit)
@@ -152,8 +158,8 @@ func (f *Fleet) input(to cluster.NodeID, in any) {
 	m.do(func(now time.Duration) {
 		switch in := in.(type) {
 		case sim.TenureBegan:
-			f.models.History.ObserveTakeOver(f.now())
 			m.machine.Began(now, in.Partition, in.Term)
+			f.began(m, in)
 		case sim.TenureEnded:
 			m.machine.Ended(now, in.Partition, in.Term)
 		case sim.Appended:

@@ -39,6 +39,7 @@ func TestPromises(t *testing.T) {
 			}
 			for i := range n {
 				got := fleet.Run(fleet.Generate(*seed+uint64(i), perRun, o), o)
+				t.Logf("seed %d: %s gaps=%d", got.Script.Seed, &got.Report, got.Gaps)
 				for _, v := range got.Violations {
 					t.Errorf("seed %d: %s", got.Script.Seed, v)
 				}

@@ -93,33 +93,6 @@ func (m *member) observeLife() {
 	})
 }
 
-// probe sees at a quiet moment that the app gets all connections that it may have, and that every order and every change is
-// carried out everywhere.
-func (f *Fleet) probe() {
-	f.verdicts, f.isQuiet = [3]int{}, true
-	lent := f.inUse() // more than the limit if a node was taken for dead and is back
-	for _, id := range f.names {
-		lent += f.nodes[id].machine.Unused(app)
-	}
-	for _, id := range f.names {
-		f.nodes[id].admit(limit)
-		f.nodes[id].change(uint64(len(id)))
-		f.nodes[id].order(cluster.ListConnections)
-		f.nodes[id].feed()
-	}
-	f.world.Run(7 * time.Second)
-	switch used := f.inUse(); {
-	case used < limit && f.verdicts[cluster.NotReady] == 0:
-		f.breaks("admission: %d connections of %d are admitted when every node asks for all", used, limit)
-	case used > max(limit, lent):
-		f.breaks("admission: %d connections are admitted of %d", used, limit)
-	case f.verdicts[cluster.NotReady] > limit:
-		f.breaks("admission: %d connections wait in vain", f.verdicts[cluster.NotReady])
-	}
-	f.states.checkQuiet()
-	f.orders.checkQuiet()
-}
-
 func (f *Fleet) inUse() (n int) {
 	for _, id := range f.names {
 		n += len(f.nodes[id].guests.admitted)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/cluster/node"
 	"github.com/millrace/millrace/internal/cluster/owner"
 	"github.com/millrace/millrace/internal/cluster/sim"
+	"github.com/millrace/millrace/internal/cluster/sim/script"
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 )
@@ -28,6 +30,7 @@ type member struct {
 	out        *cluster.Output
 	ticks      time.Duration // the reading of the clock at which Tick is called next; zero: it is not planned
 	clients    clients
+	read       map[int64]time.Duration    // when the time of day was read last that it was
 	joinedLate map[lateJoin]time.Duration // a fault
 	mutes      int                        // faults that keep its reports away
 	deaf       int                        // faults that keep it from being heard
@@ -57,11 +60,12 @@ func (m *member) start() {
 	f := m.fleet
 	m.lives++
 	m.out, m.clients, m.ticks = new(cluster.Output), newClients(), 0
-	m.joinedLate = make(map[lateJoin]time.Duration)
+	m.joinedLate, m.read = make(map[lateJoin]time.Duration), make(map[int64]time.Duration)
 	m.guests = newGuests()
 	m.machine = node.New(m.out, node.Options{
 		Self: cluster.Peer{Node: m.id, Incarnation: m.lives << 16}, Nodes: f.names, Partitions: f.o.Partitions, IsCore: m.isCore(),
-		Keeps: keeps, Tells: tells, Limit: func(string) int { return limit }, Wall: func() int64 { return m.node.Wall().UnixMilli() }, LinkBytes: f.o.LinkBytes, Faults: f.o.Faults,
+		Keeps: keeps, Tells: tells, Limit: func(string) int { return limit }, Wall: m.wall, LinkBytes: f.o.LinkBytes, Faults: f.o.Faults,
+		HandPiece: 2 << 10, MaxRings: f.o.MaxRings,
 	})
 	m.do(m.machine.Start)
 	if !m.isCore() {
@@ -78,6 +82,13 @@ func (m *member) start() {
 		}
 		f.log.Start(m.id, cluster.Partition(p), log.Index(len(m.folds[p].entries))) //nolint:gosec // few
 	}
+}
+
+// wall is the time of day, by which an edge tells when it was decided.
+func (m *member) wall() int64 {
+	t := m.node.Wall().UnixMilli()
+	m.read[t] = m.fleet.now()
+	return t
 }
 
 func (m *member) killed() { m.machine, m.out = nil, nil }
@@ -181,12 +192,20 @@ func (m *member) carryOut(e cluster.Effect) {
 	case cluster.Append:
 		for i := range e.Group {
 			if edge := e.Group[i].Edge; edge != nil {
-				f.decided[edge.ID] = f.now()
+				f.decided[edge.ID] = m.read[edge.Time]
 			}
 		}
 		f.log.Append(m.id, e.Partition, e.Term, e.Number, e.Group)
 	case cluster.GiveUp:
 		f.log.GiveUp(m.id, e.Partition, e.Term)
+	case cluster.HandOver:
+		if err := f.log.HandOver(m.id, e.Partition, e.To); err != nil {
+			f.broken = append(f.broken, fmt.Sprintf("%s hands over to %s: %v", m.id, e.To, err))
+		}
+		if d := f.stumble; d > 0 {
+			f.stumble = 0
+			f.fault(&script.Op{Verb: script.VerbPause, Node: e.To, For: d})
+		}
 	case cluster.Load:
 		m.node.Post(time.Millisecond, func() { m.load(e) })
 	case cluster.ReadBack:
@@ -292,7 +311,7 @@ func (m *member) sending(to cluster.NodeID, fr *link.Frame) {
 			continue
 		}
 		for _, p := range d.Publications {
-			h.ObserveSending(now, d.Term, d.Topic, p.StreamID)
+			h.ObserveSending(now, m.fleet.tenure(d.Partition, d.Term), d.Topic, p.StreamID)
 		}
 	}
 }

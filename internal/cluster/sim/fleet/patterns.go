@@ -57,6 +57,7 @@ func (m *member) leavePattern(l *listener) {
 	if part.Subscriptions == 0 {
 		m.fleet.models.Patterns.ObserveLeft(m.id, l.pattern.Text)
 	}
+	m.clients.forget(func(w *waiting) bool { return w.listener == l })
 	m.do(func(now time.Duration) { m.machine.LeavePattern(now, l.pattern, part, l.socket) })
 }
 

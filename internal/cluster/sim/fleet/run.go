@@ -61,6 +61,9 @@ func Generate(seed uint64, n int, o Options) *script.Run {
 			op.Verb, op.Number = verbLeave, r.Uint64N(1000)
 		case k < 90:
 			op.Verb, op.Text, op.Number = verbReplay, ts[r.IntN(len(ts))].Name, r.Uint64N(40)
+		case k < 91:
+			s.Ops = append(s.Ops, handOver(r, nodes)...)
+			continue
 		case k < 97:
 			op.Verb, op.Number, op.Text = verbOnce, drawKey(r, i), drawContent(r)
 		default:
@@ -86,6 +89,25 @@ func drawMutation(op *script.Op, i int) {
 	}
 }
 
+// handOver makes a hand-over. Half of them have a fault while they go on, many of the successor. In some the successor is paused
+// when the log elects it.
+func handOver(r *rand.Rand, nodes []cluster.NodeID) []script.Op {
+	const most = 30 * time.Millisecond
+	wait := func() time.Duration { return time.Duration(r.Int64N(int64(most))).Round(10 * time.Microsecond) }
+	op := script.Op{Wait: wait(), Verb: script.VerbHandOver, Node: nodes[r.IntN(len(nodes))], Other: nodes[r.IntN(len(nodes))]}
+	if r.IntN(8) == 0 {
+		op.For = (200*time.Millisecond + time.Duration(r.Int64N(int64(time.Second)))).Round(time.Millisecond)
+	}
+	if r.IntN(2) == 0 {
+		return []script.Op{op}
+	}
+	fault := script.Draw(r, script.DefaultFaults(), nodes)
+	if fault.Wait = wait(); r.IntN(2) == 0 && fault.Other != op.Other {
+		fault.Node = op.Other
+	}
+	return []script.Op{op, fault}
+}
+
 // Outcome is what a run has shown.
 type Outcome struct {
 	Script     *script.Run
@@ -93,6 +115,8 @@ type Outcome struct {
 	Report     sim.Report
 	Violations []string
 	Gaps       int // in links
+
+	Acknowledged int // publications, when the last operation was carried out
 }
 
 // Run carries a script out.
@@ -104,9 +128,12 @@ func Run(s *script.Run, o Options) *Outcome {
 		f.say("%s", &s.Ops[i])
 		f.do(&s.Ops[i])
 	}
+	acknowledged := f.acknowledged
 	f.injector.Heal()
 	f.world.Run(quiet)
 	f.probe()
+	f.settle()
+	f.probeRequests(s.Seed%2 == 0)
 	f.settle()
 	f.settle()
 	standing := f.standing()
@@ -117,6 +144,8 @@ func Run(s *script.Run, o Options) *Outcome {
 		Report:     sim.Report{Operations: len(s.Ops), Violations: f.models.Count() + len(f.broken), Faults: f.world.Faults},
 		Violations: append(f.broken, f.models.Violations()...),
 		Gaps:       f.gaps,
+
+		Acknowledged: acknowledged,
 	}
 }
 
@@ -167,13 +196,11 @@ func (o *Options) Name() string {
 
 // faults are the faults of scripts.
 func faults() []script.FaultKind {
-	kinds := slices.DeleteFunc(script.DefaultFaults(), func(k script.FaultKind) bool { return k.Verb == script.VerbHandOver })
-	return append(kinds, script.FaultKind{Verb: verbMute, Weight: 2, Least: time.Second, Most: 8 * time.Second})
+	return append(script.DefaultFaults(), script.FaultKind{Verb: verbMute, Weight: 2, Least: time.Second, Most: 8 * time.Second})
 }
 
-// NotExpected are kinds of faults that fleets do not meet: their links have rules of their own for what frames do, and their
-// nodes do not hand over yet.
-func NotExpected() []sim.Fault { return []sim.Fault{sim.LinkGap, sim.HandOver, sim.HandOverFailed} }
+// NotExpected are kinds of faults that fleets do not meet: their links have rules of their own for what frames do.
+func NotExpected() []sim.Fault { return []sim.Fault{sim.LinkGap} }
 
 func (f *Fleet) do(o *script.Op) {
 	m := f.nodes[o.Node]
@@ -265,9 +292,13 @@ func (f *Fleet) fault(o *script.Op) {
 		f.nodes[id].deaf++
 		f.models.ObserveHeard(f.now(), id, false)
 	}
-	if o.Verb == verbMute {
+	switch o.Verb {
+	case verbMute:
 		f.mute(o)
-	} else {
+	case script.VerbHandOver:
+		f.stumble = o.For
+		f.injector.Do(o)
+	default:
 		f.injector.Do(o)
 	}
 	f.world.After(max(o.For, 0)+100*time.Millisecond, func() {

@@ -25,6 +25,13 @@ func (m *member) traceEffect(e cluster.Effect) {
 		for i, p := range e.Publications {
 			f.say("%s receives %s of %s at %.6s/%d, kind %d, user %s, silent %v", m.id, p.MessageID, e.Topic.Name, p.StreamID, p.Serial, p.Kind, p.UserID, e.IsSilent != nil && e.IsSilent[i])
 		}
+	case cluster.Append:
+		f.say("%s appends %d of term %d with %d records", m.id, e.Number, e.Term, len(e.Group))
+		for i := range e.Group {
+			if r := &e.Group[i]; r.Edge != nil {
+				f.say("%s appends the edge %+v of %s", m.id, *r.Edge, r.Topic.Name)
+			}
+		}
 	case cluster.Answer:
 		f.say("%s has an answer: %d %T %+v", m.id, e.Request, e.Message, e.Message)
 	default:
