@@ -219,7 +219,8 @@ type (
 
 // Heartbeat is what every node tells each of its peers all the time: who owns what, as far as it knows.
 type Heartbeat struct {
-	Owners []Ownership
+	Owners  []Ownership
+	Decides bool // the sender owns a partition, under a valid lease
 }
 
 // Outcome is what has become of an item.

@@ -68,7 +68,7 @@ func (f *Follower) joined(now time.Duration, from cluster.NodeID, m *cluster.Joi
 
 // release answers Joins, at the position at which the node is.
 func (f *Follower) release(t *followed) {
-	if t.replay != 0 || t.members != nil && t.members.isStale {
+	if t.replay != 0 || t.members != nil && t.members.isStale && !f.isIsolated() {
 		return
 	}
 	for _, h := range t.held {
@@ -278,7 +278,7 @@ const reportPiece = 256
 
 // report tells a new owner what the node has in its partition.
 func (f *Follower) report(w cluster.Ownership) {
-	ts, ps := f.sorted(w.Partition), f.reportPatterns()
+	ts, ps := slices.DeleteFunc(f.sorted(w.Partition), func(t *followed) bool { return !f.isReported(t.topic) }), f.reportPatterns()
 	f.formers[w.Partition] = nil
 	if f.o.Faults.Has(cluster.FaultPatternsForgotten) {
 		ps = nil

@@ -36,6 +36,7 @@ type Follower struct {
 
 	owners   []cluster.Ownership // by partition
 	pauses   []pause             // by partition
+	others   []cluster.Ownership // that are known while the node is isolated; nil while it is not
 	formers  [][]cluster.NodeID  // by partition: owners that have handed over since the node has reported
 	topics   map[protocol.Topic]*followed
 	patterns map[string]*glob.Index[cluster.Part] // by app
@@ -59,7 +60,12 @@ func New(out *cluster.Output, o Options) *Follower {
 }
 
 // Owners are the owners that the node knows of.
-func (f *Follower) Owners() []cluster.Ownership { return f.owners }
+func (f *Follower) Owners() []cluster.Ownership {
+	if f.isIsolated() {
+		return f.others
+	}
+	return f.owners
+}
 
 // partition is the partition of a topic.
 func (f *Follower) partition(t *protocol.Topic) cluster.Partition {
@@ -70,6 +76,10 @@ func (f *Follower) partition(t *protocol.Topic) cluster.Partition {
 // new owner what the former one has not answered, unless the former one has handed all of that over. So it does when it
 // hears of an owner again that had sent it away, since that answer was of an earlier term of the same node.
 func (f *Follower) Owned(w cluster.Ownership) {
+	if f.isIsolated() {
+		f.ownedElse(w)
+		return
+	}
 	known := &f.owners[w.Partition]
 	isAgain := w.Term == known.Term && known.Node == "" && w.Node != "" && f.pauses[w.Partition].term != w.Term
 	if w.Term <= known.Term && !isAgain {

@@ -177,3 +177,25 @@ func TestANodeBeginsAnotherLifeWhileAnOwnerHandsOver(t *testing.T) {
 	d.Owned(cluster.Ownership{Node: "b", Term: 2, After: 1})
 	d.says("b: *cluster.Report")
 }
+
+// TestAnIsolatedNodeAsksItself what the log has no part in.
+func TestAnIsolatedNodeAsksItself(t *testing.T) {
+	t.Parallel()
+	d := &desk{t: t}
+	d.Follower = follower.New(&d.out, follower.Options{IsLogged: func(t *protocol.Topic) bool { return t.Name == "logged" }})
+	d.Owned(cluster.Ownership{Node: "a", Term: 1})
+	d.follow("ring")
+	d.join("logged", 2, 1)
+	d.publish("asked")
+	d.out.Take()
+	d.Isolate("c")
+	d.says("c: *cluster.Report", "answer 3")
+	d.publish("logged")
+	d.publish("ring")
+	d.Change(0, cluster.Change{App: "app", ID: "x"})
+	d.says("answer 4", "c: publish to ring")
+	d.Owned(cluster.Ownership{Node: "b", Term: 2})
+	d.says()
+	d.Rejoin()
+	d.says("b: *cluster.Report", "b: join logged, 1 subscriptions", "answer 5", "b: *cluster.Change")
+}

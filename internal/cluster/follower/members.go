@@ -42,7 +42,7 @@ func (s *members) leave(id protocol.SocketID) {
 func (f *Follower) entered(t *followed, j *cluster.Join, m *cluster.Joined, isFirst bool) {
 	s := t.members
 	for i := range s.here {
-		if s.here[i].subscriber == j.Subscriber {
+		if s.here[i].subscriber == j.Subscriber && !f.isIsolated() { // otherwise no owner of the cluster has answered
 			s.here[i].order = m.Order
 		}
 	}

@@ -33,6 +33,10 @@ func (f *Follower) add(now time.Duration, p cluster.Partition) *request {
 
 // ask sends a request, if the owner is known. Otherwise it waits for one.
 func (f *Follower) ask(r *request) {
+	if f.isIsolated() && f.isForOthers(r) {
+		f.waitForOthers(r)
+		return
+	}
 	if w := f.owners[r.partition]; w.Node != "" {
 		r.asks++
 		r.asked = w.Node
@@ -64,6 +68,9 @@ func (f *Follower) askAgain(p cluster.Partition) {
 // messages, or the node has begun another life. An owner in the same life knows what it has answered in its term; one in
 // another life does not.
 func (f *Follower) AskAgain(of cluster.NodeID, isOtherLife bool) {
+	if f.isIsolated() {
+		return // what another owner may have carried out waits
+	}
 	for p := range f.pauses {
 		if f.owners[p].Node == "" {
 			f.pauses[p] = pause{} // what is missing may be of the successor: the node asks and reports as after a take-over

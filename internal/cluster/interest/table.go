@@ -20,6 +20,7 @@ type Options struct {
 	Term      log.Term
 	RingCount int                        // publications that a ring keeps
 	HasRing   func(*protocol.Topic) bool // says which topics have a stream that is not logged
+	Streams   string                     // begins the identities of these, where terms do not tell them apart; default none
 	Faults    cluster.Faults             // of the simulator's tests; default none
 }
 
@@ -117,7 +118,7 @@ func (s *Table) newStreamID(t *protocol.Topic) string {
 	if s.o.Faults.Has(cluster.FaultStreamKept) {
 		term, number = 0, 0
 	}
-	fmt.Fprintf(h, "%d/%d/%d/%d/%s/%s", s.o.Partition, term, number, t.Kind, t.App, t.Name)
+	fmt.Fprintf(h, "%s/%d/%d/%d/%d/%s/%s", s.o.Streams, s.o.Partition, term, number, t.Kind, t.App, t.Name)
 	return hex.EncodeToString(h.Sum(nil))
 }
 

@@ -103,7 +103,7 @@ func TestANodeWithoutContactAdmitsNothing(t *testing.T) {
 	s := newSite(t)
 	s.admit("c", "small")
 	s.expect("c admits small")
-	s.cut("c", true)
+	s.isDeaf = map[cluster.NodeID]bool{"c": true} // of the links only: its log knows an owner
 	s.wait(time.Second)
 	s.admit("c", "small")
 	s.expect("c admits small") // it was lent before
@@ -111,7 +111,7 @@ func TestANodeWithoutContactAdmitsNothing(t *testing.T) {
 	s.admit("c", "boundless")
 	s.wait(6 * time.Second)
 	s.expect("c is not ready for boundless")
-	s.cut("c", false)
+	s.isDeaf = nil
 	s.wait(time.Second)
 	s.admit("c", "boundless")
 	s.expect("c admits boundless")
@@ -139,8 +139,8 @@ func TestAChangeWaitsForANodeThatIsCut(t *testing.T) {
 	s.wait(time.Second)
 	s.expect("b has answer 1 changed 1, missing []") // it is dead
 	s.cut("c", false)
-	s.nodes["c"].Admit(s.now, "app")
 	s.wait(time.Second)
+	s.admit("c", "app")
 	s.expect("c has 1: app is new", "c admits app by 1")
 }
 

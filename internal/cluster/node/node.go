@@ -63,6 +63,9 @@ type Node struct {
 	inner     cluster.Output // of the machines, not routed yet
 	follower  *follower.Follower
 	owners    []*owner.Owner // by partition; none on an edge node
+	alone     *alone         // nil: the node is not isolated
+	contact   time.Duration  // when an owner was last known to be in reach
+	beat      time.Duration  // when the node has last told that it decides
 	peers     map[cluster.NodeID]*peer
 	gate      *admission.Gate
 	desk      *order.Desk
@@ -84,10 +87,9 @@ func New(out *cluster.Output, o Options) *Node {
 	if !o.IsCore {
 		return n
 	}
-	others := slices.DeleteFunc(slices.Clone(o.Nodes), func(id cluster.NodeID) bool { return id == o.Self.Node })
 	for p := range o.Partitions {
 		n.owners = append(n.owners, owner.New(&n.inner, owner.Options{
-			Partition: cluster.Partition(p), Self: o.Self.Node, Nodes: others, Heartbeat: o.Heartbeat, //nolint:gosec // few
+			Partition: cluster.Partition(p), Self: o.Self.Node, Nodes: others(&o), Heartbeat: o.Heartbeat, //nolint:gosec // few
 			Keeps: o.Keeps, Tells: o.Tells, Limit: n.o.Limit, Rate: n.o.Rate, Wall: o.Wall, MaxKeyed: o.MaxKeyed, Faults: o.Faults,
 			MaxRings: o.MaxRings, HandPiece: o.HandPiece,
 		}))
@@ -97,7 +99,7 @@ func New(out *cluster.Output, o Options) *Node {
 
 // Start begins the node's life.
 func (n *Node) Start(now time.Duration) {
-	n.last, n.ticked = now, now
+	n.last, n.ticked, n.contact = now, now, now
 	n.connect(now)
 	for _, w := range n.owners {
 		w.Alive(now, n.o.Self)
@@ -211,6 +213,9 @@ func (n *Node) take(now time.Duration, from cluster.Peer, m cluster.Message) {
 		for _, w := range m.Owners {
 			n.follower.Owned(w)
 		}
+		if m.Decides && !n.o.IsCore {
+			n.inContact(now)
+		}
 	case *cluster.Dropped:
 		if m.Incarnation == n.o.Self.Incarnation {
 			n.reborn(now, m.Incarnation)
@@ -223,6 +228,8 @@ func (n *Node) take(now time.Duration, from cluster.Peer, m cluster.Message) {
 		n.correct(from, m)
 		if p, ok := n.partitionOf(m); !ok {
 			n.follower.Receive(now, from.Node, m)
+		} else if n.alone != nil && from == n.o.Self {
+			n.alone.owners[p].Receive(now, from, m)
 		} else if int(p) < len(n.owners) {
 			n.owners[p].Receive(now, from, m)
 		}
@@ -273,13 +280,21 @@ func (n *Node) partitionOf(m cluster.Message) (p cluster.Partition, ok bool) {
 
 // reborn begins a life above another one, after this life was taken for dead.
 func (n *Node) reborn(now time.Duration, above cluster.Incarnation) {
-	n.o.Self.Incarnation = above + 1
-	n.out.Add(cluster.Reborn{Incarnation: n.o.Self.Incarnation})
+	n.begin(now, above+1, n.follower.Reborn)
+}
+
+// begin begins a life, in which the follower has something to tell.
+func (n *Node) begin(now time.Duration, life cluster.Incarnation, tell func()) {
+	n.o.Self.Incarnation = life
+	n.out.Add(cluster.Reborn{Incarnation: life})
 	n.connect(now)
 	for _, w := range n.owners {
 		w.Alive(now, n.o.Self)
 	}
-	n.follower.Reborn()
+	if n.alone != nil {
+		n.alone.alive(now, n.o.Self)
+	}
+	tell()
 	n.gate.Reborn(now)
 	n.desk.Reborn()
 }
@@ -313,6 +328,9 @@ func (n *Node) route(now time.Duration) {
 	for {
 		n.pump(now)
 		n.gate.Follow(now, n.follower.Owners())
+		if n.alone != nil {
+			n.alone.carryOut(now, &n.inner)
+		}
 		effects := n.inner.Take()
 		if len(effects) == 0 {
 			return
@@ -334,7 +352,7 @@ func (n *Node) route(now time.Duration) {
 // wake notes the time of an input. A node that was stopped has not listened, so that silence means nothing for a while.
 func (n *Node) wake(now time.Duration) {
 	if now-n.last > longPause {
-		n.deaf = now + n.o.DeadAfter
+		n.deaf, n.contact = now+n.o.DeadAfter, now
 		n.follower.Tick(now) // what has waited for too long is not asked again
 	}
 	n.last = now
@@ -342,7 +360,7 @@ func (n *Node) wake(now time.Duration) {
 
 // heartbeat is who owns what, as far as this node knows.
 func (n *Node) heartbeat() *cluster.Heartbeat {
-	return &cluster.Heartbeat{Owners: slices.Clone(n.follower.Owners())}
+	return &cluster.Heartbeat{Owners: slices.Clone(n.follower.Owners()), Decides: n.decidesAny(n.last)}
 }
 
 // Tick does what has become due. It is called at the latest at Next.
@@ -350,6 +368,7 @@ func (n *Node) Tick(now time.Duration) {
 	n.wake(now)
 	n.ticked = now
 	n.bury(now)
+	n.watchContact(now)
 	n.follower.Tick(now)
 	n.gate.Tick(now)
 	n.announce(now)

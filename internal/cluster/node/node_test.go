@@ -28,6 +28,7 @@ type site struct {
 	log     []log.Record
 	appends []cluster.Append // that the log has not answered; of a log that stands still
 	stands  bool
+	isLost  bool                    // the log knows no owner
 	isCut   map[cluster.NodeID]bool // nothing comes from them or to them
 	isDeaf  map[cluster.NodeID]bool // nothing comes to them
 	said    []string
@@ -86,6 +87,17 @@ func (s *site) elect(id cluster.NodeID) {
 	}
 	s.owner, s.term = id, s.term+1
 	s.nodes[id].Began(s.now, 0, s.term)
+	s.settle()
+	s.lead()
+}
+
+// lead tells nodes that their log knows an owner, but for nodes that are cut.
+func (s *site) lead() {
+	for _, id := range s.names {
+		if n := s.nodes[id]; n != nil && !s.isCut[id] && !s.isLost {
+			n.Led(s.now)
+		}
+	}
 	s.settle()
 }
 
@@ -197,6 +209,7 @@ func outcome(e cluster.Answer) string {
 // wait lets time pass.
 func (s *site) wait(d time.Duration) {
 	for end := s.now + d; s.now < end; s.now += 50 * time.Millisecond {
+		s.lead()
 		for _, id := range s.names {
 			if n := s.nodes[id]; n != nil && n.Next() <= s.now {
 				n.Tick(s.now)

@@ -12,6 +12,7 @@ import (
 // Began tells that the log of a partition has made this node its owner, and applied what was committed before.
 func (n *Node) Began(now time.Duration, p cluster.Partition, term log.Term) {
 	n.wake(now)
+	n.inContact(now)
 	n.owners[p].Alive(now, n.o.Self) // a former hand-over of the owner may have kept it from hearing that
 	n.owners[p].Begin(now, term)
 	n.follower.Owned(cluster.Ownership{Partition: p, Node: n.o.Self.Node, Term: term, After: n.owners[p].After()})

@@ -41,6 +41,10 @@ type Options struct {
 	Limit func(app string) int
 	// Rate is how many events in a second an app may have; default as many as it wants.
 	Rate func(app string) int
+	// ReportTime is how long joins wait for nodes that do not report; default 3 s. With a negative one they do not wait.
+	ReportTime time.Duration
+	// Streams begins the identities of streams that are not logged, where terms do not tell them apart. Default none.
+	Streams string
 	// Wall is the time of day, for publications, in Unix milliseconds.
 	Wall   func() int64
 	Faults cluster.Faults // of the simulator's tests; default none
@@ -61,6 +65,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxRings == 0 {
 		o.MaxRings = 64 << 20
+	}
+	if o.ReportTime == 0 {
+		o.ReportTime = 3 * time.Second
 	}
 	if o.HandPiece == 0 {
 		o.HandPiece = 64 << 10
@@ -139,7 +146,7 @@ func New(out *cluster.Output, o Options) *Owner {
 // newInterest is the interest in topics with which a term begins.
 func (o *Owner) newInterest() interest.Table {
 	return interest.New(interest.Options{
-		Partition: o.o.Partition, Term: o.term, RingCount: o.o.RingCount, Faults: o.o.Faults,
+		Partition: o.o.Partition, Term: o.term, RingCount: o.o.RingCount, Streams: o.o.Streams, Faults: o.o.Faults,
 		HasRing: func(t *protocol.Topic) bool { return o.o.Keeps(t) == Ring },
 	})
 }

@@ -12,11 +12,8 @@ import (
 	"github.com/millrace/millrace/internal/room"
 )
 
-// reportTime is how long joins wait for the reports of nodes.
-const reportTime = 3 * time.Second
-
 // takeover is the beginning of a term, in which nodes report what they have. Joins and leaves of topics with edges wait until
-// all have, or reportTime is over. Then the owner goes on, and decides no removal for a node that is missing until it reports or dies.
+// all have, or [Options.ReportTime] is over. Then the owner goes on, and decides no removal for a node that is missing until it reports or dies.
 type takeover struct {
 	isOver    bool
 	ends      time.Duration
@@ -27,7 +24,7 @@ type takeover struct {
 
 // beginTakeover fixes which nodes must report.
 func (o *Owner) beginTakeover(now time.Duration) {
-	o.takeover = takeover{ends: now + reportTime}
+	o.takeover = takeover{ends: now + o.o.ReportTime}
 	for id, n := range o.nodes {
 		n.report, n.answers = interest.Report{}, known.Answers{}
 		o.interest.Await(id)

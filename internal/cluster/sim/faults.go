@@ -43,6 +43,7 @@ const (
 	Trim
 	Copy
 	NoReports // a node that lives, and whose reports do not come, until it is started again
+	Isolation // a node has no owner, by its own judgement
 	Inherited // an owner goes on where another one has handed over
 
 	numFaults
@@ -60,7 +61,7 @@ func (f Fault) String() string {
 		AppendTorn: "append_torn", AppendRefused: "append_refused", AppendUncertain: "append_uncertain",
 		AppendLate: "append_late", AppendFenced: "append_fenced", AppendSkipped: "append_skipped", ResultLate: "result_late",
 		DiskStall: "disk_stall", DiskGuard: "disk_guard", Trim: "trim", Copy: "copy", NoReports: "no_reports",
-		Inherited: "inherited",
+		Isolation: "isolation", Inherited: "inherited",
 	}[f]
 }
 

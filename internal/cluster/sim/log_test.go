@@ -67,8 +67,8 @@ var kinds = map[string]struct {
 	kind  kind
 	never []sim.Fault // which do not occur
 }{
-	"raft": {raft, []sim.Fault{sim.LinkGap, sim.NoReports, sim.Inherited}},
-	"seq":  {seq, []sim.Fault{sim.LinkGap, sim.NoReports, sim.Inherited, sim.AppendTorn, sim.AppendSkipped, sim.DiskGuard, sim.HandOverFailed}},
+	"raft": {raft, []sim.Fault{sim.LinkGap, sim.NoReports, sim.Isolation, sim.Inherited}},
+	"seq":  {seq, []sim.Fault{sim.LinkGap, sim.NoReports, sim.Isolation, sim.Inherited, sim.AppendTorn, sim.AppendSkipped, sim.DiskGuard, sim.HandOverFailed}},
 }
 
 func TestRightOwnersLoseNothing(t *testing.T) {

@@ -100,6 +100,7 @@ func newWorldOfBuses(keeps owner.Keeps, ns []bustest.Node) *worldOfBuses {
 		b := w.buses[id]
 		b.do(b.machine.Start)
 		w.log.Start(id, 0, 0)
+		b.lead()
 	}
 	return w
 }
@@ -117,6 +118,16 @@ func (w *worldOfBuses) drive(ctx context.Context) {
 		w.world.Run(step)
 		w.mu.Unlock()
 	}
+}
+
+// lead tells the node, again and again, while its log knows an owner.
+func (b *nodeBus) lead() {
+	b.node.After(100*time.Millisecond, func() {
+		if _, _, isKnown := b.log.Owner(b.id, 0); isKnown {
+			b.do(b.machine.Led)
+		}
+		b.lead()
+	})
 }
 
 // input takes what comes of the log.

@@ -173,7 +173,7 @@ func (m *member) answer(e cluster.Answer) {
 func (f *Fleet) observeResult(at cluster.NodeID, id string, o cluster.Outcome) {
 	f.models.History.ObserveResult(f.now(), at, id, o.Result, o.Position)
 	if o.Result == cluster.Done {
-		f.models.Patterns.ObserveDone(f.now(), id)
+		f.models.Patterns.ObserveDone(f.now(), at, id)
 	}
 }
 

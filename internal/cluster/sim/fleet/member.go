@@ -34,6 +34,7 @@ type member struct {
 	joinedLate map[lateJoin]time.Duration // a fault
 	mutes      int                        // faults that keep its reports away
 	deaf       int                        // faults that keep it from being heard
+	isIsolated bool
 	guests     guests
 	entities   entities // of a core node
 	feeders    map[protocol.Topic]*feeder
@@ -67,10 +68,12 @@ func (m *member) start() {
 		Keeps: keeps, Tells: tells, Limit: func(string) int { return limit }, Wall: m.wall, LinkBytes: f.o.LinkBytes, Faults: f.o.Faults,
 		HandPiece: 2 << 10, MaxRings: f.o.MaxRings,
 	})
+	m.isIsolated = false
 	m.do(m.machine.Start)
 	if !m.isCore() {
 		return
 	}
+	m.lead(m.machine)
 	if m.folds == nil {
 		m.folds = make([]fold, f.o.Partitions)
 	}
@@ -99,6 +102,9 @@ func (m *member) do(input func(now time.Duration)) {
 		return
 	}
 	input(m.node.Clock())
+	if m.machine.IsIsolated() {
+		m.observeIsolated()
+	}
 	for m.machine != nil {
 		effects := m.out.Take()
 		if len(effects) == 0 {
@@ -117,6 +123,7 @@ func (m *member) do(input func(now time.Duration)) {
 		m.traceFrame(f)
 		m.fleet.frames.Send(m.id, f.To, f.Frame)
 	}
+	m.observeIsolated()
 	m.plan()
 }
 
@@ -288,6 +295,9 @@ func (m *member) receive(e cluster.Receive) {
 			continue
 		}
 		m.feedReceived(&e, p)
+		if p.Kind == protocol.KindMemberRemoved && m.machine.IsIsolated() {
+			f.breaks("isolation: %s tells its connections that %s of %s goes", m.id, p.UserID, e.Topic.Name)
+		}
 		switch p.Kind {
 		case protocol.KindMemberAdded, protocol.KindMemberRemoved:
 			f.models.Presence.ObserveEdge(f.now(), m.id, e.Topic, p.UserID, p.Kind == protocol.KindMemberAdded)

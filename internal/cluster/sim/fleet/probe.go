@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/cluster"
+	"github.com/millrace/millrace/internal/cluster/sim"
 	"github.com/millrace/millrace/internal/protocol"
 )
 
@@ -13,6 +14,7 @@ import (
 // carried out everywhere.
 func (f *Fleet) probe() {
 	f.verdicts, f.isQuiet = [3]int{}, true
+	isolations := f.world.Faults[sim.Isolation]
 	lent := f.inUse() // more than the limit if a node was taken for dead and is back
 	for _, id := range f.names {
 		lent += f.nodes[id].machine.Unused(app)
@@ -27,7 +29,7 @@ func (f *Fleet) probe() {
 	switch used := f.inUse(); {
 	case used < limit && f.verdicts[cluster.NotReady] == 0:
 		f.breaks("admission: %d connections of %d are admitted when every node asks for all", used, limit)
-	case used > max(limit, lent):
+	case used > max(limit, lent) && f.world.Faults[sim.Isolation] == isolations: // a node that is isolated admits up to the whole limit
 		f.breaks("admission: %d connections are admitted of %d", used, limit)
 	case f.verdicts[cluster.NotReady] > limit:
 		f.breaks("admission: %d connections wait in vain", f.verdicts[cluster.NotReady])

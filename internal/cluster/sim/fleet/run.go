@@ -43,6 +43,10 @@ func Generate(seed uint64, n int, o Options) *script.Run {
 	ts := topics()
 	s := &script.Run{Seed: seed}
 	for i := range n {
+		if r.IntN(1000) == 0 {
+			s.Ops = append(s.Ops, isolate(r, nodes))
+			continue
+		}
 		op := script.Op{Node: nodes[r.IntN(len(nodes))], Number: uint64(i)}
 		switch k := r.IntN(100); {
 		case k < 42:
@@ -106,6 +110,12 @@ func handOver(r *rand.Rand, nodes []cluster.NodeID) []script.Op {
 		fault.Node = op.Other
 	}
 	return []script.Op{op, fault}
+}
+
+// isolate makes an isolation that lasts until its node finds it out.
+func isolate(r *rand.Rand, nodes []cluster.NodeID) script.Op {
+	const least, most = 1500 * time.Millisecond, 7 * time.Second
+	return script.Op{Verb: script.VerbIsolate, Node: nodes[r.IntN(len(nodes))], For: (least + time.Duration(r.Int64N(int64(most-least)))).Round(time.Millisecond)}
 }
 
 // Outcome is what a run has shown.

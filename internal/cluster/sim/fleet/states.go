@@ -109,7 +109,12 @@ func (s *states) installed(m *member, e cluster.Install) {
 }
 
 func (s *states) admitted(m *member, e cluster.Admitted) {
-	if floor := s.floors[s.partition(e.App)]; e.State < floor {
+	p := s.partition(e.App)
+	floor := s.floors[p]
+	if m.isIsolated { // what it has had last
+		floor = min(floor, s.has[seat{m.id, m.lives, p}])
+	}
+	if e.State < floor {
 		s.fleet.breaks("state: %s admits a connection by %d, and all nodes had %d", m.id, e.State, floor)
 	}
 }

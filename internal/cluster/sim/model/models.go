@@ -43,7 +43,7 @@ func New() *Models {
 		Counts:   NewCounts(nodes, audience),
 		Quotas:   NewQuotas(nodes),
 		Keys:     NewKeys(),
-		Patterns: NewPatterns(),
+		Patterns: NewPatterns(nodes),
 		Entities: NewEntities(),
 	}
 }

@@ -103,3 +103,9 @@ func (ns *Nodes) wasIsolated(node cluster.NodeID, since time.Duration) bool {
 	l := ns.lives[node]
 	return l != nil && (l.isIsolated || l.isolatedUntil >= since)
 }
+
+// hasEndedLife reports whether a life of a node has ended since a moment: it has died, was taken for dead, or was isolated, after which
+// it begins another life.
+func (ns *Nodes) hasEndedLife(node cluster.NodeID, since time.Duration) bool {
+	return ns.life(node).died >= since || ns.wasIsolated(node, since)
+}

@@ -15,6 +15,7 @@ import (
 type Patterns struct {
 	report
 
+	nodes     *Nodes
 	interests map[interest]*audition
 	order     []*audition
 	events    map[string]*event
@@ -40,13 +41,14 @@ type audition struct {
 type event struct {
 	id    string
 	topic protocol.Topic
-	first time.Duration // when it was first tried
-	acked time.Duration // never: not yet
+	first time.Duration  // when it was first tried
+	acked time.Duration  // never: not yet
+	alone cluster.NodeID // that was isolated when the event was published there; empty: none
 }
 
 // NewPatterns makes a cluster without patterns.
-func NewPatterns() *Patterns {
-	return &Patterns{report: report{name: "patterns"}, interests: map[interest]*audition{}, events: map[string]*event{}}
+func NewPatterns(nodes *Nodes) *Patterns {
+	return &Patterns{report: report{name: "patterns"}, nodes: nodes, interests: map[interest]*audition{}, events: map[string]*event{}}
 }
 
 // ObserveAttempt notes that a node begins to publish an event.
@@ -63,10 +65,13 @@ func (p *Patterns) ObserveAttempt(now time.Duration, t protocol.Topic, id string
 	}
 }
 
-// ObserveDone notes that a try was answered: the event is published.
-func (p *Patterns) ObserveDone(now time.Duration, id string) {
+// ObserveDone notes that a try of a node was answered: the event is published, of a node that was isolated only there.
+func (p *Patterns) ObserveDone(now time.Duration, node cluster.NodeID, id string) {
 	if e := p.events[id]; e != nil {
 		e.acked = min(e.acked, now)
+		if p.nodes.wasIsolated(node, e.first) {
+			e.alone = node
+		}
 	}
 }
 
@@ -140,7 +145,7 @@ func (p *Patterns) ObserveReceived(now time.Duration, node cluster.NodeID, text 
 func (p *Patterns) CheckQuiet(now time.Duration) {
 	for _, a := range p.order {
 		for _, e := range a.owed {
-			if e.acked != never && !a.got[e.id] && a.lost < e.first {
+			if isOwed := e.alone == "" || e.alone == a.node; isOwed && e.acked != never && !a.got[e.id] && a.lost < e.first {
 				p.violated(now, "%s was acknowledged and has not reached %s, which had %q before", e.id, a.node, a.text)
 			}
 		}

@@ -31,11 +31,11 @@ func TestPatternsAreJudged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := model.NewPatterns()
+			p := model.NewPatterns(model.NewNodes())
 			p.ObserveAsk("n", "a-*")
 			p.ObserveJoined(second, "n", "a-*")
 			p.ObserveAttempt(2*second, a1, "one")
-			p.ObserveDone(2*second+1, "one")
+			p.ObserveDone(2*second+1, "a", "one")
 			test.happens(p)
 			p.CheckQuiet(time.Minute)
 			if got := p.Count(); got != test.want {

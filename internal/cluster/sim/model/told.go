@@ -107,7 +107,7 @@ func (o *Told) checkGone(now time.Duration, s subject, e Edge, since time.Durati
 
 // isOrphan reports whether the owner can have taken a node of the subject for dead since a moment.
 func (o *Told) isOrphan(s subject, e Edge, since time.Duration) bool {
-	if st := o.state[s]; st.node != "" && o.nodes.life(st.node).died >= since-o.Settled { // the owner may not have known yet
+	if st := o.state[s]; st.node != "" && o.nodes.hasEndedLife(st.node, since-o.Settled) { // the owner may not have known yet
 		return true
 	}
 	if o.audience.mayBeUnheard(s, since-o.Settled) { // it may have ended while its coming was decided
