@@ -18,14 +18,15 @@ func (f *Follower) Mutate(now time.Duration, m cluster.Mutate) cluster.RequestID
 	return r.id
 }
 
-// mutated takes the answer to a Mutate. What is applied is stored, so it does not matter which owner says so. Any other answer
-// is about one ask, and counts if no other ask may still be carried out.
+// mutated takes the answer to a Mutate. What is applied is stored, so it does not matter which owner says so; nor who says
+// Misplaced, which leaves open what has happened. Any other answer is about one ask, and counts if no other ask may still be
+// carried out.
 func (f *Follower) mutated(m *cluster.Mutated) {
 	r := f.requests[m.Request]
 	if r == nil {
 		return
 	}
-	if m.Result != cluster.Done {
+	if m.Result != cluster.Done && m.Result != cluster.Misplaced {
 		if r.asks--; r.asks > 0 {
 			return
 		}
