@@ -85,9 +85,6 @@ type Item struct {
 	// Retain keeps the publication as the topic's retained value for that long and restarts with
 	// each such publication; zero leaves the retained value as it is.
 	Retain time.Duration
-	// IsClientEvent says that the connection Publication.Except has sent it. In a topic with members
-	// the owner names the member as whom; listeners are told of it.
-	IsClientEvent bool
 }
 
 // Published is what has become of a Batch.

@@ -65,12 +65,15 @@ func (c *Connection) checkClientEvent(cmd *protocol.Command) (*subscription, ref
 
 func (e *Engine) relay(ctx context.Context, c *Connection, s *subscription, cmd *protocol.Command) (refusal, *protocol.Error) {
 	p := &protocol.Publication{
-		Topic:  s.channel.topic,
-		Event:  cmd.Event,
-		Data:   bytes.Clone(cmd.Data), // the frame is borrowed, the publication stays
-		Except: c.ID(),
+		Topic:         s.channel.topic,
+		Event:         cmd.Event,
+		Data:          bytes.Clone(cmd.Data), // the frame is borrowed, the publication stays
+		IsClientEvent: true,
+		Except:        c.ID(),
+		IsEchoed:      cmd.IsEchoed,
+		Properties:    cmd.Properties,
 	}
-	_, err := e.bus.Publish(ctx, &bus.Batch{Items: []bus.Item{{Publication: p, IsClientEvent: true}}})
+	_, err := e.bus.Publish(ctx, &bus.Batch{Items: []bus.Item{{Publication: p}}})
 	switch {
 	case err == nil:
 		return "", nil

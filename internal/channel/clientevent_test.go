@@ -44,6 +44,31 @@ func TestClientEventIsRelayedAsSent(t *testing.T) { // E01 to E05, E15
 	}
 }
 
+// TestClientEventIsEchoed: protocol V2 lets a sender receive its own event (v2 2.6).
+func TestClientEventIsEchoed(t *testing.T) {
+	t.Parallel()
+	inNode(t, func(t *testing.T, n *node) {
+		a, b := n.connect(), n.connect()
+		a.mustJoin("presence-x", "u-9")
+		b.mustJoin("presence-x", "u-3")
+		a.take()
+		b.take()
+		for i, isEchoed := range []bool{true, false} {
+			data := strconv.Itoa(i)
+			cmd := &protocol.Command{Channel: "presence-x", HasChannel: true, Event: "client-a", Data: []byte(data), IsEchoed: isEchoed}
+			if err := n.ClientEvent(context.Background(), &a.Connection, cmd); err != nil {
+				t.Fatal(err)
+			}
+			want := "client-a presence-x " + data + " by u-9"
+			b.expect(want)
+			if isEchoed {
+				a.expect(want)
+			}
+			a.expect()
+		}
+	})
+}
+
 func TestClientEventOwnsItsData(t *testing.T) {
 	t.Parallel()
 	inNode(t, func(t *testing.T, n *node) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/varint"
 )
 
@@ -142,7 +143,7 @@ func AppendWithoutData(dst []byte, p *Publication) []byte {
 	return appendBytes(dst, fieldDigest, p.Digest)
 }
 
-func appendExtras(dst []byte, e *Extras) []byte {
+func appendExtras(dst []byte, e *protocol.Extras) []byte {
 	if len(e.Headers) > 0 {
 		start := len(dst)
 		for i := range e.Headers {
@@ -156,12 +157,12 @@ func appendExtras(dst []byte, e *Extras) []byte {
 }
 
 // appendHeader appends the name, the kind and the value.
-func appendHeader(dst []byte, h *Header) []byte {
+func appendHeader(dst []byte, h *protocol.Header) []byte {
 	dst = append(varint.Append(dst, h.Name), byte(h.Kind))
 	switch h.Kind {
-	case HeaderNumber:
+	case protocol.HeaderNumber:
 		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(h.Number))
-	case HeaderBool:
+	case protocol.HeaderBool:
 		return append(dst, byte(bit(h.Bool, 1)))
 	default:
 		return varint.Append(dst, h.Text)

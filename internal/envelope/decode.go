@@ -101,17 +101,17 @@ func (r *reader) socketID() protocol.SocketID {
 	return id
 }
 
-func (r *reader) tags() (tags []Tag) {
+func (r *reader) tags() (tags []protocol.Tag) {
 	in := r.within(r.bytes())
 	for in.hasMore() {
-		tags = append(tags, Tag{Key: in.Text(), Value: in.Text()})
+		tags = append(tags, protocol.Tag{Key: in.Text(), Value: in.Text()})
 	}
 	r.Fail(in.Err)
 	return tags
 }
 
-func (r *reader) extras() *Extras {
-	e := &Extras{}
+func (r *reader) extras() *protocol.Extras {
+	e := &protocol.Extras{}
 	in := r.nested()
 	for in.next() {
 		switch in.field {
@@ -132,7 +132,7 @@ func (r *reader) extras() *Extras {
 	return e
 }
 
-func (r *reader) headers() (headers []Header) {
+func (r *reader) headers() (headers []protocol.Header) {
 	in := r.within(r.bytes())
 	for in.hasMore() {
 		headers = append(headers, in.header())
@@ -141,20 +141,20 @@ func (r *reader) headers() (headers []Header) {
 	return headers
 }
 
-func (r *reader) header() Header {
-	h := Header{Name: r.Text()}
+func (r *reader) header() protocol.Header {
+	h := protocol.Header{Name: r.Text()}
 	kind := r.Take(1)
 	if r.Err != nil {
 		return h
 	}
-	switch h.Kind = HeaderKind(kind[0]); h.Kind {
-	case HeaderText:
+	switch h.Kind = protocol.HeaderKind(kind[0]); h.Kind {
+	case protocol.HeaderText:
 		h.Text = r.Text()
-	case HeaderNumber:
+	case protocol.HeaderNumber:
 		if b := r.Take(8); b != nil {
 			h.Number = math.Float64frombits(binary.LittleEndian.Uint64(b))
 		}
-	case HeaderBool:
+	case protocol.HeaderBool:
 		if b := r.Take(1); b != nil {
 			h.Bool = b[0] == 1
 			if b[0] > 1 {

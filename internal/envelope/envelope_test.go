@@ -39,13 +39,13 @@ func publications(tb testing.TB) map[string]*envelope.Publication {
 		"full": {
 			Kind: protocol.KindEvent, Time: -1, StreamID: "s", Serial: math.MaxUint64, Epoch: 1, MessageID: "m", Event: "sockudo:message.update",
 			Name: "note", Count: 1, Content: envelope.ContentBinary, ContentType: "image/png", UserID: "u7", NoDelta: true, Except: socket(tb),
-			Tags: []envelope.Tag{{"", ""}, {"region", "eu"}},
-			Extras: &envelope.Extras{
-				Headers: []envelope.Header{
+			Tags: []protocol.Tag{{Key: "", Value: ""}, {Key: "region", Value: "eu"}},
+			Extras: &protocol.Extras{
+				Headers: []protocol.Header{
 					{Name: "", Text: ""},
-					{Name: "n", Kind: envelope.HeaderNumber, Number: -7.5},
+					{Name: "n", Kind: protocol.HeaderNumber, Number: -7.5},
 					{Name: "s", Text: "text"},
-					{Name: "t", Kind: envelope.HeaderBool, Bool: true},
+					{Name: "t", Kind: protocol.HeaderBool, Bool: true},
 				},
 				IdempotencyKey: "k", IsEphemeral: true, HasEcho: true, Echo: true, Push: []byte(`{"title":"x"}`),
 			},
@@ -56,7 +56,7 @@ func publications(tb testing.TB) map[string]*envelope.Publication {
 			},
 			IdempotencyKey: "request-1", Digest: []byte{1, 2, 3}, Data: []byte{0, 255},
 		},
-		"extras without any": {Extras: &envelope.Extras{}, Version: &envelope.Version{}},
+		"extras without any": {Extras: &protocol.Extras{}, Version: &envelope.Version{}},
 	}
 }
 
@@ -143,9 +143,9 @@ func TestProblems(t *testing.T) {
 		"data of no kind":      {Data: []byte("x")},
 		"no JSON":              {Content: envelope.ContentJSON},
 		"unknown kind of data": {Content: 9},
-		"tags twice":           {Tags: []envelope.Tag{{"a", "1"}, {"a", "2"}}},
-		"headers out of order": {Extras: &envelope.Extras{Headers: []envelope.Header{{Name: "b"}, {Name: "a"}}}},
-		"no number":            {Extras: &envelope.Extras{Headers: []envelope.Header{{Kind: envelope.HeaderNumber, Number: math.NaN()}}}},
+		"tags twice":           {Tags: []protocol.Tag{{Key: "a", Value: "1"}, {Key: "a", Value: "2"}}},
+		"headers out of order": {Extras: &protocol.Extras{Headers: []protocol.Header{{Name: "b"}, {Name: "a"}}}},
+		"no number":            {Extras: &protocol.Extras{Headers: []protocol.Header{{Kind: protocol.HeaderNumber, Number: math.NaN()}}}},
 		"unknown action":       {Version: &envelope.Version{Action: 9}},
 	} {
 		if p.Problem() == "" {

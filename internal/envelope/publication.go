@@ -66,8 +66,8 @@ type Publication struct {
 	Except       protocol.SocketID // a connection that does not receive it
 	NoDelta      bool              // it is always sent in full
 
-	Tags    []Tag // by key, each once
-	Extras  *Extras
+	Tags    []protocol.Tag // by key, each once
+	Extras  *protocol.Extras
 	Version *Version
 
 	// IdempotencyKey is the request's, and Digest is of the request's content: the record is the
@@ -92,18 +92,19 @@ func (p *Publication) Problem() string {
 		return "it has data of no kind"
 	case p.Content == ContentJSON && len(p.Data) == 0:
 		return "its data is no JSON value"
-	case !slices.IsSortedFunc(p.Tags, func(a, b Tag) int { return ascending(a.Key, b.Key) }):
+	case !slices.IsSortedFunc(p.Tags, func(a, b protocol.Tag) int { return ascending(a.Key, b.Key) }):
 		return "its tags are not in order, each once"
 	case p.Version != nil && p.Version.Action >= numActions:
 		return "its action is unknown"
 	case p.Extras != nil:
-		return p.Extras.problem()
+		return problemOf(p.Extras)
 	}
 	return ""
 }
 
-func (e *Extras) problem() string {
-	if !slices.IsSortedFunc(e.Headers, func(a, b Header) int { return ascending(a.Name, b.Name) }) {
+// problemOf is Problem for extras.
+func problemOf(e *protocol.Extras) string {
+	if !slices.IsSortedFunc(e.Headers, func(a, b protocol.Header) int { return ascending(a.Name, b.Name) }) {
 		return "its headers are not in order, each once"
 	}
 	if e.Echo && !e.HasEcho {
@@ -111,7 +112,7 @@ func (e *Extras) problem() string {
 	}
 	for i := range e.Headers {
 		h := &e.Headers[i]
-		if h.Kind >= numHeaderKinds || math.IsNaN(h.Number) || math.IsInf(h.Number, 0) {
+		if h.Kind >= protocol.NumHeaderKinds || math.IsNaN(h.Number) || math.IsInf(h.Number, 0) {
 			return "a header has no value"
 		}
 	}
@@ -124,39 +125,6 @@ func ascending(a, b string) int {
 		return -1
 	}
 	return 1
-}
-
-// Tag is what filters look at.
-type Tag struct{ Key, Value string }
-
-// Extras are what the publisher has added for clients.
-type Extras struct {
-	Headers        []Header // by name, each once
-	IdempotencyKey string   // within the channel
-	IsEphemeral    bool
-	HasEcho, Echo  bool   // Echo means something if HasEcho
-	Push           []byte // one JSON value
-}
-
-// HeaderKind says which value of a Header is meant.
-type HeaderKind uint8
-
-// Kinds of headers.
-const (
-	HeaderText HeaderKind = iota
-	HeaderNumber
-	HeaderBool
-
-	numHeaderKinds
-)
-
-// Header is one header of Extras.
-type Header struct {
-	Name   string
-	Kind   HeaderKind
-	Text   string
-	Number float64 // finite
-	Bool   bool
 }
 
 // Version is what a publication does to a versioned message.

@@ -146,7 +146,7 @@ func (f *flusher) cut() {
 			p, e = f.chains.At(e)
 			g.frames++
 			g.bytes += p.Size()
-			if p.Except.IsZero() {
+			if !p.ExceptsAny() {
 				continue
 			}
 			if s := sh.ids[p.Except]; s != nil && !s.isExcepted {

@@ -70,7 +70,7 @@ func (sub *Subscription) Sent() (frames, bytes int) {
 // missLocked notes p as missed, unless it was not for sub anyway. A subscription that was
 // delivered to lags from then on.
 func (sub *Subscription) missLocked(p *protocol.Publication) {
-	if sub.after.Covers(p.Position) || p.Except == sub.subscriber.id {
+	if sub.after.Covers(p.Position) || p.Excepts(sub.subscriber.id) {
 		return
 	}
 	if sub.hold == nil {

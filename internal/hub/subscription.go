@@ -287,7 +287,7 @@ func (sub *Subscription) wantsLocked(p *protocol.Publication) bool {
 			sub.setStateLocked(live)
 		}
 	}
-	return p.Except != sub.subscriber.id
+	return !p.Excepts(sub.subscriber.id)
 }
 
 // isDeliveredLocked reports whether publications go to sub's connection.

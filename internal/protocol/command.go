@@ -31,6 +31,9 @@ type Command struct {
 	Event string // client event: its name
 	Data  []byte // client event: one JSON value exactly as received; nil means absent
 
+	IsEchoed   bool        // client event: its sender receives it too
+	Properties *Properties // client event: nil where its sender has given none
+
 	View  *ViewRequest // subscribe, unsubscribe: the view that is meant; nil where a channel is
 	Token string       // refresh of the authorization
 }

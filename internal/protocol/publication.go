@@ -33,20 +33,36 @@ type Publication struct {
 	Kind PublicationKind
 	// HasNumericID says that clients are shown UserID as a number; see Member.
 	HasNumericID bool
-	Count        uint32 // KindSubscriptionCount only
+	// IsClientEvent says that the connection Except has sent the event. In a topic with members the
+	// owner names the member as whom; listeners are told of it.
+	IsClientEvent bool
+	// IsEchoed says that Except, which has sent the event, receives it as the others do.
+	IsEchoed bool
+	Count    uint32 // KindSubscriptionCount only
 
 	Event  string   // event name, KindEvent only
 	Data   []byte   // one JSON value exactly as it goes on the wire (a published string is a JSON string literal); nil means absent
 	UserID string   // the member or user concerned; for a client event on a presence channel its sender
 	Change *Change  // KindChange only
-	Except SocketID // a connection that must not receive it; zero: every subscriber receives it
+	Except SocketID // a connection that must not receive it, unless IsEchoed; zero: every subscriber receives it
+
+	Properties *Properties // KindEvent; nil where there is nothing to show
 }
+
+// Excepts reports whether the connection must not receive p.
+func (p *Publication) Excepts(id SocketID) bool { return p.Except == id && !p.IsEchoed }
+
+// ExceptsAny reports whether there is a connection that must not receive p.
+func (p *Publication) ExceptsAny() bool { return !p.Except.IsZero() && !p.IsEchoed }
 
 // Size estimates the bytes one subscriber will be sent, for queue bounds.
 func (p *Publication) Size() int {
 	n := len(p.Topic.Name) + len(p.Event) + len(p.Data) + len(p.UserID) + 64
 	if p.Change != nil {
 		n += len(p.Change.View) + len(p.Change.Key) + len(p.Change.Seq)
+	}
+	if p.Properties != nil {
+		n += p.Properties.size()
 	}
 	return n
 }

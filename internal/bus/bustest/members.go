@@ -167,8 +167,8 @@ func namesSenders(t *testing.T, n *node) {
 	n.join(t, topic("private-x"))
 	var last []protocol.Position
 	for _, name := range []string{"presence-x", "private-x"} {
-		p := &protocol.Publication{Topic: topic(name), Event: "client-a", Except: socketID(1)}
-		n.publishAll(t, bus.Item{Publication: p, IsClientEvent: true})
+		p := &protocol.Publication{Topic: topic(name), Event: "client-a", IsClientEvent: true, Except: socketID(1)}
+		n.publishAll(t, bus.Item{Publication: p})
 		last = append(last, p.Position)
 	}
 	if got := n.await(t, x, last[0]); got[len(got)-1].UserID != "u-1" {

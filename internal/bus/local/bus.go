@@ -122,12 +122,12 @@ func (b *Bus) publishLocked(it *bus.Item) {
 		}
 		b.retainLocked(s, r, it)
 	}
-	if it.IsClientEvent && r != nil && r.Kind().HasMembers() {
+	if p.IsClientEvent && r != nil && r.Kind().HasMembers() {
 		sender := r.Sender(p.Except)
 		p.UserID, p.HasNumericID = sender.UserID, sender.HasNumericID
 	}
 	b.deliverLocked(s, r, p)
-	if it.IsClientEvent && b.listener != nil {
+	if p.IsClientEvent && !p.IsEphemeral() && b.listener != nil {
 		b.tellLocked(s, append(s.events, room.Event{
 			Kind: room.ClientEvent, App: p.Topic.App, Channel: p.Topic.Name, User: p.UserID, Socket: p.Except, Name: p.Event, Data: p.Data,
 		}))
