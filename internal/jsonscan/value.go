@@ -123,9 +123,19 @@ func (v Value) Text() string {
 	if bytes.IndexByte(v, '\\') < 0 {
 		return string(v[1 : len(v)-1])
 	}
-	var text string
-	_ = json.Unmarshal(v, &text) // gjson loses the escape that follows a lone surrogate
-	return text
+	return string(appendUnescaped(nil, v[1:len(v)-1]))
+}
+
+// AppendText appends the text that a string means; nothing of any other value.
+func (v Value) AppendText(dst []byte) []byte {
+	switch {
+	case v.Kind() != String:
+		return dst
+	case bytes.IndexByte(v, '\\') < 0:
+		return append(dst, v[1:len(v)-1]...)
+	default:
+		return appendUnescaped(dst, v[1:len(v)-1])
+	}
 }
 
 // Count reads an integer of at least zero, written without sign, fraction or exponent. One

@@ -62,6 +62,30 @@ func TestValuesArePartsOfTheText(t *testing.T) {
 	}
 }
 
+// FuzzText compares with encoding/json.
+func FuzzText(f *testing.F) {
+	for _, body := range []string{`a`, `\"\\\/\b\f\n\r\t`, `\u00e9\uD834\udd1e`, `\ud834`, `\ud834\u0041`, `\ud834\ud834\udd1e`, `\ud834x`, `\udd1e\ud834`} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		literal := `"` + body + `"`
+		v, ok := jsonscan.Parse([]byte(literal))
+		if !ok || v.Kind() != jsonscan.String || len(v) != len(literal) {
+			return
+		}
+		var want string
+		if err := json.Unmarshal(v, &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Text(); got != want {
+			t.Fatalf("%s means %q, want %q", literal, got, want)
+		}
+		if got := string(v.AppendText([]byte("x"))); got != "x"+want {
+			t.Fatalf("%s appends %q, want %q", literal, got, "x"+want)
+		}
+	})
+}
+
 func TestText(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, literal, want string }{
