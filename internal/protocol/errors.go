@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Error is an answer that a client may see: a code of the wire and a sentence that says
 // what to do. It carries no internals. The ranges of Code tell a client what a close
@@ -8,6 +11,7 @@ import "fmt"
 // once, 4300 and above only report (pusher 1.8).
 type Error struct {
 	Code    int
+	V2      int // the code in protocol V2, zero where it is Code (v2 1.4)
 	Message string
 
 	// Of a refused subscription (pusher 2.5); empty and zero otherwise.
@@ -16,6 +20,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
+
+// CodeInV2 is the code that clients of protocol V2 are sent.
+func (e *Error) CodeInV2() int { return cmp.Or(e.V2, e.Code) }
 
 // Withf is a copy of e with another message.
 func (e *Error) Withf(format string, args ...any) *Error {
@@ -58,8 +65,8 @@ var (
 	ErrShutdown          = &Error{Code: 4100, Message: "The server is shutting down; try again in a moment"}
 	ErrReconnect         = &Error{Code: 4200, Message: "The server is shutting down; reconnect"}
 	ErrPongTimeout       = &Error{Code: 4201, Message: "No answer to a ping in time"}
-	ErrMalformed         = &Error{Code: 4300, Message: "The frame is not a JSON object with an event name"}
-	ErrFilter            = &Error{Code: 4300, Message: "The filter of the subscription is refused"}
+	ErrMalformed         = &Error{Code: 4300, V2: 4000, Message: "The frame is not a JSON object with an event name"}
+	ErrFilter            = &Error{Code: 4300, V2: 4000, Message: "The filter of the subscription is refused"}
 	ErrClientEvent       = &Error{Code: 4301, Message: "Client event refused"}
 	ErrMessageRate       = &Error{Code: 4301, Message: "Too many messages on this connection"}
 	ErrWatchlist         = &Error{Code: 4302, Message: "The watchlist is too long; it is ignored"}
@@ -67,9 +74,9 @@ var (
 	ErrSignature       = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Signature does not match"}
 	ErrUserChannel     = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Sign in as this user to subscribe to its channel"}
 	ErrChannelName     = &Error{Code: 4300, Type: TypeChannel, Status: 4300, Message: "Channel name is not allowed"}
-	ErrChannelData     = &Error{Code: 4300, Type: TypeChannelData, Status: 4300, Message: "channel_data must be JSON with a user_id"}
-	ErrMemberTooLarge  = &Error{Code: 4301, Type: TypeLimit, Status: 4301, Message: "user_info is too large"}
+	ErrChannelData     = &Error{Code: 4300, V2: 4000, Type: TypeChannelData, Status: 4300, Message: "channel_data must be JSON with a user_id"}
+	ErrMemberTooLarge  = &Error{Code: 4301, V2: 4300, Type: TypeLimit, Status: 4301, Message: "user_info is too large"}
 	ErrPresenceFull    = &Error{Code: 4100, Type: TypeLimit, Status: 4100, Message: "The presence channel is full"}
 	ErrSubscriptionMax = &Error{Code: 4300, Type: TypeLimit, Status: 4300, Message: "Too many subscriptions on this connection"}
-	ErrInternal        = &Error{Code: 4300, Type: TypeServer, Status: 500, Message: "Internal error"}
+	ErrInternal        = &Error{Code: 4300, V2: 4000, Type: TypeServer, Status: 500, Message: "Internal error"}
 )

@@ -23,13 +23,13 @@ func (Codec) Variant() protocol.Variant { return protocol.VariantPusher }
 // IsBinary implements protocol.Codec: everything is text.
 func (Codec) IsBinary(protocol.MessageKind) bool { return false }
 
-// Names of events on the wire, in both directions.
+// Names of events on the wire: those that clients send without their prefix.
 const (
-	eventPing           = "pusher:ping"
-	eventPong           = "pusher:pong"
-	eventSubscribe      = "pusher:subscribe"
-	eventUnsubscribe    = "pusher:unsubscribe"
-	eventSignIn         = "pusher:signin"
+	namePing            = "ping"
+	namePong            = "pong"
+	nameSubscribe       = "subscribe"
+	nameUnsubscribe     = "unsubscribe"
+	nameSignIn          = "signin"
 	prefixClient        = "client-"
 	eventSignedIn       = "pusher:signin_success"
 	eventWatchlist      = "pusher_internal:watchlist_events"

@@ -32,22 +32,42 @@ func (Codec) Decode(payload []byte) (protocol.Command, *protocol.Error) {
 	if event.Kind() != jsonscan.String {
 		return protocol.Command{}, protocol.ErrMalformed
 	}
-	switch name := event.Text(); name {
-	case eventPing:
+	return Command(event.Text(), channel, data)
+}
+
+// prefixes begin the names of a protocol's own events. All are understood, whatever the protocol of
+// the connection is (v2 1.2).
+var prefixes = [...]string{"pusher:", "sockudo:", "pusher_internal:", "sockudo_internal:"} //nolint:gochecknoglobals // never changed
+
+// bareName is an event's name without its prefix; empty for one that is not a protocol's own.
+func bareName(event string) string {
+	for _, prefix := range prefixes {
+		if name, ok := strings.CutPrefix(event, prefix); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// Command is what a client means by an event: its name, its channel and its data, which is absent if it
+// is nil.
+func Command(event string, channel, data jsonscan.Value) (protocol.Command, *protocol.Error) {
+	if strings.HasPrefix(event, prefixClient) {
+		return clientEvent(event, channel, data), nil
+	}
+	switch bareName(event) {
+	case namePing:
 		return protocol.Command{Kind: protocol.CommandPing}, nil
-	case eventPong:
+	case namePong:
 		return protocol.Command{Kind: protocol.CommandPong}, nil
-	case eventSubscribe:
+	case nameSubscribe:
 		return decodeSubscribe(data)
-	case eventUnsubscribe:
+	case nameUnsubscribe:
 		return decodeUnsubscribe(data)
-	case eventSignIn:
+	case nameSignIn:
 		return decodeSignIn(data)
 	default:
-		if !strings.HasPrefix(name, prefixClient) {
-			return protocol.Command{Kind: protocol.CommandIgnored}, nil
-		}
-		return clientEvent(name, channel, data), nil
+		return protocol.Command{Kind: protocol.CommandIgnored}, nil
 	}
 }
 
@@ -104,11 +124,11 @@ func decodeSubscribe(data jsonscan.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
-			"pusher:subscribe needs data: an object with the channel to subscribe to")
+			"A subscribe needs data: an object with the channel to subscribe to")
 	}
 	if f.channel.Kind() != jsonscan.String {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
-			"pusher:subscribe needs data.channel: the name of the channel, as a string")
+			"A subscribe needs data.channel: the name of the channel, as a string")
 	}
 	c := protocol.Command{
 		Kind:           protocol.CommandSubscribe,
@@ -138,7 +158,7 @@ func decodeUnsubscribe(data jsonscan.Value) (protocol.Command, *protocol.Error) 
 	}
 	if f.channel.Kind() != jsonscan.String {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
-			"pusher:unsubscribe needs data.channel: the name of the channel, as a string")
+			"An unsubscribe needs data.channel: the name of the channel, as a string")
 	}
 	return protocol.Command{Kind: protocol.CommandUnsubscribe, Channel: f.channel.Text(), HasChannel: true}, nil
 }
@@ -149,7 +169,7 @@ func decodeSignIn(data jsonscan.Value) (protocol.Command, *protocol.Error) {
 	f, ok := readFields(data)
 	if !ok {
 		return protocol.Command{}, protocol.ErrMalformed.Withf(
-			"pusher:signin needs data: an object with auth and user_data")
+			"A signin needs data: an object with auth and user_data")
 	}
 	return protocol.Command{
 		Kind:           protocol.CommandSignIn,
