@@ -69,6 +69,10 @@ var ranks = map[string]int{
 	"internal/config/appdoc":    3,
 	"internal/config/foreign":   4,
 
+	"internal/protocol/v2":             3,
+	"internal/protocol/v2/messagepack": 3,
+	"internal/protocol/v2/protobuf":    3,
+
 	"internal/bus/local":      3,
 	"internal/channel":        3,
 	"internal/reader":         3,
@@ -152,6 +156,7 @@ var beside = map[string]string{
 	"internal/log/logtest":        "is the conformance suite of every log",
 	"internal/store/storetest":    "is the conformance suite of every store",
 	"internal/testkit":            "boots a node for tests",
+	"internal/testkit/formats":    "reads and writes the binary formats of protocol V2 apart from the codecs",
 	"internal/testkit/killtest":   "kills a process of the test binary in the middle of its work",
 	"internal/testkit/pgtest":     "runs a throw-away PostgreSQL for tests",
 	"internal/testkit/transcript": "runs conversations written as text",
@@ -233,6 +238,14 @@ var only = map[string]rule{
 		[]string{"internal/token"},
 		"one package knows tokens",
 	},
+	"github.com/tinylib/msgp/...": {
+		[]string{"internal/protocol/v2/messagepack"},
+		"one codec knows MessagePack",
+	},
+	"google.golang.org/protobuf/...": {
+		[]string{"internal/protocol/v2/protobuf"},
+		"one codec knows Protocol Buffers, without generated code",
+	},
 	"github.com/klauspost/compress/...": {
 		[]string{"internal/protocol/views"},
 		"what is compressed is the codec's decision",
@@ -289,6 +302,18 @@ var pure = map[string]rule{
 		"protocol is data and the Codec contract: no I/O, no locks, no goroutines",
 	},
 	"internal/protocol/pusher": {
+		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
+		"a codec is a stateless function from bytes to nouns and back",
+	},
+	"internal/protocol/v2": {
+		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
+		"a codec is a stateless function from bytes to nouns and back",
+	},
+	"internal/protocol/v2/messagepack": {
+		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
+		"a codec is a stateless function from bytes to nouns and back",
+	},
+	"internal/protocol/v2/protobuf": {
 		[]string{"sync", "net", "net/http", "os", "context", "log/slog"},
 		"a codec is a stateless function from bytes to nouns and back",
 	},

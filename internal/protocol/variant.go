@@ -10,6 +10,12 @@ const (
 	VariantPusher Variant = iota
 	// VariantViews is the protocol of live views: JSON in binary frames, gzip when large.
 	VariantViews
+	// VariantV2 is protocol V2 as JSON in text frames.
+	VariantV2
+	// VariantV2MessagePack is protocol V2 as MessagePack in binary frames.
+	VariantV2MessagePack
+	// VariantV2Protobuf is protocol V2 as Protocol Buffers in binary frames.
+	VariantV2Protobuf
 	// NumVariants bounds tables indexed by Variant.
 	NumVariants
 )
