@@ -27,6 +27,9 @@ import (
 	"github.com/millrace/millrace/internal/page"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/protocol/pusher"
+	"github.com/millrace/millrace/internal/protocol/v2"
+	"github.com/millrace/millrace/internal/protocol/v2/messagepack"
+	"github.com/millrace/millrace/internal/protocol/v2/protobuf"
 	"github.com/millrace/millrace/internal/provision"
 	"github.com/millrace/millrace/internal/session"
 	pushersession "github.com/millrace/millrace/internal/session/pusher"
@@ -53,10 +56,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	})
 	prom.MustRegister(s.acceptFailed)
 
-	channelCodec := pusher.Codec{}
 	s.hub = hub.New(hub.Options{
 		Codecs: [protocol.NumVariants]protocol.Codec{
-			protocol.VariantPusher: channelCodec, protocol.VariantViews: viewCodec(&cfg.Views),
+			protocol.VariantPusher: pusher.Codec{}, protocol.VariantViews: viewCodec(&cfg.Views),
+			protocol.VariantV2: v2.JSON{}, protocol.VariantV2MessagePack: messagepack.Codec{}, protocol.VariantV2Protobuf: protobuf.Codec{},
 		},
 		Metrics: hub.NewMetrics(prom),
 	})
@@ -96,11 +99,11 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 		}
 	}
 	s.proxies = forwarded.New(forwarded.Options{Trusted: cfg.HTTP.TrustedProxies, Header: cfg.HTTP.ForwardedHeader, Log: s.log})
-	s.channelSessions = s.newChannelSessions(channelCodec)
+	s.channelSessions = s.newChannelSessions()
 	return s, s.wireHTTP(prom)
 }
 
-func (s *Server) newChannelSessions(codec protocol.Codec) *pushersession.Sessions {
+func (s *Server) newChannelSessions() *pushersession.Sessions {
 	cfg := s.cfg
 	return pushersession.New(pushersession.Options{
 		Table:           s.sessions,
@@ -109,7 +112,8 @@ func (s *Server) newChannelSessions(codec protocol.Codec) *pushersession.Session
 		Views:           s.shownViews(),
 		Hub:             s.hub,
 		Sockets:         s.sockets,
-		Codec:           codec,
+		Codec:           pusher.Codec{},
+		V2:              pushersession.V2{JSON: v2.JSON{}, MessagePack: messagepack.Codec{}, Protobuf: protobuf.Codec{}},
 		Endpoint:        endpoint(&cfg.WebSocket),
 		ActivityTimeout: cfg.WebSocket.ActivityTimeout.D(),
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),

@@ -59,7 +59,11 @@ func (c *Conn) disconnectLocked(f Disconnect, reason CloseReason, linger time.Du
 	buf := bufpool.Get(len(f.Message) + len(f.Reason) + 2*websocket.MaxHeader)
 	frames := 1
 	if len(f.Message) > 0 {
-		buf.B = c.appendFrame(buf.B, OpText, f.Message)
+		op := OpText
+		if f.IsBinary {
+			op = OpBinary
+		}
+		buf.B = c.appendFrame(buf.B, op, f.Message)
 		frames++
 	}
 	buf.B = c.appendFrame(buf.B, websocket.OpClose, websocket.AppendClosePayload(nil, f.Code, f.Reason))

@@ -70,12 +70,13 @@ func (ep *Endpoint) limits() sendqueue.Limits {
 	return sendqueue.Limits{Frames: ep.MaxQueueFrames, Bytes: ep.MaxQueueBytes}
 }
 
-// Disconnect is how the server ends a connection: a text message unless it is empty, then a
-// close frame with Code and Reason, which is cut to 123 bytes.
+// Disconnect is how the server ends a connection: a message unless it is empty, then a close frame
+// with Code and Reason, which is cut to 123 bytes.
 type Disconnect struct {
-	Message []byte
-	Code    int
-	Reason  string
+	Message  []byte
+	IsBinary bool // the message
+	Code     int
+	Reason   string
 }
 
 // state of a connection, guarded by Conn.mu. It only grows.
@@ -143,6 +144,10 @@ func (c *Conn) Send(payload []byte) { c.reply(OpText, payload) }
 
 // SendBinary is Send for one binary message.
 func (c *Conn) SendBinary(payload []byte) { c.reply(OpBinary, payload) }
+
+// Ping sends a ping frame, which the peer answers by itself (RFC 6455 5.5.2). The answer counts for
+// IdleFor.
+func (c *Conn) Ping() { c.reply(websocket.OpPing, nil) }
 
 // reply sends one frame that is never dropped by itself.
 func (c *Conn) reply(op Opcode, payload []byte) {

@@ -32,8 +32,13 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ss.refuseHTTP(w, r, http.StatusServiceUnavailable, session.NoDescriptors)
 		return
 	}
-	a, refusal := ss.admit(r, key, pathOK)
-	conn, err := ss.o.Sockets.Upgrade(w, r, &ss.endpoint)
+	t, problem := ss.negotiate(r)
+	if problem != "" {
+		ss.refuseHTTP(w, r, http.StatusBadRequest, problem)
+		return
+	}
+	a, refusal := ss.admit(r, key, pathOK, &t)
+	conn, err := ss.o.Sockets.Upgrade(w, r, &t.endpoint)
 	if err != nil { // answered by Upgrade
 		ss.refused(r, a, "400", err.Error())
 		if refusal == nil {
@@ -46,10 +51,10 @@ func (ss *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal = protocol.ErrNodeFull.Withf(session.NoDescriptors)
 	}
 	if refusal != nil {
-		ss.refuse(conn, r, a, refusal)
+		ss.refuse(conn, r, a, t.dialect, refusal)
 		return
 	}
-	ss.welcome(conn, r, a, key) //nolint:contextcheck // the connection outlives its request
+	ss.welcome(conn, r, a, key, t) //nolint:contextcheck // the connection outlives its request
 }
 
 // pass counts a request against the limit of its client's address, and answers it if that
@@ -74,16 +79,18 @@ func (ss *Sessions) pass(w http.ResponseWriter, r *http.Request) bool {
 
 // admit decides checks 2 to 11. Without an error the connection counts against the quotas;
 // with one, the app is nil when it is not known.
-func (ss *Sessions) admit(r *http.Request, key string, pathOK bool) (*app.App, *protocol.Error) {
+func (ss *Sessions) admit(r *http.Request, key string, pathOK bool, t *terms) (*app.App, *protocol.Error) {
 	if ss.o.Draining() {
 		return nil, ss.shutdown()
 	}
 	if !pathOK {
 		return nil, protocol.ErrPathUnknown
 	}
-	if err := checkProtocol(r.URL.Query().Get("protocol"), ss.o.StrictProtocol); err != nil {
-		ss.hint(r, err)
-		return nil, err
+	if !t.isV2 {
+		if err := checkProtocol(t.version, ss.o.StrictProtocol); err != nil {
+			ss.hint(r, err)
+			return nil, err
+		}
 	}
 	a, err := ss.o.Apps.ByKey(r.Context(), key)
 	switch {
@@ -121,13 +128,13 @@ func (ss *Sessions) shutdown() *protocol.Error {
 
 // welcome makes conn a session. The greeting is queued before the connection reads its
 // first byte, so it precedes every reply, and leaves with the 101 in one write.
-func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key string) {
-	s := &Session{scope: ss.scopeOf(a, key), Place: session.Place{Conn: conn}}
+func (ss *Sessions) welcome(conn *socket.Conn, r *http.Request, a *app.App, key string, t terms) {
+	s := &Session{scope: ss.scopeOf(a, key, t), Place: session.Place{Conn: conn}}
 	if a.AuthorizeWithin() > 0 {
 		s.unauthorized = ss.group.Clock()
 	}
 	s.channels.Init(a, s)
-	id := ss.group.Begin(ss.o.Hub, &s.channels.Subscriber, conn, ss.o.Codec.Variant())
+	id := ss.group.Begin(ss.o.Hub, &s.channels.Subscriber, conn, s.codec.Variant())
 	if ss.o.ClientIP != nil {
 		ss.proxied.note(s, r, ss.o.ClientIP(r))
 	}
@@ -149,9 +156,9 @@ func (ss *Sessions) refused(r *http.Request, a *app.App, code, why string) {
 }
 
 // refuse closes an upgraded connection that never became a session.
-func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, a *app.App, e *protocol.Error) {
+func (ss *Sessions) refuse(conn *socket.Conn, r *http.Request, a *app.App, d *dialect, e *protocol.Error) {
 	ss.refused(r, a, strconv.Itoa(e.Code), e.Message)
-	conn.Close(ss.disconnect(e))
+	conn.Close(d.disconnect(e))
 	conn.Start(session.Dismissed{})
 }
 

@@ -10,7 +10,7 @@ import (
 func (s *Session) dispatch(cmd *protocol.Command) {
 	switch cmd.Kind {
 	case protocol.CommandPing:
-		s.Conn.Send(s.pong)
+		s.send(s.Conn, s.pong)
 	case protocol.CommandSubscribe:
 		s.subscribe(cmd)
 	case protocol.CommandUnsubscribe:
@@ -58,6 +58,11 @@ func (s *Session) subscribe(cmd *protocol.Command) {
 	}
 	if err.Code == protocol.ErrFilter.Code && err.Type == "" { // an error frame (pusher 7.6)
 		s.replyError(cmd.Channel, err)
+		return
+	}
+	if s.isV2 { // both, always (v2 1.4)
+		s.replyError(cmd.Channel, err)
+		s.Reply(&protocol.Message{Kind: protocol.MessageSubscriptionError, Channel: cmd.Channel, Err: err})
 		return
 	}
 	isTwofold := err.Type == protocol.TypeAuth || err.Type == protocol.TypeLimit && err.Code == protocol.ErrPresenceFull.Code
@@ -164,7 +169,21 @@ func (s *Session) clientEvent(cmd *protocol.Command) {
 		s.replyError(cmd.Channel, protocol.ErrClientEvent.Withf("Client events cannot be sent to a view"))
 		return
 	}
+	cmd.IsEchoed = s.isEchoed(cmd)
 	if err := s.o.Channels.ClientEvent(s.group.Context(), &s.channels, cmd); err != nil {
 		s.replyError(cmd.Channel, err)
+	}
+}
+
+// isEchoed reports whether s receives its own client event: in protocol V2 unless the event, or else the
+// connection, says otherwise (v2 2.6).
+func (s *Session) isEchoed(cmd *protocol.Command) bool {
+	switch p := cmd.Properties; {
+	case !s.isV2:
+		return false
+	case p != nil && p.Extras != nil && p.Extras.HasEcho:
+		return p.Extras.Echo
+	default:
+		return !s.isEchoOff
 	}
 }

@@ -12,7 +12,7 @@ const timerSlack = 10 * time.Millisecond
 
 // firstDeadline is the timer of a connection that has just been opened.
 func (s *Session) firstDeadline() time.Duration {
-	d := s.o.ActivityTimeout
+	d := s.silence
 	if left, waiting := s.authorizationLeft(); waiting {
 		d = min(d, left)
 	}
@@ -42,7 +42,7 @@ func (s *Session) checkDeadlines(c *socket.Conn) {
 		return
 	case stepPing:
 		s.pinged = s.group.Clock()
-		c.Send(s.ping)
+		s.askForLife(c)
 	case stepAlive:
 		s.pinged = 0
 	case stepWait:
@@ -73,7 +73,7 @@ func (s *Session) liveness() (step, time.Duration) {
 	if isPinged {
 		sincePing = s.group.Since(s.pinged)
 	}
-	return liveness(s.Conn.IdleFor(), isPinged, sincePing, s.o.ActivityTimeout, s.o.PongTimeout)
+	return liveness(s.Conn.IdleFor(), isPinged, sincePing, s.silence, s.o.PongTimeout)
 }
 
 // step is what liveness asks for.

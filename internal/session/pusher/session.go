@@ -55,11 +55,11 @@ func (s *Session) Message(_ *socket.Conn, op socket.Opcode, payload []byte) {
 	if !s.allowMessage() {
 		return
 	}
-	if op == socket.OpBinary && !utf8.Valid(payload) {
+	if op == socket.OpBinary && !s.isBinary && !utf8.Valid(payload) {
 		s.replyError("", protocol.ErrMalformed)
 		return
 	}
-	cmd, err := s.o.Codec.Decode(payload)
+	cmd, err := s.codec.Decode(payload)
 	if err != nil {
 		s.replyError("", err)
 		return
@@ -124,19 +124,19 @@ func (s *Session) readmit() { s.Conn.Close(s.restart) }
 // Reply sends m to this connection alone.
 func (s *Session) Reply(m *protocol.Message) {
 	b := bufpool.Get(m.Size())
-	b.B = s.o.Codec.AppendMessage(b.B, m)
+	b.B = s.codec.AppendMessage(b.B, m)
 	if m.Kind == protocol.MessageViewSnapshot {
 		s.spendSnapshot(len(m.View.Rows), len(b.B))
 	}
-	s.Conn.Send(b.B)
+	s.send(s.Conn, b.B)
 	b.Release()
 }
 
 // ReplyPublication sends p to this connection alone, as any delivery of it looks.
 func (s *Session) ReplyPublication(p *protocol.Publication) {
 	b := bufpool.Get(p.Size())
-	if b.B = s.o.Codec.AppendPublication(b.B, p); len(b.B) > 0 {
-		s.Conn.Send(b.B)
+	if b.B = s.codec.AppendPublication(b.B, p); len(b.B) > 0 {
+		s.send(s.Conn, b.B)
 	}
 	b.Release()
 }

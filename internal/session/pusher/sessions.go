@@ -40,6 +40,7 @@ type Options struct {
 	Hub      *hub.Hub
 	Sockets  *socket.Engine
 	Codec    protocol.Codec
+	V2       V2 // default none: protocol V2 is an unknown version
 
 	// Endpoint bounds messages and queues; New fills in how slow consumers are disconnected.
 	Endpoint socket.Endpoint
@@ -82,12 +83,8 @@ func (o Options) withDefaults() Options {
 type Sessions struct {
 	o        Options
 	group    *session.Group
-	endpoint socket.Endpoint
 	connects *limit.Windows[netip.Addr]
-	ping     []byte
-	pong     []byte
-	restart  socket.Disconnect // come back at once
-	leave    socket.Disconnect // come back in a moment
+	dialects [protocol.NumVariants]*dialect // nil where none is spoken
 
 	atLimit limit.Sampler // of lines about limits of subscriptions
 
@@ -96,14 +93,24 @@ type Sessions struct {
 	hinted  atomic.Bool // what hint says has been said
 
 	mu     locks.Mutex
-	scopes map[string]*scope // by key; guarded by mu
+	scopes map[scopeKey]*scope // guarded by mu
 }
 
-// scope is what the sessions that were opened by one key of an app share. It is immutable.
+// scope is what the sessions share that were opened by one key of an app on the same terms. It is
+// immutable.
 type scope struct {
 	*Sessions
+	*dialect
 	app *app.App
 	key string
+
+	isEchoOff bool // a sender receives its client events only if they say so
+}
+
+type scopeKey struct {
+	key       string
+	dialect   *dialect
+	isEchoOff bool
 }
 
 // New makes the sessions of one node.
@@ -112,28 +119,28 @@ func New(o Options) *Sessions {
 	ss := &Sessions{
 		o:        o,
 		group:    o.Table.Group(session.ProtocolChannels),
-		endpoint: o.Endpoint,
 		connects: limit.NewWindows[netip.Addr](0),
-		ping:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePing}),
-		pong:     o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessagePong}),
-		scopes:   make(map[string]*scope),
+		scopes:   make(map[scopeKey]*scope),
 	}
-	ss.endpoint.SlowConsumer = ss.disconnect(protocol.ErrSlowConsumer)
-	ss.restart = ss.disconnect(protocol.ErrReconnect)
-	ss.leave = ss.disconnect(protocol.ErrShutdown)
+	for _, codec := range []protocol.Codec{o.Codec, o.V2.JSON, o.V2.MessagePack, o.V2.Protobuf} {
+		if codec != nil {
+			ss.dialects[codec.Variant()] = newDialect(codec, &o)
+		}
+	}
 	return ss
 }
 
-// scopeOf finds or makes the scope of an app and one of its keys. One whose settings have
+// scopeOf finds or makes the scope of an app, one of its keys and terms. An app whose settings have
 // changed gets a new one: its older sessions keep theirs.
-func (ss *Sessions) scopeOf(a *app.App, key string) *scope {
+func (ss *Sessions) scopeOf(a *app.App, key string, t terms) *scope {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	s := ss.scopes[key]
+	of := scopeKey{key, t.dialect, t.isEchoOff}
+	s := ss.scopes[of]
 	if s == nil || s.app != a {
-		key = strings.Clone(key) // it is a part of a request's head
-		s = &scope{Sessions: ss, app: a, key: key}
-		ss.scopes[key] = s
+		of.key = strings.Clone(key) // it is a part of a request's head
+		s = &scope{Sessions: ss, dialect: t.dialect, app: a, key: of.key, isEchoOff: t.isEchoOff}
+		ss.scopes[of] = s
 	}
 	return s
 }
@@ -142,14 +149,5 @@ func (ss *Sessions) scopeOf(a *app.App, key string) *scope {
 func (ss *Sessions) forgetScopes(isGone func(*scope) bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	maps.DeleteFunc(ss.scopes, func(_ string, s *scope) bool { return isGone(s) })
-}
-
-// disconnect is how a connection is closed for e: the error frame, then the same code.
-func (ss *Sessions) disconnect(e *protocol.Error) socket.Disconnect {
-	return socket.Disconnect{
-		Message: ss.o.Codec.AppendMessage(nil, &protocol.Message{Kind: protocol.MessageError, Err: e}),
-		Code:    e.Code,
-		Reason:  e.Message,
-	}
+	maps.DeleteFunc(ss.scopes, func(_ scopeKey, s *scope) bool { return isGone(s) })
 }

@@ -6,6 +6,7 @@
 //	case H01: the first frame is the greeting
 //	config apps.0.max_connections = 2    a setting, before anything else
 //	conn a                               connect; the greeting is read
+//	v2 a [&echo_messages=false]          the same by protocol V2; the case runs once in each format
 //	dial b /app/none?protocol=7          connect; nothing is read. "+ WHAT" sends at once
 //	> a subscribe prices                 send: a shorthand or the JSON of a frame
 //	> a subscribe prices for tick,trade  ... to these events alone
@@ -14,6 +15,7 @@
 //	< a watchlist online u-3             who of the watchlist is there; "offline u-7" may follow
 //	< a succeeded prices                 receive: the next frame must be this
 //	< a 2s..3s ping                      ... and come that long after a last spoke
+//	< a wsping                           a ping frame of WebSocket
 //	< a (nothing)                        all that was caused has arrived, and it was nothing
 //	< a close 4001 [REASON]              the close frame; "< a lost" is the end without one
 //	<~ a event prices tick 1             receive in any order
@@ -52,12 +54,12 @@
 //	                                     K1, whose seed is 32 bytes of 1; "by=K2": of 2.
 //	                                     "header=JSON" replaces its header
 //
-// Shorthands leave _seq out, unless it is written. In JSON, text in single quotes is a
+// Shorthands leave _seq out, unless it is written, and message_id of protocol V2. In JSON, text in single quotes is a
 // string that holds JSON: 'x' is sent escaped and compared by meaning. {{a}} is the socket
 // id of connection a, {{auth a CHANNEL}} a signature for it, {{AUTH a CHANNEL}} the same in
 // capitals, {{auth-by KEY SECRET a CHANNEL}} one by another key and {{user-auth-by KEY SECRET a
 // USER_DATA}} one for a sign-in, {{now}} the time in seconds, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
-// {{fill 9}} nine letters, {{any}} matches some text, {{any-number}} any above zero and
+// {{fill 9}} nine letters, {{format}} is the format of protocol V2, {{any}} matches some text, {{any-number}} any above zero and
 // {{socket-id}} any socket id.
 //
 // The package starts no goroutine; frames are read when a line asks for them. Nothing is

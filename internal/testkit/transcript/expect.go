@@ -119,6 +119,11 @@ func (r *runner) check(c *conn, what string, f testkit.Frame) error {
 			return fmt.Errorf("the close reason has %d bytes", n)
 		}
 		return nil
+	case "wsping":
+		if f.Opcode != testkit.Ping {
+			return errors.New("want a WebSocket ping")
+		}
+		return nil
 	case "wspong":
 		if f.Opcode != testkit.Pong || string(f.Payload) != rest {
 			return fmt.Errorf("want a WebSocket pong %q", rest)
@@ -128,10 +133,14 @@ func (r *runner) check(c *conn, what string, f testkit.Frame) error {
 	if c.isViews {
 		return checkViews(what, f)
 	}
-	if f.Opcode != testkit.Text {
-		return errors.New("want a text frame")
+	text, err := c.hear(f)
+	if err != nil {
+		return err
 	}
-	return matchJSON(incoming(what), string(f.Payload))
+	if c.format != "" {
+		return matchV2(what, text)
+	}
+	return matchJSON(incoming(what), text)
 }
 
 // settle returns when the server has handled all that connections have sent: messages of
@@ -165,14 +174,15 @@ func (c *conn) ping() error {
 	if c.isViews {
 		return c.peer.Send(testkit.Ping, []byte("settle"))
 	}
-	return c.peer.SendText(frame("pusher:ping", "", nil))
+	return c.say(frame(c.own("ping"), "", nil))
 }
 
 func (c *conn) isPong(f testkit.Frame) bool {
 	if c.isViews {
 		return f.Opcode == testkit.Pong && string(f.Payload) == "settle"
 	}
-	return string(f.Payload) == `{"event":"pusher:pong"}`
+	text, err := c.hear(f)
+	return err == nil && (text == `{"event":"pusher:pong"}` || text == `{"event":"sockudo:pong"}`)
 }
 
 // fences is how many publications prove that nothing else is under way. Publications of one batch
@@ -192,7 +202,7 @@ func (r *runner) nothing(ctx context.Context, name string, c *conn) error {
 	if c.isViews {
 		return r.nothingOfViews(ctx, name, c, fence)
 	}
-	if err := c.peer.SendText(c.subscribe(fence)); err != nil {
+	if err := c.say(c.subscribe(fence)); err != nil {
 		return err
 	}
 	for published := 0; ; {
@@ -201,7 +211,7 @@ func (r *runner) nothing(ctx context.Context, name string, c *conn) error {
 			return err
 		}
 		var head struct{ Event, Channel string }
-		if f.Opcode != testkit.Text || json.Unmarshal(f.Payload, &head) != nil || head.Channel != fence {
+		if text, err := c.hear(f); err != nil || json.Unmarshal([]byte(text), &head) != nil || head.Channel != fence {
 			return &mismatchError{why: "want nothing", line: "< " + name + " " + r.describe(c, f)}
 		}
 		switch {
@@ -213,7 +223,7 @@ func (r *runner) nothing(ctx context.Context, name string, c *conn) error {
 			}
 		default:
 			c.unsure = true
-			return c.peer.SendText(frame("pusher:unsubscribe", "", map[string]string{"channel": fence}))
+			return c.say(frame(c.own("unsubscribe"), "", map[string]string{"channel": fence}))
 		}
 	}
 }

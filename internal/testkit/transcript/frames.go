@@ -29,11 +29,11 @@ func (r *runner) outgoing(c *conn, what string) ([]byte, error) {
 	case "wspong":
 		return testkit.AppendFrame(nil, testkit.Pong, []byte(rest)), nil
 	}
-	text := c.channelsMessage(what)
 	if c.isViews {
-		text = viewsMessage(what)
+		return testkit.AppendFrame(nil, testkit.Text, []byte(viewsMessage(what))), nil
 	}
-	return testkit.AppendFrame(nil, testkit.Text, []byte(text)), nil
+	opcode, payload, err := c.speak(c.channelsMessage(what))
+	return testkit.AppendFrame(nil, opcode, payload), err
 }
 
 // channelsMessage turns the shorthand of a ">" line into the JSON that it stands for.
@@ -43,13 +43,13 @@ func (c *conn) channelsMessage(what string) string {
 	case "subscribe":
 		return c.subscribe(rest)
 	case "unsubscribe":
-		return frame("pusher:unsubscribe", "", map[string]string{"channel": rest})
+		return frame(c.own("unsubscribe"), "", map[string]string{"channel": rest})
 	case "signin":
-		return frame("pusher:signin", "", map[string]string{"user_data": rest, "auth": testkit.UserAuth(c.id, rest)})
+		return frame(c.own("signin"), "", map[string]string{"user_data": rest, "auth": testkit.UserAuth(c.id, rest)})
 	case "ping":
-		return frame("pusher:ping", "", nil)
+		return frame(c.own("ping"), "", nil)
 	case "pong":
-		return frame("pusher:pong", "", nil)
+		return frame(c.own("pong"), "", nil)
 	case "event": // event CHANNEL NAME JSON
 		channel, rest := word(rest)
 		name, data := word(rest)
@@ -92,7 +92,7 @@ func (c *conn) subscribe(rest string) string {
 	if strings.HasPrefix(channel, "private-") || strings.HasPrefix(channel, "presence-") {
 		data["auth"] = testkit.ChannelAuth(c.id, channel, channelData)
 	}
-	return frame("pusher:subscribe", "", data)
+	return frame(c.own("subscribe"), "", data)
 }
 
 // incoming turns the shorthand of a "<" line into the JSON that it stands for.
@@ -160,10 +160,13 @@ func (r *runner) describe(c *conn, f testkit.Frame) string {
 	switch f.Opcode {
 	case testkit.Close:
 		return fmt.Sprintf("close %d", f.CloseCode())
+	case testkit.Ping:
+		return "wsping"
 	case testkit.Pong:
 		return "wspong " + string(f.Payload)
-	case testkit.Text:
-		return r.anonymise(string(f.Payload))
+	}
+	if text, err := c.hear(f); err == nil {
+		return r.anonymise(text)
 	}
 	return fmt.Sprintf("opcode %d %q", f.Opcode, f.Payload)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/internal/testkit/formats"
 )
 
 // script is a parsed file. lines keeps its text, so that it can be written again.
@@ -17,7 +19,11 @@ type testCase struct {
 	name     string
 	settings []string // NAME=VALUE
 	steps    []step
+	format   string // of protocol V2
 }
+
+// isFirst reports whether c is the case itself, not its repetition in another format.
+func (c *testCase) isFirst() bool { return c.format == formats.JSON }
 
 // step is one line: a verb, and the rest as the verb reads it.
 type step struct {
@@ -28,7 +34,7 @@ type step struct {
 
 func parse(path, text string) (*script, error) {
 	s := &script{path: path, lines: strings.Split(text, "\n")}
-	var common testCase // what stands before the first case begins each of them
+	common := testCase{format: formats.JSON} // what stands before the first case begins each of them
 	c := &common
 	for i, line := range s.lines {
 		line = strings.TrimSpace(line)
@@ -39,7 +45,7 @@ func parse(path, text string) (*script, error) {
 		switch {
 		case verb == "case":
 			s.cases = append(s.cases, testCase{
-				name: rest, settings: slices.Clone(common.settings), steps: slices.Clone(common.steps),
+				name: rest, settings: slices.Clone(common.settings), steps: slices.Clone(common.steps), format: formats.JSON,
 			})
 			c = &s.cases[len(s.cases)-1]
 		case verb == "config":
@@ -59,7 +65,23 @@ func parse(path, text string) (*script, error) {
 			c.steps = append(c.steps, step{line: i, verb: verb, rest: rest})
 		}
 	}
+	s.repeat()
 	return s, nil
+}
+
+// repeat adds every case that connects by protocol V2 in its other formats.
+func (s *script) repeat() {
+	for _, c := range s.cases {
+		if !slices.ContainsFunc(c.steps, func(st step) bool { return st.verb == "v2" }) {
+			continue
+		}
+		for _, format := range formats.All()[1:] {
+			again := c
+			again.format = format
+			again.name += " (" + format + ")"
+			s.cases = append(s.cases, again)
+		}
+	}
 }
 
 // word cuts the first word off.

@@ -54,7 +54,7 @@ func runFile(t *testing.T, path string, settings []string, rewrite bool) {
 			c.settings = slices.Concat(settings, c.settings)
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				runCase(t, s, c, rewrite)
+				runCase(t, s, c, rewrite && c.isFirst())
 			})
 		}
 	})
@@ -70,7 +70,7 @@ func (s *script) save(t *testing.T, rewrite bool) {
 }
 
 func runCase(t *testing.T, s *script, c testCase, rewrite bool) {
-	r := &runner{t: t, conns: map[string]*conn{}, names: map[string]string{}, dir: t.TempDir()}
+	r := &runner{t: t, conns: map[string]*conn{}, names: map[string]string{"format": c.format}, dir: t.TempDir()}
 	for _, setting := range c.settings {
 		setting, err := r.expand(setting)
 		if err != nil {
@@ -123,6 +123,7 @@ type conn struct {
 	peer    *testkit.Peer
 	id      string
 	isViews bool
+	format  string          // of protocol V2; empty for the others
 	pending []testkit.Frame // read already, not yet asked for
 	spoke   time.Time       // when it last sent anything
 	unsure  bool            // whether the server has seen all that was sent is not known
@@ -139,7 +140,7 @@ func (r *runner) conn(name string) (*conn, error) {
 
 func (r *runner) do(ctx context.Context, verb, rest string) error {
 	switch verb {
-	case "conn", "dial", "views":
+	case "conn", "dial", "views", "v2":
 		return r.dial(verb, rest)
 	case "header":
 		return r.setHeader(rest)
@@ -220,21 +221,26 @@ func (r *runner) dial(verb, rest string) error {
 	name, rest := word(rest)
 	isViews := verb == "views"
 	target, header := "/app/"+testkit.Key+"?protocol=7", r.takeHeader()
-	if isViews {
+	format := ""
+	switch {
+	case isViews:
 		target = "/views/" + testkit.Key
+	case verb == "v2":
+		format = r.names["format"]
+		target = "/app/" + testkit.Key + "?protocol=2&format=" + format
 	}
 	for option := range strings.FieldsSeq(rest) {
 		origin, isOrigin := strings.CutPrefix(option, "origin=")
 		switch {
 		case isOrigin:
 			header.Set("Origin", origin)
-		case strings.HasPrefix(option, "?"):
+		case strings.HasPrefix(option, "?"), strings.HasPrefix(option, "&"):
 			target += option
 		default:
 			target = option
 		}
 	}
-	c := &conn{isViews: isViews, spoke: time.Now()}
+	c := &conn{isViews: isViews, format: format, spoke: time.Now()}
 	var early []byte
 	if first != "" {
 		if early, err = r.outgoing(c, first); err != nil {
@@ -254,8 +260,11 @@ func (r *runner) dial(verb, rest string) error {
 	}
 	c.peer = peer
 	r.conns[name] = c
-	if verb == "conn" {
+	switch verb {
+	case "conn":
 		c.id, err = peer.Established(waitLimit)
+	case "v2":
+		err = c.greet()
 	}
 	return err
 }
