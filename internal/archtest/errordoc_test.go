@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -12,7 +13,7 @@ import (
 // wireError is one row of protocol/errors.go, or of protocol/issue.go.
 type wireError struct {
 	name, message, kind string
-	code, status        int
+	code, v2, status    int
 
 	// Issues only.
 	issue, action string // issue: its code
@@ -102,6 +103,8 @@ func readError(name string, value ast.Expr, words map[string]string) (wireError,
 			if e.code, _ = strconv.Atoi(text); e.code == 0 {
 				e.issue = text
 			}
+		case "V2":
+			e.v2, _ = strconv.Atoi(text)
 		case "Status":
 			e.status, _ = strconv.Atoi(text)
 		case "Type":
@@ -127,7 +130,8 @@ The first two tables are for channels, the last one is for live views.
 
 A ` + "`pusher:error`" + ` frame carries the code and the message. Where the connection closes, the close
 frame has the same code, and its reason is the message cut to 123 bytes. The message may say more
-in a given case.
+in a given case. Clients of protocol V2 are sent ` + "`sockudo:error`" + ` with the code of the column "in V2"; where the connection
+closes, the codes are the same. A refused sign-in leaves a connection of protocol V2 open.
 
 What a client does about a close is in the range of its code:
 
@@ -140,8 +144,8 @@ What a client does about a close is in the range of its code:
 
 ## Of a connection
 
-| code | name | message | connection |
-|---|---|---|---|
+| code | in V2 | name | message | connection |
+|---|---|---|---|---|
 `)
 	for _, e := range found {
 		if e.kind != "" || e.issue != "" {
@@ -151,7 +155,7 @@ What a client does about a close is in the range of its code:
 		if e.code >= 4300 || staysOpen[e.name] {
 			after = "stays open"
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", e.code, e.name, e.message, after)
+		fmt.Fprintf(&b, "| %d | %d | %s | %s | %s |\n", e.code, cmp.Or(e.v2, e.code), e.name, e.message, after)
 	}
 	b.WriteString(`
 ## Of one subscription
@@ -159,9 +163,10 @@ What a client does about a close is in the range of its code:
 The answer is ` + "`pusher:subscription_error`" + ` with type, status and message; the connection stays open and
 nothing else changes. Where a code is given, a ` + "`pusher:error`" + ` frame with it follows;
 ` + "`websocket.subscription_refusals`" + ` can leave out either of the two.
+Clients of protocol V2 are always sent both, ` + "`sockudo:error`" + ` with the channel first.
 
-| type | status | name | message | code |
-|---|---|---|---|---|
+| type | status | name | message | code | in V2 |
+|---|---|---|---|---|---|
 `)
 	for _, e := range found {
 		if e.kind == "" {
@@ -171,7 +176,7 @@ nothing else changes. Where a code is given, a ` + "`pusher:error`" + ` frame wi
 		if e.code < 4300 {
 			follows = strconv.Itoa(e.code)
 		}
-		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s |\n", e.kind, e.status, e.name, e.message, follows)
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %d |\n", e.kind, e.status, e.name, e.message, follows, cmp.Or(e.v2, e.code))
 	}
 	b.WriteString(`
 ## Of live views

@@ -16,9 +16,12 @@ type Event struct {
 	Name    string
 	Data    []byte // a JSON string literal; kept, so it must not change afterwards
 	Except  protocol.SocketID
+
+	IsEchoed   bool                 // Except receives the event all the same
+	Properties *protocol.Properties // nil for none; kept, too, and the same for several events perhaps
 }
 
-// Publish sends events in order; those to cache channels also become the cached value. It
+// Publish sends events in order; those to cache channels that are not ephemeral also become the cached value. It
 // waits for room for all of them until ctx ends (bus.ErrBackpressure), before anything is
 // sent. After an error nothing was sent, save that after bus.ErrUncertain all or some may have
 // been.
@@ -57,7 +60,8 @@ func (ev *Event) item(a *app.App, it *bus.Item) {
 	p := it.Publication
 	p.Topic = protocol.ChannelTopic(a.ID, ev.Channel)
 	p.Event, p.Data, p.Except = ev.Name, ev.Data, ev.Except
-	if room.KindOf(ev.Channel).HasCache() {
+	p.IsEchoed, p.Properties = ev.IsEchoed, ev.Properties
+	if room.KindOf(ev.Channel).HasCache() && !p.IsEphemeral() {
 		it.Retain = a.Limits.CacheTTL
 	}
 }

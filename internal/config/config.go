@@ -166,6 +166,8 @@ type Filters struct {
 	MaxEvents int `toml:"max_events"`
 	// Longest event name in a filter, in bytes. Above zero.
 	MaxEventNameLength int `toml:"max_event_name_length"`
+	// Clients of protocol V2 are shown the tags of an event. They cost bytes with each delivery.
+	ShowTags bool `toml:"show_tags"`
 }
 
 // Cleanup is the queue and the workers that carry out the effects of ended connections, so that many that end at once do not delay the open ones.

@@ -56,10 +56,11 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	})
 	prom.MustRegister(s.acceptFailed)
 
+	native := v2Codecs(&cfg.Filters)
 	s.hub = hub.New(hub.Options{
 		Codecs: [protocol.NumVariants]protocol.Codec{
 			protocol.VariantPusher: pusher.Codec{}, protocol.VariantViews: viewCodec(&cfg.Views),
-			protocol.VariantV2: v2.JSON{}, protocol.VariantV2MessagePack: messagepack.Codec{}, protocol.VariantV2Protobuf: protobuf.Codec{},
+			protocol.VariantV2: native.JSON, protocol.VariantV2MessagePack: native.MessagePack, protocol.VariantV2Protobuf: native.Protobuf,
 		},
 		Metrics: hub.NewMetrics(prom),
 	})
@@ -113,7 +114,7 @@ func (s *Server) newChannelSessions() *pushersession.Sessions {
 		Hub:             s.hub,
 		Sockets:         s.sockets,
 		Codec:           pusher.Codec{},
-		V2:              pushersession.V2{JSON: v2.JSON{}, MessagePack: messagepack.Codec{}, Protobuf: protobuf.Codec{}},
+		V2:              v2Codecs(&cfg.Filters),
 		Endpoint:        endpoint(&cfg.WebSocket),
 		ActivityTimeout: cfg.WebSocket.ActivityTimeout.D(),
 		PongTimeout:     cfg.WebSocket.PongTimeout.D(),
@@ -200,6 +201,15 @@ func cleanup(c *config.Cleanup) session.Cleanup {
 	return session.Cleanup{
 		QueueSize: c.QueueSize, BatchSize: c.BatchSize, Workers: c.Workers,
 		BreakerFailures: c.BreakerFailures, BreakerPause: c.BreakerPause.D(),
+	}
+}
+
+// v2Codecs are the codecs of protocol V2, which is served to every app.
+func v2Codecs(c *config.Filters) pushersession.V2 {
+	return pushersession.V2{
+		JSON:        v2.JSON{ShowsTags: c.ShowTags},
+		MessagePack: messagepack.Codec{ShowsTags: c.ShowTags},
+		Protobuf:    protobuf.Codec{ShowsTags: c.ShowTags},
 	}
 }
 

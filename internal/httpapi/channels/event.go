@@ -11,12 +11,13 @@ import (
 	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
 	"github.com/millrace/millrace/internal/protocol"
+	"github.com/millrace/millrace/internal/protocol/v2"
 )
 
 // input is one event as it stands in a body. Of repeated keys the last counts; null counts
 // as absent, except as data.
 type input struct {
-	name, data, channel, channels, socketID, info, key jsonscan.Value
+	name, data, channel, channels, socketID, info, key, extras, tags jsonscan.Value
 
 	isRepeated bool // published before, under the same idempotency key
 }
@@ -40,6 +41,10 @@ func readInput(event jsonscan.Value) (in input) {
 			in.info = v
 		case key.Means("idempotency_key"):
 			in.key = v
+		case key.Means("extras"):
+			in.extras = v
+		case key.Means("tags"):
+			in.tags = v
 		}
 	}
 	return in
@@ -133,6 +138,10 @@ func (p *publish) add(in *input, l *app.Limits) *problem.Problem {
 	if bad != nil {
 		return bad
 	}
+	properties, bad := eventProperties(in, l)
+	if bad != nil {
+		return bad
+	}
 	e := entry{first: len(p.events)}
 	if in.info.IsGiven() {
 		if in.info.Kind() != jsonscan.String {
@@ -141,7 +150,10 @@ func (p *publish) add(in *input, l *app.Limits) *problem.Problem {
 		info := in.info.Text()
 		e.hasInfo, e.info = info != "", parseAttributes(info)
 	}
-	template := channel.Event{Name: name, Data: data, Except: except}
+	template := channel.Event{Name: name, Data: data, Except: except, Properties: properties}
+	if properties != nil && properties.Extras != nil {
+		template.IsEchoed = properties.Extras.Echo
+	}
 	if bad := p.addChannels(in, template, l); bad != nil {
 		return bad
 	}
@@ -245,8 +257,47 @@ func eventName(v jsonscan.Value, l *app.Limits) (string, *problem.Problem) {
 		return "", problem.New(problem.LimitExceeded, fmt.Sprintf("Event name is longer than %d bytes", l.MaxEventNameLength))
 	case strings.HasPrefix(name, "pusher:"), strings.HasPrefix(name, "pusher_internal:"):
 		return "", problem.Invalid("Event names that begin with pusher: or pusher_internal: are reserved")
+	case strings.HasPrefix(name, "sockudo:"), strings.HasPrefix(name, "sockudo_internal:"):
+		return "", problem.Invalid("Event names that begin with sockudo: or sockudo_internal: are reserved")
 	}
 	return name, nil
+}
+
+// eventProperties is what clients of protocol V2 are shown of an event beside its data, nil for nothing
+// (v2 2.4, 9.3). Together it may be as large as data.
+func eventProperties(in *input, l *app.Limits) (*protocol.Properties, *problem.Problem) {
+	if !in.extras.IsGiven() && !in.tags.IsGiven() {
+		return nil, nil
+	}
+	if size := len(in.extras) + len(in.tags); l.MaxEventPayload > 0 && size > l.MaxEventPayload {
+		return nil, problem.New(problem.PayloadTooLarge, fmt.Sprintf("The extras and tags of this event are %d bytes, more than %d", size, l.MaxEventPayload))
+	}
+	extras, ok := v2.DecodeExtras(in.extras)
+	if !ok {
+		return nil, problem.Invalid(v2.ErrExtras.Message)
+	}
+	tags, ok := eventTags(in.tags)
+	switch {
+	case !ok:
+		return nil, problem.Invalid("tags must be an object of strings")
+	case extras == nil && len(tags) == 0:
+		return nil, nil
+	}
+	return &protocol.Properties{Extras: extras, Tags: tags}, nil
+}
+
+// eventTags reads tags, false where they are none.
+func eventTags(v jsonscan.Value) (tags []protocol.Tag, ok bool) {
+	if v.IsGiven() && v.Kind() != jsonscan.Object {
+		return nil, false
+	}
+	for key, value := range v.Members() {
+		if value.Kind() != jsonscan.String {
+			return nil, false
+		}
+		tags = append(tags, protocol.Tag{Key: strings.Clone(key), Value: value.Text()})
+	}
+	return v2.SortTags(tags), true
 }
 
 // eventData is the string literal that subscribers will get, as a copy: the body's buffer

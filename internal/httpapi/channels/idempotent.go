@@ -3,9 +3,11 @@ package channels
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/app"
+	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/idempotency"
 	"github.com/millrace/millrace/internal/idempotency/local"
@@ -163,4 +165,40 @@ func (h *handler) claimEvents(ctx context.Context, r *httpapi.Request, inputs []
 		}
 	}
 	return held, nil
+}
+
+// claimExtras claims events by the keys in their extras, each within its channel, and returns those that
+// come for the first time (v2 2.7). The caller releases what is held, even if there is a problem.
+func (h *handler) claimExtras(ctx context.Context, r *httpapi.Request, events []channel.Event) (fresh []channel.Event, held []idempotency.Key, bad *problem.Problem) {
+	if !slices.ContainsFunc(events, hasKey) || !h.o.Idempotency.isFor(r.App) {
+		return events, nil, nil
+	}
+	waiting := httpapi.WaitFor(ctx, claimTimeout) // for all of them together
+	defer waiting.Stop()
+	for i := range events {
+		if !hasKey(events[i]) {
+			fresh = append(fresh, events[i])
+			continue
+		}
+		key, bad := h.claimKey(r, "extras\x00"+events[i].Channel, events[i].Properties.Extras.IdempotencyKey)
+		if bad != nil {
+			return nil, held, bad
+		}
+		if slices.Contains(held, key) {
+			continue
+		}
+		isFirst, _, bad := h.claim(waiting, r.App, key) //nolint:contextcheck // waiting inherits from ctx
+		if bad != nil {
+			return nil, held, bad
+		}
+		if isFirst {
+			held, fresh = append(held, key), append(fresh, events[i])
+		}
+	}
+	return fresh, held, nil
+}
+
+// hasKey reports whether the extras of an event have a key.
+func hasKey(ev channel.Event) bool {
+	return ev.Properties != nil && ev.Properties.Extras != nil && ev.Properties.Extras.IdempotencyKey != ""
 }

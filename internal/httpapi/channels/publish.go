@@ -144,12 +144,24 @@ func (h *handler) answerBatch(ctx context.Context, r *httpapi.Request, p *publis
 	r.Out = append(r.Out, ']', '}')
 }
 
-// send spends what the gathered events cost and publishes them. Nothing before it has had
-// any effect.
+// send publishes the gathered events, without those that were published before under a key of their
+// extras. Nothing before it has had any effect.
 func (h *handler) send(ctx context.Context, r *httpapi.Request, events []channel.Event) *problem.Problem {
-	if len(events) == 0 {
-		return nil
+	fresh, held, bad := h.claimExtras(ctx, r, events)
+	defer func() { h.release(ctx, held) }()
+	if bad != nil || len(fresh) == 0 {
+		return bad
 	}
+	if bad := h.spend(ctx, r, fresh); bad != nil {
+		return bad
+	}
+	h.keep(ctx, r.App, held, []byte(UsualAnswer))
+	held = nil
+	return nil
+}
+
+// spend spends what events cost and publishes them.
+func (h *handler) spend(ctx context.Context, r *httpapi.Request, events []channel.Event) *problem.Problem {
 	if bad := r.Spend(len(events)); bad != nil {
 		return bad
 	}

@@ -9,7 +9,9 @@ import (
 )
 
 // JSON is protocol V2 as JSON in text frames. It is stateless and safe for concurrent use.
-type JSON struct{}
+type JSON struct {
+	ShowsTags bool // of events
+}
 
 var _ protocol.Codec = JSON{}
 
@@ -22,9 +24,9 @@ func (JSON) IsBinary(protocol.MessageKind) bool { return false }
 // AppendPublication implements protocol.Codec.
 //
 //millrace:hot BenchmarkAppendPublication TestAppendPublicationAllocs
-func (JSON) AppendPublication(dst []byte, p *protocol.Publication) []byte {
+func (c JSON) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	var e Envelope
-	e.OfPublication(p)
+	e.OfPublication(p, c.ShowsTags)
 	return AppendJSON(dst, &e)
 }
 

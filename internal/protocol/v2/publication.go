@@ -14,9 +14,9 @@ const (
 	internal = "sockudo_internal:"
 )
 
-// OfPublication makes e the message by which a subscriber hears of p (v2 1.3, 1.4, 2.1). e is empty
-// before, and shares the memory of p.
-func (e *Envelope) OfPublication(p *protocol.Publication) {
+// OfPublication makes e the message by which a subscriber hears of p, with its tags or without them
+// (v2 1.3, 1.4, 2.1). e is empty before, and shares the memory of p.
+func (e *Envelope) OfPublication(p *protocol.Publication, showsTags bool) {
 	switch p.Kind {
 	case protocol.KindMemberAdded:
 		b := appendUserID(append(e.Text, `{"user_id":`...), p.UserID, p.HasNumericID)
@@ -36,6 +36,9 @@ func (e *Envelope) OfPublication(p *protocol.Publication) {
 		e.ofChange(p)
 	default:
 		e.ofEvent(p)
+		if showsTags && p.Properties != nil {
+			e.Tags = p.Properties.Tags
+		}
 	}
 }
 

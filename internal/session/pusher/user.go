@@ -68,8 +68,13 @@ func (s *Session) refuseSigner(e *protocol.Error) {
 	}
 }
 
-// refuseSignIn closes the connection: its client is not who it says, or its backend is broken.
+// refuseSignIn closes the connection: its client is not who it says, or its backend is broken. In
+// protocol V2 the client is told so and may try again (v2 1.4).
 func (s *Session) refuseSignIn(e *protocol.Error) {
+	if s.isV2 {
+		s.replyError("", e)
+		return
+	}
 	s.group.Reported(strconv.Itoa(e.Code))
 	s.close(e)
 }

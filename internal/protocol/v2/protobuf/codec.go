@@ -10,7 +10,9 @@ import (
 )
 
 // Codec is protocol V2 as Protocol Buffers. It is stateless and safe for concurrent use.
-type Codec struct{}
+type Codec struct {
+	ShowsTags bool // of events
+}
 
 var _ protocol.Codec = Codec{}
 
@@ -21,9 +23,9 @@ func (Codec) Variant() protocol.Variant { return protocol.VariantV2Protobuf }
 func (Codec) IsBinary(protocol.MessageKind) bool { return true }
 
 // AppendPublication implements protocol.Codec.
-func (Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
+func (c Codec) AppendPublication(dst []byte, p *protocol.Publication) []byte {
 	var e v2.Envelope
-	e.OfPublication(p)
+	e.OfPublication(p, c.ShowsTags)
 	return Append(dst, &e)
 }
 
