@@ -91,7 +91,7 @@ func appendUserID(dst []byte, id string, isNumber bool) []byte {
 	return jsonscan.AppendString(dst, id)
 }
 
-// ofChange is one change of a view, on the channel that stands for it (pusher 9).
+// ofChange is one change of a view, on the channel that stands for it.
 func (e *Envelope) ofChange(p *protocol.Publication) {
 	c := p.Change
 	e.Event, e.Channel = "view:"+string(c.Op), pusher.ViewChannel(c.View)
