@@ -1,6 +1,7 @@
 package channel_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/bus/bustest"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
 
@@ -107,6 +109,12 @@ func TestListenerHearsOfMembersAndTheirEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.expect(t, `77 event presence-x client-a {"k": 1} `+a.ID().String()+" u-9")
+		ephemeral := &protocol.Command{
+			Channel: "presence-x", HasChannel: true, Event: "client-a", Properties: &protocol.Properties{Extras: &protocol.Extras{IsEphemeral: true}},
+		}
+		if err := n.ClientEvent(context.Background(), &a.Connection, ephemeral); err != nil { // of which no listener is told
+			t.Fatal(err)
+		}
 		a.close()
 		b.expect(t)
 		c.close()
