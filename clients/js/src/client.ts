@@ -170,7 +170,12 @@ export class Client {
     this.#link = link;
     this.#hasSentEvents = false;
     this.#tokens?.keep(session);
-    if (this.#signIn.isWanted) await this.#signIn.run(session).catch((error: ClientError) => this.#events.emit('error', error));
+    if (this.#signIn.isWanted) {
+      await this.#signIn.run(session).catch((error: ClientError) => {
+        const isTold = typeof error.code === 'number' || !session.isOpen; // by an error frame, or by the state
+        if (!isTold) this.#events.emit('error', error);
+      });
+    }
     if (!session.isOpen) return;
     this.#isStarted = true;
     for (const subscription of this.#subscriptions.values()) void subscription.join(link);

@@ -41,6 +41,7 @@ export class SignIn {
   async run(session: Session): Promise<User> {
     session.onEnd(() => this.refused(new ClientError('closed', 'the connection ended before the sign-in')));
     const outcome = this.outcome();
+    outcome.catch(() => {}); // it may fail before it is returned
     try {
       if (!this.authenticate) throw new TypeError('the option authenticate is missing');
       const { auth, user_data } = await this.authenticate({ socketId: session.socketId });
@@ -49,7 +50,7 @@ export class SignIn {
         session.send('signin', { auth, user_data });
       }
     } catch (cause) {
-      this.refused(new ClientError('authorization', `no signature for the user: ${String(cause)}`, { cause }));
+      if (session.isOpen) this.refused(new ClientError('authorization', `no signature for the user: ${String(cause)}`, { cause }));
     }
     return outcome;
   }

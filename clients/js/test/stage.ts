@@ -6,12 +6,14 @@ import type { TestContext } from 'node:test';
 import { Client, type ClientOptions, type Codec, type Envelope, type SubscribeOptions, type Subscription } from '@millrace/client';
 import { type Conversation, Peer, turn } from './peer.js';
 
-type Settings = Partial<Omit<ClientOptions, 'token'>> & { tokens?: string[]; signatures?: Record<string, object | string>; user?: object | string };
+type Settings = Partial<Omit<ClientOptions, 'token'>> & { tokens?: string[]; signatures?: Record<string, object | string>; user?: object | string; slow?: boolean };
 
 export class Stage {
   readonly #peer: Peer;
   readonly #told: string[] = [];
   readonly #subscriptions = new Map<string, Subscription>();
+  // #unanswered are calls of the application's backend, if it is slow.
+  readonly #unanswered: (() => void)[] = [];
   #client: Client | undefined;
   #conversation: Conversation | undefined;
 
@@ -41,8 +43,9 @@ export class Stage {
     client: (rest) => this.#start(JSON.parse(rest || '{}')),
     do: (rest) => this.#act(...halves(rest)),
     open: (rest) => {
+      const next = this.#peer.attempts.shift() ?? assert.fail('the client opened no connection');
       this.#rest();
-      this.#conversation = this.#peer.attempts.shift() ?? assert.fail('the client opened no connection');
+      this.#conversation = next;
       const url = new URL(this.#conversation.url);
       if (this.codec.format !== 'json') assert.equal(url.searchParams.get('format'), this.codec.format);
       url.searchParams.delete('format');
@@ -58,6 +61,7 @@ export class Stage {
     },
     closed: () => assert(this.#here.isClosed, 'the client keeps the connection open'),
     wait: async (rest) => {
+      this.#rest();
       this.context.mock.timers.tick(Number(rest));
       await turn();
     },
@@ -70,13 +74,15 @@ export class Stage {
 
   // #rest fails if something happened that the script does not have.
   #rest(): void {
-    assert.deepEqual([...this.#told, ...(this.#conversation?.said ?? [])], []);
+    const attempts = this.#peer.attempts.map(({ url }) => url);
+    assert.deepEqual([...this.#told, ...(this.#conversation?.said ?? []), ...attempts], []);
   }
 
-  #start({ tokens, signatures = {}, user, ...options }: Settings): void {
-    const sign = async (name: string, signed: object | string | undefined) => (
-      typeof signed === 'object' ? signed as never : assert.fail(signed ?? `no signature for ${name}`)
-    );
+  #start({ tokens, signatures = {}, user, slow, ...options }: Settings): void {
+    const sign = async (name: string, signed: object | string | undefined) => {
+      if (slow) await new Promise<void>((resolve) => this.#unanswered.push(resolve));
+      return typeof signed === 'object' ? signed as never : assert.fail(signed ?? `no signature for ${name}`);
+    };
     this.#client = new Client({
       url: 'ws://server', key: 'app-key', WebSocket: this.#peer.WebSocket, codec: this.codec, random: () => 1,
       authorize: ({ socketId, channel }) => sign(channel, signatures[`${socketId} ${channel}`]),
@@ -102,6 +108,7 @@ export class Stage {
     const actions: Record<string, () => unknown> = {
       connect: () => client.connect(),
       disconnect: () => client.disconnect(),
+      answer: () => this.#unanswered.splice(0).forEach((answer) => answer()),
       signin: () => client.signIn().then(({ id }) => this.#tell('user', id), (error) => this.#tell('no user', error.code)),
       listen: () => client.listen(({ channel, event }) => this.#tell('everywhere', channel, event)),
       subscribe: () => this.#subscribe(channel, detail ? value() : undefined),
