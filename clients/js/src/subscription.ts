@@ -213,6 +213,7 @@ export class Subscription {
 
   /** @internal */
   refused(error: ClientError): void {
+    if (this.#state === 'refused') return; // an error frame and subscription_error say the same
     this.#state = 'refused';
     this.#fail(error);
     this.#order.release();
