@@ -54,8 +54,12 @@ slowbus: ## the tests of what calls the bus, on one that answers after 2 ms and 
 	go test -tags slowbus -shuffle=on -timeout=$(TESTTIME) ./internal/channel ./internal/httpapi/... ./internal/session/...
 
 .PHONY: e2e
-e2e: build ## pusher-js, laravel-echo and the Node and Go server libraries, in Node and in Chromium, against bin/millrace
+e2e: build ## the client package; pusher-js, laravel-echo and the Node and Go server libraries, in Node and in Chromium, against bin/millrace
 	@scripts/clients.sh
+
+.PHONY: client-package
+client-package: ## the client package in clients/js: types, build, tests
+	@scripts/client-package.sh
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (30s)

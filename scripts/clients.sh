@@ -17,6 +17,13 @@ scripts/need.sh openssl "makes the certificates of the proxies" openssl
 # The official Go server library is a module of its own, so that the server does not depend on it.
 CGO_ENABLED=0 go -C test/libraries/go build -trimpath -o "$PWD/bin/library-go" .
 
+# Our own client is tested beside the suites, and built for those that use it.
+if [ $# -eq 0 ]; then
+	scripts/client-package.sh
+else
+	scripts/client-package.sh build
+fi
+
 cd test/clients
 if ! cmp -s package-lock.json node_modules/.installed-lock.json; then
 	npm ci --no-audit --no-fund --loglevel=error </dev/null

@@ -54,13 +54,13 @@ func sectionsOf(t *testing.T) map[string][]string {
 // eachText calls visit with every text of the repository that may cite a specification.
 func eachText(t *testing.T, visit func(path, text string)) {
 	t.Helper()
-	kinds := []string{".go", ".md", ".txt", ".js", ".mjs", ".toml", ".yml", ".sh", ".html"}
+	kinds := []string{".go", ".md", ".txt", ".js", ".mjs", ".ts", ".toml", ".yml", ".sh", ".html"}
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if name := d.Name(); d.IsDir() {
-			if file != root && (name[0] == '.' || name == "node_modules" || name == "bin") {
+			if file != root && (name[0] == '.' || slices.Contains([]string{"node_modules", "bin", "build", "dist"}, name)) {
 				return fs.SkipDir
 			}
 			return nil
