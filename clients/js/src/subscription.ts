@@ -27,9 +27,9 @@ export interface Filter {
 
 export interface SubscribeOptions {
   filter?: Filter;
-  /** rewind asks for the newest messages, or for those of the last seconds, at the first subscribe and after a gap. */
+  /** rewind asks for the newest messages, or for all of the last seconds, at the first subscribe and after a gap. */
   rewind?: number | { seconds: number };
-  /** since goes on from a position that the application has kept, such as that of a snapshot. */
+  /** since goes on from a position that the application has kept, such as the position of a snapshot. */
   since?: Position;
   /** dense reports missing serials as gaps: no filter and no excluded sender keeps messages from this subscription. */
   dense?: boolean;

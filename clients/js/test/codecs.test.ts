@@ -38,7 +38,7 @@ function decodes(codec: Codec, frame: string | Uint8Array): Envelope | undefined
 
 suite('codecs', () => {
   for (const codec of codecs) {
-    test(`${codec.format}: what is encoded decodes to the same envelope`, () => {
+    test(`${codec.format}: an encoded envelope decodes to the same`, () => {
       eachEnvelope((envelope) => assert.deepEqual(codec.decode(codec.encode(envelope)), envelope));
     });
 
@@ -115,7 +115,7 @@ suite('JSON', () => {
 });
 
 suite('MessagePack', () => {
-  test('another library reads what is encoded', () => {
+  test('another library reads encoded envelopes', () => {
     eachEnvelope((envelope) => {
       if (String(json.encode(envelope)).includes('"__proto__"')) return; // which the library refuses
       const array = msgpackDecode(msgpack.encode(envelope) as Uint8Array) as unknown[];
@@ -172,7 +172,7 @@ suite('MessagePack', () => {
 });
 
 suite('Protocol Buffers', () => {
-  test('another library reads what is encoded', () => {
+  test('another library reads encoded envelopes', () => {
     eachEnvelope((envelope) => assert.deepEqual(normal(protobufDecode(protobuf.encode(envelope) as Uint8Array)), normal(plainOf(envelope))));
   });
 

@@ -24,7 +24,7 @@ before(async () => {
 });
 after(() => server.stop());
 
-// first is what is published when a channel has its first subscriber.
+// first publishes when a channel has its first subscriber.
 const first: Record<string, () => void> = {
   prices: () => server.publish('prices', 'tick', { eurusd: 1.08 }),
   orders: () => server.publish('orders', 'placed', { id: 'a' }),

@@ -64,7 +64,7 @@ export class Server {
     return log;
   }
 
-  // #backend is that of the application: it signs channels and users.
+  // #backend stands for the application's backend: it signs channels and users.
   async #backend(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     const answer: Record<string, object> = {

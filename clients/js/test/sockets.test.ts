@@ -36,7 +36,7 @@ for (const codec of [json, msgpack, protobuf]) {
     });
     after(() => client.disconnect());
 
-    test('what is published while the connection is cut comes with the next one, in order', async () => {
+    test('messages that are published while the connection is cut come with the next one, in order', async () => {
       const subscription = await client.subscribe(`orders-${codec.format}`, { dense: true }).ready();
       const gaps: Gap[] = [];
       subscription.on('gap', (gap) => gaps.push(gap));
