@@ -61,7 +61,7 @@ func newNodeWith(t testing.TB, o hub.Options, channels channel.Options, l local.
 	t.Helper()
 	o.Codecs = [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}
 	h := hub.New(o)
-	n := &node{t: t, hub: h, local: local.New(h, l), app: testApp()}
+	n := &node{t: t, hub: h, local: local.New(h, local.Options{Listener: l}), app: testApp()}
 	n.bus = &faultyBus{Bus: bustest.Wrap(t, n.local), parts: map[protocol.Topic]bus.Part{}}
 	n.Engine = channel.New(h, n.bus, channels)
 	n.run()

@@ -21,7 +21,7 @@ func subscriptionBytes(t *testing.T, prefix string, member func(n int) protocol.
 	t.Helper()
 	const many, longName = 10_000, 200
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
-	b := local.New(h, nil)
+	b := local.New(h, local.Options{})
 	n := &node{t: t, hub: h, local: b, Engine: channel.New(h, b, channel.Options{}), app: testApp()}
 	n.run()
 	c := n.connectQuiet()

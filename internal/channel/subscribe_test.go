@@ -64,7 +64,7 @@ func TestPublishWaitsForRoomBeforeAnythingIsSent(t *testing.T) {
 			Codecs: [protocol.NumVariants]protocol.Codec{}, MaxInboxBytes: 100,
 		}) // does not run, so nothing drains
 		n := &node{t: t, hub: h, app: testApp()}
-		n.local = local.New(h, nil)
+		n.local = local.New(h, local.Options{})
 		n.Engine = channel.New(h, n.local, channel.Options{})
 		a := n.connect()
 		a.mustJoin("cache-x", "")

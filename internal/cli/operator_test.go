@@ -47,7 +47,7 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	hooks := outbox.New(outbox.Options{Apps: apps, Transport: status(http.StatusTeapot)})
 	h := hub.New(hub.Options{})
-	engine := channel.New(h, local.New(h, nil), channel.Options{})
+	engine := channel.New(h, local.New(h, local.Options{}), channel.Options{})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
 		Apps: apps, Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
 		Routes: slices.Concat(

@@ -84,7 +84,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireWebhooks(ctx, prom); err != nil {
 		return nil, err
 	}
-	s.bus = local.New(s.hub, s.webhooks)
+	s.bus = local.New(s.hub, local.Options{Listener: s.webhooks})
 	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom)})
 	s.applyWebhooks(nil, s.apps.All())
 	s.sessions = session.New(session.Options{

@@ -63,9 +63,14 @@ type stripe struct {
 	events    []room.Event // empty; room for the events of one call
 }
 
-// New makes a bus that delivers to n and tells l, which may be nil.
-func New(n Node, l Listener) *Bus {
-	b := &Bus{node: n, listener: l, start: time.Now(), epoch: newEpoch(), seed: maphash.MakeSeed()}
+// Options of a bus. Zero fields mean the default.
+type Options struct {
+	Listener Listener // default none
+}
+
+// New makes a bus that delivers to n.
+func New(n Node, o Options) *Bus {
+	b := &Bus{node: n, listener: o.Listener, start: time.Now(), epoch: newEpoch(), seed: maphash.MakeSeed()}
 	b.alarms.init(b.noticeDue)
 	return b
 }

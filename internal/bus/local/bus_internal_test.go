@@ -42,7 +42,7 @@ func name(prefix string, i int) protocol.Topic {
 func TestBusForgetsTopics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := New(deaf{}, nil)
+		b := New(deaf{}, Options{})
 		publish := func(prefix string, n int, ttl time.Duration) {
 			for i := range n {
 				it := bus.Item{Publication: &protocol.Publication{Topic: name(prefix, i)}, Retain: ttl}
@@ -87,7 +87,7 @@ func TestBusForgetsTopics(t *testing.T) {
 // TestOnlyDueNoticesHaveTimers: an idle or ended channel has none.
 func TestOnlyDueNoticesHaveTimers(t *testing.T) {
 	t.Parallel()
-	b := New(deaf{}, nil)
+	b := New(deaf{}, Options{})
 	topic := name("prices", 0)
 	for i := range uint32(3) {
 		j := bus.Join{Topic: &topic, Part: bus.Part{Version: uint64(i) + 1, Subscriptions: i + 1}, HasNotices: true}

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, n bustest.Node) bus.Bus {
-	b := local.New(n, nil)
+	b := local.New(n, local.Options{})
 	t.Cleanup(func() { _ = b.Shutdown(context.Background()) })
 	return b
 }
@@ -68,7 +68,7 @@ func batch(items ...bus.Item) *bus.Batch { return &bus.Batch{Items: items} }
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	var received counter
-	b := local.New(&received, nil)
+	b := local.New(&received, local.Options{})
 	topic := protocol.Topic{App: "app", Name: "a"}
 	ctx := t.Context()
 	j := join(&topic)
@@ -132,7 +132,7 @@ func (r *reentrant) Tell(e *room.Event) {
 func TestTheEndOfAChannelIsToldBeforeAnotherBegins(t *testing.T) {
 	t.Parallel()
 	l := &reentrant{t: t, is: map[string]bool{}}
-	b := local.New(new(counter), l)
+	b := local.New(new(counter), local.Options{Listener: l})
 	topic := protocol.Topic{App: "app", Name: "a"}
 	for i := range uint64(100) {
 		j := join(&topic)
@@ -166,7 +166,7 @@ func publications(n int, prefix string) (topics []protocol.Topic, batches []*bus
 
 func TestPublishAllocs(t *testing.T) {
 	for _, isFollowed := range []bool{false, true} {
-		b := local.New(new(counter), nil)
+		b := local.New(new(counter), local.Options{})
 		topics, batches := publications(1, "")
 		if isFollowed {
 			_, _ = b.Join(t.Context(), join(&topics[0]))
@@ -186,7 +186,7 @@ func BenchmarkPublish(b *testing.B) {
 		ttl          time.Duration
 	}{{"unsubscribed", false, 0}, {"subscribed", true, 0}, {"retained", true, time.Minute}} {
 		b.Run("bus/"+bench.name, func(b *testing.B) {
-			l := local.New(new(counter), nil)
+			l := local.New(new(counter), local.Options{})
 			topics, batches := publications(100, "")
 			for i := range topics {
 				if bench.isSubscribed {

@@ -75,7 +75,7 @@ func New(t testing.TB, change Change) *Node {
 	t.Helper()
 	n := &Node{T: t, App: App()}
 	n.Hub = hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: pusher.Codec{}}})
-	n.Bus = local.New(n.Hub, nil)
+	n.Bus = local.New(n.Hub, local.Options{})
 	n.Engine = channel.New(n.Hub, bustest.Wrap(t, n.Bus), channel.Options{})
 	n.Entities = entity.NewState(nil)
 	n.Owner = owner.New(n.Entities, owner.Options{})

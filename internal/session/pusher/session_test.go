@@ -102,7 +102,7 @@ func newStackTelling(t *testing.T, l local.Listener, change func(*pushersession.
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	codec := pusher.Codec{}
 	h := hub.New(hub.Options{Codecs: [protocol.NumVariants]protocol.Codec{protocol.VariantPusher: codec}})
-	rooms := local.New(h, l)
+	rooms := local.New(h, local.Options{Listener: l})
 	b := bustest.Wrap(t, rooms)
 	if wrap != nil {
 		b = wrap(b)
