@@ -83,6 +83,35 @@ type History interface {
 	Page(ctx context.Context, t protocol.Topic, q Query) (Page, error)
 }
 
+// Streams says where streams go on, for an owner that is to decide the next serials. Its methods are safe
+// for concurrent use.
+type Streams interface {
+	// End is where a topic's stream goes on, the zero End if the topic has none.
+	End(ctx context.Context, t protocol.Topic) (End, error)
+	// Keep makes these the apps whose topics are kept, and is durable when it returns. since says
+	// behind which entry each has been kept: an app that was kept before Keep goes on, another one
+	// begins behind the last entry. A stream whose End is not behind it has ended: what was
+	// published while the app was not kept is missing in it.
+	Keep(ctx context.Context, apps []string) (since map[string]Index, err error)
+}
+
+// End is where a stream goes on.
+type End struct {
+	StreamID string
+	Next     uint64 // the serial of the next publication
+	Last     Index  // the last entry with a publication, a purge or a reset of the topic
+}
+
+// Usage is about what is kept of one app. It may have what is beyond retention and not removed yet, and
+// twice what is being folded.
+type Usage struct {
+	App            string
+	Topics         int // of which something is kept
+	Publications   uint64
+	Bytes          int64 // of envelopes
+	Oldest, Newest int64 // Unix milliseconds
+}
+
 // Stream is what is kept of one topic.
 type Stream struct {
 	ID     string // identity of the serials; it changes with a KindReset only

@@ -50,6 +50,13 @@ const logTold = `
 		PRIMARY KEY (app, kind, name, user)
 	) STRICT, WITHOUT ROWID`
 
+// logApps makes the table of the apps whose topics log/embedded keeps, each with the entry behind which it has
+// been kept.
+const logApps = `
+	CREATE TABLE log_apps (
+		app TEXT NOT NULL PRIMARY KEY, since INTEGER NOT NULL
+	) STRICT, WITHOUT ROWID`
+
 // migrations lead from one version of the schema to the next: migrations[0] makes version 1.
 // A migration that has been released is never changed.
 func migrations() []string {
@@ -126,6 +133,7 @@ func migrations() []string {
 		logTables,
 		logBlocks,
 		logTold,
+		logApps,
 	}
 }
 

@@ -74,18 +74,16 @@ type view struct {
 // is folded in between is seen, and left out where the tail has it. A transaction costs a fifth of a
 // page; without one, fn has to find out whether what it reads belongs together.
 func (l *Log) view(ctx context.Context, topic protocol.Topic, inTransaction bool, fn func(ctx context.Context, v *view) error) error {
-	select {
-	case l.reads <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	release, err := l.slot(ctx)
+	if err != nil {
+		return err
 	}
-	defer func() { <-l.reads }()
+	defer release()
 	v := &view{Log: l, limits: limitsAt(l.o.Retention(topic), l.o.Now())}
 	l.mu.Lock()
 	runs, n := l.tail.runsOf(topic)
 	l.mu.Unlock()
 	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
-	var err error
 	if inTransaction {
 		if v.tx, err = l.db.Reader().BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
 			return err

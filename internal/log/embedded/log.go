@@ -18,6 +18,7 @@ import (
 var (
 	_ log.Log     = (*Log)(nil)
 	_ log.History = (*Log)(nil)
+	_ log.Streams = (*Log)(nil)
 	_ log.Told    = (*Log)(nil)
 	_ log.Copier  = (*Log)(nil)
 )

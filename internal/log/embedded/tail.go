@@ -129,3 +129,33 @@ func (t *tail) runsOf(topic protocol.Topic) (runs [2]run, n int) {
 	}
 	return runs, n
 }
+
+// addUsage adds what the tail has of each app.
+func (t *tail) addUsage(all map[string]*log.Usage) {
+	for _, g := range []*generation{t.folding, t.fresh} {
+		if g == nil {
+			continue
+		}
+		for topic, r := range g.runs {
+			n := len(r.publications)
+			if n == 0 {
+				continue
+			}
+			u := all[topic.App]
+			if u == nil {
+				u = &log.Usage{App: topic.App}
+				all[topic.App] = u
+			}
+			first, last := r.publications[0].Time, r.publications[n-1].Time
+			if u.Publications == 0 || first < u.Oldest {
+				u.Oldest = first
+			}
+			u.Newest = max(u.Newest, last)
+			u.Publications += uint64(n)
+			u.Bytes += r.bytes
+			if first := r.publications[0].Serial; first == 1 {
+				u.Topics++ // otherwise the tables have it, or had
+			}
+		}
+	}
+}

@@ -78,12 +78,11 @@ func (l *Log) tailEdges() [2][]recentEdge {
 // readTold hands m what log_told has of an app, with the edges that follow over it. The edges were in the tail before the table is
 // looked at; readTold leaves out what was folded in between.
 func (l *Log) readTold(ctx context.Context, app string, m *merging, edges [2][]recentEdge) error {
-	select {
-	case l.reads <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	release, err := l.slot(ctx)
+	if err != nil {
+		return err
 	}
-	defer func() { <-l.reads }()
+	defer release()
 	tx, err := l.db.Reader().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ const Node log.NodeID = "node-1"
 type Log interface {
 	log.Log
 	log.History
+	log.Streams
 	log.Told
 	// Fold brings all that is stored into the fold.
 	Fold(ctx context.Context) error
@@ -87,6 +88,8 @@ func Run(t *testing.T, harness func(tb testing.TB) Harness) {
 		"copies under appends":                               copies,
 		"serials of any size":                                largeSerials,
 		"random operations observe what a simple model does": random,
+		"streams end where an app was not kept":              keptApps,
+		"streams say where they go on":                       ends,
 		"edges are told as they were appended":               told,
 		"what is told changes by whole groups":               toldByGroups,
 		"random edges":                                       randomEdges,

@@ -79,7 +79,7 @@ func TestAFileFromBeforeAppsKeepsWhatItHas(t *testing.T) {
 	}
 	stop()
 	execute(t, filepath.Join(folder, "millrace.db"), "DROP TABLE apps; DROP TABLE app_keys; DROP TABLE signatures; DROP TABLE health; DROP TABLE runs; "+
-		"DROP TABLE log_state; DROP TABLE log_entries; DROP TABLE log_topics; DROP TABLE log_blocks; DROP TABLE log_told; PRAGMA user_version = 2")
+		"DROP TABLE log_state; DROP TABLE log_entries; DROP TABLE log_topics; DROP TABLE log_blocks; DROP TABLE log_told; DROP TABLE log_apps; PRAGMA user_version = 2")
 	s, _ = open(t, folder)
 	if got := loaded(t, s); len(got) != 10 {
 		t.Errorf("got %d entities, want 10", len(got))
