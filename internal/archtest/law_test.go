@@ -73,7 +73,6 @@ var ranks = map[string]int{
 	"internal/protocol/v2/messagepack": 3,
 	"internal/protocol/v2/protobuf":    3,
 
-	"internal/bus/local":      3,
 	"internal/channel":        3,
 	"internal/reader":         3,
 	"internal/entity/owner":   3,
@@ -91,6 +90,7 @@ var ranks = map[string]int{
 	"internal/store/embedded":   4,
 	"internal/store/postgres":   4,
 	"internal/log/embedded":     4,
+	"internal/bus/local":        4,
 	"internal/bench":            4,
 	"internal/client":           4,
 	"internal/cluster":          4,

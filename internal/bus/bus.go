@@ -28,6 +28,11 @@ var (
 	ErrBackpressure = errors.New("bus: fan-out is behind; try again later")
 	// ErrUnavailable: the owner of the topic cannot be reached. Nothing has happened.
 	ErrUnavailable = errors.New("bus: the owner of the topic cannot be reached; try again later")
+	// ErrNotStored: the topic is kept in a log, which cannot store it. Nothing has happened.
+	ErrNotStored = errors.New("bus: what is published to the topic is kept, and cannot be stored; try again later")
+	// ErrTooLarge: a batch with topics that are kept is larger than a log takes at once. Nothing has
+	// happened.
+	ErrTooLarge = errors.New("bus: the batch is too large to be stored at once; publish less at a time")
 	// ErrUncertain: the owner has not answered. It may have acted, or not.
 	ErrUncertain = errors.New("bus: the owner of the topic has not answered; it may have acted")
 )
@@ -50,7 +55,9 @@ type Bus interface {
 	// Publish checks the whole batch first: one that is no good refuses all. Then it waits for room
 	// until ctx ends. Then, for each topic's owner, it is all or nothing: the owner assigns the
 	// next positions, which it writes into the publications, retains what is to be retained and
-	// delivers, in one step. Publications must not be changed afterwards. With a nil error Published
+	// delivers, in one step. Where a topic is kept, the owner gives the publication a serial, a
+	// stream and an id (protocol.Properties) and stores it before anything of the part is delivered.
+	// Publications must not be changed afterwards. With a nil error Published
 	// says of which owners the outcome differs.
 	Publish(ctx context.Context, b *Batch) (Published, error)
 

@@ -22,7 +22,7 @@ func arrivesUnchanged(t *testing.T, n *node) {
 	n.join(t, topic("a"))
 	published := *want
 	n.publishAll(t, bus.Item{Publication: &published, Retain: time.Minute})
-	want.Position = published.Position
+	want.Position, want.Properties = published.Position, published.Properties // which the owner gives
 	received := n.await(t, topic("a"), published.Position)
 	kept := n.state(t, topic("a")).Retained
 	if kept == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/keyed"
+	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
@@ -34,7 +36,8 @@ type Listener interface {
 	Tell(e *room.Event)
 }
 
-// Bus is the bus of channels in a cluster of one. It waits for nothing but room in the fan-out.
+// Bus is the bus of channels in a cluster of one. It waits for room in the fan-out and, where channels
+// are kept, for their log.
 //
 // Invariants: all that concerns one topic happens under the lock of its stripe, calls of the
 // receiver and of the listener included, so their order is the order of positions. The topics of a
@@ -48,8 +51,15 @@ type Bus struct {
 	seed     maphash.Seed // immutable
 	isClosed atomic.Bool  // set once, then every stripe is passed
 	alarms   alarms
-	stripes  [stripes]stripe
+	keeper   keeper
+	// kept are the apps whose channels are kept; nil: none. All stripes are locked while it changes.
+	kept    atomic.Pointer[keptApps]
+	stripes [stripes]stripe
 }
+
+// keptApps are the apps whose channels are kept, each with the entry of the log behind which it has been. It is
+// immutable.
+type keptApps map[string]log.Index
 
 // stripe is a part of the topics. Of several locks that with the lower index is taken first.
 type stripe struct {
@@ -65,17 +75,33 @@ type stripe struct {
 
 // Options of a bus. Zero fields mean the default.
 type Options struct {
-	Listener Listener // default none
+	Listener Listener         // default none
+	Log      Log              // of channels that are kept; default none: publishes to them are refused
+	Now      func() time.Time // default time.Now
+	Logger   *slog.Logger     // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
 }
 
 // New makes a bus that delivers to n.
 func New(n Node, o Options) *Bus {
+	o = o.withDefaults()
 	b := &Bus{node: n, listener: o.Listener, start: time.Now(), epoch: newEpoch(), seed: maphash.MakeSeed()}
 	b.alarms.init(b.noticeDue)
+	b.keeper.init(b, &o)
 	return b
 }
 
-// Publish implements bus.Bus. Of a topic that is in no room it only counts.
+// Publish implements bus.Bus. Of a topic that is in no room it only counts. A batch with a topic that
+// is kept goes by way of the log.
 //
 //millrace:hot BenchmarkPublish TestPublishAllocs
 func (b *Bus) Publish(ctx context.Context, batch *bus.Batch) (bus.Published, error) {
@@ -86,15 +112,29 @@ func (b *Bus) Publish(ctx context.Context, batch *bus.Batch) (bus.Published, err
 	if err != nil {
 		return bus.Published{}, err
 	}
+	isKept, err := b.publishUnkept(batch, mask)
+	if isKept {
+		err = b.keeper.publish(ctx, batch, mask, size)
+	}
+	return bus.Published{}, err
+}
+
+// publishUnkept publishes a batch, unless it has a topic that is kept.
+func (b *Bus) publishUnkept(batch *bus.Batch, mask uint64) (isKept bool, err error) {
 	b.lockAll(mask)
 	defer b.unlockAll(mask)
 	if b.isClosed.Load() {
-		return bus.Published{}, bus.ErrClosed
+		return false, bus.ErrClosed
+	}
+	if kept := b.kept.Load(); kept != nil && kept.hasAny(batch) {
+		return true, nil
 	}
 	for i := range batch.Items {
-		b.publishLocked(&batch.Items[i])
+		it := &batch.Items[i]
+		b.nameSenderLocked(it.Publication)
+		b.publishLocked(it)
 	}
-	return bus.Published{}, nil
+	return false, nil
 }
 
 // check finds the stripes of a batch, one bit for each, and its size.
@@ -127,15 +167,22 @@ func (b *Bus) publishLocked(it *bus.Item) {
 		}
 		b.retainLocked(s, r, it)
 	}
-	if p.IsClientEvent && r != nil && r.Kind().HasMembers() {
-		sender := r.Sender(p.Except)
-		p.UserID, p.HasNumericID = sender.UserID, sender.HasNumericID
-	}
 	b.deliverLocked(s, r, p)
 	if p.IsClientEvent && !p.IsEphemeral() && b.listener != nil {
 		b.tellLocked(s, append(s.events, room.Event{
 			Kind: room.ClientEvent, App: p.Topic.App, Channel: p.Topic.Name, User: p.UserID, Socket: p.Except, Name: p.Event, Data: p.Data,
 		}))
+	}
+}
+
+// nameSenderLocked names the member as whom a client event was sent.
+func (b *Bus) nameSenderLocked(p *protocol.Publication) {
+	if !p.IsClientEvent {
+		return
+	}
+	if r := b.stripes[b.index(&p.Topic)].room(&p.Topic); r != nil && r.Kind().HasMembers() {
+		sender := r.Sender(p.Except)
+		p.UserID, p.HasNumericID = sender.UserID, sender.HasNumericID
 	}
 }
 
