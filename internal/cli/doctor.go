@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/descriptor"
 	"github.com/millrace/millrace/internal/doctor"
 	"github.com/millrace/millrace/internal/provision"
+	"github.com/millrace/millrace/internal/sqlite"
 	"github.com/millrace/millrace/internal/store/embedded"
 	"github.com/millrace/millrace/internal/store/postgres"
 )
@@ -110,7 +111,7 @@ func (c *DoctorCmd) options(cfg *config.Config) doctor.Options {
 			Probe:     func(ctx context.Context) error { return embedded.Probe(ctx, path) },
 			IsLocked:  func(err error) bool { return errors.Is(err, embedded.ErrLocked) },
 			IsDamaged: func(err error) bool { return errors.Is(err, embedded.ErrDamaged) },
-			FreeSpace: freeSpace,
+			FreeSpace: sqlite.FreeSpace,
 		}
 	}
 	if url := cfg.Registry.URL.Reveal(); cfg.Registry.Driver == "postgres" {

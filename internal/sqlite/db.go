@@ -152,6 +152,9 @@ func (db *DB) Writer() *sql.DB { return db.writer }
 // Reader reads beside the writer, at most Readers at a time.
 func (db *DB) Reader() *sql.DB { return db.reader }
 
+// FreeSpace is how many bytes this user may still write beside the database file, if that is known.
+func (db *DB) FreeSpace() (n uint64, isKnown bool) { return FreeSpace(filepath.Dir(db.file)) }
+
 // Close waits for what is under way, writes the WAL back and lets the folder go. The database must
 // not be used afterwards.
 func (db *DB) Close(ctx context.Context) error {

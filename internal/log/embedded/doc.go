@@ -28,6 +28,9 @@
 // are beyond it when there is enough of them. Of what is purged, or is too old when topics are
 // looked at, nothing stays in the table: a block of which only a part stays is written again.
 //
+// The tables have a bound of bytes, Options.MaxBytes. Beyond it the oldest blocks of the app go that has most,
+// but none that is so young that a publisher may still wait for its answer.
+//
 // # What was told
 //
 // Edges are not of a topic's records: the folder applies them to a table of what webhooks were told to be there, in the

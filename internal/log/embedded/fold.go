@@ -26,9 +26,10 @@ const (
 // folder brings the tail into the tables. One goroutine owns it, after load.
 type folder struct {
 	*Log
-	states    map[protocol.Topic]*topicState // of topics that were folded lately
-	lastTopic int64                          // the greatest id
-	marks     []mark                         // what was folded and is not trimmed yet
+	states     map[protocol.Topic]*topicState // of topics that were folded lately
+	lastTopic  int64                          // the greatest id
+	marks      []mark                         // what was folded and is not trimmed yet
+	isNearFull bool                           // the operator was warned
 
 	// Of a slice.
 	blocks, topics []any  // cells of rows that wait to be written
@@ -64,6 +65,7 @@ func (f *folder) run(ctx context.Context) {
 func (f *folder) tidy(ctx context.Context) {
 	f.db.Report(ctx, "fold the log", f.fold(ctx))
 	f.db.Report(ctx, "remove old records of the log", f.sweep(ctx))
+	f.db.Report(ctx, "make the log smaller", f.fit(ctx))
 	f.db.Report(ctx, "trim the log", f.trimOld(ctx))
 }
 
@@ -73,6 +75,7 @@ func (f *folder) foldWhileDue(ctx context.Context) {
 		err = f.fold(ctx)
 		f.db.Report(ctx, "fold the log", err)
 	}
+	f.db.Report(ctx, "make the log smaller", f.fit(ctx))
 	f.db.Report(ctx, "trim the log", f.trimOld(ctx))
 }
 

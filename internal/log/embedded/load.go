@@ -33,6 +33,9 @@ func (l *Log) load(ctx context.Context) error {
 	if err := l.folder.load(ctx); err != nil {
 		return l.db.Explain(err)
 	}
+	if err := l.folder.bound(ctx); err != nil {
+		return l.db.Explain(err)
+	}
 	if err := l.eachEntry(ctx, l.folded+1, l.loadEntry); err != nil {
 		return l.db.Explain(err)
 	}

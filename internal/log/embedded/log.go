@@ -34,6 +34,7 @@ const (
 type Options struct {
 	Node      log.NodeID
 	Retention func(t protocol.Topic) log.Retention // default: everything is kept
+	MaxBytes  int64                                // of envelopes in the tables, all apps together; default half of the free disk, with what is kept
 
 	MaxWaiting int           // bytes that wait to be stored; default 16 MiB
 	FoldAt     int64         // bytes of the tail at which it is folded; default 32 MiB
@@ -87,6 +88,7 @@ type Log struct {
 	folder     folder             // owned by the folder
 	maintainer *sqlite.Maintainer // runs the folder
 	reads      chan struct{}      // a slot for each read that goes on: those that wait for one can give up
+	maxBytes   int64              // see Options.MaxBytes; immutable after load
 	unfolded   atomic.Int64       // bytes of the tail
 	lag        atomic.Int64       // records of the tail
 

@@ -16,6 +16,8 @@ type Metrics struct {
 	folded   prometheus.Counter
 	removed  prometheus.Counter
 	failures prometheus.Counter
+	stored   prometheus.Gauge
+	max      prometheus.Gauge
 }
 
 // NewMetrics makes the metrics of the log and registers them unless r is nil.
@@ -59,6 +61,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		failures: auto.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_embedded_log_failures_total",
 			Help: "Entries that could not be stored.",
+		}),
+		stored: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_embedded_log_stored_bytes",
+			Help: "Bytes of the records in the tables when they were last counted: after a fold, and each minute.",
+		}),
+		max: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_embedded_log_max_bytes",
+			Help: "Bytes of records beyond which the oldest are removed.",
 		}),
 	}
 }

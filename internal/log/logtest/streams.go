@@ -32,7 +32,9 @@ func ends(t *testing.T, h Harness) {
 	n.append(publication("b", "u", 1))
 	n.each(func(when string) { same(t, when, log.End{StreamID: "s", Next: 5, Last: last}, n.end("a")) })
 	last = n.append(publication("a", "s", 5))
-	n.each(func(when string) { same(t, when+", with one more", log.End{StreamID: "s", Next: 6, Last: last}, n.end("a")) })
+	n.each(func(when string) {
+		same(t, when+", with one more", log.End{StreamID: "s", Next: 6, Last: last}, n.end("a"))
+	})
 	last = n.append(log.Record{Topic: topic("a"), Kind: log.KindReset, StreamID: "r"})
 	n.each(func(when string) { same(t, when+", reset", log.End{StreamID: "r", Next: 1, Last: last}, n.end("a")) })
 }

@@ -1,11 +1,11 @@
 //go:build linux || darwin
 
-package cli
+package sqlite
 
 import "syscall"
 
-// freeSpace is how many bytes this user may still write where path is.
-func freeSpace(path string) (uint64, bool) {
+// FreeSpace is how many bytes this user may still write where path is.
+func FreeSpace(path string) (uint64, bool) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {
 		return 0, false
