@@ -55,6 +55,11 @@ type Limits struct {
 	AuthorizationTimeout          time.Duration // with Features.RequireAuthorized; above zero
 	IdempotencyTTL                time.Duration // of the keys of publishes; zero: as the server
 	UserAuthenticationTimeout     time.Duration // with Features.SignIn alone; zero asks for no authorization
+
+	// Of one channel, with Features.History.
+	HistoryAge         time.Duration // above zero
+	HistoryMaxMessages int
+	HistoryMaxBytes    int
 }
 
 // Features of one app, all off in the zero value.
@@ -66,6 +71,7 @@ type Features struct {
 	Idempotency       Switch // keys of publishes
 	SignIn            bool   // users
 	Watchlists        bool   // tell who watches a user when it goes online and offline
+	History           bool   // keep what is published to channels
 }
 
 // HasID reports whether id names a: as its id or as an alias.

@@ -19,5 +19,6 @@ func DefaultLimits() Limits {
 		MaxBatchSize:          10,
 		CacheTTL:              30 * time.Minute,
 		AuthorizationTimeout:  30 * time.Second,
+		HistoryAge:            24 * time.Hour,
 	}
 }

@@ -47,6 +47,8 @@ func Validate(a *App) []Problem {
 		{"MaxEventNameLength", l.MaxEventNameLength},
 		{"MaxEventPayload", l.MaxEventPayload},
 		{"MaxBatchSize", l.MaxBatchSize},
+		{"HistoryMaxMessages", l.HistoryMaxMessages},
+		{"HistoryMaxBytes", l.HistoryMaxBytes},
 	} {
 		report(n.value < 0, n.field, "below zero; zero means unlimited")
 	}
@@ -56,6 +58,7 @@ func Validate(a *App) []Problem {
 	report(l.CacheTTL <= 0, "CacheTTL", "must be above zero")
 	report(a.Features.RequireAuthorized && l.AuthorizationTimeout <= 0,
 		"AuthorizationTimeout", "must be above zero where authorization is required")
+	report(a.Features.History && l.HistoryAge <= 0, "HistoryAge", "must be above zero")
 	report(l.UserAuthenticationTimeout < 0, "UserAuthenticationTimeout", "below zero; zero asks for no authorization")
 	return found
 }

@@ -27,6 +27,7 @@ type root struct {
 	Config    ConfigCmd           `cmd:"" help:"Print a configuration file: every key with its default and meaning, and new credentials."`
 	Publish   remote.PublishCmd   `cmd:"" help:"Publish one event."`
 	Subscribe remote.SubscribeCmd `cmd:"" help:"Print the events of channels as they arrive."`
+	History   remote.HistoryCmd   `cmd:"" help:"Show what was published to a channel and is kept."`
 	View      remote.ViewCmd      `cmd:"" help:"Feed live views and show them."`
 	Apps      remote.AppsCmd      `cmd:"" help:"Show and change the apps of a running server."`
 	Token     TokenCmd            `cmd:"" help:"Make and check the session tokens of live views."`

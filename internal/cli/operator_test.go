@@ -19,7 +19,9 @@ import (
 	"github.com/millrace/millrace/internal/httpapi/channels"
 	"github.com/millrace/millrace/internal/httpapi/operators"
 	"github.com/millrace/millrace/internal/hub"
+	embeddedlog "github.com/millrace/millrace/internal/log/embedded"
 	"github.com/millrace/millrace/internal/room"
+	"github.com/millrace/millrace/internal/sqlite"
 	"github.com/millrace/millrace/internal/webhook"
 	"github.com/millrace/millrace/internal/webhook/outbox"
 )
@@ -37,33 +39,39 @@ func TestOperatorScripts(t *testing.T) {
 }
 
 // api starts the HTTP API of the development app. Three requests to its webhook "hook" are
-// dead, one waits for "later", and u-1 and "u\n2" are online.
+// dead, one waits for "later", and u-1 and "u\n2" are online. Three events of the channel "orders" are kept.
 func api(ts *testscript.TestScript, _ bool, _ []string) {
 	a := &app.App{
 		ID: "app-id", Key: "app-key", Secret: "app-secret", Enabled: true, Limits: app.DefaultLimits(),
 		Credentials: []app.Credential{{Key: "read-key", Secret: "read-secret", Rights: app.RightsRead}},
+		Features:    app.Features{History: true},
 	}
 	apps, err := app.NewStatic([]*app.App{a})
 	ts.Check(err)
 	hooks := outbox.New(outbox.Options{Apps: apps, Transport: status(http.StatusTeapot)})
 	h := hub.New(hub.Options{})
-	engine := channel.New(h, local.New(h, local.Options{}), channel.Options{})
+	rooms := keeping(ts, h)
+	engine := channel.New(h, rooms, channel.Options{})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
 		Apps: apps, Admin: app.Credential{Key: "admin-key", Secret: "admin-secret"},
 		Routes: slices.Concat(
-			channels.Routes(channels.Options{Publisher: engine, Reader: engine}),
+			channels.Routes(channels.Options{Publisher: engine, Reader: engine, History: rooms}),
 			operators.Routes(operators.Options{Webhooks: hooks, Connections: newListed()}),
 		),
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = hooks.Run(ctx) })
+	wg.Go(func() { _ = rooms.Run(ctx) })
 	ts.Defer(func() {
 		server.Close()
 		cancel()
 		wg.Wait()
 	})
 	ts.Setenv("URL", server.URL)
+	for i, data := range []string{`"one"`, `"two"`, `"{\"n\":3}"`} {
+		ts.Check(engine.Publish(ctx, a, []channel.Event{{Channel: "orders", Name: "event-" + strconv.Itoa(i+1), Data: []byte(data)}}))
+	}
 	ts.Check(hooks.SetEndpoints(a.ID, []webhook.Endpoint{
 		{ID: "hook", URL: "http://hook/", EventTypes: []string{"cache_miss"}, Retry: app.WebhookRetry{Enabled: app.SwitchOff}},
 		{ID: "later", URL: "http://later/", EventTypes: []string{"channel_occupied", "user_online"}},
@@ -88,6 +96,20 @@ func api(ts *testscript.TestScript, _ bool, _ []string) {
 		users, _ := hooks.Online(a.ID)
 		return len(users) == 2 && hooks.Status(a.ID)[1].Failures > 0
 	})
+}
+
+// keeping is a bus that keeps the channels of the development app.
+func keeping(ts *testscript.TestScript, h *hub.Hub) *local.Bus {
+	ctx := context.Background()
+	db, err := sqlite.Open(ctx, sqlite.Options{Path: ts.MkAbs("store")})
+	ts.Check(err)
+	ts.Defer(func() { _ = db.Close(ctx) })
+	l, err := embeddedlog.Open(ctx, db, embeddedlog.Options{Node: "node"})
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	b := local.New(h, local.Options{Log: l})
+	ts.Check(b.Load(ctx, []string{"app-id"}))
+	return b
 }
 
 // wait waits for what other goroutines do.

@@ -52,6 +52,15 @@ type AppLimits struct {
 	IdempotencyTTL Duration `toml:"idempotency_ttl"`
 	// How long a cache channel remembers its last event. Above zero.
 	CacheTTL Duration `toml:"cache_ttl"`
+
+	// Keeps what is published to channels, so that it can be read over HTTP later. A publish is answered once it is on the disk. Needs store.driver = "embedded". Where this is turned off and on again, each channel begins another stream.
+	History bool `toml:"history"`
+	// How long an event is kept. Above zero.
+	HistoryAge Duration `toml:"history_age"`
+	// Most events kept of one channel; the oldest go first.
+	HistoryMaxMessages int `toml:"history_max_messages"`
+	// Most bytes kept of one channel; the oldest events go first.
+	HistoryMaxBytes Size `toml:"history_max_bytes"`
 }
 
 // Inherit gives a the limits of fallback, except the limits that are its own: isGiven tells by their

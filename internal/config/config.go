@@ -26,6 +26,7 @@ type Config struct {
 	Log         Log         `toml:"log"`
 	Development Dev         `toml:"development"`
 	Store       Store       `toml:"store"`
+	History     History     `toml:"history"`
 	Registry    Registry    `toml:"registry"`
 	Admin       Admin       `toml:"admin"`
 	Webhooks    Webhooks    `toml:"webhooks"`
@@ -210,12 +211,20 @@ type Dev struct {
 	Origins []string `toml:"origins"`
 }
 
-// Store is where entities, views defined at run time and revoked tokens are kept.
+// Store is where entities, views defined at run time, revoked tokens and what is published to channels are kept.
 type Store struct {
 	// embedded keeps them in a database file of this node and survives restarts and kills; memory forgets them at the end.
 	Driver string `toml:"driver"`
 	// Directory of the embedded store. It is made if it does not exist, and belongs to one running server.
 	Path string `toml:"path"`
+}
+
+// History is what is kept of the channels of apps with history = true, in the database file of the embedded store.
+type History struct {
+	// Most bytes of events that are kept, all apps together; the file is about a tenth larger. Beyond it the oldest events of the app that exceeds its share most go first; the share is this size divided by the number of apps that have some. The server warns at 80 %. "0B" is half of the disk that is free at the start, with what is kept already.
+	MaxBytes DiskSize `toml:"max_bytes"`
+	// Most events in one answer. Above zero.
+	MaxPageSize int `toml:"max_page_size"`
 }
 
 // Usage is where the use of live views is reported, for billing.

@@ -41,6 +41,7 @@ func Default() *Config {
 		Shutdown: Shutdown{GracePeriod: Duration(10 * time.Second)},
 		Log:      Log{Level: "info", Format: "auto"},
 		Store:    Store{Driver: "embedded", Path: "./millrace-data"},
+		History:  History{MaxPageSize: 100},
 		Registry: Registry{Driver: "none", PollInterval: Duration(30 * time.Second), Timeout: Duration(5 * time.Second)},
 		Webhooks: defaultWebhooks(),
 		Views:    defaultViews(),
@@ -141,6 +142,7 @@ func defaultAppLimits() AppLimits {
 		MaxEventPayload:       10 * KB,
 		MaxBatchSize:          10,
 		CacheTTL:              Duration(30 * time.Minute),
+		HistoryAge:            Duration(24 * time.Hour),
 	}
 }
 

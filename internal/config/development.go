@@ -25,6 +25,7 @@ func Development() *Config {
 	a.ClientEvents, a.SignIn, a.Watchlists = true, true, true
 	a.Views.Auth = "open"
 	c.Views.ReportUnknownViews = true
+	c.AppDefaults.HistoryMaxMessages, c.History.MaxBytes = 1000, DiskSize(GB) // where history is on
 	c.Apps = []App{a}
 	return c
 }

@@ -93,6 +93,41 @@ func ParseSize(text string) (Size, error) {
 	return Size(n) * unit, nil
 }
 
+// DiskSize is a number of bytes on a disk, of which there may be more than a Size has. It is written as a
+// Size is, or in TB.
+type DiskSize int64
+
+// TB is 1024 GB.
+const TB = DiskSize(GB) << 10
+
+// String returns s in the greatest unit that divides it.
+func (s DiskSize) String() string {
+	if s != 0 && s%TB == 0 {
+		return strconv.FormatInt(int64(s/TB), 10) + "TB"
+	}
+	return Size(s).String()
+}
+
+// ParseDiskSize reads a whole number and its unit. Its errors say what to write.
+func ParseDiskSize(text string) (DiskSize, error) {
+	unit, digits := DiskSize(GB), strings.TrimSuffix(text, "GB")
+	if whole, isTB := strings.CutSuffix(text, "TB"); isTB {
+		unit, digits = TB, whole
+	}
+	if digits == text {
+		s, err := ParseSize(text)
+		return DiskSize(s), err
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(digits, " "), 10, 32)
+	if err != nil {
+		return 0, errors.New(`not a size; write a whole number and its unit B, KB, MB, GB or TB, such as "100GB"`)
+	}
+	if n > uint64(1024*TB/unit) {
+		return 0, errors.New("too large; the greatest size is 1024TB")
+	}
+	return DiskSize(n) * unit, nil
+}
+
 // Secret is a text that is never printed: every way of formatting it gives ***. Reveal is
 // the only way to it.
 type Secret string

@@ -20,6 +20,9 @@ func TestUnitsPrintAsTheyAreWritten(t *testing.T) {
 		(1024 * config.KB).String():                     "1MB",
 		(10 * config.MB).String():                       "10MB",
 		config.GB.String():                              "1GB",
+		config.DiskSize(0).String():                     "0B",
+		config.DiskSize(100 * config.GB).String():       "100GB",
+		(3 * config.TB).String():                        "3TB",
 		config.Duration(30 * time.Second).String():      "30s",
 		config.Duration(120 * time.Second).String():     "2m",
 		config.Duration(90 * time.Second).String():      "1m30s",
@@ -62,6 +65,19 @@ func TestStaticTokensHaveLabels(t *testing.T) {
 	} {
 		if label, token := text.Labelled(); [2]string{label, token.Reveal()} != want {
 			t.Errorf("%q: got %q, %q, want %q", text.Reveal(), label, token.Reveal(), want)
+		}
+	}
+}
+
+func TestDiskSizes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]config.DiskSize{
+		"0B": 0, "64KB": 64 << 10, "100GB": 100 << 30, "2 TB": 2 << 40, "1024TB": 1 << 50,
+		"1025TB": -1, "1048577GB": -1, "TB": -1, "1.5GB": -1, "-1GB": -1, "3": -1, "3GBTB": -1,
+	} {
+		got, err := config.ParseDiskSize(text)
+		if (err != nil) != (want < 0) || err == nil && got != want {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
 		}
 	}
 }

@@ -29,12 +29,13 @@ func TestEveryRouteNeedsARight(t *testing.T) {
 	want := map[string]app.Rights{
 		"events": app.RightsPublish, "batch_events": app.RightsPublish, "mutations": app.RightsPublish,
 		"channels": app.RightsRead, "channel": app.RightsRead, "channel_users": app.RightsRead,
+		"history": app.RightsRead, "history_state": app.RightsRead,
 		"views": app.RightsRead, "view": app.RightsRead,
 		"webhooks": app.RightsRead, "dead_webhooks": app.RightsRead, "online_users": app.RightsRead,
 		"connections": app.RightsRead, "connection": app.RightsRead,
 		"terminate_connections": "", "define_view": "", "remove_view": "", // which is all of them
 		"revoke_session": "", "replay_webhooks": "", "discard_webhooks": "",
-		"close_connection": "", "trace_connection": "",
+		"close_connection": "", "trace_connection": "", "history_reset": "", "history_purge": "",
 	}
 	routes := everyRoute(t)
 	if len(want) != len(routes) {
@@ -65,6 +66,8 @@ func TestRoutesMeanWhatTheirPathsSay(t *testing.T) {
 		for path, allow := range map[string]string{
 			"/apps/77/channels/users":                  "GET, HEAD",
 			"/apps/77/channels/users/users":            "GET, HEAD",
+			"/apps/77/channels/history/history":        "GET, HEAD",
+			"/apps/77/channels/history/history/reset":  "POST",
 			"/apps/77/views/a/b/c":                     "GET, HEAD, DELETE",
 			"/apps/77/views//":                         "GET, HEAD, DELETE",
 			"/apps/77/users/a/b/terminate_connections": "POST",

@@ -143,6 +143,15 @@ type Page struct {
 	HasMore      bool // there are more in the direction of the query
 }
 
+// Purge says what of a topic is to go: what comes before both bounds. Zero does not bound.
+type Purge struct {
+	BeforeSerial uint64
+	BeforeTime   int64 // Unix milliseconds
+}
+
+// Removal is a stream before and after a reset or a purge.
+type Removal struct{ Was, Is Stream }
+
 // Retention bounds what is kept of a topic. What is zero does not bound. The oldest goes first.
 type Retention struct {
 	Count uint64

@@ -19,6 +19,7 @@ const (
 	MissingChannel      Code = "missing_channel_info"
 	InvalidInput        Code = "invalid_input"
 	InvalidApp          Code = "invalid_app"
+	FeatureDisabled     Code = "feature_disabled"
 	PreconditionFailed  Code = "precondition_failed"
 	LimitExceeded       Code = "limit_exceeded"
 	PayloadTooLarge     Code = "payload_too_large"
@@ -33,7 +34,7 @@ const (
 // Codes are all of them.
 func Codes() []Code {
 	return []Code{
-		AuthFailed, Forbidden, NotFound, MethodNotAllowed, Conflict, MissingChannel, InvalidInput, InvalidApp, PreconditionFailed,
+		AuthFailed, Forbidden, NotFound, MethodNotAllowed, Conflict, MissingChannel, InvalidInput, InvalidApp, FeatureDisabled, PreconditionFailed,
 		LimitExceeded, PayloadTooLarge, UnsupportedEncoding, RateLimited, Backpressure, Unavailable, Uncertain, Internal,
 	}
 }
@@ -57,7 +58,7 @@ func (c Code) status() int {
 		return http.StatusRequestEntityTooLarge
 	case UnsupportedEncoding:
 		return http.StatusUnsupportedMediaType
-	case InvalidApp:
+	case InvalidApp, FeatureDisabled:
 		return http.StatusUnprocessableEntity
 	case RateLimited:
 		return http.StatusTooManyRequests

@@ -39,6 +39,9 @@ func convert(c *config.App, origins app.Origins) *app.App {
 			AuthorizationTimeout:          c.AuthorizationTimeout.D(),
 			IdempotencyTTL:                c.IdempotencyTTL.D(),
 			UserAuthenticationTimeout:     c.UserAuthenticationTimeout.D(),
+			HistoryAge:                    c.HistoryAge.D(),
+			HistoryMaxMessages:            c.HistoryMaxMessages,
+			HistoryMaxBytes:               int(c.HistoryMaxBytes),
 		},
 		Features: app.Features{
 			ClientEvents:      c.ClientEvents,
@@ -48,6 +51,7 @@ func convert(c *config.App, origins app.Origins) *app.App {
 			Idempotency:       app.Switch(c.Idempotency),
 			SignIn:            c.SignIn,
 			Watchlists:        c.Watchlists,
+			History:           c.History,
 		},
 		AllowedOrigins: origins,
 		Credentials:    credentials(c.Keys),

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/config/appdoc"
 	"github.com/millrace/millrace/internal/config/foreign"
+	"github.com/millrace/millrace/internal/config/rules"
 	"github.com/millrace/millrace/internal/directory"
 )
 
@@ -30,6 +31,9 @@ func (m *Maker) parse(cfg *config.Config, document []byte) (directory.Parsed, []
 				Path: "max_event_payload", Value: strconv.Quote(c.MaxEventPayload.String()),
 				Message: fmt.Sprintf("exceeds http.max_body = %q of the configuration", cfg.HTTP.MaxBody),
 			})
+		}
+		if c.History && cfg.Store.Driver != "embedded" {
+			problems = append(problems, config.Problem{Path: "history", Value: "true", Message: rules.NeedsStore})
 		}
 	}
 	if len(problems) > 0 {

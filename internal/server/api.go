@@ -59,6 +59,7 @@ func (s *Server) channelRoutes(prom prometheus.Registerer, m *httpapi.Metrics) c
 		Publisher: s.publisher,
 		Reader:    s.channels,
 		Users:     s.channels,
+		History:   s.bus, MaxHistory: s.cfg.History.MaxPageSize,
 		Idempotency: channels.Idempotency{
 			Off: !c.Enabled, TTL: c.TTL.D(), MaxKey: c.MaxKeyLength,
 			Owner: local.New(idempotency.Limits{

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/bufpool"
-	"github.com/millrace/millrace/internal/bus/local"
 	"github.com/millrace/millrace/internal/channel"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/entity"
@@ -84,7 +83,9 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireWebhooks(ctx, prom); err != nil {
 		return nil, err
 	}
-	s.bus = local.New(s.hub, local.Options{Listener: s.webhooks})
+	if err := s.wireBus(ctx, prom); err != nil {
+		return nil, err
+	}
 	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom)})
 	s.applyWebhooks(nil, s.apps.All())
 	s.sessions = session.New(session.Options{

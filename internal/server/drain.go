@@ -72,6 +72,8 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	_ = s.webhooks.Shutdown(ctx) // of all that has left by now; Run returns the same error
 	p.stopWebhooks()
 	p.webhooks.Wait()
+	p.stopBus() // what waits to be stored is stored
+	p.bus.Wait()
 	p.stopHub()
 	p.hub.Wait()
 	s.report("bus not stopped", s.bus.Shutdown(ctx))
@@ -83,6 +85,7 @@ func (s *Server) drain(ctx context.Context, p *parts) {
 	p.stopDirectory()
 	p.directory.Wait()
 	s.report("database of apps not closed", s.closeDirectory())
+	s.report("log of channels not closed", s.closeHistory())
 	if s.store != nil {
 		s.report("store not closed", s.store.Close())
 	}

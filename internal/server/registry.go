@@ -112,6 +112,7 @@ func (s *Server) appsChanged(was, is []directory.Parsed) {
 		}
 	}
 	s.applyWebhooks(before, after)
+	s.applyHistory(s.apps.All())
 	if s.views == nil {
 		return
 	}

@@ -20,7 +20,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	failed := make(chan error, 4) // one of each that may fail
+	failed := make(chan error, 5) // one of each that may fail
 	parts := s.startParts(failed)
 	var serving sync.WaitGroup
 	serving.Go(func() { failed <- served(publicListener, s.public.Serve(publicListener)) }) // ends with public.Shutdown
@@ -82,8 +82,8 @@ type parts struct {
 	stopDirectory context.CancelFunc
 	directory     sync.WaitGroup
 
-	stopEntities, stopSockets, stopCleanup, stopWebhooks, stopHub, stopReports context.CancelFunc
-	entities, sockets, cleanup, webhooks, hub, reports                         sync.WaitGroup
+	stopEntities, stopSockets, stopCleanup, stopWebhooks, stopBus, stopHub, stopReports context.CancelFunc
+	entities, sockets, cleanup, webhooks, bus, hub, reports                             sync.WaitGroup
 }
 
 // startParts starts the engines; failed hears of one that fails before it is stopped.
@@ -96,6 +96,7 @@ func (s *Server) startParts(failed chan<- error) *parts {
 	}
 	start(&p.reports, &p.stopReports, "usage events, audit log or telemetry failed", s.runReports)
 	start(&p.hub, &p.stopHub, "hub failed", s.hub.Run)
+	start(&p.bus, &p.stopBus, "bus of channels failed", needed(failed, s.bus.Run))
 	start(&p.directory, &p.stopDirectory, "changes of stored apps are not followed any more", s.directory.Run)
 	start(&p.webhooks, &p.stopWebhooks, "webhooks not all delivered or stored", needed(failed, s.webhooks.Run))
 	start(&p.cleanup, &p.stopCleanup, "cleanup of ended connections failed", s.sessions.Run)
@@ -134,7 +135,7 @@ func (s *Server) closeAfter(err error) error {
 func (s *Server) Close() error {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	err := s.sockets.Run(ended)
+	err := errors.Join(s.sockets.Run(ended), s.closeHistory())
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/limit"
 	"github.com/millrace/millrace/internal/listen"
+	embeddedlog "github.com/millrace/millrace/internal/log/embedded"
 	"github.com/millrace/millrace/internal/meter"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/session"
@@ -57,6 +58,8 @@ type Server struct {
 	postgres        *postgres.Store // of directory; nil: it uses store, or none
 	hub             *hub.Hub
 	bus             *local.Bus
+	history         *embeddedlog.Log // of bus; nil: no channel is kept
+	keptApps        []string         // whose channels bus keeps; guarded by the turn of directory
 	channels        *channel.Engine
 	webhooks        *outbox.Outbox
 	sockets         *socket.Engine

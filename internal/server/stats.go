@@ -24,5 +24,8 @@ func (s *Server) stats() http.Handler {
 	if s.cfg.Views.Enabled {
 		o.Views = s.views
 	}
+	if s.history != nil {
+		o.History = s.history
+	}
 	return operators.NewStats(o)
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/keyed"
-	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
@@ -56,10 +55,6 @@ type Bus struct {
 	kept    atomic.Pointer[keptApps]
 	stripes [stripes]stripe
 }
-
-// keptApps are the apps whose channels are kept, each with the entry of the log behind which it has been. It is
-// immutable.
-type keptApps map[string]log.Index
 
 // stripe is a part of the topics. Of several locks that with the lower index is taken first.
 type stripe struct {

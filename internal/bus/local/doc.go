@@ -12,6 +12,6 @@
 // no lock is held over the log. A group that cannot be stored is refused whole, and nothing of it is
 // delivered; what is not kept goes on. A batch without such a channel pays one look.
 //
-// Goroutines: none but that of Run, which its caller starts; a notice that has to wait runs on a timer, which
+// Goroutines: its caller runs Run on one; a notice that has to wait runs on a timer, which
 // [Bus.Shutdown] joins.
 package local

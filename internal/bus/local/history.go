@@ -15,22 +15,13 @@ import (
 // ErrNoLog: the bus keeps nothing, because it has no log.
 var ErrNoLog = errors.New("bus: there is no log to read")
 
-// Purge says what of a topic is to go: what was published before both bounds. Zero does not bound.
-type Purge struct {
-	BeforeSerial uint64
-	BeforeTime   int64 // Unix milliseconds
-}
-
-// Changed is a topic before and after a reset or a purge.
-type Changed struct{ Was, Is log.Stream }
-
-// change is a reset, a purge or, without a topic, nothing: then all that was put before it is
-// stored when it is answered.
+// change is a reset, a purge, or another setting.
 type change struct {
+	setting *setting // instead of the others
 	topic   protocol.Topic
 	isReset bool
-	purge   Purge
-	Changed
+	purge   log.Purge
+	log.Removal
 }
 
 // Stream is the state of a channel that is kept, as of all that was answered before.
@@ -68,31 +59,31 @@ func (b *Bus) hasEnded(ctx context.Context, t protocol.Topic) (bool, error) {
 }
 
 // Reset removes what is kept of a channel and begins another stream.
-func (b *Bus) Reset(ctx context.Context, t protocol.Topic) (Changed, error) {
+func (b *Bus) Reset(ctx context.Context, t protocol.Topic) (log.Removal, error) {
 	return b.keeper.change(ctx, &change{topic: t, isReset: true})
 }
 
 // Purge removes what is kept of a channel up to a bound. Its stream goes on.
-func (b *Bus) Purge(ctx context.Context, t protocol.Topic, p Purge) (Changed, error) {
+func (b *Bus) Purge(ctx context.Context, t protocol.Topic, p log.Purge) (log.Removal, error) {
 	return b.keeper.change(ctx, &change{topic: t, purge: p})
 }
 
 // change carries one out after all that was put before it, in a group of its own.
-func (k *keeper) change(ctx context.Context, c *change) (Changed, error) {
+func (k *keeper) change(ctx context.Context, c *change) (log.Removal, error) {
 	if k.log == nil {
-		return Changed{}, ErrNoLog
+		return log.Removal{}, ErrNoLog
 	}
 	if err := k.do(ctx, &keeping{change: c, ticket: commit.NewTicket()}, groupBytes+1); err != nil {
-		return Changed{}, err
+		return log.Removal{}, err
 	}
-	return c.Changed, nil
+	return c.Removal, nil
 }
 
 // decideChange stores a change by itself, and reads what it has made of the topic.
 func (k *keeper) decideChange(ctx context.Context, w *keeping) (err error) {
 	c := w.change
-	if c.topic.Name == "" {
-		return nil
+	if c.setting != nil {
+		return k.decideSetting(ctx, c.setting)
 	}
 	k.changed = append(k.changed, c.topic)
 	if c.Was, err = k.bus.Stream(ctx, c.topic); err != nil {
@@ -136,9 +127,10 @@ func (k *keeper) bound(ctx context.Context, c *change) (uint64, error) {
 
 // install forgets where streams go on that a change has concerned.
 func (k *keeper) install(c *change) {
-	if c.topic.Name == "" {
-		clear(k.places)
+	if c.setting == nil {
+		delete(k.places, c.topic)
 		return
 	}
-	delete(k.places, c.topic)
+	clear(k.places)
+	k.bus.setKept(c.setting.since)
 }

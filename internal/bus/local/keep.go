@@ -37,7 +37,7 @@ const (
 // delivered.
 //
 // Invariants: serials are decided in the order in which batches were put, and one group is on its way to
-// the log at a time, so that those of a group that is not stored are decided again. What is delivered
+// the log at a time, so that a later group decides the serials of one that is not stored again. What is delivered
 // is stored. No lock is held over a call of the log.
 type keeper struct {
 	bus    *Bus             // immutable
@@ -45,13 +45,13 @@ type keeper struct {
 	now    func() time.Time // immutable
 	logger *slog.Logger     // immutable
 	queue  *commit.Queue[*keeping]
-	pool   sync.Pool     // of *keeping
-	turn   chan struct{} // one slot: taken by a change of what is kept
+	pool   sync.Pool // of *keeping
 
 	// All owned by the goroutine that serves queue.
 	places    map[protocol.Topic]*place
 	changed   []protocol.Topic // whose places the group has changed
 	kept      keptApps         // as the group sees them
+	unsettled *setting         // that the log could not store; nil: there is none
 	records   []log.Record     // of the group
 	latest    int64            // the time of the last publication
 	isFailing bool             // the last group was not stored
@@ -78,7 +78,6 @@ func (k *keeper) init(b *Bus, o *Options) {
 		Max: commit.Size{Bytes: maxWaiting}, Group: commit.Size{Bytes: groupBytes}, HoldsGroup: true,
 	})
 	k.pool.New = func() any { return &keeping{ticket: commit.NewTicket()} }
-	k.turn = make(chan struct{}, 1)
 	k.places = map[protocol.Topic]*place{}
 }
 
@@ -91,65 +90,6 @@ func (b *Bus) Run(ctx context.Context) error {
 		err = b.keeper.queue.Finish(context.WithoutCancel(ctx), &b.keeper)
 	}
 	return err
-}
-
-// Load is the first Keep, before Run.
-func (b *Bus) Load(ctx context.Context, apps []string) error {
-	kept := make(keptApps, len(apps))
-	for _, app := range apps {
-		kept[app] = 0
-	}
-	if b.keeper.log != nil {
-		since, err := b.keeper.log.Keep(ctx, apps)
-		if err != nil {
-			return fmt.Errorf("bus: keep: %w", err)
-		}
-		kept = since
-	}
-	b.lockAll(^uint64(0))
-	defer b.unlockAll(^uint64(0))
-	b.kept.Store(&kept)
-	if len(kept) == 0 {
-		b.kept.Store(nil)
-	}
-	return nil
-}
-
-// Keep makes these the apps whose channels are kept. A channel of an app that was kept before goes on;
-// of another one it begins a stream with its next publication, because what was published before
-// would be missing in an old one. Of each topic, a publication is either before the change or after it.
-func (b *Bus) Keep(ctx context.Context, apps []string) error {
-	k := &b.keeper
-	select {
-	case k.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-k.turn }()
-	if err := b.Load(ctx, apps); err != nil {
-		return err
-	}
-	// What was decided before is stored when this is answered, so the log knows which of it is earlier
-	// than the next change.
-	return k.do(ctx, &keeping{change: new(change), ticket: commit.NewTicket()}, groupBytes+1)
-}
-
-// hasAny reports whether a batch has a publication that is kept.
-func (k keptApps) hasAny(batch *bus.Batch) bool {
-	for i := range batch.Items {
-		if k.has(batch.Items[i].Publication) {
-			return true
-		}
-	}
-	return false
-}
-
-func (k keptApps) has(p *protocol.Publication) bool {
-	if p.Topic.Kind != protocol.TopicChannel {
-		return false
-	}
-	_, isKept := k[p.Topic.App]
-	return isKept && !p.IsEphemeral()
 }
 
 // publish is Publish of a batch with topics that are kept.
@@ -205,6 +145,9 @@ func (k *keeper) Store(ctx context.Context, group []*keeping) error {
 	k.changed, k.kept, k.records = k.changed[:0], nil, make([]log.Record, 0, len(group))
 	if kept := k.bus.kept.Load(); kept != nil {
 		k.kept = *kept
+	}
+	if err := k.settle(ctx); err != nil {
+		return err
 	}
 	for _, w := range group {
 		decide := k.decideBatch
@@ -311,9 +254,14 @@ func (b *Bus) publishStored(w *keeping) {
 }
 
 // Refuse implements commit.Committer: what was decided is forgotten, and read from the log again.
-func (k *keeper) Refuse(_ []*keeping, err error) (retry time.Duration) {
+func (k *keeper) Refuse(group []*keeping, err error) (retry time.Duration) {
 	for i := range k.changed {
 		delete(k.places, k.changed[i])
+	}
+	for _, w := range group {
+		if w.change != nil && w.change.setting != nil {
+			k.setUnsettled(w.change.setting)
+		}
 	}
 	if !k.isFailing {
 		k.isFailing = true

@@ -54,6 +54,16 @@ func (f *faults) Append(ctx context.Context, t *log.Tenure, group []log.Record) 
 	return f.Log.Append(ctx, t, group)
 }
 
+func (f *faults) Keep(ctx context.Context, apps []string) (map[string]log.Index, error) {
+	f.mu.Lock()
+	err := f.err
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return f.Log.Keep(ctx, apps)
+}
+
 func (f *faults) set(err error, until chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -331,6 +341,41 @@ func TestAStreamEndsWhereAnAppWasNotKept(t *testing.T) {
 	}
 }
 
+// TestASettingThatCannotBeStored: an app that is turned off is live, one that is turned on is refused.
+func TestASettingThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	n := startKept(t, "app", "other")
+	n.follow("other", "o")
+	n.must("a", "one")
+	first := streamOf(n, "a")
+	if err := n.publish(event("other", "o", "one")); err != nil {
+		t.Fatal(err)
+	}
+	n.faults.set(log.ErrNotStored, nil)
+	keep := func(apps ...string) {
+		if err := n.Keep(t.Context(), apps); !errors.Is(err, bus.ErrNotStored) {
+			t.Errorf("Keep(%v) = %v, want ErrNotStored", apps, err)
+		}
+	}
+	keep("other")
+	n.must("a", "live")
+	keep("app", "other")
+	for _, app := range []string{"app", "other"} {
+		if err := n.publish(event(app, "a", "refused")); !errors.Is(err, bus.ErrNotStored) {
+			t.Errorf("Publish of %s = %v, want ErrNotStored", app, err)
+		}
+	}
+	n.faults.set(nil, nil)
+	if err := n.publish(event("other", "o", "two")); err != nil {
+		t.Fatal(err)
+	}
+	n.must("a", "two")
+	same(t, "delivered", []string{"1:one", "1:one", "live", "2:two", "1:two"}, n.seen())
+	if second := streamOf(n, "a"); second == first {
+		t.Error("the stream goes on although a publication is missing in it")
+	}
+}
+
 func streamOf(n *keptNode, name string) string {
 	stream, _ := n.kept(name)
 	return stream
@@ -340,21 +385,21 @@ func TestResetAndPurge(t *testing.T) {
 	t.Parallel()
 	n := startKept(t, "app")
 	topic := protocol.Topic{App: "app", Name: "a"}
-	empty, err := n.Purge(t.Context(), topic, local.Purge{})
+	empty, err := n.Purge(t.Context(), topic, log.Purge{})
 	if err != nil || empty.Was.ID != "" || empty.Is.ID != "" {
 		t.Errorf("a purge of a topic without a stream = %+v, %v", empty, err)
 	}
 	n.must("a", "1", "2", "3", "4", "5")
 	stream, _ := n.kept("a")
 	for _, c := range []struct {
-		purge local.Purge
+		purge log.Purge
 		want  []string
 	}{
-		{local.Purge{BeforeSerial: 1}, []string{"1:1", "2:2", "3:3", "4:4", "5:5"}},
-		{local.Purge{BeforeTime: 1}, []string{"1:1", "2:2", "3:3", "4:4", "5:5"}},
-		{local.Purge{BeforeSerial: 3}, []string{"3:3", "4:4", "5:5"}},
-		{local.Purge{BeforeSerial: 2}, []string{"3:3", "4:4", "5:5"}},
-		{local.Purge{BeforeTime: 1 << 45}, nil},
+		{log.Purge{BeforeSerial: 1}, []string{"1:1", "2:2", "3:3", "4:4", "5:5"}},
+		{log.Purge{BeforeTime: 1}, []string{"1:1", "2:2", "3:3", "4:4", "5:5"}},
+		{log.Purge{BeforeSerial: 3}, []string{"3:3", "4:4", "5:5"}},
+		{log.Purge{BeforeSerial: 2}, []string{"3:3", "4:4", "5:5"}},
+		{log.Purge{BeforeTime: 1 << 45}, nil},
 	} {
 		got, err := n.Purge(t.Context(), topic, c.purge)
 		if err != nil || got.Is.ID != stream || got.Is.Next != 6 || got.Is.Count() != uint64(len(c.want)) {

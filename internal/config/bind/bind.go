@@ -255,6 +255,8 @@ func (b *Binder) Text(path string, v reflect.Value, text string) {
 		parsed(b, path, text, p, config.ParseDuration)
 	case *config.Size:
 		parsed(b, path, text, p, config.ParseSize)
+	case *config.DiskSize:
+		parsed(b, path, text, p, config.ParseDiskSize)
 	}
 }
 
@@ -281,8 +283,11 @@ func splitList[T ~string](text string) []T {
 }
 
 func withUnit(v reflect.Value, number string) string {
-	if _, ok := reflect.TypeAssert[*config.Size](v.Addr()); ok {
+	switch v.Addr().Interface().(type) {
+	case *config.Size:
 		return `"` + number + `B", or in KB, MB, GB`
+	case *config.DiskSize:
+		return `"` + number + `B", or in KB, MB, GB, TB`
 	}
 	return `"` + number + `s", or in ms, m, h`
 }

@@ -188,3 +188,27 @@ func TestThePageOfAFileIsForThisMachineOnly(t *testing.T) {
 		})
 	}
 }
+
+func TestDevelopmentKeepsHistoryWhereThereIsADisk(t *testing.T) {
+	t.Parallel()
+	own := []string{"MILLRACE_APPS_0_ID=77", "MILLRACE_APPS_0_KEY=k", "MILLRACE_APPS_0_SECRET=" + longSecret}
+	for name, c := range map[string]struct {
+		environ []string
+		want    bool
+	}{
+		"nothing is set":                {nil, true},
+		"it is turned off":              {[]string{"MILLRACE_APP_DEFAULTS_HISTORY=false"}, false},
+		"it is turned off for the app":  {[]string{"MILLRACE_APPS_0_HISTORY=false"}, false},
+		"nothing is stored":             {[]string{"MILLRACE_STORE_DRIVER=memory"}, false},
+		"the app is the operator's own": {own, false},
+	} {
+		cfg, err := load.Source{Environ: c.environ}.Load()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := cfg.Apps[0].History; got != c.want {
+			t.Errorf("%s: history is %v, want %v", name, got, c.want)
+		}
+	}
+}

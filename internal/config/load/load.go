@@ -77,6 +77,9 @@ func (s *Source) finish(c *config.Config, b *bind.Binder, source string, checks 
 	if s.Dev {
 		c.Development.Page = true
 	}
+	if s.Path == "" && origin.Ended == "" && c.Store.Driver == "embedded" && !b.IsGiven("app_defaults.history") {
+		c.AppDefaults.History = true // of development, where there is a disk
+	}
 	for i := range c.Apps {
 		at := fmt.Sprintf("apps[%d]", i)
 		c.Apps[i].Inherit(&c.AppDefaults, func(key string) bool { return b.IsGiven(config.Join(at, key)) })

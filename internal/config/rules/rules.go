@@ -61,6 +61,7 @@ func Check(c *config.Config) []config.Problem {
 	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	r.development(c)
 	r.store(&c.Store)
+	r.positive("history.max_page_size", c.History.MaxPageSize)
 	r.registry(c)
 	r.webhooks(&c.Webhooks)
 	r.views(c)
@@ -70,6 +71,9 @@ func Check(c *config.Config) []config.Problem {
 	r.secrets(c)
 	return r.problems
 }
+
+// NeedsStore says what history = true needs.
+const NeedsStore = `needs store.driver = "embedded", in whose file events are kept`
 
 type rules struct{ problems []config.Problem }
 
@@ -146,6 +150,9 @@ func (r *rules) apps(c *config.Config) {
 		}
 		r.app(at, &c.Apps[i])
 		r.payload(at, &a.AppLimits, c.HTTP.MaxBody)
+		if a.History && c.Store.Driver != "embedded" {
+			r.report(at+"history", "true", NeedsStore)
+		}
 		r.appViews(at+"views.", &a.Views)
 		for j, p := range a.Projections {
 			r.projection(fmt.Sprintf("%sprojections[%d].", at, j), &p)
@@ -174,6 +181,7 @@ func (r *rules) appLimits(at string, l *config.AppLimits) {
 	r.aboveZero(at+"client_event_window", l.ClientEventWindow)
 	r.aboveZero(at+"message_window", l.MessageWindow)
 	r.aboveZero(at+"cache_ttl", l.CacheTTL)
+	r.aboveZero(at+"history_age", l.HistoryAge)
 }
 
 func (r *rules) payload(at string, l *config.AppLimits, maxBody config.Size) {

@@ -1,6 +1,6 @@
 // Package channels is what backends ask about channels over HTTP: publishing events, alone and in
-// batches, reading channels, their counts, members and cached events, and ending the connections of
-// a user (pusher 5.3 to 5.9).
+// batches, reading channels, their counts, members, cached events and what is kept of them, and ending
+// the connections of a user (pusher 5.3 to 5.9, v2 4.2).
 //
 // It owns the validation of events, the idempotency of publishes as far as an API sees it, and the
 // words of refusals that the official libraries look for. It must never know connections or how

@@ -18,6 +18,7 @@ const (
 	causeShare    problem.Cause = "app_keys"         // of idempotency, of one app
 	causeOwner    problem.Cause = "channel_owner"    // cannot be asked
 	causeUnstored problem.Cause = "store"            // of entities refuses
+	causeUnkept   problem.Cause = "history"          // cannot be stored
 )
 
 // unpublished is the answer to a publish that has failed.
@@ -25,6 +26,10 @@ func (h *handler) unpublished(ctx context.Context, a *app.App, err error) *probl
 	switch {
 	case errors.Is(err, bus.ErrUncertain):
 		return problem.New(problem.Uncertain, "The events may or may not have been published; repeat the request if they may come twice")
+	case errors.Is(err, bus.ErrNotStored):
+		return problem.New(problem.Unavailable, "The channel is kept, and the events cannot be stored right now; nothing was published; try again").Because(causeUnkept)
+	case errors.Is(err, bus.ErrTooLarge):
+		return problem.New(problem.PayloadTooLarge, "The channels are kept, and the events are too large together to be stored at once; publish fewer in one request")
 	case errors.Is(err, bus.ErrUnavailable):
 		return problem.New(problem.Unavailable, "The channels cannot be reached right now; try again").Because(causeOwner)
 	case errors.Is(err, bus.ErrBackpressure), errors.Is(err, hub.ErrBackpressure), errors.Is(err, context.DeadlineExceeded):

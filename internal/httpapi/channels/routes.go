@@ -42,7 +42,9 @@ var (
 type Options struct {
 	Publisher   Publisher
 	Reader      Reader
-	Users       Users // without it there are none to terminate
+	Users       Users   // without it there are none to terminate
+	History     History // without it no channel is kept
+	MaxHistory  int     // events in one answer; default 100
 	Idempotency Idempotency
 
 	Log     *slog.Logger     // default none
@@ -52,6 +54,9 @@ type Options struct {
 // withDefaults is o with defaults in the place of zero fields.
 func (o Options) withDefaults() Options {
 	o.Idempotency = o.Idempotency.withDefaults()
+	if o.MaxHistory <= 0 {
+		o.MaxHistory = 100
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -77,6 +82,10 @@ func Routes(o Options) []httpapi.Route {
 		{Name: "channels", Method: http.MethodGet, Path: "channels", Needs: app.RightsRead, Serve: h.listChannels},
 		{Name: "channel", Method: http.MethodGet, Path: "channels/{name}", Needs: app.RightsRead, Serve: h.showChannel},
 		{Name: "channel_users", Method: http.MethodGet, Path: "channels/{name}/users", Needs: app.RightsRead, Serve: h.listUsers},
+		{Name: "history", Method: http.MethodGet, Path: "channels/{name}/history", Needs: app.RightsRead, Serve: h.showHistory},
+		{Name: "history_state", Method: http.MethodGet, Path: "channels/{name}/history/state", Needs: app.RightsRead, Serve: h.showHistoryState},
+		{Name: "history_reset", Method: http.MethodPost, Path: "channels/{name}/history/reset", Serve: h.resetHistory},
+		{Name: "history_purge", Method: http.MethodPost, Path: "channels/{name}/history/purge", Serve: h.purgeHistory},
 		{
 			// Server libraries write the id as it is, so it may have slashes of its own. pusher-http-python
 			// leaves the app out, and signs the shorter path.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/app"
 	"github.com/millrace/millrace/internal/channel"
+	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/room"
 	"github.com/millrace/millrace/internal/view"
 )
@@ -19,6 +20,7 @@ type StatsOptions struct {
 	Apps     func() []*app.App
 	Channels ChannelCounter
 	Views    ViewCounter // default none
+	History  Kept        // default none
 	// Connections returns the number of connections of an app; default none.
 	Connections func(appID string) Count
 	Memory      func() Memory
@@ -31,6 +33,13 @@ type ChannelCounter interface {
 
 // ViewCounter tells of the views of an app.
 type ViewCounter interface{ Views(app string) []view.Info }
+
+// Kept tells what is kept of channels.
+type Kept interface {
+	Usage(ctx context.Context) ([]log.Usage, error)
+	// MaxBytes is how much is kept at most, all apps together; zero: it is not bounded.
+	MaxBytes() int64
+}
 
 // Count is how many connections an app has.
 type Count struct {
@@ -107,6 +116,7 @@ type counters struct {
 	Users         int           `json:"users"`
 	Occupancy     occupancy     `json:"occupancy"`
 	Views         *viewCounters `json:"views,omitempty"`
+	History       *keptCounters `json:"history,omitempty"`
 }
 
 type occupancy struct {
@@ -115,6 +125,16 @@ type occupancy struct {
 	PresenceChannels      int `json:"presence_channels"`
 	PresenceSubscriptions int `json:"presence_subscriptions"`
 	PresenceMembers       int `json:"presence_members"`
+}
+
+// keptCounters are of the channels that are kept.
+type keptCounters struct {
+	Channels int    `json:"channels"`
+	Messages uint64 `json:"messages"`
+	Bytes    int64  `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes,omitempty"` // of the totals
+	Oldest   int64  `json:"oldest_ms"`
+	Newest   int64  `json:"newest_ms"`
 }
 
 type viewCounters struct {
@@ -137,17 +157,39 @@ func (s *stats) stats(ctx context.Context) (*statsAnswer, error) {
 	if s.o.Views != nil {
 		a.Totals.Views = &viewCounters{}
 	}
+	kept, err := s.kept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.o.History != nil {
+		a.Totals.History = &keptCounters{MaxBytes: s.o.History.MaxBytes()}
+	}
 	for _, one := range s.o.Apps() {
 		c, err := s.count(ctx, one)
 		if err != nil {
 			return nil, err
 		}
+		c.History = kept[one.ID]
 		a.Apps = append(a.Apps, appAnswer{one.ID, c})
 		a.Totals.add(&c)
 	}
 	a.Totals.Apps = len(a.Apps)
 	slices.SortFunc(a.Apps, func(x, y appAnswer) int { return strings.Compare(x.AppID, y.AppID) })
 	return a, nil
+}
+
+// kept is what is kept of each app of which something is.
+func (s *stats) kept(ctx context.Context) (map[string]*keptCounters, error) {
+	if s.o.History == nil {
+		return nil, nil
+	}
+	usage, err := s.o.History.Usage(ctx)
+	all := make(map[string]*keptCounters, len(usage))
+	for i := range usage {
+		u := &usage[i]
+		all[u.App] = &keptCounters{Channels: u.Topics, Messages: u.Publications, Bytes: u.Bytes, Oldest: u.Oldest, Newest: u.Newest}
+	}
+	return all, err
 }
 
 func (s *stats) count(ctx context.Context, a *app.App) (c counters, err error) {
@@ -193,9 +235,22 @@ func (c *counters) add(d *counters) {
 	o.PresenceChannels += p.PresenceChannels
 	o.PresenceSubscriptions += p.PresenceSubscriptions
 	o.PresenceMembers += p.PresenceMembers
+	if c.History != nil && d.History != nil {
+		c.History.add(d.History)
+	}
 	if c.Views != nil && d.Views != nil {
 		c.Views.Views += d.Views.Views
 		c.Views.Entities += d.Views.Entities
 		c.Views.Subscriptions += d.Views.Subscriptions
 	}
+}
+
+func (k *keptCounters) add(d *keptCounters) {
+	if k.Messages == 0 || d.Oldest < k.Oldest {
+		k.Oldest = d.Oldest
+	}
+	k.Channels += d.Channels
+	k.Messages += d.Messages
+	k.Bytes += d.Bytes
+	k.Newest = max(k.Newest, d.Newest)
 }

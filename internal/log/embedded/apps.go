@@ -97,6 +97,9 @@ func (l *Log) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// MaxBytes is how many bytes of envelopes are in the tables at most; zero: they are not bounded.
+func (l *Log) MaxBytes() int64 { return l.maxBytes }
+
 const selectUsage = `SELECT app, count(*), sum(next - first), sum(bytes), min(first_time), max(last_time)
 	FROM log_topics WHERE first < next GROUP BY app`
 

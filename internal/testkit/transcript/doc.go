@@ -22,6 +22,8 @@
 //	close a / cut a                      close with and without a closing handshake
 //	http POST /apps/77/events {...}      a signed request; "plain" sends an unsigned one
 //	= 200 {}                             its answer, or the answer to a refused handshake
+//	= 200 ~ {"n":1}                      ... of which only these members are looked at
+//	keep s items.0.stream_id             {{s}} is from now on what the last answer has there
 //	= header X-Error-Code: token-missing a header of it; "= no header NAME" for none
 //	publish prices tick {"p":1}          a signed publish that must be answered with 200
 //	header NAME: VALUE                   of the next connection or plain request
@@ -58,7 +60,7 @@
 // string that holds JSON: 'x' is sent escaped and compared by meaning. {{a}} is the socket
 // id of connection a, {{auth a CHANNEL}} a signature for it, {{AUTH a CHANNEL}} the same in
 // capitals, {{auth-by KEY SECRET a CHANNEL}} one by another key and {{user-auth-by KEY SECRET a
-// USER_DATA}} one for a sign-in, {{now}} the time in seconds, {{answer NAME}} a member of the last answer, {{dir}} a directory of the case,
+// USER_DATA}} one for a sign-in, {{now}} the time in seconds, {{answer items.0.serial}} a text or number of the last answer, {{dir}} a directory of the case,
 // {{fill 9}} nine letters, {{format}} is the format of protocol V2, {{any}} matches some text, {{any-number}} any above zero and
 // {{socket-id}} any socket id.
 //

@@ -250,7 +250,7 @@ func (r *runner) request(ctx context.Context, verb, rest string) error {
 	return err
 }
 
-// response reads "STATUS [BODY]", "header NAME: VALUE" or "no header NAME".
+// response reads "STATUS [[~] BODY]", "header NAME: VALUE" or "no header NAME".
 func (r *runner) response(rest string) error {
 	if r.answer == nil {
 		return errors.New("there is no answer to look at")
@@ -277,6 +277,8 @@ func (r *runner) response(rest string) error {
 	switch {
 	case body == "":
 		return nil
+	case strings.HasPrefix(body, "~ "):
+		err = matchSome(strings.TrimPrefix(body, "~ "), r.answer.Body)
 	case strings.HasPrefix(body, "{"):
 		err = matchJSON(body, r.answer.Body)
 	default:

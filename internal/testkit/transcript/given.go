@@ -89,20 +89,41 @@ func (r *runner) token(rest string) error {
 	return err
 }
 
-// answered is a member of the last answer.
-func (r *runner) answered(member string) (string, error) {
+// answered is the text or the number at a path of the last answer, such as items.0.serial.
+func (r *runner) answered(path string) (string, error) {
 	if r.answer == nil {
 		return "", errors.New("there is no answer to look at")
 	}
-	var members map[string]any
-	if err := json.Unmarshal([]byte(r.answer.Body), &members); err != nil {
+	var at any
+	if err := decode(r.answer.Body, &at); err != nil {
 		return "", err
 	}
-	text, ok := members[member].(string)
-	if !ok {
-		return "", fmt.Errorf("the answer has no text %q", member)
+	for step := range strings.SplitSeq(path, ".") {
+		switch v := at.(type) {
+		case map[string]any:
+			at = v[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i < 0 || i >= len(v) {
+				return "", fmt.Errorf("the answer has nothing at %q", path)
+			}
+			at = v[i]
+		}
 	}
-	return text, nil
+	switch v := at.(type) {
+	case string:
+		return v, nil
+	case json.Number:
+		return v.String(), nil
+	}
+	return "", fmt.Errorf("the answer has no text and no number at %q", path)
+}
+
+// keep reads "NAME PATH".
+func (r *runner) keep(rest string) (err error) {
+	name, path := word(rest)
+	r.names[name], err = r.answered(path)
+	return err
 }
 
 // setHeader reads "NAME: VALUE".

@@ -40,6 +40,44 @@ func matchJSON(want, got string) error {
 	return match("", w, g)
 }
 
+// matchSome is matchJSON of those members of objects that a line names.
+func matchSome(want, got string) error {
+	var w, g any
+	if err := decode(unquote(want, nested), &w); err != nil {
+		return fmt.Errorf("the transcript has no JSON here: %w", err)
+	}
+	if err := decode(got, &g); err != nil {
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	return match("", w, restrict(w, g))
+}
+
+// restrict leaves of got the members that want has.
+func restrict(want, got any) any {
+	switch w := want.(type) {
+	case map[string]any:
+		g, _ := got.(map[string]any)
+		some := map[string]any{}
+		for k := range w {
+			if v, ok := g[k]; ok {
+				some[k] = restrict(w[k], v)
+			}
+		}
+		return some
+	case []any:
+		g, _ := got.([]any)
+		if len(g) != len(w) {
+			return got
+		}
+		some := make([]any, len(g))
+		for i := range w {
+			some[i] = restrict(w[i], g[i])
+		}
+		return some
+	}
+	return got
+}
+
 // decode reads one JSON value and keeps numbers as they are written.
 func decode(text string, to *any) error {
 	if !json.Valid([]byte(text)) { // a decoder does not look at what follows the value

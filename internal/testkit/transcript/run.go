@@ -166,6 +166,8 @@ func (r *runner) do(ctx context.Context, verb, rest string) error {
 		return r.raw(rest)
 	case "=":
 		return r.response(rest)
+	case "keep":
+		return r.keep(rest)
 	case "publish":
 		return r.publish(ctx, rest)
 	case "stop":
