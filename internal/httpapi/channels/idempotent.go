@@ -170,9 +170,6 @@ func (h *handler) claimEvents(ctx context.Context, r *httpapi.Request, inputs []
 // claimExtras claims events by the keys in their extras, each within its channel, and returns those that
 // come for the first time (v2 2.7). The caller releases what is held, even if there is a problem.
 func (h *handler) claimExtras(ctx context.Context, r *httpapi.Request, events []channel.Event) (fresh []channel.Event, held []idempotency.Key, bad *problem.Problem) {
-	if !slices.ContainsFunc(events, hasKey) || !h.o.Idempotency.isFor(r.App) {
-		return events, nil, nil
-	}
 	waiting := httpapi.WaitFor(ctx, claimTimeout) // for all of them together
 	defer waiting.Stop()
 	for i := range events {

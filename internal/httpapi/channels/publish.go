@@ -3,6 +3,7 @@ package channels
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/app"
@@ -147,9 +148,17 @@ func (h *handler) answerBatch(ctx context.Context, r *httpapi.Request, p *publis
 // send publishes the gathered events, without those that were published before under a key of their
 // extras. Nothing before it has had any effect.
 func (h *handler) send(ctx context.Context, r *httpapi.Request, events []channel.Event) *problem.Problem {
+	if h.o.Idempotency.isFor(r.App) && slices.ContainsFunc(events, hasKey) {
+		return h.sendOnce(ctx, r, events)
+	}
+	return h.spend(ctx, r, events)
+}
+
+// sendOnce is send for events some of which have keys.
+func (h *handler) sendOnce(ctx context.Context, r *httpapi.Request, events []channel.Event) *problem.Problem {
 	fresh, held, bad := h.claimExtras(ctx, r, events)
 	defer func() { h.release(ctx, held) }()
-	if bad != nil || len(fresh) == 0 {
+	if bad != nil {
 		return bad
 	}
 	if bad := h.spend(ctx, r, fresh); bad != nil {
@@ -162,6 +171,9 @@ func (h *handler) send(ctx context.Context, r *httpapi.Request, events []channel
 
 // spend spends what events cost and publishes them.
 func (h *handler) spend(ctx context.Context, r *httpapi.Request, events []channel.Event) *problem.Problem {
+	if len(events) == 0 {
+		return nil
+	}
 	if bad := r.Spend(len(events)); bad != nil {
 		return bad
 	}
