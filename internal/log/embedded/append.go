@@ -166,8 +166,8 @@ func (p *appender) followsLocked(part *log.Part) error {
 		p.next[part.Topic] = 1
 		return nil
 	}
-	if r := p.tail.latest(part.Topic); next == 0 && r != nil && r.stream == part.StreamID {
-		next = r.next
+	if r := p.tail.Latest(part.Topic); next == 0 && r != nil && r.Stream == part.StreamID {
+		next = r.Next
 	}
 	if next > 0 && part.Serial != next {
 		return fmt.Errorf("%w of topic %q: its serial is %d, want %d", log.ErrInvalid, part.Topic.Name, part.Serial, next)
@@ -185,10 +185,10 @@ func (p *appender) Install(_ context.Context, groups []*appending) {
 		for _, a := range groups {
 			if !a.isRefused && !a.isTerm {
 				a.index = p.last
-				p.tail.add(p.last, a.parts)
+				p.tail.Add(p.last, a.parts)
 			}
 		}
-		p.tail.fresh.grow(p.last, int64(len(p.body)), p.parts)
+		p.tail.Fresh.Grow(p.last, int64(len(p.body)), p.parts)
 		p.grow(int64(len(p.body)), p.parts)
 		if p.committed != nil {
 			close(p.committed)

@@ -67,9 +67,9 @@ func keptApps(ctx context.Context, tx *sql.Tx) (map[string]log.Index, error) {
 // End implements log.Streams.
 func (l *Log) End(ctx context.Context, t protocol.Topic) (end log.End, err error) {
 	l.mu.Lock()
-	r := l.tail.latest(t)
+	r := l.tail.Latest(t)
 	if r != nil {
-		end = log.End{StreamID: r.stream, Next: r.next, Last: r.last}
+		end = log.End{StreamID: r.Stream, Next: r.Next, Last: r.Last}
 	}
 	l.mu.Unlock()
 	if r != nil {
@@ -123,7 +123,7 @@ func (l *Log) Usage(ctx context.Context) ([]log.Usage, error) {
 		return nil, fmt.Errorf("embedded log: usage: %w", l.db.Explain(err))
 	}
 	l.mu.Lock()
-	l.tail.addUsage(all)
+	l.tail.AddUsage(all)
 	l.mu.Unlock()
 	list := make([]log.Usage, 0, len(all))
 	for _, u := range all {

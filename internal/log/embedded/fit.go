@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/millrace/millrace/internal/log/block"
 	"github.com/millrace/millrace/internal/sqlite"
 )
 
@@ -35,7 +36,7 @@ func (f *folder) bound(ctx context.Context) error {
 	return nil
 }
 
-// stored counts the bytes in the tables, and those of each app.
+// stored counts the bytes in the tables, in all and for each app.
 func (f *folder) stored(ctx context.Context) (total int64, apps map[string]int64, err error) {
 	apps = map[string]int64{}
 	err = f.db.Each(ctx, func(rows *sql.Rows) error {
@@ -172,9 +173,9 @@ func (f *folder) removeFirst(ctx context.Context, tx *sql.Tx, topics *byAge) (re
 	if err != nil {
 		return 0, err
 	}
-	var blocks [2]block
+	var blocks [2]block.Block
 	n := 0
-	err = heads(ctx, tx.StmtContext(ctx, f.statements.heads), s.id, s.first, s.next, func(b *block) (goesOn bool) {
+	err = block.Heads(ctx, tx.StmtContext(ctx, f.statements.heads), s.id, s.first, s.next, func(b *block.Block) (goesOn bool) {
 		blocks[n] = *b
 		n++
 		return n < len(blocks)
@@ -183,22 +184,22 @@ func (f *folder) removeFirst(ctx context.Context, tx *sql.Tx, topics *byAge) (re
 		return 0, err
 	}
 	first := &blocks[0]
-	if n == 0 || first.newest > f.o.Now().UnixMilli()-spared {
+	if n == 0 || first.Newest > f.o.Now().UnixMilli()-spared {
 		heap.Pop(topics)
 		return 0, nil
 	}
-	if err := f.removeBelow(ctx, tx, s, first.next()); err != nil {
+	if err := f.removeBelow(ctx, tx, s, first.Next()); err != nil {
 		return 0, err
 	}
-	s.bytes -= first.bytes
-	if s.firstTime = blocks[1].oldest; n == 1 {
+	s.bytes -= first.Bytes
+	if s.firstTime = blocks[1].Oldest; n == 1 {
 		s.firstTime = 0
 		heap.Pop(topics)
 	} else {
 		(*topics)[0].time = s.firstTime
 		heap.Fix(topics, 0)
 	}
-	return first.bytes, f.putTopic(ctx, tx, s)
+	return first.Bytes, f.putTopic(ctx, tx, s)
 }
 
 // stateOf reads the state of a topic once.

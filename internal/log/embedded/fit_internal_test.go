@@ -28,7 +28,8 @@ func (l *opened) publish(app, name string, serial uint64) {
 }
 
 // fit makes the log smaller, if it is too large, and tells what is kept of each app and the oldest of each topic.
-func (l *opened) fit(topics ...protocol.Topic) (all string) {
+func (l *opened) fit(topics ...protocol.Topic) string {
+	var all []string
 	l.t.Helper()
 	if err := l.ask(l.t.Context(), l.folder.fit); err != nil {
 		l.t.Fatal(err)
@@ -38,16 +39,16 @@ func (l *opened) fit(topics ...protocol.Topic) (all string) {
 		l.t.Fatal(err)
 	}
 	for _, u := range usage {
-		all += fmt.Sprintf("%s %d, ", u.App, u.Publications)
+		all = append(all, fmt.Sprintf("%s %d", u.App, u.Publications))
 	}
 	for _, t := range topics {
 		s, err := l.Stream(l.t.Context(), t)
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		all += fmt.Sprintf("%s/%s from %d, ", t.App, t.Name, s.Oldest)
+		all = append(all, fmt.Sprintf("%s/%s from %d", t.App, t.Name, s.Oldest))
 	}
-	return strings.TrimSuffix(all, ", ")
+	return strings.Join(all, ", ")
 }
 
 // TestTheLogKeepsItsBound: the oldest of the app that has most goes, in any of its topics, and not what was just

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/block"
+	"github.com/millrace/millrace/internal/log/tail"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/sqlite"
 )
@@ -19,6 +21,8 @@ const (
 	calm = 2
 	// maxRun is how many records of one topic are folded in a row at most.
 	maxRun = 1024
+	// roomBytes is how much room the bodies of blocks have that are written together.
+	roomBytes = rowsPerInsert * block.MaxBytes
 	// maxStates is how many topics the folder remembers from one fold to the next.
 	maxStates = 1 << 16
 )
@@ -32,10 +36,10 @@ type folder struct {
 	isNearFull bool                           // the operator was warned
 
 	// Of a slice.
-	blocks, topics []any  // cells of rows that wait to be written
-	block          block  // the one that is being made
-	room           []byte // of the bodies of blocks
-	cuts           []cut  // to be made when the blocks are written
+	blocks, topics []any       // cells of rows that wait to be written
+	block          block.Block // the one that is being made
+	room           []byte      // of the bodies of blocks
+	cuts           []cut       // to be made when the blocks are written
 }
 
 // mark is a range of entries that were folded.
@@ -102,7 +106,7 @@ func (f *folder) fold(ctx context.Context) error {
 	for rest := work; err == nil && len(rest) > 0; {
 		rest, err = f.foldSlice(ctx, rest)
 	}
-	for rest := g.edges; err == nil && len(rest) > 0; {
+	for rest := g.Edges; err == nil && len(rest) > 0; {
 		rest, err = f.foldEdges(ctx, rest)
 	}
 	if err == nil {
@@ -115,30 +119,30 @@ func (f *folder) fold(ctx context.Context) error {
 	if len(f.states) > maxStates {
 		clear(f.states)
 	}
-	f.marks = append(f.marks, mark{g.last, g.bytes, f.o.Now()})
-	f.o.Metrics.tail.Set(float64(f.unfolded.Add(-g.bytes)))
-	f.lag.Add(-int64(g.records))
-	f.o.Metrics.folded.Add(float64(g.records))
+	f.marks = append(f.marks, mark{g.Last, g.Bytes, f.o.Now()})
+	f.o.Metrics.tail.Set(float64(f.unfolded.Add(-g.Bytes)))
+	f.lag.Add(-int64(g.Records))
+	f.o.Metrics.folded.Add(float64(g.Records))
 	f.o.Metrics.folds.Observe(time.Since(start).Seconds())
 	return nil
 }
 
 // nextGeneration is what is to be folded: what a fold that failed has left, or else all that is fresh;
 // nil if there is nothing.
-func (f *folder) nextGeneration() *generation {
+func (f *folder) nextGeneration() *tail.Generation {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := &f.tail
-	if t.folding == nil && t.fresh.last > 0 {
-		t.folding, t.fresh = t.fresh, newGeneration()
+	if t.Folding == nil && t.Fresh.Last > 0 {
+		t.Folding, t.Fresh = t.Fresh, tail.NewGeneration()
 	}
-	return t.folding
+	return t.Folding
 }
 
 // finish makes the index of the fold durable; then the tail needs the generation no longer.
-func (f *folder) finish(ctx context.Context, g *generation) error {
+func (f *folder) finish(ctx context.Context, g *tail.Generation) error {
 	err := f.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE log_state SET folded = ?", int64(g.last))
+		_, err := tx.ExecContext(ctx, "UPDATE log_state SET folded = ?", int64(g.Last))
 		return err
 	})
 	if err != nil {
@@ -146,21 +150,21 @@ func (f *folder) finish(ctx context.Context, g *generation) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.folded, f.tail.folding = g.last, nil
+	f.folded, f.tail.Folding = g.Last, nil
 	return nil
 }
 
 // work is a run with the state of its topic.
 type work struct {
 	state *topicState
-	run   *run
+	run   *tail.Run
 	done  int // of its publications
 }
 
 // workOf finds the topics of a generation, in the order of the tables.
-func (f *folder) workOf(ctx context.Context, g *generation) ([]work, error) {
-	all := make([]work, 0, len(g.runs))
-	for topic, r := range g.runs {
+func (f *folder) workOf(ctx context.Context, g *tail.Generation) ([]work, error) {
+	all := make([]work, 0, len(g.Runs))
+	for topic, r := range g.Runs {
 		s, err := f.state(ctx, topic)
 		if err != nil {
 			return nil, err
@@ -181,7 +185,7 @@ func (f *folder) state(ctx context.Context, topic protocol.Topic) (*topicState, 
 		return nil, err
 	}
 	if s.id == 0 {
-		if f.lastTopic == maxTopics {
+		if f.lastTopic == block.MaxTopics {
 			return nil, fmt.Errorf("the log has %d topics, and no room for %q", f.lastTopic, topic.Name)
 		}
 		f.lastTopic++
@@ -194,7 +198,7 @@ func (f *folder) state(ctx context.Context, topic protocol.Topic) (*topicState, 
 // slice runs fn in a transaction and writes the rows that then wait; fn stops at a good place once
 // isOver.
 func (f *folder) slice(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx, isOver func() bool) error) error {
-	f.blocks, f.topics, f.room, f.block, f.cuts = f.blocks[:0], f.topics[:0], f.room[:0], block{}, f.cuts[:0]
+	f.blocks, f.topics, f.room, f.block, f.cuts = f.blocks[:0], f.topics[:0], f.room[:0], block.Block{}, f.cuts[:0]
 	defer func() { clear(f.blocks[:cap(f.blocks)]) }() // large bodies are not kept alive
 	return f.db.Slice(ctx, f.unfolded.Load(), calm*f.o.FoldAt, func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
 		if err := fn(ctx, tx, isOver); err != nil {
@@ -250,28 +254,28 @@ func (f *folder) foldSlice(ctx context.Context, all []work) ([]work, error) {
 // foldRun brings one run into the tables, or a beginning of it; isWhole says which.
 func (f *folder) foldRun(ctx context.Context, tx *sql.Tx, w *work, now time.Time) (isWhole bool, err error) {
 	s, r := w.state, w.run
-	if r.last <= s.applied {
+	if r.Last <= s.applied {
 		return true, nil // a fold that was interrupted had come so far
 	}
-	if s.stream == "" && r.next == 0 {
+	if s.stream == "" && r.Next == 0 {
 		return true, nil // a purge of a topic that has nothing
 	}
-	if r.next > 0 && s.stream != r.stream {
+	if r.Next > 0 && s.stream != r.Stream {
 		if err := f.removeAll(ctx, tx, s); err != nil {
 			return false, err
 		}
-		s.begin(r.stream)
+		s.begin(r.Stream)
 	}
-	c := cut{topicState: s, limits: limitsAt(f.o.Retention(s.topic), now)}
+	c := cut{topicState: s, limits: block.LimitsAt(f.o.Retention(s.topic), now)}
 	isWhole, err = f.insert(ctx, tx, w, c.limits)
 	if err != nil {
 		return false, err
 	}
-	if s.stream == r.stream {
-		c.purged = r.floor
+	if s.stream == r.Stream {
+		c.purged = r.Floor
 	}
 	if isWhole {
-		s.applied = r.last
+		s.applied = r.Last
 	}
 	if !c.isDue() {
 		return isWhole, f.putTopic(ctx, tx, s)
@@ -290,17 +294,17 @@ func (f *folder) putTopic(ctx context.Context, tx *sql.Tx, s *topicState) error 
 
 // insert adds the publications of a run that the topic does not have, or so many of them that the
 // slice does not become too long. Of more than Count allows it inserts only those that stay.
-func (f *folder) insert(ctx context.Context, tx *sql.Tx, w *work, limits limits) (isWhole bool, err error) {
-	s, rest, floor := w.state, w.run.publications[w.done:], limits.floor(w.run.next)
+func (f *folder) insert(ctx context.Context, tx *sql.Tx, w *work, limits block.Limits) (isWhole bool, err error) {
+	s, rest, floor := w.state, w.run.Publications[w.done:], limits.Floor(w.run.Next)
 	isLong := len(rest) > maxRun
 	for i := range rest[:min(len(rest), maxRun)] {
 		p := rest[i]
 		w.done++
-		if p.index <= s.applied || p.Serial < s.next {
+		if p.Index <= s.applied || p.Serial < s.next {
 			continue // a fold that was interrupted had come so far
 		}
 		isPassed := isLong && p.Serial < floor
-		if isPassed || p.Serial-s.first >= maxKept {
+		if isPassed || p.Serial-s.first >= block.MaxKept {
 			if err := f.removeAll(ctx, tx, s); err != nil {
 				return false, err
 			}
@@ -314,29 +318,29 @@ func (f *folder) insert(ctx context.Context, tx *sql.Tx, w *work, limits limits)
 			return false, err
 		}
 	}
-	return w.done == len(w.run.publications), f.endBlock(ctx, tx)
+	return w.done == len(w.run.Publications), f.endBlock(ctx, tx)
 }
 
 // add puts a publication into the block that is being made, or into another.
-func (f *folder) add(ctx context.Context, tx *sql.Tx, s *topicState, p recent) error {
+func (f *folder) add(ctx context.Context, tx *sql.Tx, s *topicState, p tail.Recent) error {
 	body := p.Envelope()
-	if f.block.count > 0 && !f.block.takes(p.Serial, len(body)) {
+	if f.block.Count > 0 && !f.block.Takes(p.Serial, len(body)) {
 		if err := f.endBlock(ctx, tx); err != nil {
 			return err
 		}
 	}
-	if f.block.count == 0 {
-		if cap(f.room)-len(f.room) < blockBytes {
+	if f.block.Count == 0 {
+		if cap(f.room)-len(f.room) < block.MaxBytes {
 			f.room = make([]byte, 0, roomBytes)
 		}
-		f.block = newBlock(s.id, p.Serial, f.room)
+		f.block = block.New(s.id, p.Serial, f.room)
 	}
-	f.block.add(body, p.Time)
+	f.block.Add(body, p.Time)
 	if s.first == s.next {
 		s.first, s.firstTime = p.Serial, p.Time
 	}
-	if f.block.first == s.first {
-		s.firstTime = f.block.oldest
+	if f.block.First == s.first {
+		s.firstTime = f.block.Oldest
 	}
 	s.next, s.lastTime, s.bytes = p.Serial+1, p.Time, s.bytes+int64(len(body))
 	return nil
@@ -344,20 +348,20 @@ func (f *folder) add(ctx context.Context, tx *sql.Tx, s *topicState, p recent) e
 
 // endBlock has the block that is being made written, if there is one.
 func (f *folder) endBlock(ctx context.Context, tx *sql.Tx) error {
-	if f.block.count == 0 {
+	if f.block.Count == 0 {
 		return nil
 	}
-	f.blocks = f.block.cells(f.blocks)
-	if end := len(f.room) + len(f.block.body); end <= cap(f.room) { // otherwise the body has grown out of it
+	f.blocks = f.block.Cells(f.blocks)
+	if end := len(f.room) + len(f.block.Body); end <= cap(f.room) { // otherwise the body has grown out of it
 		f.room = f.room[:end]
 	}
-	f.block = block{}
+	f.block = block.Block{}
 	return f.flushBlocks(ctx, tx, rowsPerInsert)
 }
 
 // flushBlocks writes the blocks that wait once there are so many.
 func (f *folder) flushBlocks(ctx context.Context, tx *sql.Tx, atLeast int) (err error) {
-	f.blocks, err = flush(ctx, tx, f.blocks, blockCells, atLeast, f.statements.insertOne, f.statements.insertMany)
+	f.blocks, err = flush(ctx, tx, f.blocks, block.NumCells, atLeast, f.statements.insertOne, f.statements.insertMany)
 	if len(f.blocks) == 0 {
 		f.room = f.room[:0]
 	}

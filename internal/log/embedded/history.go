@@ -11,6 +11,8 @@ import (
 
 	"github.com/millrace/millrace/internal/envelope"
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/block"
+	"github.com/millrace/millrace/internal/log/tail"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/sqlite"
 )
@@ -61,11 +63,11 @@ var errChanged = errors.New("the tables have changed")
 // view is one topic at one moment: a row with its records, and what follows them in the tail.
 type view struct {
 	*Log
-	limits
-	tx     *sql.Tx     // nil: statements may see different moments
-	row    topicState  // without an id: the stream has no rows
-	tail   [2][]recent // behind the rows
-	stream string      // empty: the topic has none
+	block.Limits
+	tx     *sql.Tx          // nil: statements may see different moments
+	row    topicState       // without an id: the stream has no rows
+	tail   [2][]tail.Recent // behind the rows
+	stream string           // empty: the topic has none
 	next   uint64
 	floor  uint64 // what is below it was purged, or is beyond Count
 }
@@ -79,9 +81,9 @@ func (l *Log) view(ctx context.Context, topic protocol.Topic, inTransaction bool
 		return err
 	}
 	defer release()
-	v := &view{Log: l, limits: limitsAt(l.o.Retention(topic), l.o.Now())}
+	v := &view{Log: l, Limits: block.LimitsAt(l.o.Retention(topic), l.o.Now())}
 	l.mu.Lock()
-	runs, n := l.tail.runsOf(topic)
+	runs, n := l.tail.RunsOf(topic)
 	l.mu.Unlock()
 	ctx = context.WithoutCancel(ctx) // it is short, and the driver would start a goroutine for each statement
 	if inTransaction {
@@ -106,31 +108,31 @@ func (v *view) statement(ctx context.Context, s *sql.Stmt) *sql.Stmt {
 }
 
 // merge puts runs behind the row.
-func (v *view) merge(runs []run) {
+func (v *view) merge(runs []tail.Run) {
 	v.stream, v.next, v.floor = v.row.stream, v.row.next, 1
 	for i := range runs {
 		r := &runs[i]
-		if r.last <= v.row.applied {
+		if r.Last <= v.row.applied {
 			continue // it was folded before the row was read
 		}
-		if r.next > 0 && r.stream != v.stream { // it begins a stream
-			v.stream, v.next, v.floor, v.tail = r.stream, 1, 1, [2][]recent{}
-			v.row.begin(r.stream)
+		if r.Next > 0 && r.Stream != v.stream { // it begins a stream
+			v.stream, v.next, v.floor, v.tail = r.Stream, 1, 1, [2][]tail.Recent{}
+			v.row.begin(r.Stream)
 			v.row.id = 0
 		}
-		if r.stream != v.stream {
+		if r.Stream != v.stream {
 			continue // a purge of a stream that is no more
 		}
-		v.next = max(v.next, r.next)
-		v.floor = max(v.floor, min(r.floor, v.next))
-		v.tail[i] = r.publications[behind(r.publications, v.row.next):]
+		v.next = max(v.next, r.Next)
+		v.floor = max(v.floor, min(r.Floor, v.next))
+		v.tail[i] = r.Publications[behind(r.Publications, v.row.next):]
 	}
-	v.floor = max(v.floor, v.limits.floor(v.next))
+	v.floor = max(v.floor, v.Floor(v.next))
 }
 
 // behind is how many publications are below a serial.
-func behind(all []recent, serial uint64) int {
-	n, _ := slices.BinarySearchFunc(all, serial, func(p recent, serial uint64) int { return cmp.Compare(p.Serial, serial) })
+func behind(all []tail.Recent, serial uint64) int {
+	n, _ := slices.BinarySearchFunc(all, serial, func(p tail.Recent, serial uint64) int { return cmp.Compare(p.Serial, serial) })
 	return n
 }
 
@@ -155,16 +157,16 @@ func (v *view) state(ctx context.Context) (log.Stream, error) {
 	if v.stream == "" {
 		return log.Stream{}, nil
 	}
-	x := excess{limits: v.limits, floor: v.floor, bytes: v.row.bytes, first: v.next}
+	x := block.Excess{Limits: v.Limits, Floor: v.floor, Stored: v.row.bytes, First: v.next}
 	for _, part := range v.tail {
 		for i := range part {
-			x.bytes += int64(part[i].Size())
+			x.Stored += int64(part[i].Size())
 		}
 	}
 	isOver := false
 	if v.hasRows() {
-		w := walker{v.statement(ctx, v.statements.readHeads), v.statement(ctx, v.statements.readBody)}
-		b, _, err := w.publication(ctx, &x, &v.row)
+		w := block.Walker{Heads: v.statement(ctx, v.statements.readHeads), Body: v.statement(ctx, v.statements.readBody)}
+		b, _, err := w.Publication(ctx, &x, v.row.id, v.row.first, v.row.next)
 		if err != nil {
 			return log.Stream{}, err
 		}
@@ -172,16 +174,16 @@ func (v *view) state(ctx context.Context) (log.Stream, error) {
 	}
 	s := log.Stream{ID: v.stream, Next: v.next, Oldest: v.next}
 	if isOver || v.walkTail(&x) {
-		s.Oldest, s.OldestTime, s.NewestTime, s.Bytes = x.first, x.time, v.newestTime(), x.bytes
+		s.Oldest, s.OldestTime, s.NewestTime, s.Bytes = x.First, x.Time, v.newestTime(), x.Stored
 	}
 	return s, nil
 }
 
 // walkTail takes the tail; false when all is dropped.
-func (v *view) walkTail(x *excess) (isOver bool) {
+func (v *view) walkTail(x *block.Excess) (isOver bool) {
 	for _, part := range v.tail {
 		for i := range part {
-			if !x.drops(part[i].Serial, int64(part[i].Size()), part[i].Time) {
+			if !x.Drops(part[i].Serial, int64(part[i].Size()), part[i].Time) {
 				return true
 			}
 		}
@@ -204,7 +206,7 @@ func (v *view) page(ctx context.Context, q *log.Query) (p log.Page, err error) {
 	if v.stream == "" {
 		return p, nil
 	}
-	needsWalk := q.WithState || v.Bytes > 0 || v.cutoff != 0 // to know what stays
+	needsWalk := q.WithState || v.Bytes > 0 || v.Cutoff != 0 // to know what stays
 	if v.tx == nil && (needsWalk || q.Since != 0 || q.Until != 0) {
 		return p, errChanged
 	}
@@ -272,7 +274,7 @@ func (c *collector) add(body []byte) (goesOn bool, err error) {
 
 // addBlock takes a block, whose body does not change any more.
 func (c *collector) addBlock(first uint64, body []byte) (goesOn bool, err error) {
-	if c.bodies, err = envelopes(c.bodies[:0], body); err != nil {
+	if c.bodies, err = block.Envelopes(c.bodies[:0], body); err != nil {
 		return false, err
 	}
 	for i := range c.bodies {
@@ -297,7 +299,7 @@ func (c *collector) addBlock(first uint64, body []byte) (goesOn bool, err error)
 func (v *view) collectTail(_ context.Context, c *collector) error {
 	parts := v.tail[:]
 	if c.NewestFirst {
-		parts = []([]recent){v.tail[1], v.tail[0]}
+		parts = []([]tail.Recent){v.tail[1], v.tail[0]}
 	}
 	for _, part := range parts {
 		part = part[behind(part, c.after+1):]
@@ -319,7 +321,7 @@ func (v *view) collectRows(ctx context.Context, c *collector) error {
 		return nil
 	}
 	from, before, had := max(c.after+1, v.row.first), min(c.before, v.row.next), len(c.page.Publications)
-	all, n := stretches(from, before)
+	all, n := block.Stretches(from, before)
 	if n == 0 {
 		return nil
 	}
@@ -357,10 +359,10 @@ func (v *view) owns(all []log.Publication) bool {
 	return true
 }
 
-func (v *view) collectStretch(ctx context.Context, statement *sql.Stmt, c *collector, s stretch) (goesOn bool, err error) {
+func (v *view) collectStretch(ctx context.Context, statement *sql.Stmt, c *collector, s block.Stretch) (goesOn bool, err error) {
 	since := cmp.Or(c.Since, math.MinInt64)
-	from := key(v.row.id, s.from)
-	rows, err := statement.QueryContext(ctx, key(v.row.id, s.lookBack()), key(v.row.id, s.before-1), from, since, c.until)
+	from := block.Key(v.row.id, s.From)
+	rows, err := statement.QueryContext(ctx, block.Key(v.row.id, s.LookBack()), block.Key(v.row.id, s.Before-1), from, since, c.until)
 	if err != nil {
 		return false, err
 	}
@@ -371,7 +373,7 @@ func (v *view) collectStretch(ctx context.Context, statement *sql.Stmt, c *colle
 		if err := rows.Scan(&id, &body); err != nil {
 			return false, err
 		}
-		if goesOn, err := c.addBlock(serialOf(id, s.from), body); err != nil || !goesOn {
+		if goesOn, err := c.addBlock(block.SerialOf(id, s.From), body); err != nil || !goesOn {
 			return false, err
 		}
 	}

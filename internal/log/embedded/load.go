@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/tail"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/varint"
 )
@@ -25,7 +26,7 @@ func (l *Log) load(ctx context.Context) error {
 	l.tenure = log.NewTenure(log.Term(term), l.o.Node, nil)
 	l.folded, l.trimmed = log.Index(folded), log.Index(trimmed)
 	l.last = max(l.folded, l.trimmed)
-	l.tail.fresh = newGeneration()
+	l.tail.Fresh = tail.NewGeneration()
 	l.appender.next = map[protocol.Topic]uint64{}
 	if err := l.statements.prepare(ctx, l.db); err != nil {
 		return l.db.Explain(err)
@@ -53,10 +54,10 @@ func (l *Log) loadEntry(e entry) error {
 	l.last = e.index
 	records := 0
 	for _, parts := range groups {
-		l.tail.add(e.index, parts)
+		l.tail.Add(e.index, parts)
 		records += len(parts)
 	}
-	l.tail.fresh.grow(e.index, int64(len(e.body)), records)
+	l.tail.Fresh.Grow(e.index, int64(len(e.body)), records)
 	l.unfolded.Add(int64(len(e.body)))
 	l.lag.Add(int64(records))
 	return nil

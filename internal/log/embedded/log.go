@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/commit"
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/tail"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/sqlite"
 )
@@ -99,7 +100,7 @@ type Log struct {
 	committed     chan struct{} // closed at the next entry; nil while no caller has it
 	trimmed       log.Index     // entries up to it are gone
 	folded        log.Index     // entries up to it are in the fold
-	tail          tail
+	tail          tail.Tail
 	failure       error // of the appender: nothing is appended any more
 
 	stop    context.CancelFunc // of both goroutines

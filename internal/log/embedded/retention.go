@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/internal/envelope"
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/block"
 	"github.com/millrace/millrace/internal/sqlite"
 )
 
@@ -22,7 +23,7 @@ const (
 // cut is a topic of which blocks may have to go.
 type cut struct {
 	*topicState
-	limits limits
+	limits block.Limits
 	purged uint64 // what is below it goes in any case
 
 	// isExact wants all gone that is beyond the limits. Otherwise those blocks go of which all is, once
@@ -30,9 +31,9 @@ type cut struct {
 	isExact bool
 }
 
-func (c *cut) excess() excess {
-	floor := max(c.purged, c.limits.floor(c.next))
-	return excess{limits: c.limits, floor: min(floor, c.next), bytes: c.bytes}
+func (c *cut) excess() block.Excess {
+	floor := max(c.purged, c.limits.Floor(c.next))
+	return block.Excess{Limits: c.limits, Floor: min(floor, c.next), Stored: c.bytes}
 }
 
 func (c *cut) isPurge() bool { return min(c.purged, c.next) > c.first }
@@ -46,58 +47,58 @@ func (c *cut) isDue() bool {
 	if x := &c.limits; !c.isExact {
 		records, bytes, age = max(slackRecords, x.Count/8), max(slackBytes, x.Bytes/8), max(slackAge, x.Age/8)
 	}
-	return c.isPurge() || c.limits.floor(c.next) >= c.first+records ||
-		c.limits.Bytes > 0 && c.bytes > c.limits.Bytes+bytes || c.firstTime < c.limits.cutoff-age
+	return c.isPurge() || c.limits.Floor(c.next) >= c.first+records ||
+		c.limits.Bytes > 0 && c.bytes > c.limits.Bytes+bytes || c.firstTime < c.limits.Cutoff-age
 }
 
 // cut makes one, which is due. No block of the topic waits to be written.
 func (f *folder) cut(ctx context.Context, tx *sql.Tx, c *cut) error {
 	x := c.excess()
-	w := walker{tx.StmtContext(ctx, f.statements.heads), tx.StmtContext(ctx, f.statements.body)}
+	w := block.Walker{Heads: tx.StmtContext(ctx, f.statements.heads), Body: tx.StmtContext(ctx, f.statements.body)}
 	if c.isExact || c.isPurge() {
 		return f.cutExactly(ctx, tx, c.topicState, &x, w)
 	}
-	b, err := w.block(ctx, &x, c.id, c.first, c.next)
+	b, err := w.Block(ctx, &x, c.id, c.first, c.next)
 	if err != nil {
 		return err
 	}
 	first, oldest := c.next, int64(0)
 	if b != nil {
-		first, oldest = b.first, b.oldest
+		first, oldest = b.First, b.Oldest
 	}
 	if err := f.removeBelow(ctx, tx, c.topicState, first); err != nil {
 		return err
 	}
-	c.firstTime, c.bytes = oldest, x.bytes
+	c.firstTime, c.bytes = oldest, x.Stored
 	return nil
 }
 
 // cutExactly removes all that x drops. Of a block of which something stays, that becomes a block.
-func (f *folder) cutExactly(ctx context.Context, tx *sql.Tx, s *topicState, x *excess, w walker) error {
-	b, rest, err := w.publication(ctx, x, s)
+func (f *folder) cutExactly(ctx context.Context, tx *sql.Tx, s *topicState, x *block.Excess, w block.Walker) error {
+	b, rest, err := w.Publication(ctx, x, s.id, s.first, s.next)
 	if err != nil {
 		return err
 	}
 	if b == nil {
-		x.first = s.next
-		b = &block{first: s.next}
+		x.First = s.next
+		b = &block.Block{First: s.next}
 	}
-	if err := f.removeBelow(ctx, tx, s, x.first); err != nil {
+	if err := f.removeBelow(ctx, tx, s, x.First); err != nil {
 		return err
 	}
-	s.firstTime, s.bytes = b.oldest, x.bytes
-	if b.first == x.first {
+	s.firstTime, s.bytes = b.Oldest, x.Stored
+	if b.First == x.First {
 		return nil
 	}
-	f.block = newBlock(s.id, x.first, nil)
+	f.block = block.New(s.id, x.First, nil)
 	for i, body := range rest {
 		p, err := envelope.Decode(body)
 		if err != nil {
-			return fmt.Errorf("%q, serial %d: %w", s.topic.Name, x.first+uint64(i), err)
+			return fmt.Errorf("%q, serial %d: %w", s.topic.Name, x.First+uint64(i), err)
 		}
-		f.block.add(body, p.Time)
+		f.block.Add(body, p.Time)
 	}
-	s.firstTime = f.block.oldest
+	s.firstTime = f.block.Oldest
 	return f.endBlock(ctx, tx)
 }
 
@@ -122,9 +123,9 @@ func (f *folder) removeAll(ctx context.Context, tx *sql.Tx, s *topicState) error
 // removeBelow deletes the blocks of a topic that begin below a serial, which is then the first.
 func (f *folder) removeBelow(ctx context.Context, tx *sql.Tx, s *topicState, serial uint64) error {
 	remove := tx.StmtContext(ctx, f.statements.remove)
-	all, n := stretches(s.first, serial)
+	all, n := block.Stretches(s.first, serial)
 	for _, part := range all[:n] {
-		if _, err := remove.ExecContext(ctx, key(s.id, part.from), key(s.id, part.before-1)); err != nil {
+		if _, err := remove.ExecContext(ctx, block.Key(s.id, part.From), block.Key(s.id, part.Before-1)); err != nil {
 			return err
 		}
 	}
@@ -159,7 +160,7 @@ func (f *folder) sweepTopics(ctx context.Context, topics []topicState) error {
 	due := topics[:0]
 	for i := range topics {
 		s := &topics[i]
-		if l := limitsAt(f.o.Retention(s.topic), now); s.first < s.next && s.firstTime < l.cutoff {
+		if l := block.LimitsAt(f.o.Retention(s.topic), now); s.first < s.next && s.firstTime < l.Cutoff {
 			due = append(due, *s)
 		}
 	}
@@ -189,7 +190,7 @@ func (f *folder) sweepTopic(ctx context.Context, tx *sql.Tx, s *topicState, now 
 	if known := f.states[s.topic]; known != nil {
 		s = known
 	}
-	c := cut{topicState: s, limits: limitsAt(f.o.Retention(s.topic), now), isExact: true}
+	c := cut{topicState: s, limits: block.LimitsAt(f.o.Retention(s.topic), now), isExact: true}
 	if !c.isDue() {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/envelope"
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/block"
 	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/sqlite"
 )
@@ -94,7 +95,7 @@ func TestTheTableIsBounded(t *testing.T) {
 	l := open(t, Options{Retention: func(protocol.Topic) log.Retention { return log.Retention{Count: 100} }})
 	for serial := uint64(1); serial < 1000; serial += 5 {
 		l.must(serial, serial+4)
-		if n := l.records(); n >= 100+slackRecords+blockCount {
+		if n := l.records(); n >= 100+slackRecords+block.MaxCount {
 			t.Fatalf("the table has %d records of 100", n)
 		}
 	}

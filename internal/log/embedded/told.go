@@ -8,11 +8,12 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/tail"
 	"github.com/millrace/millrace/internal/sqlite"
 )
 
 // foldEdges applies the edges of a beginning of some entries to log_told and returns the rest.
-func (f *folder) foldEdges(ctx context.Context, all []recentEdge) ([]recentEdge, error) {
+func (f *folder) foldEdges(ctx context.Context, all []tail.Edge) ([]tail.Edge, error) {
 	rest := all
 	err := f.slice(ctx, func(ctx context.Context, tx *sql.Tx, isOver func() bool) error {
 		put, remove := tx.StmtContext(ctx, f.statements.putTold), tx.StmtContext(ctx, f.statements.removeTold)
@@ -21,8 +22,8 @@ func (f *folder) foldEdges(ctx context.Context, all []recentEdge) ([]recentEdge,
 			return err
 		}
 		for len(rest) > 0 && !isOver() {
-			index := rest[0].index
-			for ; len(rest) > 0 && rest[0].index == index; rest = rest[1:] {
+			index := rest[0].Index
+			for ; len(rest) > 0 && rest[0].Index == index; rest = rest[1:] {
 				if index <= told {
 					continue // a fold that was interrupted had come so far
 				}
@@ -48,8 +49,8 @@ func toldUpTo(ctx context.Context, tx *sql.Tx) (log.Index, error) {
 	return log.Index(told), err
 }
 
-func applyEdge(ctx context.Context, put, remove *sql.Stmt, e *recentEdge) error {
-	t := &e.topic
+func applyEdge(ctx context.Context, put, remove *sql.Stmt, e *tail.Edge) error {
+	t := &e.Topic
 	if !e.Is {
 		_, err := remove.ExecContext(ctx, t.App, int64(t.Kind), t.Name, e.User)
 		return err
@@ -69,15 +70,15 @@ func (l *Log) Told(ctx context.Context, app string) iter.Seq2[log.Present, error
 }
 
 // tailEdges are the edges that are not in the fold.
-func (l *Log) tailEdges() [2][]recentEdge {
+func (l *Log) tailEdges() [2][]tail.Edge {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tail.edges()
+	return l.tail.Edges()
 }
 
 // readTold hands m what log_told has of an app, with the edges that follow over it. The edges were in the tail before the table is
 // looked at; readTold leaves out what was folded in between.
-func (l *Log) readTold(ctx context.Context, app string, m *merging, edges [2][]recentEdge) error {
+func (l *Log) readTold(ctx context.Context, app string, m *merging, edges [2][]tail.Edge) error {
 	release, err := l.slot(ctx)
 	if err != nil {
 		return err
@@ -132,11 +133,11 @@ type lastEdge struct {
 }
 
 // follow takes the edges of an app behind an entry.
-func (m *merging) follow(edges [2][]recentEdge, app string, told log.Index) {
+func (m *merging) follow(edges [2][]tail.Edge, app string, told log.Index) {
 	for _, part := range edges {
 		for i := range part {
-			if e := &part[i]; e.index > told && (app == "" || e.topic.App == app) {
-				m.edges = append(m.edges, lastEdge{e.Present(e.topic), e.Is})
+			if e := &part[i]; e.Index > told && (app == "" || e.Topic.App == app) {
+				m.edges = append(m.edges, lastEdge{e.Present(e.Topic), e.Is})
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/log"
+	"github.com/millrace/millrace/internal/log/tail"
 )
 
 // move appends a group that takes one user from the topic and brings the next.
@@ -25,7 +26,7 @@ func (l *opened) move(number int) {
 }
 
 // users lists who is there, with given edges of the tail.
-func (l *opened) users(edges [2][]recentEdge) (all []string) {
+func (l *opened) users(edges [2][]tail.Edge) (all []string) {
 	l.t.Helper()
 	m := merging{yield: func(p *log.Present) bool {
 		all = append(all, p.User)
@@ -76,7 +77,7 @@ func TestEdgesAreFoldedOnce(t *testing.T) {
 	if err != nil || len(rest) > 0 {
 		t.Fatalf("%d edges are left, %v", len(rest), err)
 	}
-	if got := l.users([2][]recentEdge{}); !slices.Equal(got, []string{"user-0"}) {
+	if got := l.users([2][]tail.Edge{}); !slices.Equal(got, []string{"user-0"}) {
 		t.Errorf("the table has %v, want user 3 modulo 3", got)
 	}
 }

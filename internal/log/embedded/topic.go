@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/millrace/millrace/internal/log"
 	"github.com/millrace/millrace/internal/protocol"
@@ -52,30 +51,4 @@ func findTopic(ctx context.Context, find *sql.Stmt, topic protocol.Topic) (topic
 		return s, nil
 	}
 	return s, err
-}
-
-// limits are a Retention at one moment.
-type limits struct {
-	log.Retention
-	cutoff int64 // what was decided before it is too old; 0: nothing is
-}
-
-func limitsAt(r log.Retention, now time.Time) limits {
-	l := limits{Retention: r}
-	if r.Age > 0 {
-		l.cutoff = now.UnixMilli() - r.Age
-	}
-	return l
-}
-
-// floor is the first serial that Count allows, when next is the one that follows the last.
-func (l limits) floor(next uint64) uint64 {
-	count := uint64(maxKept)
-	if l.Count > 0 {
-		count = min(count, l.Count)
-	}
-	if next <= count {
-		return 1
-	}
-	return next - count
 }

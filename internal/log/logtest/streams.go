@@ -6,9 +6,10 @@ import (
 	"github.com/millrace/millrace/internal/log"
 )
 
-func (n *node) end(name string) log.End {
+// end is where the stream of the topic "a" goes on.
+func (n *node) end() log.End {
 	n.t.Helper()
-	end, err := n.End(n.t.Context(), topic(name))
+	end, err := n.End(n.t.Context(), topic("a"))
 	if err != nil {
 		n.t.Fatalf("End: %v", err)
 	}
@@ -26,17 +27,17 @@ func (n *node) keep(apps ...string) map[string]log.Index {
 
 func ends(t *testing.T, h Harness) {
 	n := open(t, h, Setup{Retention: log.Retention{Count: 2}})
-	n.each(func(when string) { same(t, when+": a topic without a stream", log.End{}, n.end("a")) })
+	n.each(func(when string) { same(t, when+": a topic without a stream", log.End{}, n.end()) })
 	n.append(publications("a", "s", 1, 3)...)
 	last := n.append(publication("a", "s", 4))
 	n.append(publication("b", "u", 1))
-	n.each(func(when string) { same(t, when, log.End{StreamID: "s", Next: 5, Last: last}, n.end("a")) })
+	n.each(func(when string) { same(t, when, log.End{StreamID: "s", Next: 5, Last: last}, n.end()) })
 	last = n.append(publication("a", "s", 5))
 	n.each(func(when string) {
-		same(t, when+", with one more", log.End{StreamID: "s", Next: 6, Last: last}, n.end("a"))
+		same(t, when+", with one more", log.End{StreamID: "s", Next: 6, Last: last}, n.end())
 	})
 	last = n.append(log.Record{Topic: topic("a"), Kind: log.KindReset, StreamID: "r"})
-	n.each(func(when string) { same(t, when+", reset", log.End{StreamID: "r", Next: 1, Last: last}, n.end("a")) })
+	n.each(func(when string) { same(t, when+", reset", log.End{StreamID: "r", Next: 1, Last: last}, n.end()) })
 }
 
 func keptApps(t *testing.T, h Harness) {
@@ -51,12 +52,12 @@ func keptApps(t *testing.T, h Harness) {
 	n.reopen()
 	since := n.keep("app", "other")
 	same(t, "an app that comes back begins again", map[string]log.Index{"app": first + 1, "other": first}, since)
-	if end := n.end("a"); end.Last > since["app"] {
+	if end := n.end(); end.Last > since["app"] {
 		t.Errorf("the stream goes on to %d, behind %d", end.Last, since["app"])
 	}
 	n.append(publication("a", "n", 1))
 	n.each(func(when string) {
-		if end := n.end("a"); end.Last <= since["app"] || end.StreamID != "n" {
+		if end := n.end(); end.Last <= since["app"] || end.StreamID != "n" {
 			t.Errorf("%s: the new stream is %+v, want it behind %d", when, end, since["app"])
 		}
 	})
