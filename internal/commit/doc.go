@@ -10,6 +10,9 @@
 // order in which they were put. So what Install makes visible is stored, a caller that has no
 // error knows that its item is, and nothing of a group that could not be stored is visible.
 //
+// With [Options.Patience], Serve waits a moment for callers that were answered together before it takes the next
+// group: a few large groups cost the store less than many small ones.
+//
 // An item is refused with [ErrFull] when the queue has no room for it, and with [ErrClosed] after
 // the end: then nothing has happened. A caller whose context ends while its item still waits
 // gets the context's error, and the item is not committed; later it gets [ErrUncertain]. Where

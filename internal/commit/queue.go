@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 )
 
 var (
@@ -42,6 +43,10 @@ type Options struct {
 	// HoldsGroup counts what was taken in Max until it is answered: for items that a Committer
 	// does not account for itself.
 	HoldsGroup bool
+	// Patience is how long a group waits at most for as many items as the one before had, so that callers that
+	// were answered together are committed together again although their next items take a while to come.
+	// An item that is alone again and again does not wait.
+	Patience time.Duration
 	// IsInstant: Store and Install wait for nothing. Then no item is kept back until others come, and a
 	// caller waits for its answer without a look at its context.
 	IsInstant bool
@@ -80,6 +85,7 @@ type Queue[T any] struct {
 	signal chan struct{} // one slot, filled when there is something to do
 
 	group    lot[T] // owned by Serve and Finish
+	before   int    // items of the group before; owned likewise
 	isStaged bool   // group could not be stored and is to be tried again; owned likewise
 
 	mu       sync.Mutex
@@ -213,6 +219,17 @@ func (q *Queue[T]) gather() {
 			return
 		}
 		before = now
+	}
+}
+
+// await waits for as many items as the group before had, not longer than Options.Patience.
+func (q *Queue[T]) await() {
+	const looks = 4
+	for range looks {
+		if q.length() >= q.before {
+			return
+		}
+		time.Sleep(q.o.Patience / looks)
 	}
 }
 

@@ -128,11 +128,13 @@ func (r *run[T]) step(ctx context.Context) (wait time.Duration, goesOn bool, err
 	if !r.isStaged {
 		if !r.o.IsInstant {
 			r.gather()
+			r.await()
 		}
 		if r.scheduler != nil {
 			r.scheduler.Prepare()
 		}
 		r.take()
+		r.before = len(r.group.items)
 	}
 	if len(r.group.items) > 0 || r.scheduler != nil {
 		wait = r.commit(ctx)

@@ -75,7 +75,7 @@ type keeping struct {
 func (k *keeper) init(b *Bus, o *Options) {
 	k.bus, k.log, k.now, k.logger = b, o.Log, o.Now, o.Logger
 	k.queue = commit.New[*keeping](commit.Options{
-		Max: commit.Size{Bytes: maxWaiting}, Group: commit.Size{Bytes: groupBytes}, HoldsGroup: true,
+		Max: commit.Size{Bytes: maxWaiting}, Group: commit.Size{Bytes: groupBytes}, HoldsGroup: true, Patience: time.Millisecond,
 	})
 	k.pool.New = func() any { return &keeping{ticket: commit.NewTicket()} }
 	k.places = map[protocol.Topic]*place{}
