@@ -13,6 +13,7 @@ const (
 	CommandSignIn
 	CommandClientEvent
 	CommandRefreshAuth
+	CommandResume
 )
 
 // Command is one decoded inbound frame. Its byte slices alias the frame and are valid only
@@ -33,6 +34,10 @@ type Command struct {
 
 	IsEchoed   bool        // client event: its sender receives it too
 	Properties *Properties // client event: nil where its sender has given none
+
+	Resume []Resume // resume: at least one
+	Rewind *Rewind  // subscribe: nil for none of the past
+	Since  *Resume  // subscribe: nil where the client asks for nothing that it has missed
 
 	View  *ViewRequest // subscribe, unsubscribe: the view that is meant; nil where a channel is
 	Token string       // refresh of the authorization

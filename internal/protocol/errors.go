@@ -69,6 +69,9 @@ var (
 	ErrFilter            = &Error{Code: 4300, V2: 4000, Message: "The filter of the subscription is refused"}
 	ErrClientEvent       = &Error{Code: 4301, Message: "Client event refused"}
 	ErrMessageRate       = &Error{Code: 4301, Message: "Too many messages on this connection"}
+	ErrResumeOff         = &Error{Code: 4301, Message: "Connection recovery is not enabled for this app, or not known to this protocol"}
+	ErrResumeBusy        = &Error{Code: 4301, Message: "The channel, or the connection, is being brought up to date already; resume again later"}
+	ErrResumeEmpty       = &Error{Code: 4302, Message: "A resume needs the position of one channel at least"}
 	ErrWatchlist         = &Error{Code: 4302, Message: "The watchlist is too long; it is ignored"}
 
 	ErrSignature       = &Error{Code: 4009, Type: TypeAuth, Status: 401, Message: "Signature does not match"}
@@ -78,5 +81,6 @@ var (
 	ErrMemberTooLarge  = &Error{Code: 4301, V2: 4300, Type: TypeLimit, Status: 4301, Message: "user_info is too large"}
 	ErrPresenceFull    = &Error{Code: 4100, Type: TypeLimit, Status: 4100, Message: "The presence channel is full"}
 	ErrSubscriptionMax = &Error{Code: 4300, Type: TypeLimit, Status: 4300, Message: "Too many subscriptions on this connection"}
+	ErrRewind          = &Error{Code: 4300, Type: TypeChannel, Status: 4300, Message: "The channel keeps nothing of the past, or the protocol cannot ask for it"}
 	ErrInternal        = &Error{Code: 4300, V2: 4000, Type: TypeServer, Status: 500, Message: "Internal error"}
 )

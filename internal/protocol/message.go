@@ -22,6 +22,9 @@ const (
 	MessageViewSnapshot
 	MessageIssue
 	MessageAuthRefreshed
+	MessageResumed
+	MessageResumeFailed
+	MessageRewound
 )
 
 // Message is a reply or notice for one connection, before encoding. Fan-out uses
@@ -35,6 +38,12 @@ type Message struct {
 
 	Presence bool     // MessageSubscriptionSucceeded: the channel has members
 	Members  []Member // with Presence: each distinct user once, the joiner included
+
+	Position *StreamPosition // MessageSubscriptionSucceeded: of a channel that is kept; nil: not known, or not kept
+
+	Resumed *Resumed       // MessageResumed
+	Failure *ResumeFailure // MessageResumeFailed
+	Rewound *Rewound       // MessageRewound
 
 	UserData        string   // MessageSignedIn: exactly as the client sent it
 	Online, Offline []string // MessageWatchlist: ids of users, either may be empty

@@ -66,6 +66,8 @@ func Command(event string, channel, data jsonscan.Value) (protocol.Command, *pro
 		return decodeUnsubscribe(data)
 	case nameSignIn:
 		return decodeSignIn(data)
+	case nameResume:
+		return decodeResume(data)
 	default:
 		return protocol.Command{Kind: protocol.CommandIgnored}, nil
 	}
@@ -85,7 +87,7 @@ func clientEvent(name string, channel, data jsonscan.Value) protocol.Command {
 // fields are the members of data that commands know. A member that is no string counts as absent,
 // except the parameters of a view.
 type fields struct {
-	channel, auth, channelData, userData, filter jsonscan.Value
+	channel, auth, channelData, userData, filter, rewind, since jsonscan.Value
 
 	view viewFields
 }
@@ -113,6 +115,10 @@ func readFields(data jsonscan.Value) (f fields, ok bool) {
 			f.userData = value
 		case "filter":
 			f.filter = value
+		case "rewind":
+			f.rewind = value
+		case "since":
+			f.since = value
 		default:
 			f.view.read(key, value)
 		}
@@ -140,6 +146,9 @@ func decodeSubscribe(data jsonscan.Value) (protocol.Command, *protocol.Error) {
 	}
 	if f.filter.Kind() != jsonscan.Null {
 		c.Filter = f.filter
+	}
+	if err := f.past(&c); err != nil {
+		return c, err
 	}
 	if strings.HasPrefix(c.Channel, prefixView) {
 		if c.View, ok = f.view.request(); !ok {

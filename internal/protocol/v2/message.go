@@ -38,6 +38,13 @@ func (e *Envelope) OfMessage(m *protocol.Message) bool {
 		e.Data = append(jsonscan.AppendString(append(e.Data, `{"user_data":`...), m.UserData), '}')
 	case protocol.MessageWatchlist:
 		e.ofWatchlist(m.Online, m.Offline)
+	case protocol.MessageResumed:
+		e.text(external+"resume_success", appendResumed(e.Text, m.Resumed))
+	case protocol.MessageResumeFailed:
+		e.Channel = m.Failure.Channel
+		e.text(external+"resume_failed", appendFailure(e.Text, m.Failure))
+	case protocol.MessageRewound:
+		e.Event, e.Data = external+"rewind_complete", appendRewound(nil, m.Rewound)
 	case protocol.MessageViewSubscribed:
 		e.ofView(m)
 		e.text(internal+"subscription_succeeded", appendViewSubscribed(e.Text, m.View))
@@ -78,10 +85,17 @@ func subscriptionError(err *protocol.Error) []byte {
 
 // appendMembers appends the data of a subscription that has succeeded.
 func appendMembers(dst []byte, m *protocol.Message) []byte {
-	if !m.Presence {
-		return append(dst, `{}`...)
+	dst = append(dst, '{')
+	if m.Position != nil {
+		dst = appendPosition(append(dst, `"position":`...), *m.Position, "")
 	}
-	dst = strconv.AppendInt(append(dst, `{"presence":{"count":`...), int64(len(m.Members)), 10)
+	if !m.Presence {
+		return append(dst, '}')
+	}
+	if m.Position != nil {
+		dst = append(dst, ',')
+	}
+	dst = strconv.AppendInt(append(dst, `"presence":{"count":`...), int64(len(m.Members)), 10)
 	dst = append(dst, `,"ids":[`...)
 	for i := range m.Members {
 		dst = appendUserID(appendComma(dst, i), m.Members[i].UserID, m.Members[i].HasNumericID)
