@@ -60,6 +60,11 @@ type Limits struct {
 	HistoryAge         time.Duration // above zero
 	HistoryMaxMessages int
 	HistoryMaxBytes    int
+
+	// Of one channel, with Features.Recovery: what a client is sent of the past when it comes back. Without
+	// Features.History it is all that is kept.
+	RecoveryAge         time.Duration // above zero
+	RecoveryMaxMessages int           // above zero
 }
 
 // Features of one app, all off in the zero value.
@@ -70,6 +75,7 @@ type Features struct {
 	RequireTLS        bool   // refuse connections that are not encrypted
 	Idempotency       Switch // keys of publishes
 	SignIn            bool   // users
+	Recovery          bool   // send clients that come back what they have missed (v2 3)
 	Watchlists        bool   // tell who watches a user when it goes online and offline
 	History           bool   // keep what is published to channels
 }

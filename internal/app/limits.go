@@ -20,5 +20,7 @@ func DefaultLimits() Limits {
 		CacheTTL:              30 * time.Minute,
 		AuthorizationTimeout:  30 * time.Second,
 		HistoryAge:            24 * time.Hour,
+		RecoveryAge:           2 * time.Minute,
+		RecoveryMaxMessages:   100,
 	}
 }

@@ -59,6 +59,8 @@ func Validate(a *App) []Problem {
 	report(a.Features.RequireAuthorized && l.AuthorizationTimeout <= 0,
 		"AuthorizationTimeout", "must be above zero where authorization is required")
 	report(a.Features.History && l.HistoryAge <= 0, "HistoryAge", "must be above zero")
+	report(a.Features.Recovery && l.RecoveryAge <= 0, "RecoveryAge", "must be above zero")
+	report(a.Features.Recovery && l.RecoveryMaxMessages <= 0, "RecoveryMaxMessages", "must be above zero")
 	report(l.UserAuthenticationTimeout < 0, "UserAuthenticationTimeout", "below zero; zero asks for no authorization")
 	return found
 }

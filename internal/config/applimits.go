@@ -61,6 +61,13 @@ type AppLimits struct {
 	HistoryMaxMessages int `toml:"history_max_messages"`
 	// Most bytes kept of one channel; the oldest events go first.
 	HistoryMaxBytes Size `toml:"history_max_bytes"`
+
+	// Sends clients of protocol V2 that come back what they have missed of their channels. Without history, only as much is kept as the two settings below say. A publish is answered once it is on the disk. Needs store.driver = "embedded".
+	Recovery bool `toml:"recovery"`
+	// How old an event may be that a client is sent without history. With history, clients are told from this age on that what they were sent was cold. Above zero.
+	RecoveryAge Duration `toml:"recovery_age"`
+	// Most events of one channel that a client is sent without history; with history, those that are not cold. Above zero.
+	RecoveryMaxMessages int `toml:"recovery_max_messages"`
 }
 
 // Inherit gives a the limits of fallback, except the limits that are its own: isGiven tells by their

@@ -143,6 +143,8 @@ func defaultAppLimits() AppLimits {
 		MaxBatchSize:          10,
 		CacheTTL:              Duration(30 * time.Minute),
 		HistoryAge:            Duration(24 * time.Hour),
+		RecoveryAge:           Duration(2 * time.Minute),
+		RecoveryMaxMessages:   100,
 	}
 }
 

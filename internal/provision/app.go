@@ -42,6 +42,8 @@ func convert(c *config.App, origins app.Origins) *app.App {
 			HistoryAge:                    c.HistoryAge.D(),
 			HistoryMaxMessages:            c.HistoryMaxMessages,
 			HistoryMaxBytes:               int(c.HistoryMaxBytes),
+			RecoveryAge:                   c.RecoveryAge.D(),
+			RecoveryMaxMessages:           c.RecoveryMaxMessages,
 		},
 		Features: app.Features{
 			ClientEvents:      c.ClientEvents,
@@ -52,6 +54,7 @@ func convert(c *config.App, origins app.Origins) *app.App {
 			SignIn:            c.SignIn,
 			Watchlists:        c.Watchlists,
 			History:           c.History,
+			Recovery:          c.Recovery,
 		},
 		AllowedOrigins: origins,
 		Credentials:    credentials(c.Keys),

@@ -35,6 +35,9 @@ func (m *Maker) parse(cfg *config.Config, document []byte) (directory.Parsed, []
 		if c.History && cfg.Store.Driver != "embedded" {
 			problems = append(problems, config.Problem{Path: "history", Value: "true", Message: rules.NeedsStore})
 		}
+		if c.Recovery && cfg.Store.Driver != "embedded" {
+			problems = append(problems, config.Problem{Path: "recovery", Value: "true", Message: rules.NeedsStore})
+		}
 	}
 	if len(problems) > 0 {
 		return directory.Parsed{}, directoryProblems(problems)

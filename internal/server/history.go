@@ -42,7 +42,7 @@ func (s *Server) wireBus(ctx context.Context, prom prometheus.Registerer) (err e
 		}
 	}
 	s.bus = local.New(s.hub, o)
-	s.keptApps = appsWithHistory(s.apps.All())
+	s.keptApps = appsThatKeep(s.apps.All())
 	return s.bus.Load(ctx, s.keptApps)
 }
 
@@ -55,10 +55,10 @@ func (s *Server) retention(t protocol.Topic) log.Retention {
 	return log.Retention{Count: uint64(max(r.Messages, 0)), Bytes: int64(r.Bytes), Age: r.Age.Milliseconds()}
 }
 
-// appsWithHistory are the ids of the apps whose channels are kept, in order.
-func appsWithHistory(apps []*app.App) (ids []string) {
+// appsThatKeep are the ids of the apps whose channels are kept, in order.
+func appsThatKeep(apps []*app.App) (ids []string) {
 	for _, a := range apps {
-		if a.Features.History {
+		if a.Features.History || a.Features.Recovery {
 			ids = append(ids, a.ID)
 		}
 	}
@@ -68,7 +68,7 @@ func appsWithHistory(apps []*app.App) (ids []string) {
 
 // applyHistory has the bus keep the channels of those apps that want it now. Calls must not overlap.
 func (s *Server) applyHistory(apps []*app.App) {
-	kept := appsWithHistory(apps)
+	kept := appsThatKeep(apps)
 	if slices.Equal(kept, s.keptApps) {
 		return
 	}

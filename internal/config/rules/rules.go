@@ -72,7 +72,7 @@ func Check(c *config.Config) []config.Problem {
 	return r.problems
 }
 
-// NeedsStore says what history = true needs.
+// NeedsStore says what history = true and recovery = true need.
 const NeedsStore = `needs store.driver = "embedded", in whose file events are kept`
 
 type rules struct{ problems []config.Problem }
@@ -153,6 +153,9 @@ func (r *rules) apps(c *config.Config) {
 		if a.History && c.Store.Driver != "embedded" {
 			r.report(at+"history", "true", NeedsStore)
 		}
+		if a.Recovery && c.Store.Driver != "embedded" {
+			r.report(at+"recovery", "true", NeedsStore)
+		}
 		r.appViews(at+"views.", &a.Views)
 		for j, p := range a.Projections {
 			r.projection(fmt.Sprintf("%sprojections[%d].", at, j), &p)
@@ -182,6 +185,8 @@ func (r *rules) appLimits(at string, l *config.AppLimits) {
 	r.aboveZero(at+"message_window", l.MessageWindow)
 	r.aboveZero(at+"cache_ttl", l.CacheTTL)
 	r.aboveZero(at+"history_age", l.HistoryAge)
+	r.aboveZero(at+"recovery_age", l.RecoveryAge)
+	r.positive(at+"recovery_max_messages", l.RecoveryMaxMessages)
 }
 
 func (r *rules) payload(at string, l *config.AppLimits, maxBody config.Size) {

@@ -27,7 +27,7 @@ func (h *handler) kept(r *httpapi.Request) (protocol.Topic, *problem.Problem) {
 	if bad := checkName(r.Name, &r.App.Limits); bad != nil {
 		return protocol.Topic{}, bad
 	}
-	if h.o.History == nil || !r.App.Keeps(r.Name) {
+	if h.o.History == nil || !r.App.HasHistory(r.Name) {
 		return protocol.Topic{}, problem.New(problem.FeatureDisabled, "The app keeps no history of this channel; its setting history turns that on")
 	}
 	return protocol.ChannelTopic(r.App.ID, r.Name), nil
