@@ -77,6 +77,9 @@ type Bus interface {
 	// State reads the state of a topic, as Join does, and changes nothing.
 	State(ctx context.Context, t protocol.Topic) (State, error)
 
+	// Read reads a part of what is kept of a topic, as of all that was published before.
+	Read(ctx context.Context, t protocol.Topic, q Query) (Page, error)
+
 	// Status counts the subscriptions and users of channels.
 	Status(ctx context.Context, q StatusQuery) (StatusPage, error)
 }
@@ -131,6 +134,12 @@ type State struct {
 	Members  []protocol.Member // each user once, in no order; topics with members. It is the caller's
 	Retained *Retained         // nil without
 
+	// Stream is up to where the topic is kept at Position: of what is published later the serials follow. It says
+	// nothing unless IsKept, and with StreamErr, which says why it is not known.
+	Stream    protocol.StreamPosition
+	IsKept    bool
+	StreamErr error
+
 	// RetainedErr says why the retained value could not be read; Retained says nothing then.
 	RetainedErr error
 	// IsOnline says, of a protocol.TopicWatch, whether the user is online.
@@ -149,6 +158,8 @@ type StatusQuery struct {
 	App    string
 	Name   string
 	Prefix string
+
+	HasStream bool // with Name: Status.Stream is asked for
 }
 
 // StatusPage is the answer to a StatusQuery.
@@ -160,5 +171,6 @@ type StatusPage struct {
 type Status struct {
 	Name          string
 	Subscriptions int
-	Users         int // distinct ones; topics with members
+	Users         int                      // distinct ones; topics with members
+	Stream        *protocol.StreamPosition // as in State; nil where the channel is not kept
 }

@@ -71,6 +71,14 @@ func (s *Slow) State(ctx context.Context, t protocol.Topic) (bus.State, error) {
 	return s.bus.State(ctx, t)
 }
 
+// Read implements bus.Bus.
+func (s *Slow) Read(ctx context.Context, t protocol.Topic, q bus.Query) (bus.Page, error) {
+	if err := s.wait(ctx); err != nil {
+		return bus.Page{}, err
+	}
+	return s.bus.Read(ctx, t, q)
+}
+
 // Status implements bus.Bus.
 func (s *Slow) Status(ctx context.Context, q bus.StatusQuery) (bus.StatusPage, error) {
 	if err := s.wait(ctx); err != nil {

@@ -64,6 +64,7 @@ type stripe struct {
 	offset    uint64 // of the last publication
 	rooms     [protocol.NumTopicKinds]keyed.Table[protocol.TopicName, *room.Room]
 	retaining map[*room.Room]struct{} // those that retain something, expired or not
+	streams   streams
 	one       [1]*protocol.Publication
 	events    []room.Event // empty; room for the events of one call
 }
@@ -196,6 +197,7 @@ func (b *Bus) retainLocked(s *stripe, r *room.Room, it *bus.Item) {
 func (b *Bus) deliverLocked(s *stripe, r *room.Room, p *protocol.Publication) {
 	s.offset++
 	p.Position = b.at(s.offset)
+	s.noteStreamLocked(p)
 	if r == nil || r.Subscriptions() == 0 {
 		return
 	}
@@ -225,6 +227,14 @@ func (b *Bus) Join(ctx context.Context, j bus.Join) (bus.State, error) {
 			return bus.State{}, err
 		}
 	}
+	st, err := b.join(&j)
+	if err == nil {
+		b.withStream(ctx, j.Topic, &st)
+	}
+	return st, err
+}
+
+func (b *Bus) join(j *bus.Join) (bus.State, error) {
 	s, err := b.lock(j.Topic)
 	if err != nil {
 		return bus.State{}, err
@@ -348,7 +358,7 @@ func (b *Bus) Shutdown(ctx context.Context) error {
 		s := &b.stripes[i]
 		s.mu.Lock()
 		clear(s.rooms[:])
-		s.retaining, s.events = nil, nil
+		s.retaining, s.events, s.streams = nil, nil, nil
 		s.mu.Unlock()
 	}
 	return b.alarms.shutdown(ctx)
@@ -411,5 +421,8 @@ func (s *stripe) removeIfEmpty(r *room.Room) {
 	if r.IsEmpty() {
 		s.rooms[r.Topic().Kind].Remove(r.Key())
 		delete(s.retaining, r)
+		if r.IsChannel() {
+			delete(s.streams, r.Key())
+		}
 	}
 }

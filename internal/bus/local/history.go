@@ -129,6 +129,7 @@ func (k *keeper) bound(ctx context.Context, c *change) (uint64, error) {
 func (k *keeper) install(c *change) {
 	if c.setting == nil {
 		delete(k.places, c.topic)
+		k.bus.forgetStream(&c.topic)
 		return
 	}
 	clear(k.places)

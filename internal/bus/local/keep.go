@@ -66,10 +66,11 @@ type place struct {
 // keeping is one call on its way through the keeper: of Publish, or of what change says. Its caller
 // makes it and, until its ticket is answered, reads nothing of it.
 type keeping struct {
-	batch  *bus.Batch
-	mask   uint64  // of the stripes of batch
-	change *change // instead of batch
-	ticket *commit.Ticket
+	batch   *bus.Batch
+	mask    uint64   // of the stripes of batch
+	change  *change  // instead of batch
+	located *located // instead of both
+	ticket  *commit.Ticket
 }
 
 func (k *keeper) init(b *Bus, o *Options) {
@@ -151,8 +152,11 @@ func (k *keeper) Store(ctx context.Context, group []*keeping) error {
 	}
 	for _, w := range group {
 		decide := k.decideBatch
-		if w.change != nil {
+		switch {
+		case w.change != nil:
 			decide = k.decideChange
+		case w.located != nil:
+			decide = k.decideLocated
 		}
 		if err := decide(ctx, w); err != nil {
 			return err
@@ -230,11 +234,14 @@ func (k *keeper) hasEnded(t *protocol.Topic, end log.End) bool {
 func (k *keeper) Install(_ context.Context, group []*keeping) {
 	k.recovered()
 	for _, w := range group {
-		if w.change != nil {
+		switch {
+		case w.change != nil:
 			k.install(w.change)
-			continue
+		case w.located != nil:
+			k.locate(w.located)
+		default:
+			k.bus.publishStored(w)
 		}
-		k.bus.publishStored(w)
 	}
 	if len(k.places) > maxPlaces {
 		clear(k.places)

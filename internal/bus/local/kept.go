@@ -48,6 +48,9 @@ func (b *Bus) Keep(ctx context.Context, apps []string) error {
 func (b *Bus) setKept(kept keptApps) {
 	b.lockAll(^uint64(0))
 	defer b.unlockAll(^uint64(0))
+	for i := range b.stripes {
+		b.stripes[i].streams = nil
+	}
 	if len(kept) == 0 {
 		b.kept.Store(nil)
 		return

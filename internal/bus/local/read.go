@@ -11,23 +11,34 @@ import (
 )
 
 // State implements bus.Bus.
-func (b *Bus) State(_ context.Context, t protocol.Topic) (bus.State, error) {
-	s, err := b.lock(&t)
+func (b *Bus) State(ctx context.Context, t protocol.Topic) (bus.State, error) {
+	st, err := b.state(&t)
+	if err == nil {
+		b.withStream(ctx, &t, &st)
+	}
+	return st, err
+}
+
+func (b *Bus) state(t *protocol.Topic) (bus.State, error) {
+	s, err := b.lock(t)
 	if err != nil {
 		return bus.State{}, err
 	}
 	defer s.mu.Unlock()
-	r := s.room(&t)
+	r := s.room(t)
 	var now time.Duration
 	if r != nil {
 		now = b.timeOf(r)
 	}
-	return b.stateLocked(s, r, &t, now), nil
+	return b.stateLocked(s, r, t, now), nil
 }
 
 // stateLocked reads the state of a topic, which may have no room.
 func (b *Bus) stateLocked(s *stripe, r *room.Room, t *protocol.Topic, now time.Duration) bus.State {
-	st := bus.State{Position: b.at(s.offset)}
+	st := bus.State{Position: b.at(s.offset), IsKept: b.isKept(t)}
+	if st.IsKept {
+		st.Stream = s.streams[t.Key()]
+	}
 	if t.Kind == protocol.TopicWatch {
 		of := s.rooms[protocol.TopicUser].Get(t.Key())
 		st.IsOnline = of != nil && of.Subscriptions() > 0
@@ -43,18 +54,9 @@ func (b *Bus) stateLocked(s *stripe, r *room.Room, t *protocol.Topic, now time.D
 }
 
 // Status implements bus.Bus.
-func (b *Bus) Status(_ context.Context, q bus.StatusQuery) (page bus.StatusPage, err error) {
+func (b *Bus) Status(ctx context.Context, q bus.StatusQuery) (page bus.StatusPage, err error) {
 	if q.Name != "" {
-		channel := protocol.Topic{App: q.App, Name: q.Name}
-		s, err := b.lock(&channel)
-		if err != nil {
-			return page, err
-		}
-		defer s.mu.Unlock()
-		if r := s.room(&channel); r != nil {
-			page.Topics = append(page.Topics, status(r))
-		}
-		return page, nil
+		return b.statusOf(ctx, protocol.Topic{App: q.App, Name: q.Name}, q.HasStream)
 	}
 	b.each(q.App, func(_ *stripe, r *room.Room) {
 		if r.IsChannel() && r.Subscriptions() > 0 && strings.HasPrefix(r.Topic().Name, q.Prefix) {
@@ -63,6 +65,27 @@ func (b *Bus) Status(_ context.Context, q bus.StatusQuery) (page bus.StatusPage,
 	})
 	if b.isClosed.Load() {
 		return bus.StatusPage{}, bus.ErrClosed
+	}
+	return page, nil
+}
+
+// statusOf is the status of one channel.
+func (b *Bus) statusOf(ctx context.Context, t protocol.Topic, hasStream bool) (page bus.StatusPage, err error) {
+	if hasStream && b.isKept(&t) {
+		l, err := b.locate(ctx, &t)
+		if err != nil {
+			return page, err
+		}
+		page.Topics = append(page.Topics, l.count)
+		return page, nil
+	}
+	s, err := b.lock(&t)
+	if err != nil {
+		return page, err
+	}
+	defer s.mu.Unlock()
+	if r := s.room(&t); r != nil {
+		page.Topics = append(page.Topics, status(r))
 	}
 	return page, nil
 }
