@@ -341,6 +341,12 @@ func (n *node) Channel(a *app.App, name string) channel.Status {
 	return s
 }
 
+// Cached is the cached event alone.
+func (n *node) Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error) {
+	cached, _, err := n.CachedAt(ctx, a, name)
+	return cached, err
+}
+
 // Members is that of the engine on a bus that works.
 func (n *node) Members(a *app.App, name string) []protocol.Member {
 	n.t.Helper()

@@ -17,6 +17,8 @@ type Status struct {
 	Occupied      bool
 	Subscriptions int // connections
 	Users         int // distinct users, kinds with members
+
+	Position *protocol.StreamPosition // up to which the channel is kept, if it was asked for; nil where it is not kept
 }
 
 // Channels lists the occupied channels of a whose names begin with prefix, sorted by name.
@@ -36,10 +38,19 @@ func (e *Engine) Channels(ctx context.Context, a *app.App, prefix string) ([]Sta
 
 // Channel is the status of one channel, occupied or not. User channels never are.
 func (e *Engine) Channel(ctx context.Context, a *app.App, name string) (Status, error) {
+	return e.statusOf(ctx, name, bus.StatusQuery{App: a.ID, Name: name})
+}
+
+// ChannelAt is Channel, with the position, read in one step.
+func (e *Engine) ChannelAt(ctx context.Context, a *app.App, name string) (Status, error) {
+	return e.statusOf(ctx, name, bus.StatusQuery{App: a.ID, Name: name, HasStream: true})
+}
+
+func (e *Engine) statusOf(ctx context.Context, name string, q bus.StatusQuery) (Status, error) {
 	if _, isUser := protocol.UserOf(name); isUser || name == "" {
 		return Status{Name: name}, nil
 	}
-	page, err := e.bus.Status(ctx, bus.StatusQuery{App: a.ID, Name: name})
+	page, err := e.bus.Status(ctx, q)
 	if err != nil || len(page.Topics) == 0 {
 		return Status{Name: name}, err
 	}
@@ -47,7 +58,7 @@ func (e *Engine) Channel(ctx context.Context, a *app.App, name string) (Status, 
 }
 
 func statusOf(s *bus.Status) Status {
-	return Status{Name: s.Name, Occupied: s.Subscriptions > 0, Subscriptions: s.Subscriptions, Users: s.Users}
+	return Status{Name: s.Name, Occupied: s.Subscriptions > 0, Subscriptions: s.Subscriptions, Users: s.Users, Position: s.Stream}
 }
 
 // Members lists the distinct users of a channel, sorted by id; none for kinds without
@@ -61,14 +72,18 @@ func (e *Engine) Members(ctx context.Context, a *app.App, name string) ([]protoc
 	return st.Members, err
 }
 
-// Cached reads the cached event of a channel; nil without one and for kinds without cache.
-func (e *Engine) Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error) {
+// CachedAt reads the cached event of a channel, nil without one and for kinds without cache, and in the same step the
+// position of the channel, nil where it is not kept.
+func (e *Engine) CachedAt(ctx context.Context, a *app.App, name string) (*bus.Retained, *protocol.StreamPosition, error) {
 	if !room.KindOf(name).HasCache() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	st, err := e.bus.State(ctx, protocol.Topic{App: a.ID, Name: name})
 	if err == nil {
 		err = st.RetainedErr
 	}
-	return st.Retained, err
+	if !st.IsKept || st.StreamErr != nil {
+		return st.Retained, nil, err
+	}
+	return st.Retained, &st.Stream, err
 }

@@ -80,7 +80,7 @@ func parseBatch(ins []input, body []byte, most int) ([]input, *problem.Problem) 
 }
 
 // attributes are what a request wants to be told about channels.
-type attributes struct{ users, subscriptions, cache bool }
+type attributes struct{ users, subscriptions, cache, position bool }
 
 func parseAttributes(info string) (a attributes) {
 	for token := range strings.SplitSeq(info, ",") {
@@ -91,6 +91,8 @@ func parseAttributes(info string) (a attributes) {
 			a.subscriptions = true
 		case "cache":
 			a.cache = true
+		case "position":
+			a.position = true
 		}
 	}
 	return a

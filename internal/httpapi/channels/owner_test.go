@@ -30,7 +30,13 @@ func (a away) Members(context.Context, *app.App, string) ([]protocol.Member, err
 	return nil, a.err
 }
 
-func (a away) Cached(context.Context, *app.App, string) (*bus.Retained, error) { return nil, a.err }
+func (a away) ChannelAt(context.Context, *app.App, string) (channel.Status, error) {
+	return channel.Status{}, a.err
+}
+
+func (a away) CachedAt(context.Context, *app.App, string) (*bus.Retained, *protocol.StreamPosition, error) {
+	return nil, nil, a.err
+}
 
 func (a away) Terminate(context.Context, *app.App, string) error { return a.err }
 
@@ -49,6 +55,7 @@ func TestTheOwnerIsAway(t *testing.T) {
 				{"POST", "batch_events", `{"batch":[` + apitest.Tick + `]}`},
 				{"GET", "channels", ""},
 				{"GET", "channels/a", ""},
+				{"GET", "channels/a?info=position", ""},
 				{"GET", "channels/cache-a?info=cache", ""},
 				{"GET", "channels/presence-a/users", ""},
 				{"POST", "users/u/terminate_connections", ""},

@@ -6,9 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/bus"
 	"github.com/millrace/millrace/internal/httpapi"
 	"github.com/millrace/millrace/internal/jsonscan"
 	"github.com/millrace/millrace/internal/problem"
+	"github.com/millrace/millrace/internal/protocol"
 	"github.com/millrace/millrace/internal/room"
 )
 
@@ -49,7 +51,12 @@ func (h *handler) showChannel(ctx context.Context, r *httpapi.Request) *problem.
 	if want.users && !kind.HasMembers() {
 		return problem.Invalid("user_count is for presence channels only")
 	}
-	s, err := h.o.Reader.Channel(ctx, r.App, name)
+	isCacheShown := want.cache && kind.HasCache() // whose position it then is
+	read := h.o.Reader.Channel
+	if want.position && !isCacheShown {
+		read = h.o.Reader.ChannelAt
+	}
+	s, err := read(ctx, r.App, name)
 	if err != nil {
 		return h.unread(r.App, err)
 	}
@@ -59,24 +66,32 @@ func (h *handler) showChannel(ctx context.Context, r *httpapi.Request) *problem.
 		r.Out = append(r.Out, ',')
 		r.Out = appendCounts(r.Out, &s, want)
 	}
-	if want.cache && kind.HasCache() {
-		if bad := h.appendCache(ctx, r); bad != nil {
-			return bad
+	if isCacheShown {
+		kept, at, err := h.o.Reader.CachedAt(ctx, r.App, r.Name)
+		if err != nil {
+			h.o.Log.Error("cache lookup failed", "app", r.App.ID, "err", err)
+			return problem.New(problem.Unavailable, "The cache cannot be read right now; try again")
 		}
+		appendCache(r, kept)
+		s.Position = at
+	}
+	if want.position && s.Position != nil {
+		r.Out = appendPosition(r.Out, *s.Position)
 	}
 	r.Out = append(r.Out, '}')
 	return nil
 }
 
+// appendPosition appends up to where a channel is kept.
+func appendPosition(dst []byte, at protocol.StreamPosition) []byte {
+	dst = jsonscan.AppendString(append(dst, `,"position":{"stream_id":`...), at.StreamID)
+	return append(strconv.AppendUint(append(dst, `,"serial":`...), at.Serial, 10), '}')
+}
+
 // appendCache appends what the cache of the channel holds, if anything.
-func (h *handler) appendCache(ctx context.Context, r *httpapi.Request) *problem.Problem {
-	kept, err := h.o.Reader.Cached(ctx, r.App, r.Name)
-	if err != nil {
-		h.o.Log.Error("cache lookup failed", "app", r.App.ID, "err", err)
-		return problem.New(problem.Unavailable, "The cache cannot be read right now; try again")
-	}
+func appendCache(r *httpapi.Request, kept *bus.Retained) {
 	if kept == nil {
-		return nil
+		return
 	}
 	// Rounded up: an event that is still there has time left.
 	seconds := (kept.Remaining + time.Second - 1) / time.Second
@@ -85,7 +100,6 @@ func (h *handler) appendCache(ctx context.Context, r *httpapi.Request) *problem.
 	r.Out = append(r.Out, `,"ttl":`...)
 	r.Out = strconv.AppendInt(r.Out, int64(seconds), 10)
 	r.Out = append(r.Out, '}')
-	return nil
 }
 
 // listUsers is GET /apps/{app_id}/channels/{channel}/users (pusher 5.7), with

@@ -24,7 +24,8 @@ type Reader interface {
 	Channels(ctx context.Context, a *app.App, prefix string) ([]channel.Status, error)
 	Channel(ctx context.Context, a *app.App, name string) (channel.Status, error)
 	Members(ctx context.Context, a *app.App, name string) ([]protocol.Member, error)
-	Cached(ctx context.Context, a *app.App, name string) (*bus.Retained, error)
+	ChannelAt(ctx context.Context, a *app.App, name string) (channel.Status, error)
+	CachedAt(ctx context.Context, a *app.App, name string) (*bus.Retained, *protocol.StreamPosition, error)
 }
 
 // Users ends the connections of signed-in users. An error says that not all could be reached.
