@@ -12,6 +12,9 @@ import (
 type Options struct {
 	Log     *slog.Logger // default none
 	Metrics *Metrics     // default unregistered
+
+	MaxRewind int // publications that a subscribe gets of the past; default 100
+	Replay    Replay
 }
 
 func (o Options) withDefaults() Options {
@@ -21,6 +24,10 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	if o.MaxRewind <= 0 {
+		o.MaxRewind = 100
+	}
+	o.Replay = o.Replay.withDefaults()
 	return o
 }
 
@@ -32,14 +39,18 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *Metrics
 
-	table table
-	infos sync.Map // *Connection to *infos
+	table     table
+	spans     spans // of channels that connections replay
+	maxRewind int
+	step      Replay
+	infos     sync.Map // *Connection to *infos
+	pasts     sync.Map // *Connection to *requests
 }
 
 // New makes an Engine that publishes through b. h must be the receiver of b.
 func New(h *hub.Hub, b bus.Bus, o Options) *Engine {
 	o = o.withDefaults()
-	e := &Engine{hub: h, bus: b, log: o.Log, metrics: o.Metrics}
+	e := &Engine{hub: h, bus: b, log: o.Log, metrics: o.Metrics, maxRewind: o.MaxRewind, step: o.Replay}
 	e.table.init()
 	return e
 }

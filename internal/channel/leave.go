@@ -39,6 +39,7 @@ func (e *Engine) Leave(c *Connection) {
 			ls = nil // the former ones are the bus's
 		}
 	}
+	e.pasts.Delete(c)
 	c.subs = keyed.Set[string, *subscription]{}
 	e.bus.Leave(append(ls, e.signOut(c)...)...)
 	c.replier = nil // no longer reached for, because c is in no list of users

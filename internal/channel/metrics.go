@@ -17,6 +17,8 @@ type Metrics struct {
 	cacheHits       prometheus.Counter
 	cacheMisses     prometheus.Counter
 	cacheErrors     prometheus.Counter
+
+	replayed prometheus.Counter
 }
 
 // NewMetrics makes the metrics of package channel and registers them unless r is nil.
@@ -61,5 +63,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		cacheHits:       replays.WithLabelValues("hit"),
 		cacheMisses:     replays.WithLabelValues("miss"),
 		cacheErrors:     replays.WithLabelValues("error"),
+		replayed: auto.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_channel_replayed_total",
+			Help: "Events of the past that were sent to connections that resumed or rewound a channel.",
+		}),
 	}
 }

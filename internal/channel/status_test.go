@@ -87,6 +87,7 @@ func TestMetrics(t *testing.T) {
 			"millrace_channel_occupied_channels":                          2,
 			"millrace_channel_publications_total api":                     1,
 			"millrace_channel_publications_total client":                  1,
+			"millrace_channel_replayed_total":                             0,
 			"millrace_channel_client_events_refused_total not_subscribed": 1,
 			"millrace_channel_cache_reads_total hit":                      1,
 			"millrace_channel_cache_reads_total miss":                     1,

@@ -24,11 +24,26 @@ const maxStarts = 5
 // again more is published than a held subscription keeps (hub.ErrHeldOverflow) does an error
 // come after success was sent: then c has left the channel with every effect of that.
 func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m protocol.Member, f *protocol.Filter) *protocol.Error {
+	return e.SubscribeSince(ctx, c, name, m, f, Past{})
+}
+
+// SubscribeSince is Subscribe, and then sends c what it asks for of the past, before anything that is live. Without it, where
+// it cannot be had, the subscription stands all the same, and c is told so. ErrResumeBusy: c has asked for too
+// much of the past already.
+func (e *Engine) SubscribeSince(
+	ctx context.Context, c *Connection, name string, m protocol.Member, f *protocol.Filter, past Past,
+) *protocol.Error {
 	if c.hasLeft() {
 		return protocol.ErrInternal
 	}
+	if !past.isEmpty() && e.isBusy(c) {
+		return protocol.ErrResumeBusy
+	}
 	if s := c.subs.Get(name); s != nil {
-		return e.subscribeAgain(ctx, c, s, f)
+		if err := e.subscribeAgain(ctx, c, s, f); err != nil || past.isEmpty() {
+			return err
+		}
+		return e.request(ctx, c, newRequest(name, past))
 	}
 	if id, isUser := protocol.UserOf(name); isUser {
 		return c.subscribeUser(name, id)
@@ -46,7 +61,13 @@ func (e *Engine) Subscribe(ctx context.Context, c *Connection, name string, m pr
 		return e.refuse(c, err)
 	}
 	c.subs.Add(s)
-	return e.goLive(ctx, c, s, st, f)
+	if past.isEmpty() {
+		return e.goLive(ctx, c, s, st, f)
+	}
+	e.succeeded(c, s.channel, &st)
+	r := newRequest(name, past)
+	r.left[0].sub, r.left[0].isNew, r.left[0].joined, r.left[0].at = s, true, st, st.Position
+	return e.request(ctx, c, r)
 }
 
 // join is the step that decides: when it returns without error, c is in the channel, held
@@ -129,17 +150,27 @@ func (e *Engine) restart(ctx context.Context, s *subscription) (bus.State, error
 }
 
 func (e *Engine) reply(c *Connection, ch *channel, st *bus.State, f *protocol.Filter) {
-	c.replier.Reply(&protocol.Message{
-		Kind:     protocol.MessageSubscriptionSucceeded,
-		Channel:  ch.topic.Name,
-		Presence: ch.kind.HasMembers(),
-		Members:  st.Members,
-	})
+	e.succeeded(c, ch, st)
 	if ch.kind.HasCache() && (st.Retained == nil || f.Passes(st.Retained.Publication)) {
 		e.replay(c, ch, st)
 	}
 }
 
+// succeeded says that c is subscribed, and what is true of the channel.
+func (e *Engine) succeeded(c *Connection, ch *channel, st *bus.State) {
+	m := &protocol.Message{
+		Kind:     protocol.MessageSubscriptionSucceeded,
+		Channel:  ch.topic.Name,
+		Presence: ch.kind.HasMembers(),
+		Members:  st.Members,
+	}
+	if st.IsKept && st.StreamErr == nil {
+		m.Position = &st.Stream
+	}
+	c.replier.Reply(m)
+}
+
+// replay sends the cached event.
 func (e *Engine) replay(c *Connection, ch *channel, st *bus.State) {
 	if st.Retained != nil {
 		e.metrics.cacheHits.Inc()
@@ -165,9 +196,13 @@ func (e *Engine) subscribeAgain(ctx context.Context, c *Connection, s *subscript
 	var st bus.State
 	var err error
 	kind := s.channel.kind
-	if kind.HasCache() || kind.HasMembers() {
+	switch {
+	case e.isReplaying(c, s):
+		return e.answerAgain(ctx, c, s, f)
+	case kind.HasCache() || kind.HasMembers():
 		st, err = e.restart(ctx, s)
 	}
+	st.IsKept = false // publications of before it may still come, or were skipped: it is no position of the client
 	if !kind.HasCache() {
 		st.Position = protocol.Position{}
 	}
@@ -181,4 +216,18 @@ func (e *Engine) subscribeAgain(ctx context.Context, c *Connection, s *subscript
 		e.drop(c, s)
 	}
 	return e.refuse(c, err)
+}
+
+// answerAgain replies once more to a client that is being sent what it has missed, which goes on.
+func (e *Engine) answerAgain(ctx context.Context, c *Connection, s *subscription, f *protocol.Filter) *protocol.Error {
+	st, err := e.bus.State(ctx, s.channel.topic)
+	if err == nil {
+		err = s.SetFilter(f)
+	}
+	if err != nil {
+		return e.refuse(c, err)
+	}
+	st.IsKept = false
+	e.succeeded(c, s.channel, &st)
+	return nil
 }

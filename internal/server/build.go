@@ -86,7 +86,9 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *Server, 
 	if err := s.wireBus(ctx, prom); err != nil {
 		return nil, err
 	}
-	s.channels = channel.New(s.hub, s.bus, channel.Options{Log: log, Metrics: channel.NewMetrics(prom)})
+	s.channels = channel.New(s.hub, s.bus, channel.Options{
+		Log: log, Metrics: channel.NewMetrics(prom), MaxRewind: cfg.History.MaxPageSize, Replay: replay(&cfg.WebSocket),
+	})
 	s.applyWebhooks(nil, s.apps.All())
 	s.sessions = session.New(session.Options{
 		MaxConnections: cfg.WebSocket.MaxConnections,
@@ -192,6 +194,12 @@ func endpoint(c *config.WebSocket) socket.Endpoint {
 		MaxQueueBytes:  int(c.MaxBytes),
 		DropWhenFull:   !c.DisconnectOnBufferFull,
 	}
+}
+
+// replay is what a connection takes at once of a replay: half of its queue is free where it is not congested.
+func replay(c *config.WebSocket) channel.Replay {
+	e := endpoint(c)
+	return channel.Replay{MaxFrames: max(e.MaxQueueFrames/2, 1), MaxBytes: e.MaxQueueBytes / 2}
 }
 
 // cleanup is how connections that end are cleaned up after.

@@ -19,6 +19,8 @@ func (s *Session) dispatch(cmd *protocol.Command) {
 		s.clientEvent(cmd)
 	case protocol.CommandSignIn:
 		s.signIn(cmd)
+	case protocol.CommandResume:
+		s.resume(cmd)
 	case protocol.CommandPong, protocol.CommandIgnored, protocol.CommandRefreshAuth:
 	}
 }
@@ -97,6 +99,9 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	if !channel.ValidName(cmd.Channel, l.MaxChannelNameLength) {
 		return protocol.ErrChannelName
 	}
+	if err := s.mayAskPast(cmd); err != nil {
+		return err
+	}
 	if _, isUser := protocol.UserOf(cmd.Channel); isUser { // no subscription that counts
 		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
 	}
@@ -107,7 +112,7 @@ func (s *Session) trySubscribe(cmd *protocol.Command) *protocol.Error {
 	}
 	kind := room.KindOf(cmd.Channel)
 	if !kind.NeedsSignature() {
-		return s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, protocol.Member{}, filter)
+		return s.subscribeChannel(cmd, protocol.Member{}, filter)
 	}
 	return s.subscribeSigned(cmd, kind, filter)
 }
@@ -144,7 +149,7 @@ func (s *Session) subscribeSigned(cmd *protocol.Command, kind room.Kind, filter 
 	if isView(cmd.Channel) {
 		err = s.subscribeView(cmd)
 	} else {
-		err = s.o.Channels.Subscribe(s.group.Context(), &s.channels, cmd.Channel, member, filter)
+		err = s.subscribeChannel(cmd, member, filter)
 	}
 	if err != nil {
 		if !s.isSubscribed(cmd.Channel) {

@@ -78,6 +78,7 @@ func (s *Session) Timeout(c *socket.Conn) {
 func (s *Session) Drained(*socket.Conn) {
 	defer s.group.Rescue(s)
 	s.resumeViews()
+	s.o.Channels.GoOn(s.group.Context(), &s.channels)
 }
 
 // Closed frees the quota and the place in the hub at once, so that nothing is written to the

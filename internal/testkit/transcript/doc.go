@@ -14,6 +14,7 @@
 //	< a signedin {"id":"u-9"}            ... and the success, with exactly this text
 //	< a watchlist online u-3             who of the watchlist is there; "offline u-7" may follow
 //	< a succeeded prices                 receive: the next frame must be this
+//	< a kept prices 7 tick 1             an event of a channel that is kept, with its serial
 //	< a 2s..3s ping                      ... and come that long after a last spoke
 //	< a wsping                           a ping frame of WebSocket
 //	< a (nothing)                        all that was caused has arrived, and it was nothing

@@ -128,6 +128,11 @@ func incoming(what string) string {
 		return `{"event":"pusher_internal:member_added","channel":"` + first + `","data":'{"user_id":"` + user + `","user_info":` + info + `}'}`
 	case "removed": // removed CHANNEL USER
 		return `{"event":"pusher_internal:member_removed","channel":"` + first + `","data":'{"user_id":"` + tail + `"}'}`
+	case "kept": // kept CHANNEL SERIAL NAME TEXT
+		serial, rest := word(tail)
+		name, text := word(rest)
+		literal, _ := json.Marshal(text) // a string always has one
+		return `{"event":"` + name + `","channel":"` + first + `","data":` + string(literal) + `,"serial":` + serial + `}`
 	case "event": // event CHANNEL NAME TEXT, with TEXT as a string
 		name, text := word(tail)
 		literal, _ := json.Marshal(text) // a string always has one
