@@ -128,7 +128,9 @@ func (r *run[T]) step(ctx context.Context) (wait time.Duration, goesOn bool, err
 	if !r.isStaged {
 		if !r.o.IsInstant {
 			r.gather()
-			r.await()
+			if r.o.Patience > 0 {
+				r.await()
+			}
 		}
 		if r.scheduler != nil {
 			r.scheduler.Prepare()

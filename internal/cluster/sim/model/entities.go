@@ -1,10 +1,10 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -145,12 +145,10 @@ func (e *Entities) ObserveStored(now time.Duration, p cluster.Partition, number 
 }
 
 func (e *Entities) sequence(p cluster.Partition) *sequence {
-	s := e.stored[p]
-	if s == nil {
-		s = &sequence{}
-		e.stored[p] = s
+	if e.stored[p] == nil {
+		e.stored[p] = &sequence{}
 	}
-	return s
+	return e.stored[p]
 }
 
 // follows sees that a batch of a topic comes behind the one that is stored.
@@ -292,15 +290,7 @@ func (e *Entities) compare(now time.Duration, node cluster.NodeID, got map[strin
 	}
 }
 
-// comparePositions compares two positions "slot:index"; an empty one is before all.
+// comparePositions compares two positions: a number without leading zeros, a colon, and 12 digits. An empty one is before all.
 func comparePositions(a, b string) int {
-	x, y := numbersOf(a), numbersOf(b)
-	return slices.Compare(x[:], y[:])
-}
-
-func numbersOf(seq string) (n [2]uint64) {
-	slot, index, _ := strings.Cut(seq, ":")
-	n[0], _ = strconv.ParseUint(slot, 10, 64)  // an empty one is zero
-	n[1], _ = strconv.ParseUint(index, 10, 64) // likewise
-	return n
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }
