@@ -21,7 +21,8 @@ func TestARefusalCountsForOneAsk(t *testing.T) {
 	}{
 		"both refuse":                   {refused(cluster.Unavailable), refused(cluster.Busy), []*cluster.Mutated{refused(cluster.Busy)}},
 		"the former owner refuses":      {refused(cluster.Unavailable), nil, nil},
-		"only the latter one applies":   {refused(cluster.Misplaced), refused(cluster.Done), []*cluster.Mutated{refused(cluster.Done)}},
+		"only the latter one applies":   {refused(cluster.Unavailable), refused(cluster.Done), []*cluster.Mutated{refused(cluster.Done)}},
+		"it may have happened":          {refused(cluster.Misplaced), refused(cluster.Done), []*cluster.Mutated{refused(cluster.Misplaced)}},
 		"the former one has applied it": {refused(cluster.Done), nil, []*cluster.Mutated{refused(cluster.Done)}},
 	} {
 		out := new(cluster.Output)
