@@ -321,10 +321,28 @@ guide('docs/http.md', development);
 
 guide('docs/cli.md', development);
 
+guide('docs/v2.md', development, [
+  ['const socket = new WebSocket', async ({ code }, { server }) => {
+    const frames = [];
+    await new Promise((resolve, reject) => {
+      const log = (frame) => {
+        frames.push(JSON.parse(frame).event);
+        if (frames.length === 2) resolve();
+      };
+      evaluated(code.replaceAll('6001', server.port), { console: { log } }, 'socket').then((socket) => {
+        cleanups.push(() => socket.close());
+        socket.onerror = reject;
+      }, reject);
+    });
+    assert.deepEqual(frames, ['sockudo:connection_established', 'sockudo_internal:subscription_succeeded']);
+  }],
+  ['{"name": "tick"', ({ code }, { server }) => ask(server, { method: 'POST', path: '/apps/{app_id}/events', body: code })],
+]);
+
 suite('the guides', () => {
   test('are all here', () => {
     const docs = readdirSync(fileURLToPath(new URL('../../../docs', import.meta.url))).filter((name) => name.endsWith('.md'));
-    const have = ['views.md', 'webhooks.md', 'api.md', 'apps.md', 'ops.md', 'http.md', 'cli.md'];
+    const have = ['views.md', 'webhooks.md', 'api.md', 'apps.md', 'ops.md', 'http.md', 'cli.md', 'v2.md'];
     const missing = docs.filter((name) => !have.includes(name) && blocks(`docs/${name}`).length > 0);
     assert.deepEqual(missing, []);
   });
