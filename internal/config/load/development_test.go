@@ -189,26 +189,28 @@ func TestThePageOfAFileIsForThisMachineOnly(t *testing.T) {
 	}
 }
 
-func TestDevelopmentKeepsHistoryWhereThereIsADisk(t *testing.T) {
+func TestDevelopmentKeepsChannelsWhereThereIsADisk(t *testing.T) {
 	t.Parallel()
 	own := []string{"MILLRACE_APPS_0_ID=77", "MILLRACE_APPS_0_KEY=k", "MILLRACE_APPS_0_SECRET=" + longSecret}
 	for name, c := range map[string]struct {
-		environ []string
-		want    bool
+		environ              []string
+		hasHistory, recovers bool
 	}{
-		"nothing is set":                {nil, true},
-		"it is turned off":              {[]string{"MILLRACE_APP_DEFAULTS_HISTORY=false"}, false},
-		"it is turned off for the app":  {[]string{"MILLRACE_APPS_0_HISTORY=false"}, false},
-		"nothing is stored":             {[]string{"MILLRACE_STORE_DRIVER=memory"}, false},
-		"the app is the operator's own": {own, false},
+		"nothing is set":                        {nil, true, true},
+		"history is turned off":                 {[]string{"MILLRACE_APP_DEFAULTS_HISTORY=false"}, false, true},
+		"recovery is turned off":                {[]string{"MILLRACE_APP_DEFAULTS_RECOVERY=false"}, true, false},
+		"history is turned off for the app":     {[]string{"MILLRACE_APPS_0_HISTORY=false"}, false, true},
+		"nothing is stored":                     {[]string{"MILLRACE_STORE_DRIVER=memory"}, false, false},
+		"the app is the operator's own":         {own, false, false},
+		"the operator's own, which asks for it": {append(own, "MILLRACE_APPS_0_RECOVERY=true"), false, true},
 	} {
 		cfg, err := load.Source{Environ: c.environ}.Load()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got := cfg.Apps[0].History; got != c.want {
-			t.Errorf("%s: history is %v, want %v", name, got, c.want)
+		if a := cfg.Apps[0]; a.History != c.hasHistory || a.Recovery != c.recovers {
+			t.Errorf("%s: history is %v, recovery %v; want %v and %v", name, a.History, a.Recovery, c.hasHistory, c.recovers)
 		}
 	}
 }

@@ -77,8 +77,10 @@ func (s *Source) finish(c *config.Config, b *bind.Binder, source string, checks 
 	if s.Dev {
 		c.Development.Page = true
 	}
-	if s.Path == "" && origin.Ended == "" && c.Store.Driver == "embedded" && !b.IsGiven("app_defaults.history") {
-		c.AppDefaults.History = true // of development, where there is a disk
+	if s.Path == "" && origin.Ended == "" && c.Store.Driver == "embedded" { // development, where there is a disk
+		d := &c.AppDefaults
+		d.History = d.History || !b.IsGiven("app_defaults.history")
+		d.Recovery = d.Recovery || !b.IsGiven("app_defaults.recovery")
 	}
 	for i := range c.Apps {
 		at := fmt.Sprintf("apps[%d]", i)
